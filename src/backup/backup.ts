@@ -1,0 +1,333 @@
+// One run, on one page: ask the database, plan, dump once into every destination, read back, and only then write the
+// manifest that makes it a backup. A destination that fails loses its own copy and no other.
+
+import { codecMemory, encoders, objectSuffix, type Compression } from '../codec/codec.ts';
+import { createOneRunKey } from '../codec/age.ts';
+import { chooseClient, type ClientPrograms } from '../database/clients.ts';
+import { connect, type ConnectionSettings } from '../database/connection.ts';
+import { startDump } from '../database/dump.ts';
+import { readDatabaseFacts, readSchemaVersion, type DatabaseFacts } from '../database/server.ts';
+import { AppError, toAppError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { readCatalogue } from '../manifest/catalogue.ts';
+import type { Manifest } from '../manifest/manifest.ts';
+import { planMemory } from '../plan/memory.ts';
+import { buildKey, createSnapshotId } from '../plan/object-keys.ts';
+import { choosePartBytes } from '../plan/part-size.ts';
+import type { Folder } from '../plan/tier.ts';
+import type { ObjectStore } from '../storage/store.ts';
+import { commit, createDestination, storeBranch, type Destination, type DestinationOutcome } from './destination.ts';
+import { startPipeline, type PipelineResult } from './pipeline.ts';
+import type { ProgressListener } from './progress.ts';
+import { verifyByEtag, verifyFully } from './verification.ts';
+
+/** Where a backup goes. */
+export interface BackupStore {
+  readonly store: ObjectStore;
+  readonly prefix: string;
+  /** Parts in memory at once. */
+  readonly partsInMemory: number;
+}
+
+/** Everything a run needs. */
+export interface BackupOptions {
+  readonly tier: Folder;
+  readonly label: string | null;
+  /** The scheduled instant this run answers; null by hand. */
+  readonly slot: Date | null;
+  readonly instance: string;
+  readonly toolVersion: string;
+  readonly connection: ConnectionSettings;
+  readonly clients: readonly ClientPrograms[];
+  readonly lockWaitMs: number;
+  readonly stores: readonly BackupStore[];
+  readonly compression: Compression;
+  readonly cores: number;
+  readonly memoryLimitBytes: number;
+  readonly verify: 'auto' | 'full' | 'etag';
+  readonly recipients: readonly string[];
+  readonly allowPlaintext: boolean;
+  readonly stallTimeoutMs: number;
+  readonly now: () => Date;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  readonly onProgress: ProgressListener;
+}
+
+/** How a run ended that got as far as its destinations. */
+export interface BackupResult {
+  readonly id: string;
+  readonly tier: Folder;
+  readonly dataAt: Date;
+  readonly dumpBytes: number;
+  readonly objectBytes: number;
+  readonly warnings: readonly string[];
+  readonly outcomes: readonly DestinationOutcome[];
+}
+
+/**
+ * Makes one backup. Resolves when at least the dump was good, with each destination's outcome; rejects with AppError when
+ * nothing could be stored anywhere for a reason that is not a destination's.
+ */
+export async function backUp(options: BackupOptions): Promise<BackupResult> {
+  const { log, signal } = options;
+  await using control = await connect(options.connection, signal);
+  const facts = await readDatabaseFacts(control);
+  const client = chooseClient(options.clients, { major: facts.serverMajor, version: facts.serverVersion });
+  const warnings = lookForOddities(facts);
+  for (const warning of warnings) log.warn({}, warning);
+  await refusePlaintextAfterEncrypted(options);
+
+  const id = createSnapshotId(options.now());
+  const destinations = planDestinations(options, { id, facts });
+  const compression = planCompression(options, destinations);
+  const schemaVersion = await readSchemaVersion(control);
+  const oneRunKey = options.recipients.length === 0 ? null : await createOneRunKey(options.recipients);
+  log.info(
+    {
+      id,
+      tier: options.tier,
+      database: facts.name,
+      server: facts.serverVersion,
+      client: client.version,
+      sizeBytes: facts.sizeBytes,
+    },
+    'Dump started',
+  );
+
+  await using dump = await startDump({
+    connection: options.connection,
+    control,
+    client,
+    serverMajor: facts.serverMajor,
+    lockWaitMs: options.lockWaitMs,
+    log,
+  });
+  const pipeline = startPipeline({
+    dump,
+    encoders: encoders({
+      compression,
+      recipients: oneRunKey === null ? [] : [...options.recipients, oneRunKey.recipient],
+    }),
+    destinations: destinations.length,
+    stallTimeoutMs: options.stallTimeoutMs,
+    firstByteGraceMs: options.lockWaitMs,
+    signal,
+    observeObject: (chunk) => {
+      for (const { etagMeter } of destinations) etagMeter?.push(chunk);
+    },
+    onProgress: (bytes) => options.onProgress({ step: 'dump', bytes, expectedBytes: facts.sizeBytes }),
+  });
+  const puts = destinations.map(async (destination, index) => {
+    const branch = pipeline.branches[index];
+    if (branch === undefined) throw new Error('A destination has no branch');
+    return storeBranch(destination, { ...options, branch, sourceEnded: pipeline.ended });
+  });
+  const stored = await Promise.allSettled(puts);
+  const passed = await pipeline.done;
+
+  const outcomes = await Promise.all(
+    destinations.map(async (destination, index): Promise<DestinationOutcome> => {
+      try {
+        const put = stored[index];
+        if (put?.status === 'rejected') throw put.reason;
+        if (passed === null) throw new Error('Every destination failed, but this one did not say so');
+        const identities = oneRunKey === null ? null : [oneRunKey.identity];
+        const base = describeSnapshot(options, {
+          id,
+          facts,
+          client,
+          schemaVersion,
+          passed,
+          destination,
+          etag: put?.value.etag ?? null,
+        });
+        const method = await verifyAt(destination, { base, identities, options });
+        return {
+          kind: 'stored',
+          destination,
+          manifest: await commit(destination, { ...options, manifest: base, method }),
+        };
+      } catch (error) {
+        signal.throwIfAborted();
+        return { kind: 'failed', destination, error: toAppError(error, { code: 'store', message: 'Storing failed' }) };
+      }
+    }),
+  );
+  if (passed === null) throw firstFailure(outcomes);
+  return {
+    id,
+    tier: options.tier,
+    dataAt: passed.dataAt,
+    dumpBytes: passed.dump.bytes,
+    objectBytes: passed.object.bytes,
+    warnings,
+    outcomes,
+  };
+}
+
+// When every destination has failed before the end there is no result to speak of.
+function firstFailure(outcomes: readonly DestinationOutcome[]): AppError {
+  const failures = outcomes.flatMap((outcome) => (outcome.kind === 'failed' ? [outcome.error] : []));
+  const [first] = failures;
+  if (first === undefined) return new AppError('unexpected', 'The destinations failed without a reason');
+  if (failures.length === 1) return first;
+  return new AppError(first.code, failures.map(({ message }) => message).join('; '), {
+    cause: first,
+    ...(first.hint === undefined ? {} : { hint: first.hint }),
+  });
+}
+
+function lookForOddities(facts: DatabaseFacts): readonly string[] {
+  const warnings: string[] = [];
+  if (facts.tableCount === 0) warnings.push(`The database '${facts.name}' has no tables: is it the right one?`);
+  if (facts.isReplica)
+    warnings.push('The server is a replica: a long dump may be cancelled by replay (max_standby_streaming_delay)');
+  return warnings;
+}
+
+// Losing the recipients by a mistyped line must not put the next dump in the clear beside encrypted ones.
+async function refusePlaintextAfterEncrypted(options: BackupOptions): Promise<void> {
+  if (options.recipients.length > 0 || options.allowPlaintext) return;
+  for (const { store, prefix } of options.stores) {
+    let newest: Manifest | undefined;
+    try {
+      const catalogue = await readCatalogue(store, { prefix, signal: options.signal });
+      newest = catalogue.snapshots.find(({ instance }) => instance === options.instance);
+    } catch (error) {
+      options.signal.throwIfAborted();
+      // The upload will tell whether the store is reachable; a second destination may still take the backup.
+      options.log.warn(
+        { err: error, store: store.description },
+        'The store could not be asked whether earlier backups are encrypted',
+      );
+      continue;
+    }
+    if (newest?.object.encryption !== 'age') continue;
+    throw new AppError(
+      'settings',
+      `BACKUP_AGE_RECIPIENTS is not set, but the newest backup in ${store.description} is encrypted`,
+      {
+        hint: 'Set BACKUP_AGE_RECIPIENTS again, or BACKUP_ALLOW_PLAINTEXT=true if backups shall be stored unencrypted from now on.',
+      },
+    );
+  }
+}
+
+function planDestinations(
+  options: BackupOptions,
+  { id, facts }: { readonly id: string; readonly facts: DatabaseFacts },
+): readonly Destination[] {
+  const compressed = options.compression.kind !== 'none';
+  const suffix = objectSuffix({ compression: options.compression.kind, encrypted: options.recipients.length > 0 });
+  return options.stores.map(({ store, prefix }) =>
+    createDestination(store, {
+      prefix,
+      key: buildKey({ prefix, folder: options.tier, id, suffix }),
+      partBytes: choosePartBytes({ databaseBytes: facts.sizeBytes, compressed, maxObjectBytes: store.maxObjectBytes }),
+      verify: options.verify,
+    }),
+  );
+}
+
+function planCompression(options: BackupOptions, destinations: readonly Destination[]): Compression {
+  const { compression } = options;
+  const plan = planMemory({
+    threads: compression.kind === 'xz' ? compression.threads : 1,
+    cores: options.cores,
+    limitBytes: options.memoryLimitBytes,
+    coderMemory: (threads) => codecMemory(compression.kind === 'xz' ? { ...compression, threads } : compression),
+    partsMemory: destinations.reduce(
+      (sum, { partBytes }, index) => sum + partBytes * (options.stores[index]?.partsInMemory ?? 0),
+      0,
+    ),
+  });
+  options.log.info(
+    { threads: plan.threads, memoryBytes: plan.totalBytes, limitBytes: plan.limitBytes },
+    plan.note === null ? 'Memory planned' : `Memory planned: ${plan.note}`,
+  );
+  return compression.kind === 'xz' ? { ...compression, threads: plan.threads } : compression;
+}
+
+type SnapshotBase = Omit<Manifest, 'committedAt' | 'verified'>;
+
+function describeSnapshot(
+  options: BackupOptions,
+  found: {
+    readonly id: string;
+    readonly facts: DatabaseFacts;
+    readonly client: ClientPrograms;
+    readonly schemaVersion: string | null;
+    readonly passed: PipelineResult;
+    readonly destination: Destination;
+    readonly etag: string | null;
+  },
+): SnapshotBase {
+  const { facts, passed, destination } = found;
+  return {
+    format: 1,
+    id: found.id,
+    tier: options.tier,
+    label: options.label,
+    instance: options.instance,
+    dataAt: passed.dataAt.toISOString(),
+    slot: options.slot?.toISOString() ?? null,
+    tool: { version: options.toolVersion },
+    database: {
+      name: facts.name,
+      systemIdentifier: facts.systemIdentifier,
+      serverVersion: facts.serverVersion,
+      clientVersion: found.client.version,
+      sizeBytes: facts.sizeBytes,
+      encoding: facts.encoding,
+      collation: facts.collation,
+      extensions: facts.extensions,
+      rows: passed.archive.rows,
+    },
+    mastodon: found.schemaVersion === null ? null : { schemaVersion: found.schemaVersion },
+    dump: passed.dump,
+    object: {
+      key: destination.key,
+      ...passed.object,
+      compression: options.compression.kind,
+      encryption: options.recipients.length > 0 ? 'age' : null,
+      partBytes: destination.store.name === 's3' ? destination.partBytes : null,
+      etag: found.etag,
+    },
+    secrets: null,
+    copiedFrom: null,
+  };
+}
+
+async function verifyAt(
+  destination: Destination,
+  context: {
+    readonly base: SnapshotBase;
+    readonly identities: readonly string[] | null;
+    readonly options: BackupOptions;
+  },
+): Promise<'full' | 'etag' | 'size'> {
+  const { base, options } = context;
+  const { log, signal } = options;
+  const { store, key } = destination;
+  const expected = {
+    key,
+    bytes: base.object.bytes,
+    sha256: base.object.sha256,
+    compression: base.object.compression,
+    dump: base.dump,
+    rows: base.database.rows,
+  };
+  if (destination.etagMeter !== null) {
+    return verifyByEtag(store, { expected, etag: destination.etagMeter.etag(), signal });
+  }
+  log.info({ key, store: store.description, bytes: expected.bytes }, 'Reading back');
+  await verifyFully(store, {
+    expected,
+    identities: context.identities,
+    signal,
+    log,
+    onProgress: (bytes) => options.onProgress({ step: 'verify', bytes, expectedBytes: expected.bytes }),
+  });
+  return 'full';
+}

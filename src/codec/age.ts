@@ -1,0 +1,49 @@
+// age (age-encryption.org/v1) through typage, the only file that knows that package. A run adds a key of its own to the
+// recipients, with which it reads back what it stored, and forgets it: so a machine with only public keys can still
+// prove that its backup decodes to the end.
+
+import { Duplex } from 'node:stream';
+import {
+  Decrypter,
+  Encrypter,
+  generateHybridIdentity,
+  generateX25519Identity,
+  identityToRecipient,
+} from 'age-encryption';
+
+/** A key pair that lives as long as one run. */
+export interface OneRunKey {
+  readonly identity: string;
+  readonly recipient: string;
+}
+
+/** Makes a one-run key of the kind the recipients are: age refuses to mix post-quantum and classic recipients. */
+export async function createOneRunKey(recipients: readonly string[]): Promise<OneRunKey> {
+  const postQuantum = recipients.length > 0 && recipients.every((recipient) => recipient.startsWith('age1pq1'));
+  const identity = postQuantum ? await generateHybridIdentity() : await generateX25519Identity();
+  return { identity, recipient: await identityToRecipient(identity) };
+}
+
+/** A stream that encrypts to all recipients. */
+export function createAgeEncrypter(recipients: readonly string[]): Duplex {
+  const encrypter = new Encrypter();
+  for (const recipient of recipients) encrypter.addRecipient(recipient);
+  return duplex(async (source) => encrypter.encrypt(source));
+}
+
+/** A stream that decrypts with whichever identity fits; fails when none does, on a flipped bit and on an early end. */
+export function createAgeDecrypter(identities: readonly string[]): Duplex {
+  const decrypter = new Decrypter();
+  for (const identity of identities) decrypter.addIdentity(identity);
+  return duplex(async (source) => decrypter.decrypt(source));
+}
+
+type ByteTransform = (source: ReadableStream<Uint8Array>) => Promise<ReadableStream<Uint8Array>>;
+
+function duplex(transform: ByteTransform): Duplex {
+  return Duplex.from(async function* (source: AsyncIterable<Buffer>) {
+    const encoded = await transform(ReadableStream.from<Uint8Array>(source));
+    for await (const chunk of encoded)
+      if (chunk.length > 0) yield Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+  });
+}

@@ -1,0 +1,83 @@
+// A codec is a chain and its inverse: what encodes a dump, and what a person types to get it back. Both come from the
+// same description, so that nothing can be written which the README's stock commands do not read.
+
+import type { Duplex } from 'node:stream';
+import { createAgeDecrypter, createAgeEncrypter } from './age.ts';
+import { createXzDecoder, createXzEncoder, xzEncoderMemory } from './xz.ts';
+import { createZstdDecoder, createZstdEncoder, zstdEncoderMemory } from './zstd.ts';
+
+/** How a dump is compressed. */
+export type Compression =
+  | { readonly kind: 'xz'; readonly level: number; readonly threads: number }
+  | { readonly kind: 'zstd'; readonly level: number }
+  | { readonly kind: 'none' };
+
+/** The compression's name in manifests. */
+export type CompressionName = Compression['kind'];
+
+/** The streams that turn a dump into an object, in order; none when it is stored as it is. */
+export function encoders(options: {
+  readonly compression: Compression;
+  /** age recipients; none: not encrypted. */
+  readonly recipients: readonly string[];
+}): readonly Duplex[] {
+  const chain: Duplex[] = [];
+  const { compression } = options;
+  switch (compression.kind) {
+    case 'xz':
+      chain.push(createXzEncoder(compression));
+      break;
+    case 'zstd':
+      chain.push(createZstdEncoder(compression));
+      break;
+    case 'none':
+      break;
+    default:
+      compression satisfies never;
+  }
+  if (options.recipients.length > 0) chain.push(createAgeEncrypter(options.recipients));
+  return chain;
+}
+
+/** The streams that turn an object back into a dump, in order. */
+export function decoders(options: {
+  readonly compression: CompressionName;
+  /** age identities; null: the object is not encrypted. */
+  readonly identities: readonly string[] | null;
+}): readonly Duplex[] {
+  const chain: Duplex[] = [];
+  if (options.identities !== null) chain.push(createAgeDecrypter(options.identities));
+  switch (options.compression) {
+    case 'xz':
+      chain.push(createXzDecoder());
+      break;
+    case 'zstd':
+      chain.push(createZstdDecoder());
+      break;
+    case 'none':
+      break;
+    default:
+      options.compression satisfies never;
+  }
+  return chain;
+}
+
+/** The ending of an object's key: `.dump.xz.age` and its shorter forms. */
+export function objectSuffix(options: { readonly compression: CompressionName; readonly encrypted: boolean }): string {
+  const compressed = { xz: '.xz', zstd: '.zst', none: '' }[options.compression];
+  return `.dump${compressed}${options.encrypted ? '.age' : ''}`;
+}
+
+/** What compressing needs at most, in bytes. */
+export function codecMemory(compression: Compression): number {
+  switch (compression.kind) {
+    case 'xz':
+      return xzEncoderMemory(compression);
+    case 'zstd':
+      return zstdEncoderMemory;
+    case 'none':
+      return 0;
+    default:
+      return compression satisfies never;
+  }
+}

@@ -1,0 +1,28 @@
+// zstd through Node's zlib, with a 128 MiB window. One thread: Node's multi-threaded encoder loses data (its issue
+// 59899). Stock `zstd -d` needs `--long=27` for the window.
+
+import { constants, createZstdCompress, createZstdDecompress } from 'node:zlib';
+import type { Duplex } from 'node:stream';
+
+const windowLog = 27;
+
+/** What the encoder needs at most, in bytes: the window and the tables of level 22, measured. */
+export const zstdEncoderMemory = 700 * 1024 * 1024;
+
+/** A compressing stream at `level` 1-22. */
+export function createZstdEncoder(options: { readonly level: number }): Duplex {
+  return createZstdCompress({
+    chunkSize: 256 * 1024,
+    params: {
+      [constants.ZSTD_c_compressionLevel]: options.level,
+      [constants.ZSTD_c_windowLog]: windowLog,
+      [constants.ZSTD_c_enableLongDistanceMatching]: 1,
+      [constants.ZSTD_c_checksumFlag]: 1,
+    },
+  });
+}
+
+/** A decompressing stream; fails on a checksum that differs and on an early end. */
+export function createZstdDecoder(): Duplex {
+  return createZstdDecompress({ chunkSize: 256 * 1024, params: { [constants.ZSTD_d_windowLogMax]: windowLog } });
+}

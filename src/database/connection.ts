@@ -1,0 +1,175 @@
+// Connections to the server: one of our own through `pg`, for questions and for ending a dump's backend, and the PG*
+// variables for libpq's programs. Children get nothing else of PG*: a stray PGSERVICE would dump another database.
+
+import { isIP } from 'node:net';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { Client, type ClientConfig } from 'pg';
+import { AppError, describeError } from '../errors.ts';
+
+/** Where the server is and who asks. */
+export interface ConnectionSettings {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  readonly database: string;
+  readonly sslMode: 'disable' | 'allow' | 'prefer' | 'require' | 'verify-ca' | 'verify-full';
+  readonly sslRootCertificate: string | null;
+}
+
+/** What this program calls itself in pg_stat_activity. */
+export const applicationName = 'mastodon-backup';
+
+const connectTimeoutMs = 15_000;
+
+/** The environment for pg_dump and pg_restore: `PG*` and nothing else but a locale and the search path. */
+export function libpqEnvironment(
+  settings: ConnectionSettings,
+  { serverMajor }: { readonly serverMajor: number },
+): Readonly<Record<string, string>> {
+  return {
+    PGHOST: settings.host,
+    PGPORT: String(settings.port),
+    PGUSER: settings.user,
+    PGDATABASE: settings.database,
+    PGSSLMODE: settings.sslMode,
+    PGAPPNAME: applicationName,
+    PGCONNECT_TIMEOUT: String(connectTimeoutMs / 1_000),
+    // Neither a password prompt nor somebody's ~/.pgpass: what is set is what counts.
+    PGPASSFILE: '/dev/null',
+    ...(settings.password === '' ? {} : { PGPASSWORD: settings.password }),
+    ...(settings.sslRootCertificate === null ? {} : { PGSSLROOTCERT: settings.sslRootCertificate }),
+    PGOPTIONS: sessionOptions(serverMajor),
+    LC_ALL: 'C.UTF-8',
+    PATH: '/usr/local/bin:/usr/bin:/bin',
+  };
+}
+
+// The server notices within a minute that we are gone, since version 14 also while its backend waits for a lock.
+function sessionOptions(serverMajor: number): string {
+  const keepalives = '-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3';
+  return serverMajor >= 14 ? `${keepalives} -c client_connection_check_interval=10s` : keepalives;
+}
+
+/**
+ * Opens a connection that is closed by its disposer.
+ * @throws AppError `database`, with the remedy for the usual reasons.
+ */
+export async function connect(settings: ConnectionSettings, signal: AbortSignal): Promise<Client & AsyncDisposable> {
+  signal.throwIfAborted();
+  let lastError: unknown;
+  for (const ssl of await sslChoices(settings)) {
+    const client = new Client({ ...clientConfig(settings), ssl });
+    // A connection that breaks while idle must not bring the process down; the next query tells.
+    client.on('error', () => undefined);
+    const abort = (): void => void client.end().catch(() => undefined);
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      await client.connect();
+      return Object.assign(client, { [Symbol.asyncDispose]: async () => client.end().catch(() => undefined) });
+    } catch (error) {
+      await client.end().catch(() => undefined);
+      signal.throwIfAborted();
+      lastError ??= error;
+      if (!isSslRefusal(error)) {
+        lastError = error;
+        break;
+      }
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+  }
+  throw connectionError(lastError, settings);
+}
+
+/** The address as messages show it: user, host and database, no password. */
+export function describeTarget(settings: ConnectionSettings): string {
+  const host = settings.host.includes(':') ? `[${settings.host}]` : settings.host;
+  return `${settings.user}@${host}:${settings.port}/${settings.database}`;
+}
+
+function clientConfig(settings: ConnectionSettings): ClientConfig {
+  return {
+    host: settings.host,
+    port: settings.port,
+    user: settings.user,
+    database: settings.database,
+    password: settings.password,
+    application_name: applicationName,
+    connectionTimeoutMillis: connectTimeoutMs,
+    keepAlive: true,
+    statement_timeout: 0,
+  };
+}
+
+// libpq's modes for a driver that knows only on and off: `prefer` and `allow` try both.
+async function sslChoices(settings: ConnectionSettings): Promise<readonly NonNullable<ClientConfig['ssl']>[]> {
+  if (settings.host.startsWith('/')) return [false];
+  const servername = isIP(settings.host) === 0 ? { servername: settings.host } : {};
+  const unverified = { rejectUnauthorized: false, ...servername };
+  switch (settings.sslMode) {
+    case 'disable':
+      return [false];
+    case 'allow':
+      return [false, unverified];
+    case 'prefer':
+      return [unverified, false];
+    case 'require':
+      return [unverified];
+    case 'verify-ca':
+    case 'verify-full': {
+      const file = settings.sslRootCertificate;
+      const ca = file === null || file === 'system' ? {} : { ca: await readFile(path.resolve(file), 'utf8') };
+      const anyName = settings.sslMode === 'verify-ca' ? { checkServerIdentity: () => undefined } : {};
+      return [{ rejectUnauthorized: true, ...servername, ...ca, ...anyName }];
+    }
+    default:
+      return settings.sslMode satisfies never;
+  }
+}
+
+function isSslRefusal(error: unknown): boolean {
+  return /does not support SSL|no pg_hba\.conf entry .*(no encryption|SSL off)|SSL connection is required/i.test(
+    describeError(error),
+  );
+}
+
+const hints: readonly (readonly [RegExp, string])[] = [
+  [
+    /password authentication failed|SASL|no password supplied/i,
+    'Check DB_USER and DB_PASS (or DATABASE_URL) against the ones Mastodon uses.',
+  ],
+  [
+    /ENOTFOUND|EAI_AGAIN/,
+    'Check DB_HOST, and that this container is on the same compose network as the database (internal_network).',
+  ],
+  [/ECONNREFUSED|ENOENT/, 'Check DB_HOST and DB_PORT, and that the database container is running.'],
+  [/database ".*" does not exist/i, 'Check DB_NAME (or the name at the end of DATABASE_URL).'],
+  [/role ".*" does not exist/i, 'Check DB_USER.'],
+  [
+    /timeout|ETIMEDOUT|terminated/i,
+    'Check that the database accepts connections and is on a network of this container.',
+  ],
+  [/unsupported startup parameter/i, 'This is PgBouncer: set BACKUP_DATABASE_URL to a direct connection.'],
+  [/no pg_hba\.conf entry/i, 'Allow this host in pg_hba.conf, or check DB_SSLMODE.'],
+  [
+    /too many clients|remaining connection slots/i,
+    'Raise max_connections of the server, or lower the pools of Mastodon.',
+  ],
+  [/starting up|shutting down|recovery mode/i, 'Wait until the server has started.'],
+];
+
+/** The error for a connection that failed, with the remedy for the usual reasons; also for pg_dump's own text. */
+export function connectionError(cause: unknown, settings: ConnectionSettings): AppError {
+  const text = describeError(cause);
+  return new AppError('database', `The database ${describeTarget(settings)} cannot be reached: ${text}`, {
+    cause,
+    hint: connectionHint(text) ?? 'Check the database settings with the command: mastodon-backup doctor.',
+  });
+}
+
+/** The remedy for a message of the server or libpq, where there is a usual one. */
+export function connectionHint(text: string): string | undefined {
+  return hints.find(([pattern]) => pattern.test(text))?.[1];
+}

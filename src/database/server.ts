@@ -1,0 +1,85 @@
+// What the manifest and the plan must know of a database before it is dumped: asked once, over our own connection.
+
+import type { Client } from 'pg';
+import { AppError, describeError } from '../errors.ts';
+
+/** A database and its server. */
+export interface DatabaseFacts {
+  readonly name: string;
+  /** Major version, such as 14. */
+  readonly serverMajor: number;
+  /** As the server says it, such as `14.23 (Debian 14.23-1)`. */
+  readonly serverVersion: string;
+  /** Tells one cluster from its copies; null when this role may not ask. */
+  readonly systemIdentifier: string | null;
+  /** pg_database_size, in bytes. */
+  readonly sizeBytes: number;
+  readonly encoding: string;
+  readonly collation: string;
+  readonly extensions: readonly string[];
+  /** Ordinary and partitioned tables outside the system schemas. */
+  readonly tableCount: number;
+  readonly isReplica: boolean;
+}
+
+/** Asks the server. Throws AppError `database`. */
+export async function readDatabaseFacts(client: Client): Promise<DatabaseFacts> {
+  try {
+    const { rows } = await client.query<Record<string, string>>(factsQuery);
+    const row = rows[0] ?? {};
+    const number = Number(row['version_number']);
+    return {
+      name: row['name'] ?? '',
+      serverMajor: Math.floor(number / 10_000),
+      serverVersion: row['version'] ?? '',
+      systemIdentifier: await readSystemIdentifier(client),
+      sizeBytes: Number(row['size']),
+      encoding: row['encoding'] ?? '',
+      collation: row['collation'] ?? '',
+      extensions: JSON.parse(row['extensions'] ?? '[]') as string[],
+      tableCount: Number(row['tables']),
+      isReplica: row['replica'] === 'true',
+    };
+  } catch (error) {
+    throw new AppError('database', `The database cannot be asked about itself: ${describeError(error)}`, {
+      cause: error,
+      hint: 'Check that the database accepts ordinary queries from this role.',
+    });
+  }
+}
+
+const factsQuery = `
+  select current_database()::text as name,
+         current_setting('server_version_num') as version_number,
+         current_setting('server_version') as version,
+         pg_database_size(d.oid)::text as size,
+         pg_encoding_to_char(d.encoding)::text as encoding,
+         d.datcollate::text as collation,
+         (select coalesce(json_agg(extname order by extname), '[]') from pg_extension)::text as extensions,
+         (select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+           where c.relkind in ('r', 'p') and n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema')::text as tables,
+         pg_is_in_recovery()::text as replica
+    from pg_database d where d.datname = current_database()`;
+
+async function readSystemIdentifier(client: Client): Promise<string | null> {
+  try {
+    const { rows } = await client.query<{ id: string }>(
+      'select system_identifier::text as id from pg_control_system()',
+    );
+    return rows[0]?.id ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** The newest of Mastodon's migrations in this database, or null when it has no `schema_migrations`. */
+export async function readSchemaVersion(client: Client): Promise<string | null> {
+  const { rows: tables } = await client.query<{ found: boolean }>(
+    "select to_regclass('public.schema_migrations') is not null and to_regclass('public.statuses') is not null as found",
+  );
+  if (tables[0]?.found !== true) return null;
+  const { rows } = await client.query<{ version: string | null }>(
+    'select max(version) as version from public.schema_migrations',
+  );
+  return rows[0]?.version ?? null;
+}

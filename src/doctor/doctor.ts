@@ -1,0 +1,143 @@
+// Checks everything that can be checked without taking a backup, each finding with its remedy. One check that fails does
+// not hide the others: an administrator mends all of it in one go.
+
+import type { Settings } from '../config/settings.ts';
+import { chooseClient, findClients } from '../database/clients.ts';
+import { connect, describeTarget, type ConnectionSettings } from '../database/connection.ts';
+import { readDatabaseFacts, type DatabaseFacts } from '../database/server.ts';
+import { AppError, describeError } from '../errors.ts';
+import type { ObjectKey, ObjectStore } from '../storage/store.ts';
+import { examineMemory } from './memory-check.ts';
+import { examineStore } from './store-check.ts';
+
+/** What a check found. */
+export interface Finding {
+  readonly check: string;
+  readonly status: 'ok' | 'warning' | 'problem';
+  readonly detail: string;
+  /** What to do; null when there is nothing to do. */
+  readonly remedy: string | null;
+}
+
+/** A store with a probe object that may be written to it and taken away again. */
+export interface StoreToExamine {
+  readonly store: ObjectStore;
+  readonly prefix: string;
+  readonly partsInMemory: number;
+  readonly probe: { readonly key: ObjectKey; readonly remove: () => Promise<void> };
+}
+
+/** What the doctor looks at. */
+export interface Examination {
+  readonly settings: Settings;
+  readonly warnings: readonly string[];
+  readonly connection: ConnectionSettings;
+  readonly pathVariable: string;
+  readonly memoryLimitBytes: number;
+  readonly cores: number;
+  readonly maxClockSkewMs: number;
+  readonly stores: readonly StoreToExamine[];
+  readonly now: () => Date;
+  readonly signal: AbortSignal;
+}
+
+const checkTimeoutMs = 60_000;
+
+/** Runs all checks. */
+export async function examine(examination: Examination): Promise<readonly Finding[]> {
+  const settings: Finding[] = examination.warnings.map((detail) => ({
+    check: 'settings',
+    status: 'warning',
+    detail,
+    remedy: null,
+  }));
+  if (settings.length === 0) settings.push({ check: 'settings', status: 'ok', detail: 'understood', remedy: null });
+  const { facts, findings } = await examineDatabase(examination);
+  const stores = await Promise.all(
+    examination.stores.map(async (store) => {
+      const signal = AbortSignal.any([examination.signal, AbortSignal.timeout(checkTimeoutMs)]);
+      return examineStore(store, { ...examination, signal });
+    }),
+  );
+  return [
+    ...settings,
+    ...findings,
+    ...stores.flat(),
+    ...examineMemory(examination, facts),
+    examineEncryption(examination.settings),
+  ];
+}
+
+/** A finding for something that failed. */
+export function problem(check: string, error: unknown): Finding {
+  return {
+    check,
+    status: 'problem',
+    detail: describeError(error),
+    remedy: error instanceof AppError ? (error.hint ?? null) : null,
+  };
+}
+
+async function examineDatabase(
+  examination: Examination,
+): Promise<{ readonly facts: DatabaseFacts | null; readonly findings: readonly Finding[] }> {
+  const { connection, signal } = examination;
+  let facts: DatabaseFacts;
+  try {
+    await using client = await connect(connection, signal);
+    facts = await readDatabaseFacts(client);
+  } catch (error) {
+    return { facts: null, findings: [problem('database', error)] };
+  }
+  const findings: Finding[] = [
+    {
+      check: 'database',
+      status: facts.tableCount === 0 ? 'warning' : 'ok',
+      detail: `${describeTarget(connection)}: PostgreSQL ${facts.serverVersion}, ${facts.tableCount} tables, ${inMiB(facts.sizeBytes)} MiB`,
+      remedy: facts.tableCount === 0 ? 'Check DB_NAME: this database has no tables.' : null,
+    },
+  ];
+  try {
+    const clients = await findClients({
+      directory: examination.settings.pgBin,
+      path: examination.pathVariable,
+      signal,
+    });
+    const client = chooseClient(clients, { major: facts.serverMajor, version: facts.serverVersion });
+    const newer = client.major > facts.serverMajor;
+    findings.push({
+      check: 'client',
+      status: newer ? 'warning' : 'ok',
+      detail: `pg_dump ${client.version} in ${client.directory}`,
+      remedy: newer
+        ? `Restoring needs pg_restore ${client.major} or newer; install postgresql-client-${facts.serverMajor} to match the server.`
+        : null,
+    });
+  } catch (error) {
+    findings.push(problem('client', error));
+  }
+  return { facts, findings };
+}
+
+function examineEncryption({ ageRecipients, ageIdentities }: Settings): Finding {
+  const check = 'encryption';
+  if (ageRecipients.length === 0) {
+    return {
+      check,
+      status: 'warning',
+      detail: 'backups are stored unencrypted: whoever reads the bucket reads all private messages and password hashes',
+      remedy:
+        'Make a key with age-keygen, keep it away from this server, and set BACKUP_AGE_RECIPIENTS to its public half.',
+    };
+  }
+  const identity =
+    ageIdentities.length > 0
+      ? 'a private key is on this machine'
+      : 'no private key on this machine, `verify` hashes only';
+  return { check, status: 'ok', detail: `age, ${ageRecipients.length} recipients; ${identity}`, remedy: null };
+}
+
+/** Bytes as whole MiB. */
+export function inMiB(bytes: number): number {
+  return Math.round(bytes / 1024 / 1024);
+}

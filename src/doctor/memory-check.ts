@@ -1,0 +1,46 @@
+// Whether a run fits into the memory there is, and how large it may become.
+
+import { codecMemory } from '../codec/codec.ts';
+import type { DatabaseFacts } from '../database/server.ts';
+import { choosePartBytes, expectedObjectBytes } from '../plan/part-size.ts';
+import { planMemory } from '../plan/memory.ts';
+import { inMiB, problem, type Examination, type Finding } from './doctor.ts';
+
+/** The plan of a run as findings; `facts` null: the database could not be asked. */
+export function examineMemory(examination: Examination, facts: DatabaseFacts | null): readonly Finding[] {
+  if (facts === null) return [];
+  const { compression, threads } = examination.settings;
+  const compressed = compression.kind !== 'none';
+  try {
+    const parts = examination.stores.map(({ store, partsInMemory }) => ({
+      partsInMemory,
+      partBytes: choosePartBytes({ databaseBytes: facts.sizeBytes, compressed, maxObjectBytes: store.maxObjectBytes }),
+    }));
+    const plan = planMemory({
+      threads: compression.kind === 'xz' ? threads : 1,
+      cores: examination.cores,
+      limitBytes: examination.memoryLimitBytes,
+      coderMemory: (count) => codecMemory(compression.kind === 'xz' ? { ...compression, threads: count } : compression),
+      partsMemory: parts.reduce((sum, part) => sum + part.partBytes * part.partsInMemory, 0),
+    });
+    const most = expectedObjectBytes(facts.sizeBytes, { compressed });
+    return [
+      {
+        check: 'memory',
+        status: 'ok',
+        detail:
+          `${inMiB(plan.totalBytes)} of ${inMiB(plan.limitBytes)} MiB with ${plan.threads} threads` +
+          (plan.note === null ? '' : ` (${plan.note})`),
+        remedy: null,
+      },
+      {
+        check: 'size',
+        status: 'ok',
+        detail: `planned for at most ${inMiB(most)} MiB in parts of ${parts.map(({ partBytes }) => `${inMiB(partBytes)} MiB`).join(' and ')}`,
+        remedy: null,
+      },
+    ];
+  } catch (error) {
+    return [problem('memory', error)];
+  }
+}

@@ -1,0 +1,116 @@
+// Whether a destination can be reached, read, written and cleaned, whether the clocks agree, and what lies about in it.
+
+import { AppError } from '../errors.ts';
+import { readAll } from '../manifest/catalogue.ts';
+import { problem, type Finding, type StoreToExamine } from './doctor.ts';
+
+const dayMs = 86_400_000;
+
+/** All findings about one store. */
+export async function examineStore(
+  { store, prefix, probe }: StoreToExamine,
+  options: {
+    readonly now: () => Date;
+    readonly maxClockSkewMs: number;
+    readonly signal: AbortSignal;
+  },
+): Promise<readonly Finding[]> {
+  const { signal } = options;
+  const findings: Finding[] = [];
+  try {
+    const content = Buffer.from('mastodon-backup doctor\n');
+    await store.putDocument(probe.key, content, { signal });
+    const back = await readAll(await store.get(probe.key, { signal }));
+    if (Buffer.compare(back, content) !== 0) throw new AppError('store', 'The probe object came back changed');
+    await probe.remove();
+    if ((await store.head(probe.key, { signal })) !== null)
+      throw new AppError('store', 'The probe object could not be removed');
+    findings.push({
+      check: store.name,
+      status: 'ok',
+      detail: `${store.description}: written, read and removed a probe`,
+      remedy: null,
+    });
+  } catch (error) {
+    return [problem(store.name, error)];
+  }
+  const checks: readonly (readonly [string, () => Promise<Finding | null>])[] = [
+    [`${store.name} clock`, async () => examineClock(store, options)],
+    [`${store.name} unfinished uploads`, async () => examineUnfinished(store, { prefix, ...options })],
+    [`${store.name} lifecycle`, async () => examineLifecycle(store, options)],
+  ];
+  for (const [check, run] of checks) {
+    try {
+      const finding = await run();
+      if (finding !== null) findings.push({ ...finding, check });
+    } catch (error) {
+      findings.push({ ...problem(check, error), status: 'warning' });
+    }
+  }
+  return findings;
+}
+
+type Store = StoreToExamine['store'];
+
+async function examineClock(
+  store: Store,
+  options: { readonly now: () => Date; readonly maxClockSkewMs: number; readonly signal: AbortSignal },
+): Promise<Finding | null> {
+  const theirs = await store.now(options);
+  if (theirs === null) return null;
+  const skewMs = options.now().getTime() - theirs.getTime();
+  const wrong = Math.abs(skewMs) > options.maxClockSkewMs;
+  return {
+    check: '',
+    status: wrong ? 'problem' : 'ok',
+    detail: `ours is ${Math.round(Math.abs(skewMs) / 1_000)} s ${skewMs < 0 ? 'behind' : 'ahead of'} the store's`,
+    remedy: wrong
+      ? 'Set the clock of the host (timedatectl set-ntp true); nothing is deleted while the clocks differ.'
+      : null,
+  };
+}
+
+async function examineUnfinished(
+  store: Store,
+  options: { readonly prefix: string; readonly now: () => Date; readonly signal: AbortSignal },
+): Promise<Finding | null> {
+  const old: string[] = [];
+  for await (const upload of store.listUnfinished(options.prefix, options)) {
+    if (options.now().getTime() - upload.startedAt.getTime() > dayMs) old.push(upload.key);
+  }
+  return {
+    check: '',
+    status: old.length === 0 ? 'ok' : 'warning',
+    detail:
+      old.length === 0
+        ? 'none older than a day'
+        : `${old.length} older than a day, first '${old[0]}': they cost storage`,
+    remedy: old.length === 0 ? null : 'The next run removes those of this program; abort the others in the dashboard.',
+  };
+}
+
+async function examineLifecycle(store: Store, { signal }: { readonly signal: AbortSignal }): Promise<Finding | null> {
+  const rules = await store.lifecycleRules({ signal });
+  if (store.name === 'local') return null;
+  if (rules === null) {
+    return {
+      check: '',
+      status: 'ok',
+      detail: 'the token may not look at the bucket rules, which is fine',
+      remedy: null,
+    };
+  }
+  const enabled = rules.filter((rule) => rule.enabled);
+  const aborts = enabled.some((rule) => rule.abortIncompleteDays !== null);
+  const expires = enabled.filter((rule) => rule.expireDays !== null);
+  const detail = [
+    aborts ? 'unfinished uploads are aborted' : 'no rule aborts unfinished uploads',
+    ...expires.map((rule) => `'${rule.prefix}' expires after ${rule.expireDays} days`),
+  ].join(', ');
+  return {
+    check: '',
+    status: aborts ? 'ok' : 'warning',
+    detail,
+    remedy: aborts ? null : 'Add a bucket rule that aborts incomplete multipart uploads after a few days.',
+  };
+}

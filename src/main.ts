@@ -1,0 +1,72 @@
+#!/usr/bin/env node
+// argv and environment in, an exit status out. The only place that touches `process`: signals, the standard streams and
+// the exit are here, so that everything else can be tested without a process.
+
+import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { createApp } from './app.ts';
+import { runProgram } from './cli/program.ts';
+import { AppError, describeError, exitStatusOf } from './errors.ts';
+
+/** A second signal this soon is the same key press: Ctrl-C under npm delivers two. */
+const sameSignalMs = 1_000;
+
+const interrupted = new AbortController();
+let firstSignalAt: number | undefined;
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(name, () => {
+    const now = performance.now();
+    if (firstSignalAt !== undefined && now - firstSignalAt >= sameSignalMs) process.exit(130);
+    firstSignalAt ??= now;
+    interrupted.abort(
+      new AppError('interrupted', `Interrupted by ${name}`, {
+        hint: 'Nothing half-written counts as a backup; run it again.',
+      }),
+    );
+  });
+}
+// A dropped ssh closes our streams; that is no reason to end a backup.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+const app = createApp({
+  environment: process.env,
+  uid: process.getuid?.() ?? 0,
+  toolVersion: version,
+  isTerminal: process.stderr.isTTY === true,
+  writeLog: (text) => void process.stderr.write(text),
+});
+
+let status = 0;
+try {
+  await runProgram(process.argv.slice(2), {
+    app,
+    signal: interrupted.signal,
+    processId: process.pid,
+    write: (text) => void process.stdout.write(text),
+    progress: { isTerminal: process.stderr.isTTY === true, write: (text) => void process.stderr.write(text) },
+    readFile: async (file) => readFile(file, 'utf8'),
+    toolVersion: version,
+  });
+} catch (error) {
+  status = exitStatusOf(error);
+  const hint = error instanceof AppError ? error.hint : undefined;
+  const message = error instanceof AppError ? error.message : `Unexpected failure: ${describeError(error)}`;
+  process.stderr.write(app.redact(`mastodon-backup: ${message}${hint === undefined ? '' : `. ${hint}`}\n`));
+  if (!(error instanceof AppError) && error instanceof Error) app.log.debug({ err: error }, 'Where it failed');
+} finally {
+  await app[Symbol.asyncDispose]();
+}
+// Not process.exitCode: a socket that lingers must not keep a finished command alive.
+await Promise.all([process.stdout, process.stderr].map(flushed));
+process.exit(status);
+
+async function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  if (stream.destroyed || stream.writableLength === 0) return;
+  await new Promise<void>((resolve) => {
+    stream.once('error', () => resolve());
+    stream.write('', () => resolve());
+  });
+}

@@ -1,0 +1,61 @@
+// Plans threads and parts into the memory there is, before the dump: the alternative is the kernel's killer in the middle
+// of the night, taking the backup or the database.
+
+import { AppError } from '../errors.ts';
+
+const mib = 1024 * 1024;
+
+/** What Node, the SDK, the streams and pg_dump need besides coder and parts; measured at 100-140 MiB. */
+const baseBytes = 160 * mib;
+
+/** What a run will use. */
+export interface MemoryPlan {
+  readonly threads: number;
+  readonly totalBytes: number;
+  readonly limitBytes: number;
+  /** What was lowered and why, for the log; null when everything fits as asked. */
+  readonly note: string | null;
+}
+
+/**
+ * The most threads up to `threads` with which a run fits into `limitBytes`.
+ * @throws AppError `settings` when not even one thread fits.
+ */
+export function planMemory(options: {
+  readonly threads: number;
+  readonly cores: number;
+  readonly limitBytes: number;
+  /** Memory of the coder in bytes with that many threads; see `codec/`. */
+  readonly coderMemory: (threads: number) => number;
+  /** Parts that are in memory at once, times their size, over all destinations. */
+  readonly partsMemory: number;
+}): MemoryPlan {
+  const total = (threads: number): number => baseBytes + options.coderMemory(threads) + options.partsMemory;
+  const wanted = Math.min(options.threads, options.cores);
+  let threads = wanted;
+  while (threads > 1 && total(threads) > options.limitBytes) threads -= 1;
+  if (total(threads) > options.limitBytes) {
+    throw new AppError(
+      'settings',
+      `The backup needs ${inMiB(total(threads))} MiB of memory even with one thread, and ${inMiB(options.limitBytes)} MiB are allowed`,
+      {
+        hint: 'Give the container more memory, raise BACKUP_MEMORY_LIMIT, or lower BACKUP_COMPRESSION_LEVEL or BACKUP_S3_CONCURRENCY.',
+      },
+    );
+  }
+  const notes = [
+    wanted < options.threads ? `${options.cores} cores` : null,
+    threads < wanted ? `the memory limit of ${inMiB(options.limitBytes)} MiB` : null,
+  ].filter((note) => note !== null);
+  return {
+    threads,
+    totalBytes: total(threads),
+    limitBytes: options.limitBytes,
+    note:
+      notes.length === 0 ? null : `${threads} instead of ${options.threads} threads because of ${notes.join(' and ')}`,
+  };
+}
+
+function inMiB(bytes: number): number {
+  return Math.round(bytes / mib);
+}

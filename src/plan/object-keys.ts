@@ -1,0 +1,68 @@
+// The grammar of keys, built and parsed in one place: `daily/2026-11-23T120000Z-4f1c2a.dump.xz.age`. What does not parse
+// is not ours, and what is not ours is never touched.
+
+import { randomBytes } from 'node:crypto';
+import type { ObjectKey } from '../storage/store.ts';
+import { asFolder, type Folder } from './tier.ts';
+
+/** What a key names. */
+export type KeyPart = 'manifest' | 'dump' | 'secrets';
+
+/** A key taken apart. */
+export interface ParsedKey {
+  readonly key: ObjectKey;
+  readonly folder: Folder;
+  readonly id: string;
+  readonly part: KeyPart;
+  /** What follows the id, such as `.dump.xz.age`. */
+  readonly suffix: string;
+  /** The time in the id. */
+  readonly startedAt: Date;
+}
+
+const suffixes = {
+  manifest: /^\.json$/,
+  dump: /^\.dump(\.xz|\.zst)?(\.age)?$/,
+  secrets: /^\.secrets\.env\.age$/,
+} as const satisfies Record<KeyPart, RegExp>;
+
+const grammar = /^([a-z]+)\/((\d{4})-(\d\d)-(\d\d)T(\d\d)(\d\d)(\d\d)Z-[0-9a-f]{6})(\..+)$/;
+
+/** A new snapshot id: the moment in UTC to the second, and 24 random bits. */
+export function createSnapshotId(now: Date): string {
+  const stamp = now
+    .toISOString()
+    .replace(/\.\d+Z$/, 'Z')
+    .replaceAll(':', '');
+  return `${stamp}-${randomBytes(3).toString('hex')}`;
+}
+
+/** Whether a text is a snapshot id. */
+export function isSnapshotId(text: string): boolean {
+  return parseKey(`daily/${text}.json`, { prefix: '' }) !== undefined;
+}
+
+/** The key of a part of a snapshot; `suffix` is `.json` or what `codec/codec.ts` says. */
+export function buildKey(place: {
+  readonly prefix: string;
+  readonly folder: Folder;
+  readonly id: string;
+  readonly suffix: string;
+}): ObjectKey {
+  return `${place.prefix}${place.folder}/${place.id}${place.suffix}` as ObjectKey;
+}
+
+/** Takes a key apart; undefined for everything that this program cannot have written. */
+export function parseKey(text: string, { prefix }: { readonly prefix: string }): ParsedKey | undefined {
+  if (!text.startsWith(prefix)) return undefined;
+  const match = grammar.exec(text.slice(prefix.length));
+  if (match === null) return undefined;
+  const [, folderName = '', id = '', year, month, day, hour, minute, second, suffix = ''] = match;
+  const folder = asFolder(folderName);
+  const part = (Object.keys(suffixes) as KeyPart[]).find((name) => suffixes[name].test(suffix));
+  const iso = `${year}-${month}-${day}T${hour}:${minute}:${second}.000Z`;
+  const startedAt = new Date(iso);
+  if (folder === undefined || part === undefined) return undefined;
+  if (Number.isNaN(startedAt.getTime()) || startedAt.toISOString() !== iso) return undefined;
+  return { key: text as ObjectKey, folder, id, part, suffix, startedAt };
+}

@@ -1,0 +1,101 @@
+// The deletion law: the only module that removes anything. What it may remove is named here and nowhere else; for
+// everything it is not sure about it does nothing. A backup tool that deletes by mistake is worse than none.
+
+import type { Log } from '../log.ts';
+import { manifestKey } from '../manifest/catalogue.ts';
+import { parseKey, type ParsedKey } from '../plan/object-keys.ts';
+import { folders } from '../plan/tier.ts';
+import type { ObjectKey, RemovableStore } from '../storage/store.ts';
+
+const dayMs = 86_400_000;
+/** Clocks further apart than this make every age a guess. */
+export const maxClockSkewMs = 5 * 60_000;
+const probeName = /^probe-[0-9a-f]{16}\.txt$/;
+
+/** What a sweep removed. */
+export interface SweepResult {
+  readonly objects: readonly ObjectKey[];
+  readonly uploads: readonly ObjectKey[];
+}
+
+/**
+ * Removes what interrupted runs left behind: objects of our grammar whose manifest the store says does not exist, and
+ * unfinished uploads of our grammar; both only when older than a day and than twice `timeoutMs`. Call it holding the lock.
+ */
+export async function sweep(
+  store: RemovableStore,
+  options: {
+    readonly prefix: string;
+    readonly now: Date;
+    /** BACKUP_TIMEOUT in milliseconds: the longest a run of another container may take. */
+    readonly timeoutMs: number;
+    readonly log: Log;
+    readonly signal: AbortSignal;
+  },
+): Promise<SweepResult> {
+  const { log, prefix, signal } = options;
+  const storeNow = (await store.now({ signal })) ?? options.now;
+  if (Math.abs(storeNow.getTime() - options.now.getTime()) > maxClockSkewMs) {
+    log.warn({ ours: options.now, theirs: storeNow, store: store.description }, 'The clocks differ; nothing is swept');
+    return { objects: [], uploads: [] };
+  }
+  const cutoff = storeNow.getTime() - Math.max(dayMs, 2 * options.timeoutMs);
+  const isOld = (...times: readonly Date[]): boolean => times.every((time) => time.getTime() < cutoff);
+
+  const objects: ObjectKey[] = [];
+  for (const folder of folders) {
+    for (const orphan of await findOrphans(store, { folder: `${prefix}${folder}/`, prefix, isOld, signal })) {
+      // Asked again, for itself: a listing may be stale, and only "not found" is a reason to remove.
+      if ((await store.head(manifestKey({ prefix, ...orphan }), { signal })) !== null) continue;
+      log.info({ key: orphan.key, store: store.description }, 'Removing what an interrupted run left behind');
+      await store.remove(orphan.key, { signal });
+      objects.push(orphan.key);
+    }
+  }
+  const uploads: ObjectKey[] = [];
+  for (const folder of folders) {
+    for await (const upload of store.listUnfinished(`${prefix}${folder}/`, { signal })) {
+      const parsed = parseKey(upload.key, { prefix });
+      if (parsed === undefined || !isOld(upload.startedAt, parsed.startedAt)) continue;
+      log.info({ key: upload.key, store: store.description }, 'Aborting an unfinished upload of an interrupted run');
+      await store.discard(upload, { signal });
+      uploads.push(upload.key);
+    }
+  }
+  return { objects, uploads };
+}
+
+async function findOrphans(
+  store: RemovableStore,
+  options: {
+    readonly folder: string;
+    readonly prefix: string;
+    readonly isOld: (...times: readonly Date[]) => boolean;
+    readonly signal: AbortSignal;
+  },
+): Promise<readonly ParsedKey[]> {
+  const committed = new Set<string>();
+  const old: ParsedKey[] = [];
+  for await (const stored of store.list(options.folder, options)) {
+    const parsed = parseKey(stored.key, options);
+    if (parsed === undefined) continue;
+    if (parsed.part === 'manifest') committed.add(parsed.id);
+    else if (options.isOld(stored.modifiedAt, parsed.startedAt)) old.push(parsed);
+  }
+  return old.filter(({ id }) => !committed.has(id));
+}
+
+/** The key of a probe object, with which `doctor` finds out whether it may write. */
+export function probeKey({ prefix, random }: { readonly prefix: string; readonly random: string }): ObjectKey {
+  return `${prefix}probe-${random}.txt` as ObjectKey;
+}
+
+/** Removes a probe object, and nothing that is not named like one. */
+export async function removeProbe(
+  store: RemovableStore,
+  { key, prefix, signal }: { readonly key: ObjectKey; readonly prefix: string; readonly signal: AbortSignal },
+): Promise<void> {
+  if (!key.startsWith(prefix) || !probeName.test(key.slice(prefix.length)))
+    throw new Error(`'${key}' is no probe object`);
+  await store.remove(key, { signal });
+}

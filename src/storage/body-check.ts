@@ -1,0 +1,44 @@
+// A pass-through for what is read back: it fails when bytes are missing at the end and when none come for too long. A
+// connection that dies in the middle otherwise looks like a shorter object, or like nothing at all.
+
+import { Transform } from 'node:stream';
+import { AppError } from '../errors.ts';
+import { startStallClock } from '../stream/stall-clock.ts';
+
+/** Fails unless exactly `bytes` bytes pass, and when nothing comes for `idleMs` while somebody reads. */
+export function createBodyCheck(options: {
+  readonly bytes: number;
+  readonly idleMs: number;
+  /** The start of the message, such as "'key' could not be read from bucket x". */
+  readonly action: string;
+}): Transform {
+  let seen = 0;
+  const stream = new Transform({
+    highWaterMark: 1024 * 1024,
+    transform(chunk: Buffer, _encoding, callback) {
+      seen += chunk.length;
+      clock.moved();
+      callback(null, chunk);
+    },
+    flush(callback) {
+      callback(
+        seen === options.bytes
+          ? null
+          : new AppError('store', `${options.action}: ${seen} of ${options.bytes} bytes came`),
+      );
+    },
+  });
+  const clock = startStallClock({
+    timeoutMs: options.idleMs,
+    waiting: () => !stream.writableNeedDrain && !stream.writableFinished,
+    onStall: () => {
+      stream.destroy(
+        new AppError('stalled', `${options.action}: no byte came for ${Math.round(options.idleMs / 1_000)} s`, {
+          hint: 'Check the network to the store and try again.',
+        }),
+      );
+    },
+  });
+  stream.once('close', () => clock[Symbol.dispose]());
+  return stream;
+}

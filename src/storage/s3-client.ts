@@ -1,0 +1,62 @@
+// The SDK's client with everything it would look up for itself given explicitly: AWS_* variables and ~/.aws belong to
+// Mastodon's media or to somebody's shell, and must never decide where backups go.
+
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import { S3Client } from '@aws-sdk/client-s3';
+import { NodeHttpHandler } from '@smithy/node-http-handler';
+
+/** What a client needs to know. */
+export interface S3ClientSettings {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  /** Null: AWS's own for the region. */
+  readonly endpoint: string | null;
+  readonly region: string;
+  readonly maxAttempts: number;
+  /** How long a socket may be silent, in milliseconds. */
+  readonly socketTimeoutMs: number;
+  /** How long a request may take until its answer begins, in milliseconds. */
+  readonly requestTimeoutMs: number;
+}
+
+const connectionTimeoutMs = 10_000;
+const silent = { trace: noop, debug: noop, info: noop, warn: noop, error: noop };
+
+/** A client that reads no environment variable and no file; `destroy()` ends its sockets. */
+export function createS3Client(settings: S3ClientSettings): S3Client {
+  const agentOptions = { keepAlive: true, maxSockets: 64 };
+  return new S3Client({
+    region: settings.region,
+    credentials: { accessKeyId: settings.accessKeyId, secretAccessKey: settings.secretAccessKey },
+    ...(settings.endpoint === null ? {} : { endpoint: settings.endpoint, forcePathStyle: true }),
+    ignoreConfiguredEndpointUrls: true,
+    defaultsMode: 'standard',
+    maxAttempts: settings.maxAttempts,
+    retryMode: 'standard',
+    // CRC32 trailers, the SDK's default, are refused by R2 and older servers; we verify with SHA-256 of our own.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    useDualstackEndpoint: false,
+    useFipsEndpoint: false,
+    useArnRegion: false,
+    disableS3ExpressSessionAuth: true,
+    sigv4aSigningRegionSet: async () => undefined,
+    authSchemePreference: async () => [],
+    userAgentAppId: async () => undefined,
+    followRegionRedirects: false,
+    logger: silent,
+    requestHandler: new NodeHttpHandler({
+      connectionTimeout: connectionTimeoutMs,
+      socketTimeout: settings.socketTimeoutMs,
+      requestTimeout: settings.requestTimeoutMs,
+      // Without it the time-out is a line in a log and the request hangs on.
+      throwOnRequestTimeout: true,
+      httpAgent: new HttpAgent(agentOptions),
+      httpsAgent: new HttpsAgent(agentOptions),
+      logger: silent,
+    }),
+  });
+}
+
+function noop(): void {}

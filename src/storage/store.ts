@@ -1,0 +1,112 @@
+// What the program asks of a place where backups are kept. The interface is small on purpose: reading, adding and
+// listing are open to everybody, removing is a second interface that only the deletion law may use. Without that
+// split any mistake anywhere could delete somebody's only copy.
+
+import type { Readable } from 'node:stream';
+
+declare const objectKeyBrand: unique symbol;
+
+/** The full key of an object in a store, prefix included; made by `plan/object-keys.ts` alone. */
+export type ObjectKey = string & { readonly [objectKeyBrand]: true };
+
+/** Which of the two destinations a store is; the word used in messages, manifests and `--from`. */
+export type StoreName = 's3' | 'local';
+
+/** An object as a listing or a `head` shows it. */
+export interface StoredObject {
+  readonly key: ObjectKey;
+  /** Size in bytes. */
+  readonly bytes: number;
+  readonly modifiedAt: Date;
+  /** ETag without quotes; null where the store has none. */
+  readonly etag: string | null;
+}
+
+/** An upload that was begun and neither completed nor aborted: a multipart upload, or a temporary file. */
+export interface UnfinishedUpload {
+  readonly key: ObjectKey;
+  /** Multipart upload id, or the temporary file's path. */
+  readonly uploadId: string;
+  readonly startedAt: Date;
+}
+
+export interface PutOptions {
+  readonly signal: AbortSignal;
+  /** Size in bytes of every part but the last; see `plan/part-size.ts`. Ignored by a directory. */
+  readonly partBytes: number;
+  /**
+   * Called when bytes reached the store, with the high-water mark of bytes sent since the start of the put: bytes sent
+   * again by a retry do not count, so a hanging server does not look alive.
+   */
+  readonly onProgress?: (sentBytes: number) => void;
+}
+
+export interface PutReceipt {
+  readonly bytes: number;
+  /** ETag the store answered, without quotes; null where the store has none. */
+  readonly etag: string | null;
+}
+
+/**
+ * A place where objects are kept under keys that are never overwritten.
+ *
+ * Every method rejects with `AppError` (`store`, or the reason of `signal`) whose message names the action, the key
+ * and the store, and whose hint says what to do. Methods that read may be called any number of times; a `put` that
+ * rejected has left nothing under its key and no unfinished upload, unless the process died.
+ */
+export interface ObjectStore {
+  readonly name: StoreName;
+  /** For people: the bucket and endpoint, or the directory; never a secret. */
+  readonly description: string;
+  /** What the store itself limits: R2 and S3 take 5 TB an object; null where there is no limit. */
+  readonly maxObjectBytes: number | null;
+  /** Whether a `full` verification costs money here (egress), which makes `auto` choose `etag`. */
+  readonly readingCosts: boolean;
+
+  /**
+   * Stores a stream of unknown length. The object appears under its key only after the body has ended without an
+   * error. Rejects, storing nothing, when the body fails, when the key exists, or when `signal` aborts.
+   */
+  put(key: ObjectKey, body: Readable, options: PutOptions): Promise<PutReceipt>;
+
+  /** Stores a small document whole. Rejects when the key exists with other content; equal content is success. */
+  putDocument(key: ObjectKey, content: Uint8Array, options: { readonly signal: AbortSignal }): Promise<void>;
+
+  /** Opens an object for reading. Rejects with code `store` when it is missing. The stream fails on a short read. */
+  get(key: ObjectKey, options: { readonly signal: AbortSignal }): Promise<Readable>;
+
+  /** Size and date of an object; null only if the store said "not found" (never for 403, 5xx or a time-out). */
+  head(key: ObjectKey, options: { readonly signal: AbortSignal }): Promise<StoredObject | null>;
+
+  /** All objects whose key starts with `prefix`, every page, in key order. */
+  list(prefix: string, options: { readonly signal: AbortSignal }): AsyncIterable<StoredObject>;
+
+  /** All unfinished uploads whose key starts with `prefix`. Empty where the store cannot tell. */
+  listUnfinished(prefix: string, options: { readonly signal: AbortSignal }): AsyncIterable<UnfinishedUpload>;
+
+  /** The store's clock, for comparing with ours; null where it has none of its own (a local directory). */
+  now(options: { readonly signal: AbortSignal }): Promise<Date | null>;
+
+  /** Lifecycle rules by id and prefix as the store enforces them; null where it has none or does not let us look. */
+  lifecycleRules(options: { readonly signal: AbortSignal }): Promise<readonly LifecycleRule[] | null>;
+
+  /** Ends sockets and handles. */
+  close(): Promise<void>;
+}
+
+/** A bucket's lifecycle rule, as far as this program looks at it. */
+export interface LifecycleRule {
+  readonly id: string | null;
+  readonly prefix: string;
+  readonly enabled: boolean;
+  readonly expireDays: number | null;
+  readonly abortIncompleteDays: number | null;
+}
+
+/** The half of a store that removes things; `retention/deletion-law.ts` is its only caller. */
+export interface RemovableStore extends ObjectStore {
+  /** Removes one object; removing what is not there is success. */
+  remove(key: ObjectKey, options: { readonly signal: AbortSignal }): Promise<void>;
+  /** Aborts one unfinished upload; aborting what is not there is success. */
+  discard(upload: UnfinishedUpload, options: { readonly signal: AbortSignal }): Promise<void>;
+}

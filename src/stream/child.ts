@@ -1,0 +1,98 @@
+// A child process as { stdout, done }: the first reason it ended for is kept, its exit is awaited even when something
+// else failed first, and TERM is followed by KILL. Without this a run could end while its pg_dump still holds locks.
+
+import { spawn } from 'node:child_process';
+import type { Readable, Writable } from 'node:stream';
+
+/** How a child ended. */
+export interface ChildExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** The last lines of its stderr, at most 4 KiB. */
+  readonly stderrTail: string;
+}
+
+/** A running child process. */
+export interface Child {
+  readonly stdin: Writable | null;
+  readonly stdout: Readable;
+  /** Resolves when the process is gone and its pipes are closed; rejects only when it could not be started. */
+  readonly done: Promise<ChildExit>;
+  /** Sends TERM, and KILL after `graceMs` when it is still there; resolves when it is gone. */
+  stop(options?: { readonly graceMs?: number }): Promise<void>;
+}
+
+const stderrTailBytes = 4096;
+
+/** Starts `file` with exactly the environment given; its stdin is closed unless `stdin` is `pipe`. */
+export function startChild(
+  file: string,
+  options: {
+    readonly args: readonly string[];
+    readonly env: Readonly<Record<string, string>>;
+    readonly stdin?: 'ignore' | 'pipe';
+    /** Called with each line of stderr. */
+    readonly onStderrLine?: (line: string) => void;
+  },
+): Child {
+  const child = spawn(file, [...options.args], {
+    env: { ...options.env },
+    stdio: [options.stdin ?? 'ignore', 'pipe', 'pipe'],
+  });
+  let tail = '';
+  let partialLine = '';
+  child.stderr?.setEncoding('utf8');
+  child.stderr?.on('data', (text: string) => {
+    tail = (tail + text).slice(-stderrTailBytes);
+    const lines = (partialLine + text).split('\n');
+    partialLine = lines.pop() ?? '';
+    for (const line of lines) options.onStderrLine?.(line);
+  });
+  const done = new Promise<ChildExit>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, signal) => resolve({ code, signal, stderrTail: tail.trim() }));
+  });
+  // A child that is stopped before anybody waits for it must not become an unhandled rejection.
+  done.catch(() => undefined);
+  const stdout = child.stdout;
+  if (stdout === null) throw new Error('The child has no stdout');
+  return {
+    stdin: child.stdin,
+    stdout,
+    done,
+    async stop({ graceMs = 5_000 } = {}) {
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
+      // Nobody reads any more: `close` comes only when the pipes are drained or destroyed.
+      stdout.destroy();
+      const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);
+      try {
+        await done.catch(() => undefined);
+      } finally {
+        clearTimeout(timer);
+      }
+    },
+  };
+}
+
+/** Runs a short command to its end and returns its stdout; `signal` kills it. */
+export async function captureChild(
+  file: string,
+  options: {
+    readonly args: readonly string[];
+    readonly env: Readonly<Record<string, string>>;
+    readonly signal: AbortSignal;
+  },
+): Promise<ChildExit & { readonly stdout: string }> {
+  const child = startChild(file, options);
+  const stop = (): void => void child.stop();
+  options.signal.addEventListener('abort', stop, { once: true });
+  try {
+    const chunks: Buffer[] = [];
+    child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
+    const exit = await child.done;
+    options.signal.throwIfAborted();
+    return { ...exit, stdout: Buffer.concat(chunks).toString('utf8') };
+  } finally {
+    options.signal.removeEventListener('abort', stop);
+  }
+}
