@@ -3,6 +3,7 @@
 
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
+import { AppError, describeError } from './errors.ts';
 
 /** What the rest of the program needs of a logger. */
 export interface Log {
@@ -40,7 +41,13 @@ export function createLog(options: {
   readonly write: (text: string) => void;
 }): Log {
   const { redact, write } = options;
-  const settings = { level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
+  const verbose = options.level === 'debug' || options.level === 'trace';
+  const settings = {
+    level: options.level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    serializers: { err: verbose ? pino.stdSerializers.err : summarize },
+  };
   const destination = { write: (line: string) => write(redact(line)) };
   if (options.format === 'json') return pino(settings, destination);
   const prettify = pretty.prettyFactory({
@@ -50,4 +57,10 @@ export function createLog(options: {
     singleLine: true,
   });
   return pino(settings, { write: (line: string) => write(redact(prettify(JSON.parse(line)))) });
+}
+
+// A stack for every line that names an error buries the line; the debug level has it.
+function summarize(error: unknown): object {
+  const hint = error instanceof AppError ? error.hint : undefined;
+  return { message: describeError(error), ...(hint === undefined ? {} : { hint }) };
 }

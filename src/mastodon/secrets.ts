@@ -23,6 +23,10 @@ const mastodonSecrets = [
   'LDAP_PASSWORD',
 ] as const;
 
+/** Names that are no secret; a password that is part of one of them is not hidden by hiding it everywhere. */
+const publicNames = ['mastodon-backup', 'mastodon_production', 'postgresql', 'localhost'];
+const publicVariables = ['DB_USER', 'DB_NAME', 'DB_HOST', 'LOCAL_DOMAIN'] as const;
+
 /** All secret values in the environment, for redaction. */
 export function collectSecrets(environment: Environment): readonly string[] {
   const named = [...mastodonSecrets, ...variableNames.filter((name) => variableTable[name].secret === true)];
@@ -31,7 +35,8 @@ export function collectSecrets(environment: Environment): readonly string[] {
     passwordsIn(environment.get(name)?.text ?? ''),
   );
   const keys = plain.flatMap((text) => text.match(/AGE-SECRET-KEY-\S+/g) ?? []);
-  return [...new Set([...plain, ...inUrls, ...keys])];
+  const known = [...publicNames, ...publicVariables.map((name) => environment.get(name)?.text ?? '')];
+  return [...new Set([...plain, ...inUrls, ...keys])].filter((secret) => !known.some((name) => name.includes(secret)));
 }
 
 // Wide on purpose: also what looks like a password in a URL that cannot be parsed.

@@ -67,14 +67,14 @@ const remedies: readonly { readonly when: RegExp; readonly says: string; readonl
     hint: 'Check BACKUP_S3_ENDPOINT; for a private certificate authority set NODE_EXTRA_CA_CERTS.',
   },
   {
-    when: /TimeoutError|ETIMEDOUT|RequestTimeout|timed out/i,
-    says: 'the store does not answer in time',
-    hint: 'Check the network to the store; the next run starts anew.',
-  },
-  {
     when: /ECONNRESET|EPIPE|socket hang up|NetworkingError/i,
     says: 'the connection broke off',
     hint: 'Check the network to the store; on R2 a lower BACKUP_S3_CONCURRENCY can help.',
+  },
+  {
+    when: /TimeoutError|ETIMEDOUT|RequestTimeout|timed out/i,
+    says: 'the store does not answer in time',
+    hint: 'Check the network to the store; the next run starts anew.',
   },
   {
     when: /SlowDown|TooManyRequests|ServiceUnavailable|InternalError|429|50\d/,

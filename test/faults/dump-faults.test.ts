@@ -1,0 +1,156 @@
+// Everything that can go wrong between us and the database: a clear message, the right exit status, and a bucket that holds
+// nothing that looks like a backup.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { runCommand, startCommand } from '../support/command.ts';
+import { connectTest } from '../support/mastodon-data.ts';
+import { startPostgres } from '../support/postgres-server.ts';
+import { fixtureClient, startStage, type FaultStage } from './support.ts';
+
+describe('a dump that fails', () => {
+  let stage: FaultStage;
+  before(async () => {
+    stage = await startStage({ auth: 'scram-sha-256' });
+  });
+  after(async () => stage[Symbol.asyncDispose]());
+
+  it('names the wrong password without showing it', async () => {
+    const result = await runCommand(['run'], { ...stage.environment, DB_PASS: 'not-the-password' });
+    await stage.assertFailed(result, { status: 10, says: /password authentication failed.*DB_PASS/ });
+    assert.doesNotMatch(result.stderr, /not-the-password/);
+  });
+
+  it('names the unknown host and the network it may be missing', async () => {
+    const result = await runCommand(['run'], { ...stage.environment, DB_HOST: 'db.invalid' });
+    await stage.assertFailed(result, { status: 10, says: /db\.invalid.*internal_network/ });
+  });
+
+  it('says when nothing listens', async () => {
+    const result = await runCommand(['run'], { ...stage.environment, DB_PORT: '9' });
+    await stage.assertFailed(result, { status: 10, says: /ECONNREFUSED.*DB_PORT/ });
+  });
+
+  it('names the database that does not exist', async () => {
+    const result = await runCommand(['run'], { ...stage.environment, DB_NAME: 'mastodon_prod' });
+    await stage.assertFailed(result, { status: 10, says: /"mastodon_prod" does not exist.*DB_NAME/ });
+  });
+
+  it('refuses a server newer than every client, naming both versions', async () => {
+    await using newer = await startPostgres({ major: 18 });
+    const directory = fixtureClient(stage.scratch, { name: 'old-client', script: 'exit 1', version: '15.9' });
+    const result = await runCommand(['run'], {
+      ...stage.environment,
+      DB_PORT: String(newer.port),
+      DB_NAME: 'postgres',
+      BACKUP_PG_BIN: directory,
+    });
+    await stage.assertFailed(result, { status: 10, says: /server is PostgreSQL 18\.\S+, but the newest pg_dump here is 15\.9.*postgresql-client-18/ });
+  });
+
+  it('is no backup when pg_dump is killed in the middle', async () => {
+    const script = '"$real" "$@" | head -c 3000000; kill -9 $$';
+    const result = await runCommand(['run'], { ...stage.environment, BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'killed', script }) });
+    await stage.assertFailed(result, { status: 10, says: /pg_dump of .* was ended by SIGKILL/ });
+    await stage.assertNoBackend();
+  });
+
+  it('is no backup when pg_dump exits 1 after its last byte', async () => {
+    const script = '"$real" "$@"; echo "pg_dump: error: at the very end" >&2; exit 1';
+    const result = await runCommand(['run'], { ...stage.environment, BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'late', script }) });
+    await stage.assertFailed(result, { status: 10, says: /exited with status 1: pg_dump: error: at the very end/ });
+  });
+
+  it('is no backup when pg_dump exits 0 after half of its bytes', async () => {
+    const script = '"$real" "$@" | head -c 3000000; exit 0';
+    const result = await runCommand(['run'], { ...stage.environment, BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'half', script }) });
+    await stage.assertFailed(result, { status: 10, says: /archive is not whole: .*ends early/ });
+  });
+
+  it('gives up on a table that a migration locks for longer than BACKUP_LOCK_WAIT', async () => {
+    const migration = await connectTest(stage.server.mastodon('mastodon_production'));
+    await migration.query('begin; alter table statuses add column migrating integer');
+    try {
+      const result = await runCommand(['run'], { ...stage.environment, BACKUP_LOCK_WAIT: '1s' });
+      await stage.assertFailed(result, { status: 10, says: /lock timeout.*BACKUP_LOCK_WAIT/s });
+    } finally {
+      await migration.query('rollback');
+      await migration.end();
+    }
+    await stage.assertNoBackend();
+  });
+
+  it('is cut off when it stands still', async () => {
+    const script = '"$real" "$@" | head -c 3000000; exec sleep 60';
+    const started = performance.now();
+    const result = await runCommand(['run'], {
+      ...stage.environment,
+      BACKUP_STALL_TIMEOUT: '2s',
+      BACKUP_LOCK_WAIT: '1s',
+      BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'still', script }),
+    });
+    await stage.assertFailed(result, { status: 124, says: /The dump stood still for 2 s/ });
+    assert.ok(performance.now() - started < 30_000);
+  });
+
+  it('ends after BACKUP_TIMEOUT', async () => {
+    const script = '"$real" "$@" | head -c 3000000; exec sleep 60';
+    const result = await runCommand(['run'], {
+      ...stage.environment,
+      BACKUP_TIMEOUT: '3s',
+      BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'slow', script }),
+    });
+    await stage.assertFailed(result, { status: 124, says: /longer than BACKUP_TIMEOUT/ });
+  });
+
+  for (const name of ['SIGTERM', 'SIGINT'] as const) {
+    it(`stops on ${name} in the middle and leaves no backend on the database`, async () => {
+      // The real dump is held up by a lock on one of its tables, so that it is there to be stopped.
+      const holder = await connectTest(stage.server.mastodon('mastodon_production'));
+      await holder.query('begin; lock table statuses in access exclusive mode');
+      try {
+        const running = startCommand(['run'], stage.environment);
+        await running.saw('Dump started');
+        await new Promise((resolve) => setTimeout(resolve, 700));
+        running.child.kill(name);
+        const result = await running.result;
+        await stage.assertFailed(result, { status: 130, says: new RegExp(`Interrupted by ${name}`) });
+        await stage.assertNoBackend();
+      } finally {
+        await holder.query('rollback');
+        await holder.end();
+      }
+    });
+  }
+
+  it('leaves no backend behind when we are killed while it waits for a lock', async () => {
+    const holder = await connectTest(stage.server.mastodon('mastodon_production'));
+    await holder.query('begin; lock table statuses in access exclusive mode');
+    try {
+      const running = startCommand(['run'], { ...stage.environment, BACKUP_LOCK_WAIT: '1m' });
+      await running.saw('Dump started');
+      await new Promise((resolve) => setTimeout(resolve, 700));
+      const options = await stage.server.query(
+        "select count(*)::int as n from pg_stat_activity where application_name = 'mastodon-backup' and wait_event_type = 'Lock'",
+      );
+      assert.deepEqual(options, [{ n: 1 }]);
+      running.child.kill('SIGTERM');
+      await running.result;
+      await stage.assertNoBackend();
+    } finally {
+      await holder.query('rollback');
+      await holder.end();
+    }
+  });
+});
+
+describe('a database without tables', () => {
+  it('is backed up with a warning', async () => {
+    await using stage = await startStage();
+    await stage.server.createDatabase('empty');
+    const result = await runCommand(['run', '--json'], { ...stage.environment, DB_NAME: 'empty' });
+    assert.equal(result.status, 0, result.stderr);
+    assert.match(result.stderr, /has no tables/);
+    assert.match((JSON.parse(result.stdout) as { warnings: string[] }).warnings.join(), /has no tables/);
+  });
+});

@@ -1,0 +1,215 @@
+// Everything that can go wrong between us and a destination.
+
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { runCommand, startCommand, temporaryDirectory } from '../support/command.ts';
+import { sweep } from '../../src/retention/deletion-law.ts';
+import { quietLog } from '../support/quiet-log.ts';
+import type { SeenRequest } from '../support/s3-server.ts';
+import { fixtureClient, startStage, type FaultStage } from './support.ts';
+
+const isPart = ({ method, query }: SeenRequest): boolean => method === 'PUT' && query.has('partNumber');
+
+describe('a destination that fails', () => {
+  let stage: FaultStage;
+  before(async () => {
+    stage = await startStage();
+  });
+  after(async () => stage[Symbol.asyncDispose]());
+
+  for (const [code, says] of [
+    ['InvalidAccessKeyId', /access key id is unknown.*BACKUP_S3_ACCESS_KEY_ID/],
+    ['SignatureDoesNotMatch', /secret access key is wrong.*BACKUP_S3_SECRET_ACCESS_KEY/],
+    ['AccessDenied', /access is denied.*right to read, write and delete/],
+  ] as const) {
+    it(`says what is wrong with the key on ${code}`, async () => {
+      stage.s3.rule(() => ({ kind: 'answer', status: 403, code }));
+      // HEAD carries no code: the first request that tells is the listing before the dump or the upload itself.
+      const result = await runCommand(['run'], stage.environment);
+      await stage.assertFailed(result, { status: 12, says: code === 'AccessDenied' ? says : /access is denied|unknown|wrong/ });
+      stage.s3.rule(() => ({ kind: 'answer', status: 403, code }));
+      const doctor = await runCommand(['doctor'], stage.environment);
+      assert.equal(doctor.status, 5);
+      assert.match(doctor.stdout.replaceAll('\n', ' '), says);
+      stage.s3.rule(() => ({ kind: 'pass' }));
+    });
+  }
+
+  it('names the missing bucket', async () => {
+    const result = await runCommand(['run'], { ...stage.environment, BACKUP_S3_BUCKET: 'not-there' });
+    await stage.assertFailed(result, { status: 12, says: /'not-there'.*there is no such bucket.*BACKUP_S3_BUCKET/ });
+  });
+
+  it('says when nothing answers at the endpoint', async () => {
+    const result = await runCommand(['run'], { ...stage.environment, BACKUP_S3_ENDPOINT: 'http://127.0.0.1:9' });
+    await stage.assertFailed(result, { status: 12, says: /nothing answers at the endpoint.*external_network/ });
+  });
+
+  it('is cut off when it hangs', async () => {
+    stage.s3.rule((request) => ({ kind: isPart(request) ? 'hang' : 'pass' }));
+    const started = performance.now();
+    const result = await runCommand(['run'], { ...stage.environment, BACKUP_STALL_TIMEOUT: '3s' });
+    await stage.assertFailed(result, { status: 124, says: /could not be stored .*: it stood still for 3 s/ });
+    assert.ok(performance.now() - started < 40_000);
+    await stage.assertNoBackend();
+  });
+
+  it('gives up when it answers 500 again and again', async () => {
+    stage.s3.rule((request) => (isPart(request) ? { kind: 'answer', status: 500, code: 'InternalError' } : { kind: 'pass' }));
+    const result = await runCommand(['run'], stage.environment);
+    await stage.assertFailed(result, { status: 12, says: /after \d attempts: the store answers with errors of its own/ });
+  });
+
+  it('gives up when it closes the connection in mid-part again and again', async () => {
+    stage.s3.rule((request) => ({ kind: isPart(request) ? 'drop' : 'pass' }));
+    const result = await runCommand(['run'], stage.environment);
+    await stage.assertFailed(result, { status: 12, says: /the connection broke off/ });
+  });
+
+  it('does not count when the object cannot be read back', async () => {
+    stage.s3.rule(({ method, path: key }) => (method === 'GET' && key.endsWith('.dump') ? { kind: 'cut', afterBytes: 100_000 } : { kind: 'pass' }));
+    const result = await runCommand(['run'], stage.environment);
+    await stage.assertFailed(result, { status: 13, says: /failed verification/ });
+  });
+
+  it('does not count when the manifest cannot be written', async () => {
+    stage.s3.rule(({ method, path: key }) =>
+      method === 'PUT' && key.endsWith('.json') ? { kind: 'answer', status: 403, code: 'AccessDenied' } : { kind: 'pass' },
+    );
+    const result = await runCommand(['run'], stage.environment);
+    await stage.assertFailed(result, { status: 12, says: /access is denied/ });
+  });
+
+  for (const name of ['SIGTERM', 'SIGINT'] as const) {
+    it(`has no multipart upload left after ${name} in mid-upload`, async () => {
+      const script = '"$real" "$@" | head -c 11000000; exec sleep 60';
+      const running = startCommand(['run'], { ...stage.environment, BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'held', script }) });
+      const before = stage.s3.seen.length;
+      while (!stage.s3.seen.slice(before).some(isPart)) await new Promise((resolve) => setTimeout(resolve, 50));
+      running.child.kill(name);
+      await stage.assertFailed(await running.result, { status: 130, says: new RegExp(`Interrupted by ${name}`) });
+    });
+  }
+});
+
+describe('a destination that fails for a while', () => {
+  it('still gets its backup', async () => {
+    await using stage = await startStage();
+    const failures = new Map<string, number>();
+    stage.s3.rule((request) => {
+      const part = request.query.get('partNumber');
+      if (!isPart(request) || part === null) return { kind: 'pass' };
+      const count = (failures.get(part) ?? 0) + 1;
+      failures.set(part, count);
+      if (count === 1) return { kind: 'answer', status: 500, code: 'InternalError' };
+      return { kind: count === 2 ? 'drop' : 'pass' };
+    });
+    const result = await runCommand(['run', '--json'], stage.environment);
+    assert.equal(result.status, 0, result.stderr);
+    assert.ok(failures.size > 1);
+  });
+});
+
+describe('of two destinations', () => {
+  let stage: FaultStage;
+  before(async () => {
+    stage = await startStage();
+  });
+  after(async () => stage[Symbol.asyncDispose]());
+
+  it('the directory is finished when the bucket hangs, and the bucket is named', async () => {
+    const directory = path.join(stage.scratch, 'nas');
+    mkdirSync(directory);
+    stage.s3.rule((request) => ({ kind: isPart(request) ? 'hang' : 'pass' }));
+    const environment = { ...stage.environment, BACKUP_LOCAL_DIR: directory, BACKUP_STALL_TIMEOUT: '3s' };
+    const result = await runCommand(['run', '--json'], environment);
+    assert.equal(result.status, 124, result.stderr);
+    const { destinations } = JSON.parse(result.stdout) as { destinations: { store: string; status: string; error?: string }[] };
+    assert.deepEqual(destinations.map(({ store, status }) => `${store} ${status}`), ['s3 failed', 'local stored']);
+    assert.match(destinations[0]?.error ?? '', /bucket 'backups'.*stood still/);
+    stage.s3.rule(() => ({ kind: 'pass' }));
+    const verified = await runCommand(['verify', '--from', 'local'], environment);
+    assert.equal(verified.status, 0, verified.stderr);
+    assert.deepEqual((await stage.s3.keys()).filter((key) => key.endsWith('.json')), []);
+  });
+
+  it('the bucket is finished when the directory fails, and the directory is named', async () => {
+    const result = await runCommand(['run', '--json'], { ...stage.environment, BACKUP_LOCAL_DIR: path.join(stage.scratch, 'not-mounted') });
+    assert.equal(result.status, 12, result.stderr);
+    assert.match(result.stderr, /not-mounted' does not exist.*Mount it/);
+    const verified = await runCommand(['verify'], stage.environment);
+    assert.equal(verified.status, 0, verified.stderr);
+  });
+
+  it('the bucket is finished when the directory hangs', async () => {
+    // A FIFO stands for a disk that takes no byte: opening it waits for a reader that never comes.
+    const directory = path.join(stage.scratch, 'hung');
+    mkdirSync(directory);
+    const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', directory]);
+    assert.ok(mounted.status !== null);
+    try {
+      const result = await runCommand(['run', '--json'], { ...stage.environment, BACKUP_LOCAL_DIR: directory });
+      if (mounted.status === 0) {
+        assert.equal(result.status, 12, result.stderr);
+        assert.match(result.stderr, /no space is left/);
+        assert.deepEqual(readdirSync(path.join(directory, 'daily')), [], 'nothing half-written stays');
+      }
+    } finally {
+      if (mounted.status === 0) execFileSync('umount', [directory]);
+    }
+  });
+});
+
+describe('a run that was killed', () => {
+  it('lists nothing, does not lock the next one out, and is swept when the deletion law allows it', async () => {
+    await using stage = await startStage();
+    // Killed when the object is stored and the manifest is not.
+    stage.s3.rule(({ method, path: key }) => (method === 'GET' && key.endsWith('.dump') ? { kind: 'hang' } : { kind: 'pass' }));
+    const running = startCommand(['run'], stage.environment);
+    await running.saw('Reading back');
+    running.child.kill('SIGKILL');
+    await running.result;
+    stage.s3.rule(() => ({ kind: 'pass' }));
+    const listed = await runCommand(['list', '--json'], stage.environment);
+    assert.deepEqual((JSON.parse(listed.stdout) as { snapshots: unknown[] }).snapshots, []);
+    const orphans = await stage.s3.keys();
+    assert.equal(orphans.length, 1);
+
+    const again = await runCommand(['run'], stage.environment);
+    assert.equal(again.status, 0, again.stderr);
+    assert.ok((await stage.s3.keys()).includes(orphans[0] ?? ''), 'too young to be swept');
+
+    const store = stage.s3.store();
+    const later = Object.create(store, { now: { value: async () => new Date(Date.now() + 3 * 86_400_000) } }) as typeof store;
+    const options = { prefix: '', timeoutMs: 12 * 3_600_000, log: quietLog, signal: AbortSignal.timeout(30_000) };
+    const skewed = await sweep(later, { ...options, now: new Date() });
+    assert.deepEqual(skewed.objects, [], 'nothing is swept while the clocks differ');
+    const swept = await sweep(later, { ...options, now: new Date(Date.now() + 3 * 86_400_000) });
+    assert.deepEqual(swept.objects, orphans);
+    assert.equal((await stage.s3.keys()).length, 2, 'the committed backup stays');
+  });
+
+  it('leaves only a temporary file in a directory, which is swept later', async () => {
+    await using stage = await startStage();
+    using directory = temporaryDirectory();
+    const script = '"$real" "$@" | head -c 11000000; exec sleep 60';
+    const { BACKUP_S3_BUCKET: _bucket, ...withoutBucket } = stage.environment;
+    const environment = {
+      ...Object.fromEntries(Object.entries(withoutBucket).filter(([name]) => !name.startsWith('BACKUP_S3_'))),
+      BACKUP_LOCAL_DIR: directory.path,
+      BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'held', script }),
+    };
+    const running = startCommand(['run'], environment);
+    await running.saw('Dump started');
+    const daily = path.join(directory.path, 'daily');
+    for (let n = 0; n < 100 && spawnSync('ls', ['-A', daily]).stdout.length === 0; n += 1) await new Promise((resolve) => setTimeout(resolve, 50));
+    running.child.kill('SIGKILL');
+    await running.result;
+    assert.deepEqual(readdirSync(daily).map((name) => name.endsWith('.partial')), [true]);
+    const listed = await runCommand(['list', '--json'], environment);
+    assert.deepEqual((JSON.parse(listed.stdout) as { snapshots: unknown[]; foreign: unknown[] }).foreign, []);
+  });
+});

@@ -1,0 +1,78 @@
+// What every fault has in common: a real database, a real bucket, and the check that nothing in it looks like a backup.
+
+import assert from 'node:assert/strict';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { databaseEnvironment, runCommand, temporaryDirectory, type CommandResult } from '../support/command.ts';
+import { createMastodonDatabase } from '../support/mastodon-data.ts';
+import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
+import { startS3, unfinishedUploads, type S3TestServer } from '../support/s3-server.ts';
+
+/** A database with data and an empty bucket. */
+export interface FaultStage extends AsyncDisposable {
+  readonly server: PostgresServer;
+  readonly s3: S3TestServer;
+  readonly scratch: string;
+  /** Settings of a run that would succeed: plain, so that the bucket gets more than one part. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Whether the dump's backend is gone from the server, waiting up to 5 s for it. */
+  assertNoBackend(): Promise<void>;
+  /** Asserts status and message of a failed command, that no secret is shown, and that nothing is listed or unfinished. */
+  assertFailed(result: CommandResult, expected: { readonly status: number; readonly says: RegExp }): Promise<void>;
+}
+
+/** Starts a stage; `auth` as for the server. */
+export async function startStage(options: { readonly auth?: 'scram-sha-256'; readonly major?: 14 | 15 } = {}): Promise<FaultStage> {
+  const scratch = temporaryDirectory();
+  const server = await startPostgres({ major: options.major ?? 15, ...(options.auth === undefined ? {} : { auth: options.auth }) });
+  const s3 = await startS3();
+  await createMastodonDatabase(server, { name: 'mastodon_production', megabytes: 12 });
+  const environment = {
+    ...databaseEnvironment(server.mastodon('mastodon_production')),
+    ...s3.environment,
+    BACKUP_STATE_DIR: path.join(scratch.path, 'state'),
+    BACKUP_COMPRESSION: 'none',
+  };
+  return {
+    server,
+    s3,
+    scratch: scratch.path,
+    environment,
+    async assertNoBackend() {
+      for (let attempt = 0; ; attempt += 1) {
+        const backends = await server.query("select pid from pg_stat_activity where application_name = 'mastodon-backup'");
+        if (backends.length === 0) return;
+        assert.ok(attempt < 50, 'a backend of the dump is still there');
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    },
+    async assertFailed(result, { status, says }) {
+      assert.match(result.stderr, says);
+      assert.equal(result.status, status, result.stderr);
+      const last = result.stderr.trimEnd().split('\n').at(-1) ?? '';
+      assert.match(last, /^mastodon-backup: .+\. .+/, 'one line says what failed and what to do');
+      assert.doesNotMatch(result.stderr + result.stdout, /test-secret-key/);
+      s3.rule(() => ({ kind: 'pass' }));
+      assert.equal(unfinishedUploads(s3.seen), 0, 'no multipart upload is left');
+      const listed = await runCommand(['list', '--json'], environment);
+      assert.deepEqual((JSON.parse(listed.stdout) as { snapshots: unknown[] }).snapshots, []);
+      assert.deepEqual((await s3.keys()).filter((key) => key.endsWith('.json')), [], 'no manifest exists');
+    },
+    async [Symbol.asyncDispose]() {
+      await s3[Symbol.asyncDispose]();
+      await server[Symbol.asyncDispose]();
+      scratch[Symbol.dispose]();
+    },
+  };
+}
+
+/** A directory with a `pg_dump` that runs `script` for everything but `--version`; `$real` is the real one. */
+export function fixtureClient(scratch: string, { name, script, version }: { readonly name: string; readonly script: string; readonly version?: string }): string {
+  const directory = path.join(scratch, name);
+  mkdirSync(directory, { recursive: true });
+  const answer = version === undefined ? 'exec "$real" --version' : `echo "pg_dump (PostgreSQL) ${version}"; exit 0`;
+  const file = path.join(directory, 'pg_dump');
+  writeFileSync(file, `#!/bin/bash\nreal=$(ls /usr/lib/postgresql/*/bin/pg_dump | tail -1)\n[ "$1" = --version ] && { ${answer}; }\n${script}\n`);
+  chmodSync(file, 0o755);
+  return directory;
+}

@@ -1,0 +1,83 @@
+// Runs the command as a user does: a process of its own, its environment, its exit status. Nothing is inherited from the
+// environment the tests run in but the search path.
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { ConnectionSettings } from '../../src/database/connection.ts';
+
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+/** How a command ended. */
+export interface CommandResult {
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A command that runs. */
+export interface RunningCommand {
+  readonly child: ChildProcess;
+  readonly result: Promise<CommandResult>;
+  /** Resolves when the text has appeared on stderr. */
+  saw(text: string): Promise<void>;
+}
+
+/** Starts `mastodon-backup` with these arguments and exactly these variables. */
+export function startCommand(args: readonly string[], environment: Readonly<Record<string, string>>): RunningCommand {
+  const child = spawn(process.execPath, [main, ...args], {
+    env: { PATH: process.env['PATH'], ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stdout = '';
+  let stderr = '';
+  const waiting: { readonly text: string; readonly resolve: () => void; readonly reject: (error: Error) => void }[] = [];
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+    for (const { text: wanted, resolve } of waiting) if (stderr.includes(wanted)) resolve();
+  });
+  const result = new Promise<CommandResult>((resolve) => {
+    child.once('close', (status, signal) => {
+      for (const { text, reject } of waiting) reject(new Error(`The command ended without saying '${text}': ${stderr}`));
+      resolve({ status, signal, stdout, stderr });
+    });
+  });
+  return {
+    child,
+    result,
+    async saw(text) {
+      if (stderr.includes(text)) return;
+      await new Promise<void>((resolve, reject) => {
+        waiting.push({ text, resolve, reject });
+      });
+    },
+  };
+}
+
+/** Runs a command to its end. */
+export async function runCommand(args: readonly string[], environment: Readonly<Record<string, string>>): Promise<CommandResult> {
+  return startCommand(args, environment).result;
+}
+
+/** Mastodon's own variables for a database. */
+export function databaseEnvironment(connection: ConnectionSettings): Readonly<Record<string, string>> {
+  return {
+    DB_HOST: connection.host,
+    DB_PORT: String(connection.port),
+    DB_NAME: connection.database,
+    DB_USER: connection.user,
+    DB_PASS: connection.password,
+  };
+}
+
+/** A directory that is removed by its disposer. */
+export function temporaryDirectory(): Disposable & { readonly path: string } {
+  const folder = mkdtempSync(path.join(tmpdir(), 'mastodon-backup-test-'));
+  return { path: folder, [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) };
+}

