@@ -3,7 +3,6 @@
 
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
-import { AppError, describeError } from './errors.ts';
 
 /** What the rest of the program needs of a logger. */
 export interface Log {
@@ -60,7 +59,7 @@ export function createLog(options: {
 }
 
 // A stack for every line that names an error buries the line; the debug level has it.
-function summarize(error: unknown): object {
-  const hint = error instanceof AppError ? error.hint : undefined;
-  return { message: describeError(error), ...(hint === undefined ? {} : { hint }) };
+function summarize(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  return { message: error.message === '' ? error.name : error.message, ...('hint' in error ? { hint: error.hint } : {}) };
 }

@@ -86,7 +86,8 @@ function dumpError(exit: ChildExit, options: { readonly connection: ConnectionSe
 }
 
 function dumpHint({ stderrTail, signal }: ChildExit): string {
-  if (/lock timeout|canceling statement due to lock/i.test(stderrTail)) {
+  // pg_dump implements --lock-wait-timeout with statement_timeout.
+  if (/canceling statement due to (statement|lock) timeout[\s\S]*LOCK TABLE/i.test(stderrTail)) {
     return 'A table was locked for longer than BACKUP_LOCK_WAIT, often by a migration: run the backup again when it is done.';
   }
   if (/permission denied/i.test(stderrTail)) return 'Dump as the role that owns the tables: check DB_USER.';

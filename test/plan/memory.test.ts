@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { codecMemory } from '../../src/codec/codec.ts';
+import { stockXzMemory } from '../../src/codec/xz.ts';
+import { planMemory } from '../../src/plan/memory.ts';
+
+const mib = 2 ** 20;
+const plan = (limitMiB: number, level = 6, cores = 8): ReturnType<typeof planMemory> =>
+  planMemory({
+    threads: 4,
+    cores,
+    limitBytes: limitMiB * mib,
+    coderMemory: (threads) => codecMemory({ kind: 'xz', level, threads }),
+    partsMemory: 32 * mib,
+  });
+
+it('threads are lowered to fit the limit, and it is said', () => {
+  assert.equal(plan(4_000).threads, 4);
+  assert.equal(plan(4_000).note, null);
+  assert.equal(plan(500).threads, 2);
+  assert.match(plan(500).note ?? '', /2 instead of 4 threads because of the memory limit of 500 MiB/);
+  assert.match(plan(4_000, 6, 2).note ?? '', /because of 2 cores/);
+});
+
+it('a plan that cannot fit is refused', () => {
+  assert.throws(() => plan(300), /needs 322 MiB of memory even with one thread, and 300 MiB are allowed/);
+});
+
+it('our blocks need less than stock xz at the usual level', () => {
+  // xz -vv -T4 -6 says 661 MiB.
+  assert.ok(Math.abs(stockXzMemory({ level: 6, threads: 4 }) / mib - 661) < 10);
+  assert.ok(codecMemory({ kind: 'xz', level: 6, threads: 4 }) < stockXzMemory({ level: 6, threads: 4 }));
+});
