@@ -28,7 +28,7 @@ export function createRedactor(secrets: Iterable<string>): Redact {
     forms.add(encodeURIComponent(secret));
   }
   // Longest first, so that a secret that contains another one disappears whole.
-  const ordered = [...forms].sort((a, b) => b.length - a.length);
+  const ordered = [...forms].toSorted((a, b) => b.length - a.length);
   return (text) => ordered.reduce((result, form) => result.replaceAll(form, '[secret]'), text);
 }
 
@@ -61,5 +61,8 @@ export function createLog(options: {
 // A stack for every line that names an error buries the line; the debug level has it.
 function summarize(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
-  return { message: error.message === '' ? error.name : error.message, ...('hint' in error ? { hint: error.hint } : {}) };
+  return {
+    message: error.message === '' ? error.name : error.message,
+    ...('hint' in error ? { hint: error.hint } : {}),
+  };
 }

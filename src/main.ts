@@ -35,7 +35,7 @@ const app = createApp({
   environment: process.env,
   uid: process.getuid?.() ?? 0,
   toolVersion: version,
-  isTerminal: process.stderr.isTTY === true,
+  isTerminal: process.stderr.isTTY,
   writeLog: (text) => void process.stderr.write(text),
 });
 
@@ -46,7 +46,7 @@ try {
     signal: interrupted.signal,
     processId: process.pid,
     write: (text) => void process.stdout.write(text),
-    progress: { isTerminal: process.stderr.isTTY === true, write: (text) => void process.stderr.write(text) },
+    progress: { isTerminal: process.stderr.isTTY, write: (text) => void process.stderr.write(text) },
     readFile: async (file) => readFile(file, 'utf8'),
     toolVersion: version,
   });

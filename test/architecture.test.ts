@@ -49,7 +49,9 @@ interface Import {
 
 const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
 const imports: readonly Import[] = files.flatMap((file) =>
-  [...readFileSync(path.join(source, file), 'utf8').matchAll(/^(?:import|export) (type )?[^;]*?from '([^']+)';$/gms)].map((match) => ({
+  [
+    ...readFileSync(path.join(source, file), 'utf8').matchAll(/^(?:import|export) (type )?[^;]*?from '([^']+)';$/gms),
+  ].map((match) => ({
     file,
     target: match[2] ?? '',
     typeOnly: match[1] !== undefined,
@@ -71,17 +73,23 @@ it('a file imports its own folder or a strictly lower rank', () => {
 });
 
 it('a package with a shape of its own is imported by one file', () => {
-  const wrong = imports.filter(({ file, target }) => soleImporters[target] !== undefined && soleImporters[target] !== file);
+  const wrong = imports.filter(
+    ({ file, target }) => soleImporters[target] !== undefined && soleImporters[target] !== file,
+  );
   assert.deepEqual(wrong, []);
 });
 
 it('only the deletion law removes anything from a store', () => {
-  const removers = files.filter((file) => /\bstore\.(remove|discard)\(|\.remove\(.*signal/.test(readFileSync(path.join(source, file), 'utf8')));
+  const removers = files.filter((file) =>
+    /\bstore\.(remove|discard)\(|\.remove\(.*signal/.test(readFileSync(path.join(source, file), 'utf8')),
+  );
   assert.deepEqual(removers, ['retention/deletion-law.ts']);
 });
 
 it('only main.ts touches the process', () => {
-  const users = files.filter((file) => /\bprocess\.(env|exit|argv|on|stdout|stderr)\b|\bconsole\./.test(readFileSync(path.join(source, file), 'utf8')));
+  const users = files.filter((file) =>
+    /\bprocess\.(env|exit|argv|on|stdout|stderr)\b|\bconsole\./.test(readFileSync(path.join(source, file), 'utf8')),
+  );
   assert.deepEqual(users, ['main.ts']);
 });
 

@@ -44,11 +44,13 @@ const needed = [
 const missing = needed.filter(([, present]) => !present()).map(([name]) => name);
 if (missing.length > 0) {
   const install = `apt-get install -y --no-install-recommends ${missing.join(' ')}`;
-  if (process.getuid?.() !== 0 || !onPath('apt-get')) fail(`these are missing: ${missing.join(', ')}. Run: sudo ${install}`);
+  if (process.getuid?.() !== 0 || !onPath('apt-get'))
+    fail(`these are missing: ${missing.join(', ')}. Run: sudo ${install}`);
   console.error(`setup: installing ${missing.join(', ')}`);
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   const [command, ...args] = install.split(' ');
-  const installed = run(command, args, { env }) || (run('apt-get', ['update', '-q'], { env }) && run(command, args, { env }));
+  const installed =
+    run(command, args, { env }) || (run('apt-get', ['update', '-q'], { env }) && run(command, args, { env }));
   if (!installed) fail(`this failed: ${install}`);
 }
 
@@ -59,7 +61,8 @@ function packagesAreCurrent() {
   const wanted = JSON.parse(readFileSync(path.join(root, 'package-lock.json'), 'utf8')).packages;
   const present = JSON.parse(readFileSync(hidden, 'utf8')).packages;
   return Object.entries(wanted).every(
-    ([name, { version, optional }]) => name === '' || present[name]?.version === version || (optional === true && !present[name]),
+    ([name, { version, optional }]) =>
+      name === '' || present[name]?.version === version || (optional === true && !present[name]),
   );
 }
 
@@ -69,5 +72,6 @@ function nodeRuns() {
 
 if (!packagesAreCurrent() || !nodeRuns()) {
   console.error('setup: installing npm packages');
-  if (!run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root }) || !nodeRuns()) fail('npm ci failed');
+  if (!run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root }) || !nodeRuns())
+    fail('npm ci failed');
 }

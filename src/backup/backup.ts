@@ -121,7 +121,7 @@ export async function backUp(options: BackupOptions): Promise<BackupResult> {
   const puts = destinations.map(async (destination, index) => {
     const branch = pipeline.branches[index];
     if (branch === undefined) throw new Error('A destination has no branch');
-    return storeBranch(destination, { ...options, branch, sourceEnded: pipeline.ended });
+    return storeBranch(destination, { ...options, branch, sourceEnded: () => pipeline.ended() });
   });
   const stored = await Promise.allSettled(puts);
   const passed = await pipeline.done;

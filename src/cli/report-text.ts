@@ -2,7 +2,7 @@
 
 import type { VerifyResult } from '../app.ts';
 import type { ShownSetting } from '../config/shown.ts';
-import type { Finding } from '../doctor/doctor.ts';
+import type { Finding } from '../doctor/finding.ts';
 import { formatBytes, formatTable } from './format.ts';
 
 /** The result of `verify` as text. */

@@ -49,5 +49,5 @@ export function createXzDecoder(): Duplex {
 // the collector does not see.
 function released(stream: lzma.JSLzmaStream): Duplex {
   stream.once('close', () => (stream as unknown as { cleanup(): void }).cleanup());
-  return stream as Duplex;
+  return stream;
 }

@@ -3,43 +3,11 @@
 
 import type { Settings } from '../config/settings.ts';
 import { chooseClient, findClients } from '../database/clients.ts';
-import { connect, describeTarget, type ConnectionSettings } from '../database/connection.ts';
+import { connect, describeTarget } from '../database/connection.ts';
 import { readDatabaseFacts, type DatabaseFacts } from '../database/server.ts';
-import { AppError, describeError } from '../errors.ts';
-import type { ObjectKey, ObjectStore } from '../storage/store.ts';
 import { examineMemory } from './memory-check.ts';
 import { examineStore } from './store-check.ts';
-
-/** What a check found. */
-export interface Finding {
-  readonly check: string;
-  readonly status: 'ok' | 'warning' | 'problem';
-  readonly detail: string;
-  /** What to do; null when there is nothing to do. */
-  readonly remedy: string | null;
-}
-
-/** A store with a probe object that may be written to it and taken away again. */
-export interface StoreToExamine {
-  readonly store: ObjectStore;
-  readonly prefix: string;
-  readonly partsInMemory: number;
-  readonly probe: { readonly key: ObjectKey; readonly remove: () => Promise<void> };
-}
-
-/** What the doctor looks at. */
-export interface Examination {
-  readonly settings: Settings;
-  readonly warnings: readonly string[];
-  readonly connection: ConnectionSettings;
-  readonly pathVariable: string;
-  readonly memoryLimitBytes: number;
-  readonly cores: number;
-  readonly maxClockSkewMs: number;
-  readonly stores: readonly StoreToExamine[];
-  readonly now: () => Date;
-  readonly signal: AbortSignal;
-}
+import { inMiB, problem, type Examination, type Finding } from './finding.ts';
 
 const checkTimeoutMs = 60_000;
 
@@ -66,16 +34,6 @@ export async function examine(examination: Examination): Promise<readonly Findin
     ...examineMemory(examination, facts),
     examineEncryption(examination.settings),
   ];
-}
-
-/** A finding for something that failed. */
-export function problem(check: string, error: unknown): Finding {
-  return {
-    check,
-    status: 'problem',
-    detail: describeError(error),
-    remedy: error instanceof AppError ? (error.hint ?? null) : null,
-  };
 }
 
 async function examineDatabase(
@@ -135,9 +93,4 @@ function examineEncryption({ ageRecipients, ageIdentities }: Settings): Finding 
       ? 'a private key is on this machine'
       : 'no private key on this machine, `verify` hashes only';
   return { check, status: 'ok', detail: `age, ${ageRecipients.length} recipients; ${identity}`, remedy: null };
-}
-
-/** Bytes as whole MiB. */
-export function inMiB(bytes: number): number {
-  return Math.round(bytes / 1024 / 1024);
 }

@@ -4,7 +4,7 @@ import { codecMemory } from '../codec/codec.ts';
 import type { DatabaseFacts } from '../database/server.ts';
 import { choosePartBytes, expectedObjectBytes } from '../plan/part-size.ts';
 import { planMemory } from '../plan/memory.ts';
-import { inMiB, problem, type Examination, type Finding } from './doctor.ts';
+import { inMiB, problem, type Examination, type Finding } from './finding.ts';
 
 /** The plan of a run as findings; `facts` null: the database could not be asked. */
 export function examineMemory(examination: Examination, facts: DatabaseFacts | null): readonly Finding[] {

@@ -2,7 +2,7 @@
 
 import { AppError } from '../errors.ts';
 import { readAll } from '../manifest/catalogue.ts';
-import { problem, type Finding, type StoreToExamine } from './doctor.ts';
+import { problem, type Finding, type StoreToExamine } from './finding.ts';
 
 const dayMs = 86_400_000;
 

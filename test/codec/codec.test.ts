@@ -21,7 +21,9 @@ async function through(chain: readonly Duplex[], content: Buffer): Promise<Buffe
       callback();
     },
   });
-  const pieces = Array.from({ length: Math.ceil(content.length / 65_536) }, (_, at) => content.subarray(at * 65_536, (at + 1) * 65_536));
+  const pieces = Array.from({ length: Math.ceil(content.length / 65_536) }, (_, at) =>
+    content.subarray(at * 65_536, (at + 1) * 65_536),
+  );
   await pipeline([Readable.from(pieces), ...chain, sink]);
   return Buffer.concat(chunks);
 }
@@ -39,7 +41,15 @@ const sample = (bytes: number): Buffer =>
 
 for (const compression of compressions) {
   describe(`an object compressed with ${compression.kind}`, () => {
-    for (const bytes of [0, 1, 65_535, 65_536, 65_537, 1_000_000, ...(compression.kind === 'xz' ? [xzBlockBytes + 1] : [])]) {
+    for (const bytes of [
+      0,
+      1,
+      65_535,
+      65_536,
+      65_537,
+      1_000_000,
+      ...(compression.kind === 'xz' ? [xzBlockBytes + 1] : []),
+    ]) {
       it(`of ${bytes} bytes is decoded by us and by the stock tool`, async () => {
         using folder = temporaryDirectory();
         const content = sample(bytes);
@@ -58,7 +68,10 @@ for (const compression of compressions) {
       const content = sample(300_000);
       const person = await createOneRunKey([]);
       const oneRun = await createOneRunKey([person.recipient]);
-      const encoded = await through(encoders({ compression, recipients: [person.recipient, oneRun.recipient] }), content);
+      const encoded = await through(
+        encoders({ compression, recipients: [person.recipient, oneRun.recipient] }),
+        content,
+      );
       const ours = await through(decoders({ compression: compression.kind, identities: [oneRun.identity] }), encoded);
       assert.ok(ours.equals(content));
       const stored = path.join(folder.path, 'object');
@@ -69,7 +82,9 @@ for (const compression of compressions) {
       const [command, ...args] = stock[compression.kind];
       assert.ok(execFileSync(command, [...args, `${stored}.plain`], big).equals(content));
       const stranger = await createOneRunKey([]);
-      await assert.rejects(through(decoders({ compression: compression.kind, identities: [stranger.identity] }), encoded));
+      await assert.rejects(
+        through(decoders({ compression: compression.kind, identities: [stranger.identity] }), encoded),
+      );
     });
 
     it('does not decode when it is cut short or a bit is flipped', async () => {
@@ -81,11 +96,16 @@ for (const compression of compressions) {
       const encoded = await through(encoders({ compression, recipients }), content);
       for (const cut of [1, 7, 100, Math.floor(encoded.length / 2)]) {
         const half = encoded.subarray(0, encoded.length - cut);
-        await assert.rejects(through(decoders({ compression: compression.kind, identities }), half), `${cut} bytes cut off`);
+        await assert.rejects(
+          through(decoders({ compression: compression.kind, identities }), half),
+          `${cut} bytes cut off`,
+        );
       }
       const flipped = Buffer.from(encoded);
       flipped[Math.floor(flipped.length / 2)] = (flipped[Math.floor(flipped.length / 2)] ?? 0) ^ 1;
-      const decoded = await through(decoders({ compression: compression.kind, identities }), flipped).catch(() => undefined);
+      const decoded = await through(decoders({ compression: compression.kind, identities }), flipped).catch(
+        () => undefined,
+      );
       const hash = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
       assert.ok(decoded === undefined || hash(decoded) !== hash(content));
     });

@@ -27,7 +27,10 @@ describe('settings', () => {
     assert.equal(settings?.s3?.endpoint, 'https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com');
     assert.equal(settings?.s3?.region, 'auto');
     assert.equal(settings?.s3?.concurrency, 2);
-    assert.equal(read({ ...bucket, BACKUP_R2_JURISDICTION: 'eu' }).settings?.s3?.endpoint, 'https://0123456789abcdef0123456789abcdef.eu.r2.cloudflarestorage.com');
+    assert.equal(
+      read({ ...bucket, BACKUP_R2_JURISDICTION: 'eu' }).settings?.s3?.endpoint,
+      'https://0123456789abcdef0123456789abcdef.eu.r2.cloudflarestorage.com',
+    );
   });
 
   it('report every problem at once', () => {
@@ -51,7 +54,11 @@ describe('settings', () => {
   });
 
   it('never show a secret', () => {
-    const { lines } = read({ ...bucket, BACKUP_S3_SECRET_ACCESS_KEY: '"very-secret-key"', BACKUP_AGE_IDENTITY: 'AGE-SECRET-KEY-nonsense' });
+    const { lines } = read({
+      ...bucket,
+      BACKUP_S3_SECRET_ACCESS_KEY: '"very-secret-key"',
+      BACKUP_AGE_IDENTITY: 'AGE-SECRET-KEY-nonsense',
+    });
     assert.match(lines, /BACKUP_S3_SECRET_ACCESS_KEY='\[hidden\]': the quotes are part of the value/);
     assert.doesNotMatch(lines, /very-secret|nonsense/);
   });
@@ -78,13 +85,22 @@ describe('settings', () => {
   });
 
   it('warn of what is not available yet, and still check it', () => {
-    assert.match(read({ ...bucket, BACKUP_NTFY_URL: 'https://ntfy.sh/x' }).warnings.join(), /BACKUP_NTFY_URL is not available yet/);
+    assert.match(
+      read({ ...bucket, BACKUP_NTFY_URL: 'https://ntfy.sh/x' }).warnings.join(),
+      /BACKUP_NTFY_URL is not available yet/,
+    );
     assert.match(read({ ...bucket, BACKUP_NTFY_URL: 'ntfy.sh' }).lines, /not a web address/);
   });
 
   it('name every contradiction', () => {
-    assert.match(read({ ...bucket, BACKUP_S3_ENDPOINT: 'https://s3.example' }).lines, /BACKUP_S3_ENDPOINT: set together with BACKUP_R2_ACCOUNT_ID/);
-    assert.match(read({ ...bucket, BACKUP_COMPRESSION: 'none', BACKUP_COMPRESSION_LEVEL: '6' }).lines, /contradicts BACKUP_COMPRESSION=none/);
+    assert.match(
+      read({ ...bucket, BACKUP_S3_ENDPOINT: 'https://s3.example' }).lines,
+      /BACKUP_S3_ENDPOINT: set together with BACKUP_R2_ACCOUNT_ID/,
+    );
+    assert.match(
+      read({ ...bucket, BACKUP_COMPRESSION: 'none', BACKUP_COMPRESSION_LEVEL: '6' }).lines,
+      /contradicts BACKUP_COMPRESSION=none/,
+    );
     assert.match(read({ ...bucket, BACKUP_COMPRESSION_LEVEL: '12' }).lines, /xz has no level 12/);
     assert.match(read({ BACKUP_S3_BUCKET: 'backups' }).lines, /BACKUP_S3_ACCESS_KEY_ID: missing/);
     assert.match(read({}).lines, /there is no destination/);
@@ -100,13 +116,21 @@ describe('settings', () => {
     using folder = temporaryDirectory();
     const file = path.join(folder.path, 'secret');
     const { BACKUP_S3_SECRET_ACCESS_KEY: _secret, ...others } = bucket;
-    for (const [content, expected] of [['abc\n', 'abc'], ['abc\r\n', 'abc'], ['abc\n\n', 'abc\n'], ['abc', 'abc']] as const) {
+    for (const [content, expected] of [
+      ['abc\n', 'abc'],
+      ['abc\r\n', 'abc'],
+      ['abc\n\n', 'abc\n'],
+      ['abc', 'abc'],
+    ] as const) {
       writeFileSync(file, content);
       const reading = read({ ...others, BACKUP_S3_SECRET_ACCESS_KEY_FILE: file });
       if (expected.includes('\n')) assert.match(reading.lines, /control character/);
       else assert.equal(reading.settings?.s3?.secretAccessKey, expected);
     }
-    assert.match(read({ ...bucket, BACKUP_S3_SECRET_ACCESS_KEY_FILE: file }).lines, /both BACKUP_S3_SECRET_ACCESS_KEY and BACKUP_S3_SECRET_ACCESS_KEY_FILE are set/);
+    assert.match(
+      read({ ...bucket, BACKUP_S3_SECRET_ACCESS_KEY_FILE: file }).lines,
+      /both BACKUP_S3_SECRET_ACCESS_KEY and BACKUP_S3_SECRET_ACCESS_KEY_FILE are set/,
+    );
     assert.match(read({ ...others, BACKUP_S3_SECRET_ACCESS_KEY_FILE: '/not/there' }).lines, /ENOENT/);
   });
 
@@ -141,12 +165,22 @@ describe('settings', () => {
 
 describe('config', () => {
   it('prints every setting with its source and no secret', async () => {
-    const result = await runCommand(['config', '--json'], { ...bucket, DB_PASS: 'database-secret', DATABASE_URL: 'postgresql://m:url-secret@db/x' });
+    const result = await runCommand(['config', '--json'], {
+      ...bucket,
+      DB_PASS: 'database-secret',
+      DATABASE_URL: 'postgresql://m:url-secret@db/x',
+    });
     assert.equal(result.status, 0, result.stderr);
     const rows = JSON.parse(result.stdout) as { name: string; value: string | null; source: string }[];
     assert.ok(rows.length > 50);
-    assert.deepEqual(rows.find(({ name }) => name === 'BACKUP_S3_BUCKET'), { name: 'BACKUP_S3_BUCKET', value: 'backups', source: 'environment' });
-    assert.deepEqual(rows.find(({ name }) => name === 'BACKUP_TIMEOUT'), { name: 'BACKUP_TIMEOUT', value: '12h', source: 'default' });
+    assert.deepEqual(
+      rows.find(({ name }) => name === 'BACKUP_S3_BUCKET'),
+      { name: 'BACKUP_S3_BUCKET', value: 'backups', source: 'environment' },
+    );
+    assert.deepEqual(
+      rows.find(({ name }) => name === 'BACKUP_TIMEOUT'),
+      { name: 'BACKUP_TIMEOUT', value: '12h', source: 'default' },
+    );
     assert.doesNotMatch(result.stdout + result.stderr, /very-secret-key|database-secret|url-secret/);
   });
 });

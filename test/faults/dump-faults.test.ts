@@ -45,25 +45,37 @@ describe('a dump that fails', () => {
       DB_NAME: 'postgres',
       BACKUP_PG_BIN: directory,
     });
-    await stage.assertFailed(result, { status: 10, says: /server is PostgreSQL 18\.\S+, but the newest pg_dump here is 15\.9.*postgresql-client-18/ });
+    await stage.assertFailed(result, {
+      status: 10,
+      says: /server is PostgreSQL 18\.\S+, but the newest pg_dump here is 15\.9.*postgresql-client-18/,
+    });
   });
 
   it('is no backup when pg_dump is killed in the middle', async () => {
     const script = '"$real" "$@" | head -c 3000000; kill -9 $$';
-    const result = await runCommand(['run'], { ...stage.environment, BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'killed', script }) });
+    const result = await runCommand(['run'], {
+      ...stage.environment,
+      BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'killed', script }),
+    });
     await stage.assertFailed(result, { status: 10, says: /pg_dump of .* was ended by SIGKILL/ });
     await stage.assertNoBackend();
   });
 
   it('is no backup when pg_dump exits 1 after its last byte', async () => {
     const script = '"$real" "$@"; echo "pg_dump: error: at the very end" >&2; exit 1';
-    const result = await runCommand(['run'], { ...stage.environment, BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'late', script }) });
+    const result = await runCommand(['run'], {
+      ...stage.environment,
+      BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'late', script }),
+    });
     await stage.assertFailed(result, { status: 10, says: /exited with status 1: pg_dump: error: at the very end/ });
   });
 
   it('is no backup when pg_dump exits 0 after half of its bytes', async () => {
     const script = '"$real" "$@" | head -c 3000000; exit 0';
-    const result = await runCommand(['run'], { ...stage.environment, BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'half', script }) });
+    const result = await runCommand(['run'], {
+      ...stage.environment,
+      BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'half', script }),
+    });
     await stage.assertFailed(result, { status: 10, says: /archive is not whole: .*ends early/ });
   });
 
@@ -72,7 +84,10 @@ describe('a dump that fails', () => {
     await migration.query('begin; alter table statuses add column migrating integer');
     try {
       const result = await runCommand(['run'], { ...stage.environment, BACKUP_LOCK_WAIT: '1s' });
-      await stage.assertFailed(result, { status: 10, says: /LOCK TABLE public\.statuses.*A table was locked for longer than BACKUP_LOCK_WAIT/ });
+      await stage.assertFailed(result, {
+        status: 10,
+        says: /LOCK TABLE public\.statuses.*A table was locked for longer than BACKUP_LOCK_WAIT/,
+      });
     } finally {
       await migration.query('rollback');
       await migration.end();

@@ -33,7 +33,10 @@ describe('a destination that fails', () => {
       stage.s3.rule(() => ({ kind: 'answer', status: 403, code }));
       // HEAD carries no code: the first request that tells is the listing before the dump or the upload itself.
       const result = await runCommand(['run'], stage.environment);
-      await stage.assertFailed(result, { status: 12, says: code === 'AccessDenied' ? says : /access is denied|unknown|wrong/ });
+      await stage.assertFailed(result, {
+        status: 12,
+        says: code === 'AccessDenied' ? says : /access is denied|unknown|wrong/,
+      });
       stage.s3.rule(() => ({ kind: 'answer', status: 403, code }));
       const doctor = await runCommand(['doctor'], stage.environment);
       assert.equal(doctor.status, 5);
@@ -62,9 +65,14 @@ describe('a destination that fails', () => {
   });
 
   it('gives up when it answers 500 again and again', async () => {
-    stage.s3.rule((request) => (isPart(request) ? { kind: 'answer', status: 500, code: 'InternalError' } : { kind: 'pass' }));
+    stage.s3.rule((request) =>
+      isPart(request) ? { kind: 'answer', status: 500, code: 'InternalError' } : { kind: 'pass' },
+    );
     const result = await runCommand(['run'], stage.environment);
-    await stage.assertFailed(result, { status: 12, says: /after \d attempts: the store answers with errors of its own/ });
+    await stage.assertFailed(result, {
+      status: 12,
+      says: /after \d attempts: the store answers with errors of its own/,
+    });
   });
 
   it('gives up when it closes the connection in mid-part again and again', async () => {
@@ -74,14 +82,18 @@ describe('a destination that fails', () => {
   });
 
   it('does not count when the object cannot be read back', async () => {
-    stage.s3.rule(({ method, path: key }) => (method === 'GET' && key.endsWith('.dump') ? { kind: 'cut', afterBytes: 100_000 } : { kind: 'pass' }));
+    stage.s3.rule(({ method, path: key }) =>
+      method === 'GET' && key.endsWith('.dump') ? { kind: 'cut', afterBytes: 100_000 } : { kind: 'pass' },
+    );
     const result = await runCommand(['run'], stage.environment);
     await stage.assertFailed(result, { status: 13, says: /failed verification/ });
   });
 
   it('does not count when the manifest cannot be written', async () => {
     stage.s3.rule(({ method, path: key }) =>
-      method === 'PUT' && key.endsWith('.json') ? { kind: 'answer', status: 403, code: 'AccessDenied' } : { kind: 'pass' },
+      method === 'PUT' && key.endsWith('.json')
+        ? { kind: 'answer', status: 403, code: 'AccessDenied' }
+        : { kind: 'pass' },
     );
     const result = await runCommand(['run'], stage.environment);
     await stage.assertFailed(result, { status: 12, says: /access is denied/ });
@@ -90,9 +102,12 @@ describe('a destination that fails', () => {
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
     it(`has no multipart upload left after ${name} in mid-upload`, async () => {
       const script = '"$real" "$@" | head -c 11000000; exec sleep 60';
-      const running = startCommand(['run'], { ...stage.environment, BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'held', script }) });
-      const before = stage.s3.seen.length;
-      while (!stage.s3.seen.slice(before).some(isPart)) await new Promise((resolve) => setTimeout(resolve, 50));
+      const running = startCommand(['run'], {
+        ...stage.environment,
+        BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'held', script }),
+      });
+      const seenBefore = stage.s3.seen.length;
+      while (!stage.s3.seen.slice(seenBefore).some(isPart)) await new Promise((resolve) => setTimeout(resolve, 50));
       running.child.kill(name);
       await stage.assertFailed(await running.result, { status: 130, says: new RegExp(`Interrupted by ${name}`) });
     });
@@ -131,17 +146,28 @@ describe('of two destinations', () => {
     const environment = { ...stage.environment, BACKUP_LOCAL_DIR: directory, BACKUP_STALL_TIMEOUT: '3s' };
     const result = await runCommand(['run', '--json'], environment);
     assert.equal(result.status, 124, result.stderr);
-    const { destinations } = JSON.parse(result.stdout) as { destinations: { store: string; status: string; error?: string }[] };
-    assert.deepEqual(destinations.map(({ store, status }) => `${store} ${status}`), ['s3 failed', 'local stored']);
+    const { destinations } = JSON.parse(result.stdout) as {
+      destinations: { store: string; status: string; error?: string }[];
+    };
+    assert.deepEqual(
+      destinations.map(({ store, status }) => `${store} ${status}`),
+      ['s3 failed', 'local stored'],
+    );
     assert.match(destinations[0]?.error ?? '', /bucket 'backups'.*stood still/);
     stage.s3.rule(() => ({ kind: 'pass' }));
     const verified = await runCommand(['verify', '--from', 'local'], environment);
     assert.equal(verified.status, 0, verified.stderr);
-    assert.deepEqual((await stage.s3.keys()).filter((key) => key.endsWith('.json')), []);
+    assert.deepEqual(
+      (await stage.s3.keys()).filter((key) => key.endsWith('.json')),
+      [],
+    );
   });
 
   it('the bucket is finished when the directory fails, and the directory is named', async () => {
-    const result = await runCommand(['run', '--json'], { ...stage.environment, BACKUP_LOCAL_DIR: path.join(stage.scratch, 'not-mounted') });
+    const result = await runCommand(['run', '--json'], {
+      ...stage.environment,
+      BACKUP_LOCAL_DIR: path.join(stage.scratch, 'not-mounted'),
+    });
     assert.equal(result.status, 12, result.stderr);
     assert.match(result.stderr, /not-mounted' does not exist.*Mount it/);
     const verified = await runCommand(['verify'], stage.environment);
@@ -216,7 +242,9 @@ describe('a run that was killed', () => {
   it('lists nothing, does not lock the next one out, and is swept when the deletion law allows it', async () => {
     await using stage = await startStage();
     // Killed when the object is stored and the manifest is not.
-    stage.s3.rule(({ method, path: key }) => (method === 'GET' && key.endsWith('.dump') ? { kind: 'hang' } : { kind: 'pass' }));
+    stage.s3.rule(({ method, path: key }) =>
+      method === 'GET' && key.endsWith('.dump') ? { kind: 'hang' } : { kind: 'pass' },
+    );
     const running = startCommand(['run'], stage.environment);
     await running.saw('Reading back');
     running.child.kill('SIGKILL');
@@ -232,7 +260,9 @@ describe('a run that was killed', () => {
     assert.ok((await stage.s3.keys()).includes(orphans[0] ?? ''), 'too young to be swept');
 
     const store = stage.s3.store();
-    const later = Object.create(store, { now: { value: async () => new Date(Date.now() + 3 * 86_400_000) } }) as typeof store;
+    const later = Object.create(store, {
+      now: { value: async () => new Date(Date.now() + 3 * 86_400_000) },
+    }) as typeof store;
     const options = { prefix: '', timeoutMs: 12 * 3_600_000, log: quietLog, signal: AbortSignal.timeout(30_000) };
     const skewed = await sweep(later, { ...options, now: new Date() });
     assert.deepEqual(skewed.objects, [], 'nothing is swept while the clocks differ');
@@ -254,10 +284,14 @@ describe('a run that was killed', () => {
     const running = startCommand(['run'], environment);
     await running.saw('Dump started');
     const daily = path.join(directory.path, 'daily');
-    for (let n = 0; n < 100 && spawnSync('ls', ['-A', daily]).stdout.length === 0; n += 1) await new Promise((resolve) => setTimeout(resolve, 50));
+    for (let n = 0; n < 100 && spawnSync('ls', ['-A', daily]).stdout.length === 0; n += 1)
+      await new Promise((resolve) => setTimeout(resolve, 50));
     running.child.kill('SIGKILL');
     await running.result;
-    assert.deepEqual(readdirSync(daily).map((name) => name.endsWith('.partial')), [true]);
+    assert.deepEqual(
+      readdirSync(daily).map((name) => name.endsWith('.partial')),
+      [true],
+    );
     const listed = await runCommand(['list', '--json'], environment);
     assert.deepEqual((JSON.parse(listed.stdout) as { snapshots: unknown[]; foreign: unknown[] }).foreign, []);
   });

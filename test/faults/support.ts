@@ -22,9 +22,14 @@ export interface FaultStage extends AsyncDisposable {
 }
 
 /** Starts a stage; `auth` as for the server. */
-export async function startStage(options: { readonly auth?: 'scram-sha-256'; readonly major?: 14 | 15 } = {}): Promise<FaultStage> {
+export async function startStage(
+  options: { readonly auth?: 'scram-sha-256'; readonly major?: 14 | 15 } = {},
+): Promise<FaultStage> {
   const scratch = temporaryDirectory();
-  const server = await startPostgres({ major: options.major ?? 15, ...(options.auth === undefined ? {} : { auth: options.auth }) });
+  const server = await startPostgres({
+    major: options.major ?? 15,
+    ...(options.auth === undefined ? {} : { auth: options.auth }),
+  });
   const s3 = await startS3();
   await createMastodonDatabase(server, { name: 'mastodon_production', megabytes: 12 });
   const environment = {
@@ -40,7 +45,9 @@ export async function startStage(options: { readonly auth?: 'scram-sha-256'; rea
     environment,
     async assertNoBackend() {
       for (let attempt = 0; ; attempt += 1) {
-        const backends = await server.query("select pid from pg_stat_activity where application_name = 'mastodon-backup'");
+        const backends = await server.query(
+          "select pid from pg_stat_activity where application_name = 'mastodon-backup'",
+        );
         if (backends.length === 0) return;
         assert.ok(attempt < 50, 'a backend of the dump is still there');
         await new Promise((resolve) => setTimeout(resolve, 100));
@@ -56,7 +63,11 @@ export async function startStage(options: { readonly auth?: 'scram-sha-256'; rea
       assert.equal(unfinishedUploads(s3.seen), 0, 'no multipart upload is left');
       const listed = await runCommand(['list', '--json'], environment);
       assert.deepEqual((JSON.parse(listed.stdout) as { snapshots: unknown[] }).snapshots, []);
-      assert.deepEqual((await s3.keys()).filter((key) => key.endsWith('.json')), [], 'no manifest exists');
+      assert.deepEqual(
+        (await s3.keys()).filter((key) => key.endsWith('.json')),
+        [],
+        'no manifest exists',
+      );
     },
     async [Symbol.asyncDispose]() {
       await s3[Symbol.asyncDispose]();
@@ -67,12 +78,18 @@ export async function startStage(options: { readonly auth?: 'scram-sha-256'; rea
 }
 
 /** A directory with a `pg_dump` that runs `script` for everything but `--version`; `$real` is the real one. */
-export function fixtureClient(scratch: string, { name, script, version }: { readonly name: string; readonly script: string; readonly version?: string }): string {
+export function fixtureClient(
+  scratch: string,
+  { name, script, version }: { readonly name: string; readonly script: string; readonly version?: string },
+): string {
   const directory = path.join(scratch, name);
   mkdirSync(directory, { recursive: true });
   const answer = version === undefined ? 'exec "$real" --version' : `echo "pg_dump (PostgreSQL) ${version}"; exit 0`;
   const file = path.join(directory, 'pg_dump');
-  writeFileSync(file, `#!/bin/bash\nreal=$(ls /usr/lib/postgresql/*/bin/pg_dump | tail -1)\n[ "$1" = --version ] && { ${answer}; }\n${script}\n`);
+  writeFileSync(
+    file,
+    `#!/bin/bash\nreal=$(ls /usr/lib/postgresql/*/bin/pg_dump | tail -1)\n[ "$1" = --version ] && { ${answer}; }\n${script}\n`,
+  );
   chmodSync(file, 0o755);
   return directory;
 }

@@ -16,11 +16,30 @@ import { startS3, unfinishedUploads, type S3TestServer } from '../support/s3-ser
 const signal = AbortSignal.timeout(300_000);
 
 /** Restores a plain archive with the stock pg_restore into a new database and counts its rows. */
-async function restoreStock(server: PostgresServer, { archive, name }: { readonly archive: string; readonly name: string }): Promise<Record<string, number>> {
+async function restoreStock(
+  server: PostgresServer,
+  { archive, name }: { readonly archive: string; readonly name: string },
+): Promise<Record<string, number>> {
   await server.createDatabase(name);
-  execFileSync('pg_restore', ['--exit-on-error', '--no-owner', '-h', '127.0.0.1', '-p', String(server.port), '-U', 'mastodon', '-d', name, archive], {
-    env: { PATH: process.env['PATH'], PGPASSWORD: testPassword },
-  });
+  execFileSync(
+    'pg_restore',
+    [
+      '--exit-on-error',
+      '--no-owner',
+      '-h',
+      '127.0.0.1',
+      '-p',
+      String(server.port),
+      '-U',
+      'mastodon',
+      '-d',
+      name,
+      archive,
+    ],
+    {
+      env: { PATH: process.env['PATH'], PGPASSWORD: testPassword },
+    },
+  );
   const counts = await countRows(server.mastodon(name));
   await server.query(`drop database "${name}"`);
   return counts;
@@ -116,7 +135,10 @@ for (const major of [14, 15] as const) {
       const run = await runCommand(['run', '--label', 'before the upgrade', '--json'], both);
       assert.equal(run.status, 0, run.stderr);
       const { destinations } = JSON.parse(run.stdout) as { destinations: { store: string; status: string }[] };
-      assert.deepEqual(destinations.map(({ store, status }) => `${store} ${status}`), ['s3 stored', 'local stored']);
+      assert.deepEqual(
+        destinations.map(({ store, status }) => `${store} ${status}`),
+        ['s3 stored', 'local stored'],
+      );
       assert.equal(readdirSync(path.join(directory, 'labelled')).length, 2);
       for (const from of ['s3', 'local']) {
         const verified = await runCommand(['verify', 'latest:labelled', '--from', from], both);
@@ -125,8 +147,16 @@ for (const major of [14, 15] as const) {
     });
 
     it('uses zstd and no compression just as well', async () => {
-      for (const [kind, decode] of [['zstd', 'zstd -d --long=27 -c'], ['none', 'cat']] as const) {
-        const run = await runCommand(['run', 'hourly', '--json'], { ...environment, BACKUP_COMPRESSION: kind, BACKUP_COMPRESSION_LEVEL: '', BACKUP_ALLOW_PLAINTEXT: 'true' });
+      for (const [kind, decode] of [
+        ['zstd', 'zstd -d --long=27 -c'],
+        ['none', 'cat'],
+      ] as const) {
+        const run = await runCommand(['run', 'hourly', '--json'], {
+          ...environment,
+          BACKUP_COMPRESSION: kind,
+          BACKUP_COMPRESSION_LEVEL: '',
+          BACKUP_ALLOW_PLAINTEXT: 'true',
+        });
         assert.equal(run.status, 0, run.stderr);
         const manifest = await newest();
         assert.equal(manifest.object.compression, kind);
@@ -138,7 +168,13 @@ for (const major of [14, 15] as const) {
     });
 
     it('compares the ETag of a multipart upload when it is told not to read back', async () => {
-      const run = await runCommand(['run', 'daily', '--json'], { ...environment, BACKUP_VERIFY: 'etag', BACKUP_COMPRESSION: 'none', BACKUP_COMPRESSION_LEVEL: '', BACKUP_ALLOW_PLAINTEXT: 'true' });
+      const run = await runCommand(['run', 'daily', '--json'], {
+        ...environment,
+        BACKUP_VERIFY: 'etag',
+        BACKUP_COMPRESSION: 'none',
+        BACKUP_COMPRESSION_LEVEL: '',
+        BACKUP_ALLOW_PLAINTEXT: 'true',
+      });
       assert.equal(run.status, 0, run.stderr);
       const manifest = await newest();
       assert.equal(manifest.verified.method, 'etag');
@@ -147,7 +183,9 @@ for (const major of [14, 15] as const) {
 
     it('leaves no unfinished upload and no process behind', async () => {
       assert.equal(unfinishedUploads(s3.seen), 0);
-      const backends = await server.query("select count(*)::int as n from pg_stat_activity where application_name = 'mastodon-backup'");
+      const backends = await server.query(
+        "select count(*)::int as n from pg_stat_activity where application_name = 'mastodon-backup'",
+      );
       assert.deepEqual(backends, [{ n: 0 }]);
     });
 
@@ -156,7 +194,10 @@ for (const major of [14, 15] as const) {
       const foreign = 'daily/2023-12-29.sql.xz' as ObjectKey;
       await store.putDocument(foreign, Buffer.from('the classic script was here'), { signal });
       const awsConfig = path.join(scratch.path, 'aws-config');
-      writeFileSync(awsConfig, '[default]\nendpoint_url = http://127.0.0.1:9\nregion = nowhere-1\nuse_fips_endpoint = true\n');
+      writeFileSync(
+        awsConfig,
+        '[default]\nendpoint_url = http://127.0.0.1:9\nregion = nowhere-1\nuse_fips_endpoint = true\n',
+      );
       const misleading = {
         AWS_ENDPOINT_URL: 'http://127.0.0.1:9',
         AWS_ENDPOINT_URL_S3: 'http://127.0.0.1:9',
@@ -184,7 +225,10 @@ for (const major of [14, 15] as const) {
       assert.equal(doctor.status, 0, doctor.stdout + doctor.stderr);
       const findings = JSON.parse(doctor.stdout) as { check: string; status: string }[];
       assert.ok(findings.some(({ check, status }) => check === 's3' && status === 'ok'));
-      assert.deepEqual((await s3.keys()).filter((key) => key.includes('probe')), []);
+      assert.deepEqual(
+        (await s3.keys()).filter((key) => key.includes('probe')),
+        [],
+      );
     });
 
     it('keeps the manifest readable for people who have nothing but it', async () => {

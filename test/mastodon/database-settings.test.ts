@@ -7,7 +7,8 @@ import { readDatabaseTarget, type DatabaseReading, type DatabaseTarget } from '.
 import { collectSecrets } from '../../src/mastodon/secrets.ts';
 import { createRedactor } from '../../src/log.ts';
 
-const read = (variables: Readonly<Record<string, string>>): DatabaseReading => readDatabaseTarget(createEnvironment(variables, { uid: 0 }));
+const read = (variables: Readonly<Record<string, string>>): DatabaseReading =>
+  readDatabaseTarget(createEnvironment(variables, { uid: 0 }));
 
 function target(variables: Readonly<Record<string, string>>): DatabaseTarget {
   const reading = read(variables);
@@ -30,17 +31,43 @@ describe("Mastodon's database", () => {
   });
 
   it('is where DB_* say, a socket directory included', () => {
-    const found = target({ DB_HOST: '/var/run/postgresql', DB_PORT: '5433', DB_NAME: 'm', DB_USER: 'u', DB_PASS: 'p', DB_SSLMODE: 'disable' });
-    assert.deepEqual(found, { host: '/var/run/postgresql', port: 5433, user: 'u', password: 'p', database: 'm', sslMode: 'disable', sslRootCertificate: null });
+    const found = target({
+      DB_HOST: '/var/run/postgresql',
+      DB_PORT: '5433',
+      DB_NAME: 'm',
+      DB_USER: 'u',
+      DB_PASS: 'p',
+      DB_SSLMODE: 'disable',
+    });
+    assert.deepEqual(found, {
+      host: '/var/run/postgresql',
+      port: 5433,
+      user: 'u',
+      password: 'p',
+      database: 'm',
+      sslMode: 'disable',
+      sslRootCertificate: null,
+    });
   });
 
   it('takes from DB_* what DATABASE_URL lacks: the database name of the documented example, the password', () => {
-    const found = target({ DATABASE_URL: 'postgresql://user@db.example:6000', DB_NAME: 'mastodon_x', DB_PASS: 'p', DB_HOST: 'other', DB_PORT: '1' });
-    assert.deepEqual([found.host, found.port, found.user, found.password, found.database], ['db.example', 6000, 'user', 'p', 'mastodon_x']);
+    const found = target({
+      DATABASE_URL: 'postgresql://user@db.example:6000',
+      DB_NAME: 'mastodon_x',
+      DB_PASS: 'p',
+      DB_HOST: 'other',
+      DB_PORT: '1',
+    });
+    assert.deepEqual(
+      [found.host, found.port, found.user, found.password, found.database],
+      ['db.example', 6000, 'user', 'p', 'mastodon_x'],
+    );
   });
 
   it("understands Rails' and the streaming server's parameters", () => {
-    const found = target({ DATABASE_URL: 'postgres://u:p@db/m?pool=5&sslmode=no-verify&prepared_statements=false&connect_timeout=3' });
+    const found = target({
+      DATABASE_URL: 'postgres://u:p@db/m?pool=5&sslmode=no-verify&prepared_statements=false&connect_timeout=3',
+    });
     assert.equal(found.sslMode, 'require');
     assert.equal(target({ DATABASE_URL: 'postgresql:///m?host=/var/run/postgresql' }).host, '/var/run/postgresql');
     assert.equal(target({ DATABASE_URL: 'postgresql://u:p@[::1]:5433/m' }).host, '::1');
@@ -48,8 +75,16 @@ describe("Mastodon's database", () => {
   });
 
   it('is replaced whole by BACKUP_DATABASE_URL, whose host never gets the password of another', () => {
-    const found = target({ BACKUP_DATABASE_URL: 'postgresql://r@replica/m', DATABASE_URL: 'postgresql://a:b@c/d', DB_PASS: 'secret', DB_PORT: '6432' });
-    assert.deepEqual([found.host, found.port, found.user, found.password, found.database], ['replica', 5432, 'r', '', 'm']);
+    const found = target({
+      BACKUP_DATABASE_URL: 'postgresql://r@replica/m',
+      DATABASE_URL: 'postgresql://a:b@c/d',
+      DB_PASS: 'secret',
+      DB_PORT: '6432',
+    });
+    assert.deepEqual(
+      [found.host, found.port, found.user, found.password, found.database],
+      ['replica', 5432, 'r', '', 'm'],
+    );
   });
 
   for (const bare of ['p@ss', 'p#ss', 'p%ss', 'p/ss', 'p?ss', 'p ss']) {
@@ -79,7 +114,10 @@ describe("Mastodon's database", () => {
   });
 
   it('hands every password there is to libpq unchanged, from DB_PASS and percent-encoded from a URL', () => {
-    const passwords = fc.string({ unit: fc.constantFrom(...'aZ09@#%/?:;&=+ "\'\\$`!*()[]{}<>|~^,.-_äß日😀'), minLength: 1 });
+    const passwords = fc.string({
+      unit: fc.constantFrom(...Array.from('aZ09@#%/?:;&=+ "\'\\$`!*()[]{}<>|~^,.-_äß日😀')),
+      minLength: 1,
+    });
     fc.assert(
       fc.property(passwords, (password) => {
         const direct = target({ DB_PASS: password });
@@ -95,7 +133,11 @@ describe('redaction', () => {
   it('takes every secret out of every text, in JSON and percent-encoded too', () => {
     const password = 'p"a\\s/s w@rd';
     const environment = createEnvironment(
-      { DB_PASS: password, DATABASE_URL: `postgresql://u:${encodeURIComponent('url-secret')}@db/m`, OTP_SECRET: 'otp-otp-otp' },
+      {
+        DB_PASS: password,
+        DATABASE_URL: `postgresql://u:${encodeURIComponent('url-secret')}@db/m`,
+        OTP_SECRET: 'otp-otp-otp',
+      },
       { uid: 0 },
     );
     const redact = createRedactor(collectSecrets(environment));

@@ -9,11 +9,36 @@ const ours = {
 };
 
 for (const [name, media, backup, refused] of [
-  ['the same R2 endpoint', { S3_ENDPOINT: 'https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com/' }, { BACKUP_R2_ACCOUNT_ID: '0123456789abcdef0123456789abcdef' }, true],
-  ['another R2 account', { S3_ENDPOINT: 'https://f123456789abcdef0123456789abcdef.r2.cloudflarestorage.com' }, { BACKUP_R2_ACCOUNT_ID: '0123456789abcdef0123456789abcdef' }, false],
-  ['AWS by region', { S3_REGION: 'eu-west-1', S3_HOSTNAME: 's3-eu-west-1.amazonaws.com' }, { BACKUP_S3_REGION: 'eu-west-1' }, true],
-  ['a host with the bucket in front', { S3_ENDPOINT: 'https://social.minio.example' }, { BACKUP_S3_ENDPOINT: 'https://minio.example' }, true],
-  ['another port of the same host', { S3_ENDPOINT: 'http://minio:9000' }, { BACKUP_S3_ENDPOINT: 'http://minio:9001' }, false],
+  [
+    'the same R2 endpoint',
+    { S3_ENDPOINT: 'https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com/' },
+    { BACKUP_R2_ACCOUNT_ID: '0123456789abcdef0123456789abcdef' },
+    true,
+  ],
+  [
+    'another R2 account',
+    { S3_ENDPOINT: 'https://f123456789abcdef0123456789abcdef.r2.cloudflarestorage.com' },
+    { BACKUP_R2_ACCOUNT_ID: '0123456789abcdef0123456789abcdef' },
+    false,
+  ],
+  [
+    'AWS by region',
+    { S3_REGION: 'eu-west-1', S3_HOSTNAME: 's3-eu-west-1.amazonaws.com' },
+    { BACKUP_S3_REGION: 'eu-west-1' },
+    true,
+  ],
+  [
+    'a host with the bucket in front',
+    { S3_ENDPOINT: 'https://social.minio.example' },
+    { BACKUP_S3_ENDPOINT: 'https://minio.example' },
+    true,
+  ],
+  [
+    'another port of the same host',
+    { S3_ENDPOINT: 'http://minio:9000' },
+    { BACKUP_S3_ENDPOINT: 'http://minio:9001' },
+    false,
+  ],
 ] as const) {
   it(`the media bucket is ${refused ? 'refused' : 'not mistaken'} on ${name}`, async () => {
     const result = await runCommand(['config'], { ...ours, ...media, ...backup, S3_BUCKET: 'social' });

@@ -10,13 +10,19 @@ const dates = fc.date({ min: new Date('2000-01-01'), max: new Date('2200-01-01')
 
 it('what is built is parsed back to what it was built from', () => {
   fc.assert(
-    fc.property(prefixes, fc.constantFrom(...folders), dates, fc.constantFrom(...suffixes), (prefix, folder, date, suffix) => {
-      const id = createSnapshotId(date);
-      const parsed = parseKey(buildKey({ prefix, folder, id, suffix }), { prefix });
-      assert.ok(parsed);
-      assert.deepEqual([parsed.folder, parsed.id, parsed.suffix], [folder, id, suffix]);
-      assert.equal(parsed.startedAt.getTime(), Math.floor(date.getTime() / 1_000) * 1_000);
-    }),
+    fc.property(
+      prefixes,
+      fc.constantFrom(...folders),
+      dates,
+      fc.constantFrom(...suffixes),
+      (prefix, folder, date, suffix) => {
+        const id = createSnapshotId(date);
+        const parsed = parseKey(buildKey({ prefix, folder, id, suffix }), { prefix });
+        assert.ok(parsed);
+        assert.deepEqual([parsed.folder, parsed.id, parsed.suffix], [folder, id, suffix]);
+        assert.equal(parsed.startedAt.getTime(), Math.floor(date.getTime() / 1_000) * 1_000);
+      },
+    ),
   );
 });
 

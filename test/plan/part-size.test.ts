@@ -9,12 +9,16 @@ const gib = 2 ** 30;
 const limit = 5_000_000_000_000;
 
 it('the table of part sizes', () => {
-  const size = (databaseBytes: number, compressed = true): number => choosePartBytes({ databaseBytes, compressed, maxObjectBytes: limit }) / mib;
+  const size = (databaseBytes: number, compressed = true): number =>
+    choosePartBytes({ databaseBytes, compressed, maxObjectBytes: limit }) / mib;
   assert.deepEqual(
     [10_000_000, 10_000_000_000, 48.9 * gib, 400 * gib, 4_000_000_000_000].map((bytes) => size(bytes)),
     [8, 8, 8, 50, 458],
   );
-  assert.deepEqual([10_000_000, 48.9 * gib, 400 * gib].map((bytes) => size(bytes, false)), [8, 21, 164]);
+  assert.deepEqual(
+    [10_000_000, 48.9 * gib, 400 * gib].map((bytes) => size(bytes, false)),
+    [8, 21, 164],
+  );
 });
 
 it('10,000 equal parts always hold the object with its headroom, or the run is refused before the dump', () => {

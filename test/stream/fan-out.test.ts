@@ -20,7 +20,11 @@ it('every branch gets every byte at the pace of the slowest', async () => {
   const { stream, branches } = createFanOut(2);
   const [fast, slow] = branches;
   assert.ok(fast && slow);
-  const [, a, b] = await Promise.all([pipeline(Readable.from(chunks), stream), read(fast.body), read(slow.body, { delayMs: 1 })]);
+  const [, a, b] = await Promise.all([
+    pipeline(Readable.from(chunks), stream),
+    read(fast.body),
+    read(slow.body, { delayMs: 1 }),
+  ]);
   assert.equal(a, 5_000_000);
   assert.equal(b, 5_000_000);
 });
@@ -57,6 +61,6 @@ it('no branch sees the end of a source that fails', async () => {
   );
   const [written, readBack] = await Promise.allSettled([pipeline(source, stream), read(branch.body)]);
   assert.equal(written.status, 'rejected');
-  assert.equal(readBack.status, 'rejected');
-  assert.match(String((readBack as PromiseRejectedResult).reason), /the dump died/);
+  assert.ok(readBack.status === 'rejected');
+  assert.match(String(readBack.reason), /the dump died/);
 });

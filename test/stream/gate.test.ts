@@ -6,7 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createGate } from '../../src/stream/gate.ts';
 
 function sink(): Writable & { finishedWell?: boolean } {
-  const stream: Writable & { finishedWell?: boolean } = new Writable({ write: (_chunk, _encoding, callback) => callback() });
+  const stream: Writable & { finishedWell?: boolean } = new Writable({
+    write: (_chunk, _encoding, callback) => callback(),
+  });
   stream.on('finish', () => {
     stream.finishedWell = true;
   });

@@ -34,7 +34,8 @@ export function startCommand(args: readonly string[], environment: Readonly<Reco
   });
   let stdout = '';
   let stderr = '';
-  const waiting: { readonly text: string; readonly resolve: () => void; readonly reject: (error: Error) => void }[] = [];
+  const waiting: { readonly text: string; readonly resolve: () => void; readonly reject: (error: Error) => void }[] =
+    [];
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
   });
@@ -44,7 +45,8 @@ export function startCommand(args: readonly string[], environment: Readonly<Reco
   });
   const result = new Promise<CommandResult>((resolve) => {
     child.once('close', (status, signal) => {
-      for (const { text, reject } of waiting) reject(new Error(`The command ended without saying '${text}': ${stderr}`));
+      for (const { text, reject } of waiting)
+        reject(new Error(`The command ended without saying '${text}': ${stderr}`));
       resolve({ status, signal, stdout, stderr });
     });
   });
@@ -61,7 +63,10 @@ export function startCommand(args: readonly string[], environment: Readonly<Reco
 }
 
 /** Runs a command to its end. */
-export async function runCommand(args: readonly string[], environment: Readonly<Record<string, string>>): Promise<CommandResult> {
+export async function runCommand(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>>,
+): Promise<CommandResult> {
   return startCommand(args, environment).result;
 }
 

@@ -17,7 +17,7 @@ export async function createMastodonDatabase(
   await server.createDatabase(options.name);
   const client = await connectTest(server.mastodon(options.name));
   try {
-    await client.query('set synchronous_commit = off; set work_mem = \'64MB\'');
+    await client.query("set synchronous_commit = off; set work_mem = '64MB'");
     await client.query(mastodonSchema);
     await client.query(fillers(Math.max(10, Math.round((options.megabytes * 1_000_000) / bytesPerAccount))));
     if (options.withOddities === true) await client.query(oddities);
@@ -69,9 +69,13 @@ function fillers(accounts: number): string {
   const when = `timestamp '2024-01-01' + random() * interval '690 days'`;
   const statuses = accounts * 25;
   // Rows are joined to accounts and statuses by their number: an array of ids would be unpacked whole for every row.
-  const joinAccount = (number: string, alias = 'a'): string => `join ids_now ${alias} on ${alias}.k = 1 + (${number}) % ${accounts}`;
+  const joinAccount = (number: string, alias = 'a'): string =>
+    `join ids_now ${alias} on ${alias}.k = 1 + (${number}) % ${accounts}`;
   const joinStatus = (number: string): string => `join statuses_now s on s.k = 1 + (${number}) % ${statuses}`;
   const w = `(select array[${words.map((word) => `'${word}'`).join(',')}]) vocabulary(w)`;
+  // As Mastodon does for what comes from elsewhere: an id made of the time it was written, not of now.
+  const snowflake = (count: number): string =>
+    `((1704067200000 + n * ${Math.floor(59_616_000_000 / count)}::bigint) << 16) | (n & 65535)`;
   return `
 select setseed(0.42);
 insert into accounts (username, domain, private_key, public_key, created_at, updated_at, note, display_name, uri, url, inbox_url, fields, also_known_as, actor_type, avatar_file_name)
@@ -93,8 +97,8 @@ create unique index on ids_now (k);
 analyze ids_now;
 insert into conversations (uri, created_at, updated_at)
 select case when n % 2 = 0 then 'tag:host.example,2025:' || ${hex('n::text')} end, ${when}, ${when} from generate_series(1, ${accounts * 5}) n;
-insert into statuses (uri, text, created_at, updated_at, url, visibility, spoiler_text, language, conversation_id, local, account_id, ordered_media_attachment_ids)
-select 'https://host' || (n % 97) || '.example/users/user/statuses/' || (110000000000000000 + floor(random() * 5000000000000000))::bigint || n,
+insert into statuses (id, uri, text, created_at, updated_at, url, visibility, spoiler_text, language, conversation_id, local, account_id, ordered_media_attachment_ids)
+select ${snowflake(statuses)}, 'https://host' || (n % 97) || '.example/users/user/statuses/' || (110000000000000000 + floor(random() * 5000000000000000))::bigint || n,
        case when n % 20000 = 1 then (select string_agg(md5(random()::text || g || n), ' ') from generate_series(1, 40000) g)
             else '<p>' || ${text('5 + random() * 55')} || ' <a href="https://link.example/' || ${hex('n::text')} || E'">\\\\tab\\t</a></p>\\n' end,
        ${when}, ${when}, 'https://host' || (n % 97) || '.example/@user/' || n, (random() * 3)::int,
@@ -104,10 +108,11 @@ select 'https://host' || (n % 97) || '.example/users/user/statuses/' || (1100000
 create temp table statuses_now as select row_number() over (order by id) as k, id from statuses;
 create unique index on statuses_now (k);
 analyze statuses_now;
-insert into media_attachments (status_id, file_file_name, file_content_type, file_file_size, remote_url, account_id, created_at, description, blurhash, file_meta)
-select s.id, ${hex('n::text')} || '.jpg', 'image/jpeg', (random() * 1e6)::int, 'https://files.example/' || ${hex('n::text')} || '/' || ${hex("'r'")} || '.jpg',
+insert into media_attachments (id, status_id, file_file_name, file_content_type, file_file_size, remote_url, account_id, created_at, description, blurhash, file_meta)
+select ${snowflake(accounts * 6)}, s.id, ${hex('n::text')} || '.jpg', 'image/jpeg', (random() * 1e6)::int, 'https://files.example/' || ${hex('n::text')} || '/' || ${hex("'r'")} || '.jpg',
        a.id, ${when}, case when n % 3 = 0 then ${text('12')} end, substr(${hex("'h'")}, 1, 28), json_build_object('original', json_build_object('width', n, 'height', 600))
   from generate_series(1, ${accounts * 6}) n ${joinAccount('n')} ${joinStatus('n * 4')}, ${w};
+select setval('statuses_id_seq', ${statuses}), setval('media_attachments_id_seq', ${accounts * 6});
 insert into status_stats (status_id, replies_count, favourites_count, created_at, updated_at)
 select id, (random() * 9)::int, (random() * 50)::int, created_at, updated_at from statuses where id % 2 = 0;
 insert into account_stats (account_id, statuses_count, followers_count, created_at, updated_at, last_status_at)

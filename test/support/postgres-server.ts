@@ -2,7 +2,18 @@
 // the disposer, and when the test process dies.
 
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { chownSync, cpSync, existsSync, mkdtempSync, renameSync, rmSync, writeFileSync, accessSync, constants, statSync } from 'node:fs';
+import {
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  accessSync,
+  constants,
+  statSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -52,7 +63,18 @@ export async function startPostgres(options: {
   own(passwordFile);
   const initdb = spawnSync(
     path.join(native, 'bin/initdb'),
-    ['-D', data, '-U', 'postgres', '-E', 'UTF8', '--locale=C', '--no-sync', `--auth=${auth}`, `--pwfile=${passwordFile}`],
+    [
+      '-D',
+      data,
+      '-U',
+      'postgres',
+      '-E',
+      'UTF8',
+      '--locale=C',
+      '--no-sync',
+      `--auth=${auth}`,
+      `--pwfile=${passwordFile}`,
+    ],
     { ...serverUser, cwd: home, encoding: 'utf8', env: { PATH: process.env['PATH'], HOME: home, LC_ALL: 'C' } },
   );
   if (initdb.status !== 0) throw new Error(`initdb ${major} failed: ${initdb.error?.message ?? initdb.stderr}`);
@@ -74,13 +96,20 @@ export async function startPostgres(options: {
   );
   const killNow = (): void => void child.kill('SIGQUIT');
   process.once('exit', killNow);
-  const base = { host: '127.0.0.1', port, password: testPassword, sslMode: 'prefer', sslRootCertificate: null } as const;
+  const base = {
+    host: '127.0.0.1',
+    port,
+    password: testPassword,
+    sslMode: 'prefer',
+    sslRootCertificate: null,
+  } as const;
   const superuser = (database = 'postgres'): ConnectionSettings => ({ ...base, user: 'postgres', database });
   const query = async (sql: string, database?: string): Promise<readonly Record<string, unknown>[]> => {
     const client = new Client({ ...superuser(database), ssl: false });
     await client.connect();
     try {
-      const result = (await client.query(sql)) as unknown as { rows: Record<string, unknown>[] } | { rows: Record<string, unknown>[] }[];
+      const result = (await client.query(sql)) as unknown as
+        { rows: Record<string, unknown>[] } | { rows: Record<string, unknown>[] }[];
       return (Array.isArray(result) ? result.at(-1)?.rows : result.rows) ?? [];
     } finally {
       await client.end();

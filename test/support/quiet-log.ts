@@ -3,4 +3,9 @@
 import type { Log } from '../../src/log.ts';
 
 /** Swallows everything. */
-export const quietLog: Log = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+export const quietLog: Log = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+};

@@ -118,13 +118,19 @@ export async function startS3(): Promise<S3TestServer> {
 /** Unfinished uploads as the door saw them: begun, and neither completed nor aborted with success. */
 export function unfinishedUploads(seen: readonly SeenRequest[]): number {
   const begun = seen.filter(({ method, query }) => method === 'POST' && query.has('uploads')).length;
-  const ended = seen.filter(({ method, query }) => (method === 'POST' || method === 'DELETE') && query.has('uploadId')).length;
+  const ended = seen.filter(
+    ({ method, query }) => (method === 'POST' || method === 'DELETE') && query.has('uploadId'),
+  ).length;
   return begun - ended;
 }
 
 function answer(
   action: DoorAction,
-  { incoming, outgoing, port }: { readonly incoming: IncomingMessage; readonly outgoing: ServerResponse; readonly port: number },
+  {
+    incoming,
+    outgoing,
+    port,
+  }: { readonly incoming: IncomingMessage; readonly outgoing: ServerResponse; readonly port: number },
 ): void {
   switch (action.kind) {
     case 'hang':

@@ -1,0 +1,52 @@
+// What the doctor looks at and what it finds, for all of its checks.
+
+import type { Settings } from '../config/settings.ts';
+import type { ConnectionSettings } from '../database/connection.ts';
+import { AppError, describeError } from '../errors.ts';
+import type { ObjectKey, ObjectStore } from '../storage/store.ts';
+
+/** What a check found. */
+export interface Finding {
+  readonly check: string;
+  readonly status: 'ok' | 'warning' | 'problem';
+  readonly detail: string;
+  /** What to do; null when there is nothing to do. */
+  readonly remedy: string | null;
+}
+
+/** A store with a probe object that may be written to it and taken away again. */
+export interface StoreToExamine {
+  readonly store: ObjectStore;
+  readonly prefix: string;
+  readonly partsInMemory: number;
+  readonly probe: { readonly key: ObjectKey; readonly remove: () => Promise<void> };
+}
+
+/** What the doctor looks at. */
+export interface Examination {
+  readonly settings: Settings;
+  readonly warnings: readonly string[];
+  readonly connection: ConnectionSettings;
+  readonly pathVariable: string;
+  readonly memoryLimitBytes: number;
+  readonly cores: number;
+  readonly maxClockSkewMs: number;
+  readonly stores: readonly StoreToExamine[];
+  readonly now: () => Date;
+  readonly signal: AbortSignal;
+}
+
+/** A finding for something that failed. */
+export function problem(check: string, error: unknown): Finding {
+  return {
+    check,
+    status: 'problem',
+    detail: describeError(error),
+    remedy: error instanceof AppError ? (error.hint ?? null) : null,
+  };
+}
+
+/** Bytes as whole MiB. */
+export function inMiB(bytes: number): number {
+  return Math.round(bytes / 1024 / 1024);
+}
