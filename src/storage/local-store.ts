@@ -35,6 +35,8 @@ export function createLocalStore({ directory }: { readonly directory: string }):
     const file = fileOf(key);
     const partial = path.join(path.dirname(file), `.${path.basename(file)}.${randomBytes(6).toString('hex')}.partial`);
     const action = `'${key}' could not be stored in '${directory}'`;
+    // Until the pipeline below begins nobody else listens, and an error that nobody hears ends the process.
+    body.on('error', () => undefined);
     try {
       await requireDirectory(directory);
       await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });

@@ -88,11 +88,12 @@ export function createS3Store(
             etag: found.ETag?.replaceAll('"', '') ?? null,
           };
         } catch (error) {
-          if (!isNotFound(error)) throw error;
-          // The answer to HEAD has no body: a missing bucket looks like a missing object until it is asked for itself.
+          // The answer to HEAD has no body: a missing bucket looks like a missing object, and every refusal looks alike,
+          // until the store is asked for something it has to answer in words.
           await client.send(new ListObjectsV2Command({ Bucket: bucket, Prefix: key, MaxKeys: 1 }), {
             abortSignal: signal,
           });
+          if (!isNotFound(error)) throw error;
           return null;
         }
       },

@@ -1,0 +1,163 @@
+// What every store must do, run against each of them: the interface's promises, one by one.
+
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { describe, it } from 'node:test';
+import { Readable } from 'node:stream';
+import { readAll } from '../../src/manifest/catalogue.ts';
+import type { ObjectKey, ObjectStore, RemovableStore } from '../../src/storage/store.ts';
+
+const partBytes = 5 * 1024 * 1024;
+const signal = AbortSignal.timeout(120_000);
+
+/** Declares the suite; `open` gives a store and takes it away again. Keys are below a folder of the suite's own. */
+export function testObjectStore(
+  name: string,
+  { open }: { readonly open: () => Promise<{ readonly store: RemovableStore } & AsyncDisposable> },
+): void {
+  const key = (text: string): ObjectKey => `contract/${text}` as ObjectKey;
+  const chunks = (content: Buffer): Readable =>
+    Readable.from(
+      Array.from({ length: Math.ceil(content.length / 100_000) }, (_, at) =>
+        content.subarray(at * 100_000, (at + 1) * 100_000),
+      ),
+    );
+  const put = async (store: ObjectStore, { name: keyName, body }: { readonly name: string; readonly body: Readable }) =>
+    store.put(key(keyName), body, { signal, partBytes });
+  const keys = async (store: ObjectStore, prefix = 'contract/'): Promise<string[]> => {
+    const found: string[] = [];
+    for await (const object of store.list(prefix, { signal })) found.push(object.key);
+    return found;
+  };
+  const unfinished = async (store: ObjectStore): Promise<number> => {
+    let count = 0;
+    for await (const _upload of store.listUnfinished('contract/', { signal })) count += 1;
+    return count;
+  };
+
+  describe(`the ${name} store`, () => {
+    it('gives back what it was given, at every boundary of a part', async () => {
+      await using place = await open();
+      const { store } = place;
+      for (const bytes of [0, 1, partBytes - 1, partBytes, partBytes + 1, 2 * partBytes + 12_345]) {
+        const content = randomBytes(bytes);
+        let progress = 0;
+        const receipt = await store.put(key(`size-${bytes}`), chunks(content), {
+          signal,
+          partBytes,
+          onProgress: (sent) => {
+            assert.ok(sent >= progress);
+            progress = sent;
+          },
+        });
+        assert.equal(receipt.bytes, bytes);
+        assert.equal(progress, bytes);
+        const head = await store.head(key(`size-${bytes}`), { signal });
+        assert.equal(head?.bytes, bytes);
+        assert.equal(head?.etag, receipt.etag);
+        assert.ok((await readAll(await store.get(key(`size-${bytes}`), { signal }))).equals(content));
+      }
+      assert.equal(await unfinished(store), 0);
+    });
+
+    it('never overwrites', async () => {
+      await using place = await open();
+      const { store } = place;
+      await put(store, { name: 'once', body: chunks(Buffer.from('first')) });
+      await assert.rejects(put(store, { name: 'once', body: chunks(Buffer.from('second')) }), {
+        code: 'store',
+        message: /exists already/,
+      });
+      assert.equal((await readAll(await store.get(key('once'), { signal }))).toString(), 'first');
+    });
+
+    it('has nothing of a body that fails, in its first part or in a later one', async () => {
+      await using place = await open();
+      const { store } = place;
+      for (const bytes of [10, partBytes + 1_000_000]) {
+        const body = Readable.from(
+          (async function* () {
+            for (let sent = 0; sent < bytes; sent += 100_000) yield randomBytes(Math.min(100_000, bytes - sent));
+            throw new Error('the producer failed');
+          })(),
+        );
+        await assert.rejects(put(store, { name: `failed-${bytes}`, body }), /the producer failed/);
+        assert.equal(await store.head(key(`failed-${bytes}`), { signal }), null);
+      }
+      assert.deepEqual(await keys(store), []);
+      assert.equal(await unfinished(store), 0);
+    });
+
+    it('has nothing of a body that was destroyed without a reason', async () => {
+      await using place = await open();
+      const { store } = place;
+      const body = new Readable({ read: () => undefined });
+      body.push(Buffer.from('half'));
+      setTimeout(() => body.destroy(), 50);
+      await assert.rejects(put(store, { name: 'destroyed', body }));
+      assert.deepEqual(await keys(store), []);
+    });
+
+    it('stops at once with the reason of the signal', async () => {
+      await using place = await open();
+      const { store } = place;
+      const stop = new AbortController();
+      const body = new Readable({ read: () => undefined });
+      body.push(randomBytes(partBytes + 1_000_000));
+      const reason = new Error('enough');
+      setTimeout(() => stop.abort(reason), 200);
+      const started = performance.now();
+      await assert.rejects(store.put(key('aborted'), body, { signal: stop.signal, partBytes }), reason);
+      assert.ok(performance.now() - started < 5_000);
+      assert.deepEqual(await keys(store), []);
+      assert.equal(await unfinished(store), 0);
+    });
+
+    it('says null of an object that is not there, and fails to read it', async () => {
+      await using place = await open();
+      const { store } = place;
+      assert.equal(await store.head(key('missing'), { signal }), null);
+      await assert.rejects(async () => readAll(await store.get(key('missing'), { signal })), { code: 'store' });
+    });
+
+    it('keeps a document, and refuses another under its key', async () => {
+      await using place = await open();
+      const { store } = place;
+      await store.putDocument(key('document.json'), Buffer.from('{}'), { signal });
+      assert.equal((await readAll(await store.get(key('document.json'), { signal }))).toString(), '{}');
+    });
+
+    it('lists by prefix in order, and nothing else', async () => {
+      await using place = await open();
+      const { store } = place;
+      for (const text of ['b/2', 'a/1', 'b/1', 'bb']) await store.putDocument(key(text), Buffer.from(text), { signal });
+      assert.deepEqual(await keys(store, 'contract/b/'), ['contract/b/1', 'contract/b/2']);
+      assert.deepEqual(await keys(store), ['contract/a/1', 'contract/b/1', 'contract/b/2', 'contract/bb']);
+      assert.deepEqual(await keys(store, 'nothing/'), []);
+    });
+
+    it('removes what it is told to, and does not mind when it is gone', async () => {
+      await using place = await open();
+      const { store } = place;
+      await store.putDocument(key('gone'), Buffer.from('x'), { signal });
+      await store.remove(key('gone'), { signal });
+      await store.remove(key('gone'), { signal });
+      assert.deepEqual(await keys(store), []);
+    });
+
+    it('lists more than 1,000 objects', async () => {
+      await using place = await open();
+      const { store } = place;
+      const names = Array.from({ length: 2_500 }, (_, index) => `many/${String(index).padStart(5, '0')}`);
+      for (let at = 0; at < names.length; at += 100) {
+        await Promise.all(
+          names.slice(at, at + 100).map(async (text) => store.putDocument(key(text), Buffer.from('x'), { signal })),
+        );
+      }
+      assert.deepEqual(
+        await keys(store),
+        names.map((text) => `contract/${text}`),
+      );
+    });
+  });
+}

@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { readdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { takeLock } from '../../src/state/lock.ts';
+import { temporaryDirectory } from '../support/command.ts';
+import { quietLog } from '../support/quiet-log.ts';
+
+const base = {
+  holder: { command: 'run weekly', processId: 42, since: '2026-11-23T12:00:00.000Z' },
+  wait: false,
+  signal: AbortSignal.timeout(30_000),
+  log: quietLog,
+};
+
+it('is held by one run at a time, and says by whom and since when', async () => {
+  using folder = temporaryDirectory();
+  const options = { ...base, directory: folder.path };
+  {
+    await using _lock = await takeLock(options);
+    await assert.rejects(takeLock(options), {
+      code: 'locked',
+      message: /'run weekly' since 2026-11-23T12:00:00\.000Z \(process 42\)/,
+    });
+  }
+  await using _again = await takeLock(options);
+});
+
+it('is waited for with --wait', async () => {
+  using folder = temporaryDirectory();
+  const options = { ...base, directory: folder.path };
+  const first = await takeLock(options);
+  const order: string[] = [];
+  const second = takeLock({ ...options, wait: true }).then((lock) => {
+    order.push('second has it');
+    return lock;
+  });
+  await sleep(100);
+  order.push('first gives it back');
+  await first[Symbol.asyncDispose]();
+  await using _second = await second;
+  assert.deepEqual(order, ['first gives it back', 'second has it']);
+});
+
+it('of a holder that was killed is taken over', async () => {
+  using folder = temporaryDirectory();
+  const lock = new URL('../../src/state/lock.ts', import.meta.url).href;
+  const script = `
+    const { takeLock } = await import(${JSON.stringify(lock)});
+    const log = { debug() {}, info() {}, warn() {}, error() {} };
+    const held = await takeLock({ directory: ${JSON.stringify(folder.path)}, holder: { command: 'x', processId: 1, since: '' }, wait: false, signal: new AbortController().signal, log });
+    console.log('held');
+    setInterval(() => held, 1000);`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await new Promise((resolve) => child.stdout.once('data', resolve));
+  const options = { ...base, directory: folder.path };
+  await assert.rejects(takeLock(options), { code: 'locked' });
+  child.kill('SIGKILL');
+  await new Promise((resolve) => child.once('close', resolve));
+  {
+    await using _lock = await takeLock(options);
+  }
+  assert.deepEqual(readdirSync(folder.path), [], 'nothing is left behind');
+});
+
+it('is taken by exactly one of many that find it stale at once', async () => {
+  using folder = temporaryDirectory();
+  const options = { ...base, directory: folder.path };
+  const stale = await takeLock(options);
+  const attempts = await Promise.allSettled(Array.from({ length: 20 }, async () => takeLock(options)));
+  assert.equal(attempts.filter(({ status }) => status === 'fulfilled').length, 0);
+  await stale[Symbol.asyncDispose]();
+  const again = await Promise.allSettled(Array.from({ length: 20 }, async () => takeLock(options)));
+  const winners = again.flatMap((attempt) => (attempt.status === 'fulfilled' ? [attempt.value] : []));
+  assert.equal(winners.length, 1);
+  for (const winner of winners) await winner[Symbol.asyncDispose]();
+});
+
+it('falls back to the temporary directory when the state directory cannot be used, and still excludes', async () => {
+  using folder = temporaryDirectory();
+  const file = path.join(folder.path, 'a-file');
+  writeFileSync(file, '');
+  const options = { ...base, directory: path.join(file, 'state') };
+  await using _lock = await takeLock(options);
+  await assert.rejects(takeLock(options), { code: 'locked' });
+});

@@ -1,0 +1,159 @@
+// Each store through the contract suite, a real S3 too where the environment names one.
+
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { chmodSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { it } from 'node:test';
+import { createLocalStore } from '../../src/storage/local-store.ts';
+import { createS3Store } from '../../src/storage/s3-store.ts';
+import type { ObjectKey, RemovableStore } from '../../src/storage/store.ts';
+import { testObjectStore } from '../contract/object-store.ts';
+import { temporaryDirectory } from '../support/command.ts';
+import { quietLog } from '../support/quiet-log.ts';
+import { startS3 } from '../support/s3-server.ts';
+
+const signal = AbortSignal.timeout(60_000);
+
+testObjectStore('directory', {
+  open: async () => {
+    const folder = temporaryDirectory();
+    return {
+      store: createLocalStore({ directory: folder.path }),
+      [Symbol.asyncDispose]: async () => folder[Symbol.dispose](),
+    };
+  },
+});
+
+testObjectStore('in-process S3', {
+  open: async () => {
+    const server = await startS3();
+    return { store: server.store(), [Symbol.asyncDispose]: async () => server[Symbol.asyncDispose]() };
+  },
+});
+
+const { TEST_S3_ENDPOINT: endpoint, TEST_S3_BUCKET: bucket } = process.env;
+if (endpoint !== undefined && bucket !== undefined) {
+  testObjectStore('real S3', {
+    open: async () => {
+      const store = createS3Store(
+        {
+          endpoint,
+          bucket,
+          region: 'us-east-1',
+          accessKeyId: process.env['TEST_S3_ACCESS_KEY_ID'] ?? '',
+          secretAccessKey: process.env['TEST_S3_SECRET_ACCESS_KEY'] ?? '',
+          prefix: '',
+          concurrency: 4,
+          profile: 'other',
+        },
+        { log: quietLog },
+      );
+      return {
+        store: belowFolder(store, `${randomUUID()}/`),
+        async [Symbol.asyncDispose]() {
+          await store.close();
+        },
+      };
+    },
+  });
+}
+
+/** The store with every key below a folder of this run, so that runs on one bucket do not meet. */
+function belowFolder(store: RemovableStore, folder: string): RemovableStore {
+  const inside = (key: string): ObjectKey => `${folder}${key}` as ObjectKey;
+  const outside = <Item extends { readonly key: ObjectKey }>(item: Item): Item => ({
+    ...item,
+    key: item.key.slice(folder.length) as ObjectKey,
+  });
+  return {
+    ...store,
+    put: async (key, body, options) => store.put(inside(key), body, options),
+    putDocument: async (key, content, options) => store.putDocument(inside(key), content, options),
+    get: async (key, options) => store.get(inside(key), options),
+    head: async (key, options) => store.head(inside(key), options),
+    remove: async (key, options) => store.remove(inside(key), options),
+    async *list(prefix, options) {
+      for await (const object of store.list(inside(prefix), options)) yield outside(object);
+    },
+    async *listUnfinished(prefix, options) {
+      for await (const upload of store.listUnfinished(inside(prefix), options)) yield outside(upload);
+    },
+  };
+}
+
+it('a directory that is not mounted is not created', async () => {
+  using folder = temporaryDirectory();
+  const store = createLocalStore({ directory: path.join(folder.path, 'nas') });
+  await assert.rejects(store.putDocument('daily/x' as ObjectKey, Buffer.from('x'), { signal }), /does not exist/);
+});
+
+it('a key cannot leave its directory', async () => {
+  using folder = temporaryDirectory();
+  const store = createLocalStore({ directory: folder.path });
+  await assert.rejects(
+    store.putDocument('../outside' as ObjectKey, Buffer.from('x'), { signal }),
+    /leaves the directory/,
+  );
+});
+
+it('a directory that may not be written is named with its owner and mode', async (context) => {
+  if (process.getuid?.() !== 0) {
+    context.skip('needs root, to become somebody else');
+    return;
+  }
+  using folder = temporaryDirectory();
+  chmodSync(folder.path, 0o755);
+  const store = createLocalStore({ directory: folder.path });
+  process.seteuid?.(65534);
+  try {
+    await assert.rejects(
+      store.putDocument('daily/x' as ObjectKey, Buffer.from('x'), { signal }),
+      /permission denied \(owner 0:0, mode 0755\)/,
+    );
+  } finally {
+    process.seteuid?.(0);
+  }
+});
+
+it('a temporary file is an unfinished upload, and only such a file can be discarded', async () => {
+  using folder = temporaryDirectory();
+  const store = createLocalStore({ directory: folder.path });
+  await store.putDocument('daily/kept' as ObjectKey, Buffer.from('x'), { signal });
+  const partial = path.join(folder.path, 'daily', '.half.0123456789ab.partial');
+  writeFileSync(partial, 'half');
+  const uploads = [];
+  for await (const upload of store.listUnfinished('daily/', { signal })) uploads.push(upload);
+  assert.deepEqual(
+    uploads.map(({ key }) => key),
+    ['daily/half'],
+  );
+  await assert.rejects(
+    store.discard(
+      { key: 'daily/kept' as ObjectKey, uploadId: path.join(folder.path, 'daily/kept'), startedAt: new Date() },
+      { signal },
+    ),
+    /no temporary file/,
+  );
+  for (const upload of uploads) await store.discard(upload, { signal });
+  for await (const upload of store.listUnfinished('daily/', { signal })) assert.fail(upload.key);
+});
+
+it('a missing bucket is an error, not a missing object', async () => {
+  await using server = await startS3();
+  const store = createS3Store(
+    {
+      endpoint: server.endpoint,
+      bucket: 'not-there',
+      region: 'us-east-1',
+      accessKeyId: 'x',
+      secretAccessKey: 'y',
+      prefix: '',
+      concurrency: 2,
+      profile: 'other',
+    },
+    { log: quietLog },
+  );
+  await assert.rejects(store.head('daily/x' as ObjectKey, { signal }), /there is no such bucket/);
+  await store.close();
+});
