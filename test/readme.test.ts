@@ -37,7 +37,7 @@ for (const section of ['database', 'destination', 'plan', 'messages'] satisfies 
 it('every command of --help is in the README, and the other way round', async () => {
   const { stdout } = await runCommand(['--help'], {});
   const commands = [...stdout.matchAll(/^ {2}(\w+) (?:\[options\]|\[command\])/gm)]
-    .map((match) => match[1])
+    .map((match) => match[1] ?? '')
     .filter((name) => name !== 'help');
   assert.deepEqual(commands, ['run', 'list', 'verify', 'config', 'doctor']);
   for (const command of commands) assert.match(readme, new RegExp(`\`${command}[ \`]`));
