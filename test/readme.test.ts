@@ -41,8 +41,9 @@ it('every command of --help is in the README, and the other way round', async ()
     .filter((name) => name !== 'help');
   assert.deepEqual(commands, ['run', 'list', 'verify', 'config', 'doctor']);
   for (const command of commands) assert.match(readme, new RegExp(`\`${command}[ \`]`));
-  for (const [, command] of readme.matchAll(/mastodon-backup (\w+)/g))
+  for (const [, command = ''] of readme.matchAll(/mastodon-backup (\w+)/g)) {
     assert.ok(commands.includes(command), `${command} is not a command`);
+  }
 });
 
 it('every npm script the README names exists', () => {
