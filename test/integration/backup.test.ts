@@ -55,7 +55,7 @@ for (const major of [14, 15] as const) {
     before(async () => {
       server = await startPostgres({ major });
       s3 = await startS3();
-      await createMastodonDatabase(server, { name: 'mastodon_production', megabytes: 8, withOddities: true });
+      await createMastodonDatabase(server, { name: 'mastodon_production', megabytes: 10, withOddities: true });
       counts = await countRows(server.mastodon('mastodon_production'));
       environment = {
         ...databaseEnvironment(server.mastodon('mastodon_production')),
