@@ -1,38 +1,14 @@
-// The README says what is true: its settings are those of the code, its commands are those of the program.
+// The README says what is true: its commands are those of the program, its scripts exist.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { it } from 'node:test';
-import type { Section } from '../src/config/variables.ts';
 import { runCommand } from './support/command.ts';
-import { settingsTable } from './support/settings-table.ts';
 
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
 const scripts = (
   JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { scripts: Record<string, string> }
 ).scripts;
-
-/** A Markdown table without the padding that a formatter gives it. */
-function normalised(table: string): string {
-  return table
-    .trim()
-    .split('\n')
-    .map((line) =>
-      line
-        .replace(/ *\| */g, '|')
-        .replace(/-{3,}/g, '---')
-        .trim(),
-    )
-    .join('\n');
-}
-
-for (const section of ['database', 'destination', 'plan', 'messages'] satisfies Section[]) {
-  it(`the README's table of ${section} settings is the code's`, () => {
-    const found = new RegExp(`<!-- settings: ${section} -->\\n([\\s\\S]*?)<!-- /settings -->`).exec(readme)?.[1];
-    assert.ok(found !== undefined);
-    assert.equal(normalised(found), normalised(settingsTable(section)));
-  });
-}
 
 it('every command of --help is in the README, and the other way round', async () => {
   const { stdout } = await runCommand(['--help'], {});

@@ -2,7 +2,7 @@
 // status 2 like wrong settings.
 
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
-import { parseAgeIdentity } from '../config/values.ts';
+import { parseAgeIdentity } from '../config/age-keys.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { App } from '../app.ts';
 import { asFolder, asTier, tiers, type Folder, type Tier } from '../plan/tier.ts';

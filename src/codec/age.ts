@@ -1,4 +1,4 @@
-// age (age-encryption.org/v1) through typage, the only file that knows that package. A run adds a key of its own to the
+// age (age-encryption.org/v1) as streams, through typage. A run adds a key of its own to the
 // recipients, with which it reads back what it stored, and forgets it: so a machine with only public keys can still
 // prove that its backup decodes to the end.
 
@@ -10,6 +10,7 @@ import {
   generateX25519Identity,
   identityToRecipient,
 } from 'age-encryption';
+import { isPostQuantum } from '../config/age-keys.ts';
 
 /** A key pair that lives as long as one run. */
 export interface OneRunKey {
@@ -19,7 +20,7 @@ export interface OneRunKey {
 
 /** Makes a one-run key of the kind the recipients are: age refuses to mix post-quantum and classic recipients. */
 export async function createOneRunKey(recipients: readonly string[]): Promise<OneRunKey> {
-  const postQuantum = recipients.length > 0 && recipients.every((recipient) => recipient.startsWith('age1pq1'));
+  const postQuantum = recipients.length > 0 && recipients.every(isPostQuantum);
   const identity = postQuantum ? await generateHybridIdentity() : await generateX25519Identity();
   return { identity, recipient: await identityToRecipient(identity) };
 }

@@ -1,93 +1,95 @@
-// The environment as the settings see it: `NAME_FILE` stands for the content of a file, empty counts as unset. It reports
-// what cannot be read with the command that mends it: compose mounts secret files with the host's owner and mode.
+// The environment as the settings see it: `NAME_FILE` stands for the content of a file, empty counts as unset. What cannot
+// be read is reported with the command that mends it, since compose mounts secret files with the host's owner and mode.
 
-import { readFileSync, statSync } from 'node:fs';
 import type { SettingProblem } from './problem.ts';
-
-/** A variable's text and where it came from. */
-export interface EnvironmentValue {
-  readonly text: string;
-  readonly source: 'environment' | { readonly file: string };
-}
-
-/** Variables by name. */
-export interface Environment {
-  /** The value; undefined when it is unset, empty or unreadable. */
-  get(name: string): EnvironmentValue | undefined;
-  /** Whether the variable is set to nothing at all. */
-  isEmpty(name: string): boolean;
-  readonly names: readonly string[];
-  /** What could not be read so far. */
-  readonly problems: readonly SettingProblem[];
-}
+import { toShownValue } from './problem.ts';
+import { realSecretFiles, describeUnreadable, type SecretFiles } from './secret-files.ts';
+import { fileCapableNames } from './variables.ts';
 
 /** The process environment as plain data. */
 export type EnvironmentVariables = Readonly<Record<string, string | undefined>>;
 
-/** Reads variables and the files that stand for them, each once. `uid` is who we are, for the error text. */
-export function createEnvironment(variables: EnvironmentVariables, { uid }: { readonly uid: number }): Environment {
-  const problems: SettingProblem[] = [];
-  const cache = new Map<string, EnvironmentValue | undefined>();
+/** A variable's text and where it came from. */
+export interface EnvironmentValue {
+  readonly text: string;
+  readonly source: { readonly kind: 'environment' } | { readonly kind: 'file'; readonly path: string };
+}
 
-  function read(name: string): EnvironmentValue | undefined {
-    const direct = variables[name];
+/** Whether a variable says something: `empty` is set to nothing, `broken` could not be read and is a problem already. */
+export type EnvironmentStatus = 'unset' | 'empty' | 'set' | 'broken';
+
+/** Variables by name; the variables of our tables may come from files. */
+export interface Environment {
+  /** The value; undefined when it is unset, empty or broken. */
+  get(name: string): EnvironmentValue | undefined;
+  status(name: string): EnvironmentStatus;
+  readonly names: readonly string[];
+  /** What could not be read from files. */
+  readonly problems: readonly SettingProblem[];
+}
+
+/**
+ * Reads all variables and the files that stand for them, once. `uid` is who we are, for the text about unreadable files.
+ * Never throws.
+ */
+export function createEnvironment(
+  variables: EnvironmentVariables,
+  { uid, files = realSecretFiles }: { readonly uid: number; readonly files?: SecretFiles },
+): Environment {
+  const problems: SettingProblem[] = [];
+  const fromFiles = new Map<string, EnvironmentValue | null>();
+
+  for (const name of fileCapableNames) {
     const file = variables[`${name}_FILE`];
-    if (file === undefined || file === '')
-      return direct === undefined ? undefined : { text: direct, source: 'environment' };
-    if (direct !== undefined && direct !== '') {
-      problems.push({
-        variable: name,
-        shown: null,
-        problem: `both ${name} and ${name}_FILE are set`,
-        remedy: 'Keep one of them',
-      });
-      return undefined;
+    if (file === undefined || file === '') continue;
+    if (isFilled(variables[name])) {
+      const problem = `both ${name} and ${name}_FILE are set`;
+      problems.push({ variable: name, shownValue: null, problem, remedy: 'Keep one of them' });
+      fromFiles.set(name, null);
+      continue;
     }
     try {
-      return { text: readFileSync(file, 'utf8').replace(/\r?\n$/, ''), source: { file } };
+      fromFiles.set(name, { text: decodeSecret(files.read(file)), source: { kind: 'file', path: file } });
     } catch (error) {
-      problems.push({ variable: `${name}_FILE`, shown: file, ...describeUnreadable(file, { error, uid }) });
-      return undefined;
+      const described = describeUnreadable(file, { error, uid, files });
+      problems.push({ variable: `${name}_FILE`, shownValue: toShownValue(file), ...described });
+      fromFiles.set(name, null);
     }
+  }
+
+  function find(name: string): EnvironmentValue | null | undefined {
+    const fromFile = fromFiles.get(name);
+    if (fromFile !== undefined) return fromFile;
+    const text = variables[name];
+    if (text !== undefined) return { text, source: { kind: 'environment' } };
+    // An empty NAME_FILE is the same slip as an empty NAME.
+    const emptyFile = fileCapableNames.includes(name) && variables[`${name}_FILE`] === '';
+    return emptyFile ? { text: '', source: { kind: 'environment' } } : undefined;
   }
 
   return {
     names: Object.keys(variables),
     problems,
     get(name) {
-      if (!cache.has(name)) cache.set(name, read(name));
-      const value = cache.get(name);
-      return value === undefined || value.text === '' ? undefined : value;
+      const value = find(name);
+      return value === null || value === undefined || value.text === '' ? undefined : value;
     },
-    isEmpty(name) {
-      if (!cache.has(name)) cache.set(name, read(name));
-      return cache.get(name)?.text === '';
+    status(name) {
+      const value = find(name);
+      if (value === undefined) return 'unset';
+      if (value === null) return 'broken';
+      return value.text === '' ? 'empty' : 'set';
     },
   };
 }
 
-function describeUnreadable(
-  file: string,
-  { error, uid }: { readonly error: unknown; readonly uid: number },
-): { readonly problem: string; readonly remedy: string } {
-  const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
-  if (code !== 'EACCES' && code !== 'EPERM') {
-    return {
-      problem: `the file cannot be read (${code})`,
-      remedy: code === 'ENOENT' ? 'Name a file that exists in this container' : 'Name a readable file',
-    };
-  }
-  try {
-    const { uid: owner, gid, mode } = statSync(file);
-    const octal = (mode & 0o7777).toString(8).padStart(4, '0');
-    return {
-      problem: `the file belongs to ${owner}:${gid} with mode ${octal}, and we run as uid ${uid}`,
-      remedy: `Run on the host: chown ${uid} '${file}' && chmod 0400 '${file}' (with the path the file has there)`,
-    };
-  } catch {
-    return {
-      problem: `the file or a folder above it is closed to uid ${uid}`,
-      remedy: `Let uid ${uid} enter its folder`,
-    };
-  }
+function isFilled(text: string | undefined): boolean {
+  return text !== undefined && text !== '';
+}
+
+// One newline goes, as editors and `echo` add it; a byte order mark goes too. Anything but UTF-8 would be another password.
+function decodeSecret(content: Uint8Array): string {
+  const text = new TextDecoder('utf-8', { fatal: true }).decode(content);
+  if (text.includes('\0')) throw new TypeError('NUL');
+  return text.replace(/\r?\n$/, '');
 }

@@ -3,94 +3,91 @@
 
 import type { Environment, EnvironmentValue } from './environment.ts';
 import { closestName } from './known-names.ts';
-import { ValueError, type SettingProblem } from './problem.ts';
-import { variables, type Values, type Variable, type VariableName } from './variables.ts';
+import { hidden, toShownValue, ValueError, type SettingProblem } from './problem.ts';
+import { fileCapableNames, variableNames, variables, type Values, type VariableName } from './variables.ts';
 
-/** Mastodon's own database variables, which this program reads as well; `mastodon/` gives them their meaning. */
-export const mastodonDatabaseVariables = [
-  'DATABASE_URL',
-  'DB_HOST',
-  'DB_PORT',
-  'DB_NAME',
-  'DB_USER',
-  'DB_PASS',
-  'DB_SSLMODE',
-] as const;
-
-/** What was read: values, what is wrong, and what is only worth saying. */
-export interface Reading {
-  readonly values: Values;
-  readonly problems: readonly SettingProblem[];
-  readonly warnings: readonly string[];
+/** What was found wrong, and what is only worth saying. */
+export interface Findings {
+  readonly problems: SettingProblem[];
+  readonly warnings: string[];
 }
 
-/** Names of all settings in the table. */
-export const variableNames = Object.keys(variables) as readonly VariableName[];
-
-/** The table as `Variable`s, for code that treats all settings alike. */
-export const variableTable: Readonly<Record<VariableName, Variable>> = variables;
-
-/** Reads all settings. Never throws. */
-export function readValues(environment: Environment): Reading {
-  const problems: SettingProblem[] = [];
-  const warnings: string[] = [];
+/** Reads and parses all settings, each for itself; what is wrong goes into `findings`. Never throws. */
+export function readValues(environment: Environment, findings: Findings): Values {
+  findings.problems.push(...environment.problems);
   const values: Record<string, unknown> = {};
   for (const name of variableNames) {
-    const variable = variableTable[name];
-    const given = environment.get(name);
-    if (given === undefined && variable.emptyIsError === true && environment.isEmpty(name)) {
-      problems.push({
+    const variable = variables[name];
+    if (variable.emptyIsError === true && environment.status(name) === 'empty') {
+      findings.problems.push({
         variable: name,
-        shown: '',
+        shownValue: '',
         problem: 'set, but empty',
-        remedy: 'Write a value, or remove the line if this is meant to be off',
+        remedy: 'Write a value, or remove the line if it is meant to be off',
       });
     }
-    values[name] = parseOne(name, { given, problems });
-    if (given !== undefined && variable.later === true) {
-      warnings.push(`${name} is not available yet and has no effect in this version`);
+    const given = environment.get(name);
+    if (given === undefined) {
+      values[name] = variable.preset === null ? undefined : variable.parse(variable.preset);
+      continue;
+    }
+    values[name] = parseGiven(name, { given, findings });
+    if (variable.availability === 'later') {
+      findings.warnings.push(`${name} is not available yet and has no effect in this version`);
     }
   }
-  checkNames(environment, { problems, warnings });
-  return { values: values as Values, problems: [...problems, ...environment.problems], warnings };
+  checkNames(environment, findings);
+  return values as Values;
 }
 
-function parseOne(
+function parseGiven(
   name: VariableName,
-  { given, problems }: { readonly given: EnvironmentValue | undefined; readonly problems: SettingProblem[] },
+  { given, findings }: { readonly given: EnvironmentValue; readonly findings: Findings },
 ): unknown {
-  const variable = variableTable[name];
-  if (given === undefined) return variable.preset === null ? undefined : variable.parse(variable.preset);
-  const shown = variable.secret === true ? '[hidden]' : given.text;
-  if (/^(["']).*\1$/s.test(given.text)) {
-    problems.push({
-      variable: name,
-      shown,
-      problem: 'the quotes are part of the value',
-      remedy: 'Write it without quotes',
-    });
-    return undefined;
-  }
+  const variable = variables[name];
   try {
-    return variable.parse(given.text);
+    return variable.parse(withoutSurroundings(given.text, { multiline: variable.multiline ?? false }));
   } catch (error) {
     if (!(error instanceof ValueError)) throw error;
-    problems.push({ variable: name, shown, problem: error.message, remedy: error.remedy });
+    const hide = variable.secret === true || error.hideValue;
+    const shownValue = hide ? hidden : toShownValue(given.text);
+    findings.problems.push({ variable: name, shownValue, problem: error.message, remedy: error.remedy });
     return undefined;
   }
 }
 
-function checkNames(
-  environment: Environment,
-  { problems, warnings }: { readonly problems: SettingProblem[]; readonly warnings: string[] },
-): void {
-  const known = new Set<string>(variableNames.flatMap((name) => [name, `${name}_FILE`]));
-  for (const name of environment.names.filter((one) => one.startsWith('BACKUP_') && !known.has(one))) {
-    const meant = closestName(name, [...known]);
-    if (meant === undefined) {
-      warnings.push(`${name} is not a setting this version knows; it is ignored`);
-    } else {
-      problems.push({ variable: name, shown: null, problem: 'not a setting', remedy: `Did you mean ${meant}?` });
+// What an env file leaves around a value, and which its writer did not mean.
+function withoutSurroundings(text: string, { multiline }: { readonly multiline: boolean }): string {
+  if (/^(["']).*\1$/s.test(text.trim()) && text.trim().length > 1) {
+    throw new ValueError('the quotes are part of the value', { remedy: 'Write it without quotes' });
+  }
+  if (multiline) return text;
+  if (text.endsWith('\r')) {
+    throw new ValueError('ends with a carriage return, so the file has line ends of Windows', {
+      remedy: String.raw`Run: sed -i 's/\r$//' and the name of the file`,
+    });
+  }
+  if (text !== text.trim()) {
+    throw new ValueError('has white space or an empty line around it', { remedy: 'Write the value alone' });
+  }
+  return text;
+}
+
+function checkNames(environment: Environment, findings: Findings): void {
+  const ours = variableNames.flatMap((name) => [name, `${name}_FILE`]);
+  const known = new Set([...ours, ...fileCapableNames]);
+  for (const name of environment.names.filter((one) => !known.has(one) && mayBeOurs(one))) {
+    const meant = closestName(name, ours);
+    if (meant !== undefined) {
+      const remedy = `Write ${meant}, or remove it`;
+      findings.problems.push({ variable: name, shownValue: null, problem: 'not a setting, but close to one', remedy });
+    } else if (name.startsWith('BACKUP_') && environment.status(name) !== 'empty') {
+      findings.warnings.push(`${toShownValue(name)} is not a setting this version knows; it is ignored`);
     }
   }
+}
+
+// Also with a mistyped or lower-case prefix: such a setting would be as lost as one with a mistyped end.
+function mayBeOurs(name: string): boolean {
+  return /^b/i.test(name);
 }

@@ -1,64 +1,86 @@
 // The settings as the program uses them: alternatives are unions, defaults that depend on other settings are filled in,
-// and contradictions between settings are found here, all of them at once.
+// and everything that is wrong is told together.
 
+import { availableParallelism } from 'node:os';
 import type { LogLevel } from '../log.ts';
+import { findContradictions } from './contradictions.ts';
 import type { Environment } from './environment.ts';
+import type { KeepRule } from './keep-rule.ts';
 import type { SettingProblem } from './problem.ts';
-import { readValues } from './reader.ts';
-import { isNearby, parseTimeZone } from './values.ts';
-import type { Values } from './variables.ts';
+import { readValues, type Findings } from './reader.ts';
+import { readS3Settings, wantsBucket, type S3Settings } from './s3-settings.ts';
+import { timeZoneOfTz } from './time-zone.ts';
+import type { Values, VariableName } from './variables.ts';
 
-/** How a bucket's provider behaves; it decides defaults, limits and whether reading back costs money. */
-export type S3Profile = 'r2' | 'aws' | 'other';
+export type { S3Profile, S3Settings } from './s3-settings.ts';
 
-/** A bucket on R2 or any S3. */
-export interface S3Settings {
-  readonly bucket: string;
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-  /** Null: AWS's own for the region. */
-  readonly endpoint: string | null;
-  readonly region: string;
-  readonly prefix: string;
-  /** Parts in flight. */
-  readonly concurrency: number;
-  readonly profile: S3Profile;
-}
-
-/** Compression as it was asked for; `plan/memory.ts` may lower the threads. */
+/** Compression as it was asked for. */
 export type CompressionSettings =
   | { readonly kind: 'xz'; readonly level: number }
   | { readonly kind: 'zstd'; readonly level: number }
   | { readonly kind: 'none' };
 
-/** All settings in force. */
-export interface Settings {
-  readonly databaseUrl: string | null;
-  readonly pgBin: string | null;
-  readonly lockWaitMs: number;
-  readonly s3: S3Settings | null;
-  readonly localDirectory: string | null;
-  readonly timeZone: string;
-  readonly timeoutMs: number;
-  readonly stallTimeoutMs: number;
-  readonly compression: CompressionSettings;
-  readonly threads: number;
-  readonly memoryLimitBytes: number | null;
-  readonly verify: 'auto' | 'full' | 'etag';
-  /** Empty: not encrypted. */
-  readonly ageRecipients: readonly string[];
-  readonly ageIdentities: readonly string[];
-  readonly allowPlaintext: boolean;
-  readonly stateDirectory: string;
+/** Where and how messages go; null: not there. Without effect in this version. */
+export interface MessageSettings {
+  readonly when: 'always' | 'failure' | 'off';
+  readonly telegram: { readonly botToken: string; readonly chatId: string } | null;
+  /** Empty: none. */
+  readonly emailTo: readonly string[];
+  readonly webhookUrl: string | null;
+  readonly ntfyUrl: string | null;
+  readonly discordUrl: string | null;
+  readonly slackUrl: string | null;
+  readonly pingUrl: string | null;
 }
 
-/** How the log is written; known even when the rest of the settings is wrong. */
+/** How the log is written; `format` null: `pretty` on a terminal, else `json`. */
 export interface LogSettings {
   readonly level: LogLevel;
   readonly format: 'json' | 'pretty' | null;
 }
 
-/** The outcome of reading: `settings` is null when there are problems. */
+/** Cron patterns by tier, and for the drill; null: off. */
+export type Schedules = Readonly<Record<'hourly' | 'daily' | 'weekly' | 'monthly' | 'yearly' | 'drill', string | null>>;
+
+/** What each tier keeps. */
+export type KeepRules = Readonly<Record<'hourly' | 'daily' | 'weekly' | 'monthly' | 'yearly' | 'labelled', KeepRule>>;
+
+/** All settings in force. Which database is meant is in `mastodon/`. */
+export interface Settings {
+  /** Directory of the client programs; null: they are looked for. */
+  readonly pgBin: string | null;
+  readonly lockWaitMs: number;
+  readonly yieldAfterMs: number;
+  /** One of the two destinations is never null. */
+  readonly s3: S3Settings | null;
+  readonly localDirectory: string | null;
+  readonly schedules: Schedules;
+  readonly timeZone: string;
+  readonly retention: { readonly mode: 'prune' | 'lifecycle' | 'off'; readonly keep: KeepRules };
+  /** 0: never. */
+  readonly reuseWithinMs: number;
+  readonly timeoutMs: number;
+  readonly stallTimeoutMs: number;
+  readonly compression: CompressionSettings;
+  /** At most the cores; the plan may lower it. */
+  readonly threads: number;
+  /** Null: half of what there is. */
+  readonly memoryLimitBytes: number | null;
+  readonly verify: 'auto' | 'full' | 'etag';
+  /** Empty: not encrypted. */
+  readonly ageRecipients: readonly string[];
+  /** Private keys for reading on this machine; empty: none. */
+  readonly ageIdentities: readonly string[];
+  readonly allowPlaintext: boolean;
+  readonly secrets: 'auto' | 'off';
+  readonly stateDirectory: string;
+  readonly scratchDirectory: string;
+  readonly messages: MessageSettings;
+  readonly healthGraceMs: number;
+  readonly http: { readonly port: number; readonly token: string | null } | null;
+}
+
+/** The outcome of reading: `settings` is null exactly when there are problems; `log` is always usable. */
 export interface SettingsReading {
   readonly settings: Settings | null;
   readonly log: LogSettings;
@@ -66,179 +88,129 @@ export interface SettingsReading {
   readonly warnings: readonly string[];
 }
 
-/** Reads and checks all settings of this program. Never throws. */
-export function readSettings(environment: Environment): SettingsReading {
-  const { values, problems: found, warnings: noted } = readValues(environment);
-  const problems = [...found];
-  const warnings = [...noted];
-  const problem = (variable: string, text: string, remedy: string): void => {
-    problems.push({ variable, shown: null, problem: text, remedy });
-  };
-  const s3 = readS3(values, { environment, problem, warnings });
-  if (
-    s3 === null &&
-    values.BACKUP_LOCAL_DIR === undefined &&
-    !environment.isEmpty('BACKUP_LOCAL_DIR') &&
-    !mentionsS3(environment)
-  ) {
-    problem(
-      'BACKUP_S3_BUCKET',
-      'there is no destination',
-      'Set the BACKUP_S3_… settings of a bucket, or BACKUP_LOCAL_DIR, or both',
-    );
+/** Reads and checks all settings of this program, files that could not be read included. Never throws. */
+export function readSettings(
+  environment: Environment,
+  { cores = availableParallelism() }: { readonly cores?: number } = {},
+): SettingsReading {
+  const findings: Findings = { problems: [], warnings: [] };
+  const values = readValues(environment, findings);
+  const context = { environment, findings };
+  const s3 = readS3Settings(values, context);
+  if (!wantsBucket(environment) && environment.status('BACKUP_LOCAL_DIR') === 'unset') {
+    findings.problems.push({
+      variable: 'BACKUP_S3_BUCKET',
+      shownValue: null,
+      problem: 'there is no destination, neither a bucket nor BACKUP_LOCAL_DIR',
+      remedy:
+        'Set BACKUP_S3_BUCKET, BACKUP_S3_ACCESS_KEY_ID and BACKUP_S3_SECRET_ACCESS_KEY (with BACKUP_R2_ACCOUNT_ID on R2), or BACKUP_LOCAL_DIR, or both',
+    });
   }
-  const compression = readCompression(values, problem);
-  const timeZone = readTimeZone(values, { environment, warnings });
-  const recipients = values.BACKUP_AGE_RECIPIENTS ?? [];
-  if (values.BACKUP_TELEGRAM_BOT_TOKEN === undefined && values.BACKUP_TELEGRAM_CHAT_ID !== undefined) {
-    problem('BACKUP_TELEGRAM_BOT_TOKEN', 'missing while BACKUP_TELEGRAM_CHAT_ID is set', 'Set both or none');
+  findContradictions(values, context);
+  const compression = readCompression(values, findings);
+  const timeZone = values.BACKUP_TIMEZONE ?? readTz(environment, findings);
+  const threads = values.BACKUP_THREADS ?? 1;
+  if (threads > cores && environment.status('BACKUP_THREADS') === 'set') {
+    findings.warnings.push(`BACKUP_THREADS=${threads} is more than the ${cores} cores here; ${cores} are used`);
   }
-  if (values.BACKUP_TELEGRAM_CHAT_ID === undefined && values.BACKUP_TELEGRAM_BOT_TOKEN !== undefined) {
-    problem('BACKUP_TELEGRAM_CHAT_ID', 'missing while BACKUP_TELEGRAM_BOT_TOKEN is set', 'Set both or none');
-  }
-  if (values.BACKUP_HTTP_TOKEN !== undefined && values.BACKUP_HTTP_PORT === undefined) {
-    warnings.push('BACKUP_HTTP_TOKEN has no effect without BACKUP_HTTP_PORT');
-  }
-  if (values.BACKUP_VERIFY === 'etag' && s3 === null && values.BACKUP_LOCAL_DIR !== undefined) {
-    warnings.push('BACKUP_VERIFY=etag has no effect on a directory, which is always read back');
-  }
+  const log: LogSettings = { level: values.BACKUP_LOG_LEVEL ?? 'info', format: values.BACKUP_LOG_FORMAT ?? null };
+  const { problems, warnings } = findings;
+  if (problems.length > 0) return { settings: null, log, problems, warnings };
+
+  const valueOf = <Name extends VariableName>(name: Name): Exclude<Values[Name], undefined> => required(values, name);
+  const port = values.BACKUP_HTTP_PORT;
   const settings: Settings = {
-    databaseUrl: values.BACKUP_DATABASE_URL ?? null,
     pgBin: values.BACKUP_PG_BIN ?? null,
-    lockWaitMs: values.BACKUP_LOCK_WAIT ?? 0,
+    lockWaitMs: valueOf('BACKUP_LOCK_WAIT'),
+    yieldAfterMs: valueOf('BACKUP_YIELD_AFTER'),
     s3,
     localDirectory: values.BACKUP_LOCAL_DIR ?? null,
+    schedules: {
+      hourly: valueOf('BACKUP_SCHEDULE_HOURLY'),
+      daily: valueOf('BACKUP_SCHEDULE_DAILY'),
+      weekly: valueOf('BACKUP_SCHEDULE_WEEKLY'),
+      monthly: valueOf('BACKUP_SCHEDULE_MONTHLY'),
+      yearly: valueOf('BACKUP_SCHEDULE_YEARLY'),
+      drill: valueOf('BACKUP_SCHEDULE_DRILL'),
+    },
     timeZone,
-    timeoutMs: values.BACKUP_TIMEOUT ?? 0,
-    stallTimeoutMs: values.BACKUP_STALL_TIMEOUT ?? 0,
+    retention: {
+      mode: valueOf('BACKUP_RETENTION'),
+      keep: {
+        hourly: valueOf('BACKUP_KEEP_HOURLY'),
+        daily: valueOf('BACKUP_KEEP_DAILY'),
+        weekly: valueOf('BACKUP_KEEP_WEEKLY'),
+        monthly: valueOf('BACKUP_KEEP_MONTHLY'),
+        yearly: valueOf('BACKUP_KEEP_YEARLY'),
+        labelled: valueOf('BACKUP_KEEP_LABELLED'),
+      },
+    },
+    reuseWithinMs: valueOf('BACKUP_REUSE_WITHIN'),
+    timeoutMs: valueOf('BACKUP_TIMEOUT'),
+    stallTimeoutMs: valueOf('BACKUP_STALL_TIMEOUT'),
     compression,
-    threads: values.BACKUP_THREADS ?? 1,
+    threads: Math.max(1, Math.min(threads, cores)),
     memoryLimitBytes: values.BACKUP_MEMORY_LIMIT ?? null,
-    verify: values.BACKUP_VERIFY ?? 'auto',
-    ageRecipients: recipients,
+    verify: valueOf('BACKUP_VERIFY'),
+    ageRecipients: values.BACKUP_AGE_RECIPIENTS ?? [],
     ageIdentities: values.BACKUP_AGE_IDENTITY ?? [],
-    allowPlaintext: values.BACKUP_ALLOW_PLAINTEXT ?? false,
-    stateDirectory: values.BACKUP_STATE_DIR ?? '',
+    allowPlaintext: valueOf('BACKUP_ALLOW_PLAINTEXT'),
+    secrets: valueOf('BACKUP_SECRETS'),
+    stateDirectory: valueOf('BACKUP_STATE_DIR'),
+    scratchDirectory: valueOf('BACKUP_SCRATCH_DIR'),
+    messages: toMessages(values),
+    healthGraceMs: valueOf('BACKUP_HEALTH_GRACE'),
+    http: port === undefined ? null : { port, token: values.BACKUP_HTTP_TOKEN ?? null },
   };
+  return { settings, log, problems, warnings };
+}
+
+function required<Name extends VariableName>(values: Values, name: Name): Exclude<Values[Name], undefined> {
+  const value = values[name];
+  if (value === undefined) throw new Error(`${name} has no default`);
+  return value as Exclude<Values[Name], undefined>;
+}
+
+function toMessages(values: Values): MessageSettings {
+  const { BACKUP_TELEGRAM_BOT_TOKEN: botToken, BACKUP_TELEGRAM_CHAT_ID: chatId } = values;
   return {
-    settings: problems.length === 0 ? settings : null,
-    log: { level: values.BACKUP_LOG_LEVEL ?? 'info', format: values.BACKUP_LOG_FORMAT ?? null },
-    problems,
-    warnings,
+    when: required(values, 'BACKUP_NOTIFY'),
+    telegram: botToken === undefined || chatId === undefined ? null : { botToken, chatId },
+    emailTo: values.BACKUP_EMAIL_TO ?? [],
+    webhookUrl: values.BACKUP_WEBHOOK_URL ?? null,
+    ntfyUrl: values.BACKUP_NTFY_URL ?? null,
+    discordUrl: values.BACKUP_DISCORD_WEBHOOK_URL ?? null,
+    slackUrl: values.BACKUP_SLACK_WEBHOOK_URL ?? null,
+    pingUrl: values.BACKUP_PING_URL ?? null,
   };
 }
 
-type Report = (variable: string, text: string, remedy: string) => void;
-
-const s3Names = ['BACKUP_S3_BUCKET', 'BACKUP_S3_ACCESS_KEY_ID', 'BACKUP_S3_SECRET_ACCESS_KEY'] as const;
-const s3Hints = [
-  'BACKUP_R2_ACCOUNT_ID',
-  'BACKUP_R2_JURISDICTION',
-  'BACKUP_S3_ENDPOINT',
-  'BACKUP_S3_REGION',
-  'BACKUP_S3_CONCURRENCY',
-] as const;
-
-function mentionsS3(environment: Environment): boolean {
-  return [...s3Names, ...s3Hints].some((name) => environment.get(name) !== undefined || environment.isEmpty(name));
-}
-
-function readS3(
-  values: Values,
-  context: { readonly environment: Environment; readonly problem: Report; readonly warnings: string[] },
-): S3Settings | null {
-  const { environment, problem, warnings } = context;
-  if (!mentionsS3(environment)) return null;
-  for (const name of s3Names) {
-    if (environment.get(name) === undefined && !(name === 'BACKUP_S3_BUCKET' && environment.isEmpty(name))) {
-      problem(
-        name,
-        'missing while other bucket settings are set',
-        'Set bucket, access key id and secret access key together',
-      );
-    }
-  }
-  const accountId = values.BACKUP_R2_ACCOUNT_ID;
-  const jurisdiction = values.BACKUP_R2_JURISDICTION;
-  const given = values.BACKUP_S3_ENDPOINT;
-  if (accountId !== undefined && given !== undefined) {
-    problem(
-      'BACKUP_S3_ENDPOINT',
-      'set together with BACKUP_R2_ACCOUNT_ID, which builds the endpoint',
-      'Keep one of them',
-    );
-  }
-  if (jurisdiction !== undefined && accountId === undefined) {
-    problem('BACKUP_R2_JURISDICTION', 'has no meaning without BACKUP_R2_ACCOUNT_ID', 'Set the account id or remove it');
-  }
-  const host = accountId === undefined ? given?.host : r2Host(accountId, jurisdiction);
-  const endpoint = accountId === undefined ? (given?.origin ?? null) : `https://${host}`;
-  const profile = profileOf(host);
-  const region = values.BACKUP_S3_REGION ?? { r2: 'auto', other: 'us-east-1', aws: undefined }[profile];
-  if (region === undefined || (profile === 'aws' && region === 'auto')) {
-    problem(
-      'BACKUP_S3_REGION',
-      region === undefined ? 'missing, and AWS needs it' : "there is no region 'auto' on AWS",
-      "Write the bucket's region, such as 'eu-central-1', or set BACKUP_R2_ACCOUNT_ID or BACKUP_S3_ENDPOINT if the bucket is elsewhere",
-    );
-  }
-  if (given?.protocol === 'http:' && !isNearby(given)) {
-    warnings.push('BACKUP_S3_ENDPOINT is plain http: everything but an encrypted object can be read on the way');
-  }
-  return {
-    bucket: values.BACKUP_S3_BUCKET ?? '',
-    accessKeyId: values.BACKUP_S3_ACCESS_KEY_ID ?? '',
-    secretAccessKey: values.BACKUP_S3_SECRET_ACCESS_KEY ?? '',
-    endpoint,
-    region: region ?? '',
-    prefix: values.BACKUP_S3_PREFIX ?? '',
-    concurrency: values.BACKUP_S3_CONCURRENCY ?? (profile === 'r2' ? 2 : 4),
-    profile,
-  };
-}
-
-function r2Host(accountId: string, jurisdiction: string | undefined): string {
-  return `${accountId}${jurisdiction === undefined ? '' : `.${jurisdiction}`}.r2.cloudflarestorage.com`;
-}
-
-function profileOf(host: string | undefined): S3Profile {
-  if (host === undefined) return 'aws';
-  if (/(^|\.)r2\.cloudflarestorage\.com$/.test(host)) return 'r2';
-  return /(^|\.)amazonaws\.com(\.cn)?$/.test(host) ? 'aws' : 'other';
-}
-
-function readCompression(values: Values, problem: Report): CompressionSettings {
+function readCompression(values: Values, findings: Findings): CompressionSettings {
   const kind = values.BACKUP_COMPRESSION ?? 'xz';
   const level = values.BACKUP_COMPRESSION_LEVEL;
+  const report = (problem: string, remedy: string): void => {
+    findings.problems.push({ variable: 'BACKUP_COMPRESSION_LEVEL', shownValue: String(level), problem, remedy });
+  };
   switch (kind) {
     case 'xz':
       if (level !== undefined && level > 9)
-        problem('BACKUP_COMPRESSION_LEVEL', `xz has no level ${level}`, 'Write 0 to 9');
+        report('xz has no such level', 'Write 0 to 9, or set BACKUP_COMPRESSION=zstd');
       return { kind, level: level ?? 6 };
     case 'zstd':
-      if (level === 0) problem('BACKUP_COMPRESSION_LEVEL', 'zstd has no level 0', 'Write 1 to 22');
+      if (level === 0) report('zstd has no such level', 'Write 1 to 22');
       return { kind, level: level ?? 12 };
     case 'none':
-      if (level !== undefined) {
-        problem('BACKUP_COMPRESSION_LEVEL', 'contradicts BACKUP_COMPRESSION=none', 'Remove one of them');
-      }
+      if (level !== undefined) report('contradicts BACKUP_COMPRESSION=none', 'Remove one of them');
       return { kind };
     default:
       return kind satisfies never;
   }
 }
 
-function readTimeZone(
-  values: Values,
-  { environment, warnings }: { readonly environment: Environment; readonly warnings: string[] },
-): string {
+function readTz(environment: Environment, findings: Findings): string {
   const tz = environment.get('TZ')?.text;
-  if (values.BACKUP_TIMEZONE !== undefined) return values.BACKUP_TIMEZONE;
   if (tz === undefined) return 'UTC';
-  try {
-    return parseTimeZone(tz);
-  } catch {
-    warnings.push(`TZ='${tz}' is not a time zone; UTC is used`);
-    return 'UTC';
-  }
+  const zone = timeZoneOfTz(tz);
+  if (zone === undefined) findings.warnings.push(`TZ is not the name of a time zone; UTC is used, set BACKUP_TIMEZONE`);
+  return zone ?? 'UTC';
 }

@@ -1,8 +1,10 @@
-// The settings in force as they may be shown to people: every name of the table, its value or its default, where it came
-// from, and nothing secret.
+// The settings in force as they may be shown to people: every variable, its value or its default and where it came from.
+// Secrets are named as set and nothing more, so that the output can be pasted into a question to others.
 
 import type { Environment } from './environment.ts';
-import { mastodonDatabaseVariables, variableNames, variableTable } from './reader.ts';
+import { toShownValue, ValueError } from './problem.ts';
+import type { ForeignVariable, Section, Variable } from './variable.ts';
+import { mastodonVariableNames, mastodonVariables, variableNames, variables } from './variables.ts';
 
 /** One setting as `config` prints it. */
 export interface ShownSetting {
@@ -10,34 +12,40 @@ export interface ShownSetting {
   /** The value as text; null when it is unset and has no default. Secrets are hidden. */
   readonly value: string | null;
   readonly source: 'default' | 'environment' | `file ${string}`;
+  readonly section: Section;
+  /** `later`: no effect in this version. */
+  readonly availability: 'now' | 'later';
 }
 
-const hidden = '[set, hidden]';
-const secretDatabaseVariables: ReadonlySet<string> = new Set(['DATABASE_URL', 'DB_PASS']);
+type Row = ForeignVariable &
+  Pick<Variable, 'section' | 'availability'> & { readonly name: string; readonly parse?: Variable['parse'] };
 
-/** All settings, Mastodon's database variables first. */
+/** All variables that this program reads, Mastodon's own first, in the order of the README. Never throws. */
 export function describeSettings(environment: Environment): readonly ShownSetting[] {
-  return [
-    ...mastodonDatabaseVariables.map((name) =>
-      describe(environment, { name, preset: null, secret: secretDatabaseVariables.has(name) }),
-    ),
-    ...variableNames.map((name) => {
-      const { preset, presetNote, secret } = variableTable[name];
-      return describe(environment, {
-        name,
-        preset: preset ?? presetNote?.replaceAll('`', '') ?? null,
-        secret: secret === true,
-      });
-    }),
-  ];
+  const foreign = mastodonVariableNames.map((name) =>
+    describe(environment, { name, section: 'database', availability: 'now', ...mastodonVariables[name] }),
+  );
+  return [...foreign, ...variableNames.map((name) => describe(environment, { name, ...variables[name] }))];
 }
 
-function describe(
-  environment: Environment,
-  { name, preset, secret }: { readonly name: string; readonly preset: string | null; readonly secret: boolean },
-): ShownSetting {
+function describe(environment: Environment, row: Row): ShownSetting {
+  const { name, section, availability } = row;
   const given = environment.get(name);
-  if (given === undefined) return { name, value: preset, source: 'default' };
-  const source = given.source === 'environment' ? given.source : (`file ${given.source.file}` as const);
-  return { name, value: secret ? hidden : given.text, source };
+  if (given === undefined) {
+    const value = row.preset ?? row.presetNote?.replaceAll('`', '') ?? null;
+    return { name, value, source: 'default', section, availability };
+  }
+  const source = given.source.kind === 'file' ? (`file ${given.source.path}` as const) : 'environment';
+  const hide = row.secret === true || holdsSecret(given.text, row.parse);
+  return { name, value: hide ? '[set, hidden]' : toShownValue(given.text), source, section, availability };
+}
+
+// Such as a private key in the place of a public one.
+function holdsSecret(text: string, parse: Variable['parse'] | undefined): boolean {
+  try {
+    parse?.(text);
+    return false;
+  } catch (error) {
+    return error instanceof ValueError && error.hideValue;
+  }
 }

@@ -37,7 +37,7 @@ export function libpqEnvironment(
     PGAPPNAME: applicationName,
     PGCONNECT_TIMEOUT: String(connectTimeoutMs / 1_000),
     // Neither a password prompt nor somebody's ~/.pgpass: what is set is what counts.
-    PGPASSFILE: '/dev/null',
+    PGPASSFILE: '/nonexistent/pgpass',
     ...(settings.password === '' ? {} : { PGPASSWORD: settings.password }),
     ...(settings.sslRootCertificate === null ? {} : { PGSSLROOTCERT: settings.sslRootCertificate }),
     PGOPTIONS: sessionOptions(serverMajor),
@@ -95,7 +95,8 @@ function clientConfig(settings: ConnectionSettings): ClientConfig {
     port: settings.port,
     user: settings.user,
     database: settings.database,
-    password: settings.password,
+    // A function, because the driver takes an empty text for unset and looks for PGPASSWORD of its own.
+    password: () => settings.password,
     application_name: applicationName,
     connectionTimeoutMillis: connectTimeoutMs,
     keepAlive: true,
@@ -108,7 +109,9 @@ async function sslChoices(settings: ConnectionSettings): Promise<readonly NonNul
   if (settings.host.startsWith('/')) return [false];
   const servername = isIP(settings.host) === 0 ? { servername: settings.host } : {};
   const unverified = { rejectUnauthorized: false, ...servername };
-  switch (settings.sslMode) {
+  // libpq: `require` with a root certificate means `verify-ca`.
+  const mode = settings.sslMode === 'require' && settings.sslRootCertificate !== null ? 'verify-ca' : settings.sslMode;
+  switch (mode) {
     case 'disable':
       return [false];
     case 'allow':
@@ -121,11 +124,11 @@ async function sslChoices(settings: ConnectionSettings): Promise<readonly NonNul
     case 'verify-full': {
       const file = settings.sslRootCertificate;
       const ca = file === null || file === 'system' ? {} : { ca: await readFile(path.resolve(file), 'utf8') };
-      const anyName = settings.sslMode === 'verify-ca' ? { checkServerIdentity: () => undefined } : {};
+      const anyName = mode === 'verify-ca' ? { checkServerIdentity: () => undefined } : {};
       return [{ rejectUnauthorized: true, ...servername, ...ca, ...anyName }];
     }
     default:
-      return settings.sslMode satisfies never;
+      return mode satisfies never;
   }
 }
 

@@ -1,16 +1,18 @@
 // Where Mastodon's database is, read as Mastodon's config/database.yml and streaming server read it: DATABASE_URL's parts
-// win over DB_*, what the URL lacks comes from DB_*. Our own BACKUP_DATABASE_URL replaces all of that.
+// win over DB_*, what the URL lacks comes from DB_*. Read otherwise, the backup would be of another database.
 
 import type { Environment } from '../config/environment.ts';
-import { ValueError, type SettingProblem } from '../config/problem.ts';
+import { hidden, ValueError, type SettingProblem } from '../config/problem.ts';
+import { findOddities } from './database-oddities.ts';
 import { parseDatabaseUrl, type DatabaseUrlParts } from './database-url.ts';
+import { readAsYamlScalar } from './rails-value.ts';
 
-/** libpq's sslmode values, PostgreSQL documentation 34.18. */
+/** libpq's sslmode values. https://www.postgresql.org/docs/current/libpq-ssl.html */
 export type SslMode = 'disable' | 'allow' | 'prefer' | 'require' | 'verify-ca' | 'verify-full';
 
 /** A database and how to reach it. */
 export interface DatabaseTarget {
-  /** Host name, address, or the directory of a Unix socket. */
+  /** Host name, address without brackets, or the directory of a Unix socket. */
   readonly host: string;
   readonly port: number;
   readonly user: string;
@@ -18,11 +20,15 @@ export interface DatabaseTarget {
   readonly password: string;
   readonly database: string;
   readonly sslMode: SslMode;
-  /** File of the certificate authority; null: libpq's default. */
+  /** File of the certificate authority, or `system`; null: libpq's default. */
   readonly sslRootCertificate: string | null;
+  /** The variables that had a say. Empty: defaults alone. */
+  readonly sources: readonly string[];
+  /** Port 6432 or PREPARED_STATEMENTS=false: Mastodon seems to go through PgBouncer, which cannot carry a dump. */
+  readonly poolerSuspected: boolean;
 }
 
-/** The outcome of reading: `target` is null when there are problems. */
+/** The outcome of reading: `target` is null exactly when there are problems. */
 export interface DatabaseReading {
   readonly target: DatabaseTarget | null;
   readonly problems: readonly SettingProblem[];
@@ -31,81 +37,70 @@ export interface DatabaseReading {
 
 const sslModes: readonly SslMode[] = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'];
 
-/** Parameters that Rails, the streaming server or libpq take and that do not change what is dumped. */
-const ignoredParameters = new Set([
-  'pool',
-  'adapter',
-  'encoding',
-  'checkout_timeout',
-  'idle_timeout',
-  'reaping_frequency',
-  'prepared_statements',
-  'advisory_locks',
-  'variables',
-  'schema_search_path',
-  'min_messages',
-  'timeout',
-  'reconnect',
-  'max',
-  'connect_timeout',
-  'application_name',
-  'fallback_application_name',
-  'keepalives',
-  'keepalives_idle',
-  'keepalives_interval',
-  'ssl',
-  'uselibpqcompat',
-  'target_session_attrs',
-  'statement_timeout',
-]);
-const usedParameters = new Set([
-  'host',
-  'port',
-  'user',
-  'username',
-  'password',
-  'dbname',
-  'database',
-  'sslmode',
-  'sslrootcert',
-]);
-
-/** Reads the database settings. Never throws. */
+/**
+ * Reads where the database is. BACKUP_DATABASE_URL replaces all of Mastodon's variables: it must name host and database
+ * itself, since a guessed one could be the wrong one without anybody noticing, and has no password but its own, which
+ * belongs to Mastodon's own host; a missing user is `mastodon`, a missing port 5432. Files that cannot be read are
+ * problems of the environment, not of this reading. Never throws.
+ */
 export function readDatabaseTarget(environment: Environment): DatabaseReading {
-  const warnings: string[] = [];
   const problems: SettingProblem[] = [];
-  const own = environment.get('BACKUP_DATABASE_URL') !== undefined;
+  const own =
+    environment.status('BACKUP_DATABASE_URL') === 'set' || environment.status('BACKUP_DATABASE_URL') === 'broken';
   const urlName = own ? 'BACKUP_DATABASE_URL' : 'DATABASE_URL';
   const url = readUrl(environment, { urlName, problems });
-  // A URL of ours says everything itself: Mastodon's password belongs to Mastodon's own host.
-  const fallback = (name: string): string | undefined => (own ? undefined : environment.get(name)?.text);
-  const parameter = (...names: readonly string[]): string | undefined =>
-    names.map((name) => url?.parameters[name]).find((value) => value !== undefined && value !== '');
-  const port = Number(parameter('port') ?? url?.port ?? fallback('DB_PORT') ?? '5432');
-  if (!(Number.isInteger(port) && port > 0 && port < 65536)) {
-    const variable = url?.port === undefined && parameter('port') === undefined ? 'DB_PORT' : urlName;
-    problems.push({ variable, shown: null, problem: 'the port is not a number from 1 to 65535', remedy: 'Write 5432' });
+  const sources = new Set(url === undefined ? [] : [urlName]);
+
+  const choose = (
+    part: string | undefined,
+    { name, preset }: { readonly name: string; readonly preset: string },
+  ): string => {
+    if (part !== undefined) return part;
+    const text = own ? undefined : environment.get(name)?.text;
+    const value = text === undefined ? '' : name === 'DB_PASS' ? text : readAsYamlScalar(text);
+    if (value === '') return preset;
+    sources.add(name);
+    return value;
+  };
+  const report = (
+    part: string | undefined,
+    told: { readonly name: string; readonly problem: string; readonly remedy: string },
+  ): void => {
+    const { name, problem, remedy } = told;
+    problems.push({ variable: part === undefined ? name : urlName, shownValue: null, problem, remedy });
+  };
+
+  if (url !== undefined) problems.push(...findMissing(url, { urlName, own }));
+  const host = choose(url?.host, { name: 'DB_HOST', preset: 'localhost' }).replaceAll(/^\[|\]$/g, '');
+  const hostProblem = findHostProblem(host);
+  if (hostProblem !== undefined) report(url?.host, { name: 'DB_HOST', ...hostProblem });
+  const portText = choose(url?.port, { name: 'DB_PORT', preset: '5432' });
+  const port = /^\d{1,5}$/.test(portText) ? Number(portText) : 0;
+  if (port < 1 || port > 65_535) {
+    report(url?.port, { name: 'DB_PORT', problem: 'the port is not a number from 1 to 65535', remedy: 'Write 5432' });
   }
-  const ssl = readSslMode(parameter('sslmode') ?? fallback('DB_SSLMODE') ?? 'prefer');
-  if (ssl === undefined) {
-    problems.push({
-      variable: parameter('sslmode') === undefined ? 'DB_SSLMODE' : urlName,
-      shown: null,
-      problem: 'the sslmode is not one PostgreSQL knows',
+  const sslText = choose(url?.parameters.get('sslmode'), { name: 'DB_SSLMODE', preset: 'prefer' });
+  const sslMode = readSslMode(sslText);
+  if (sslMode === undefined) {
+    const problem = 'not an sslmode that PostgreSQL has';
+    report(url?.parameters.get('sslmode'), {
+      name: 'DB_SSLMODE',
+      problem,
       remedy: `Write one of: ${sslModes.join(', ')}`,
     });
   }
-  noteOddities(environment, { own, url, urlName, port, warnings });
-  const target: DatabaseTarget = {
-    host: parameter('host') ?? url?.host ?? fallback('DB_HOST') ?? 'localhost',
+  const found = {
+    host,
     port,
-    user: parameter('user', 'username') ?? url?.user ?? fallback('DB_USER') ?? 'mastodon',
-    password: parameter('password') ?? url?.password ?? fallback('DB_PASS') ?? '',
-    database: parameter('dbname', 'database') ?? url?.database ?? fallback('DB_NAME') ?? 'mastodon_production',
-    sslMode: ssl ?? 'prefer',
-    sslRootCertificate: parameter('sslrootcert') ?? null,
+    user: choose(url?.user, { name: 'DB_USER', preset: 'mastodon' }),
+    password: choose(url?.password, { name: 'DB_PASS', preset: '' }),
+    database: choose(url?.database, { name: 'DB_NAME', preset: 'mastodon_production' }),
+    sslRootCertificate: url?.parameters.get('sslrootcert') ?? null,
+    sources: [...sources],
   };
-  return { target: problems.length === 0 ? target : null, problems, warnings };
+  const { warnings, poolerSuspected } = findOddities(environment, { own, urlName, url, port });
+  if (problems.length > 0 || sslMode === undefined) return { target: null, problems, warnings };
+  return { target: { ...found, sslMode, poolerSuspected }, problems, warnings };
 }
 
 function readUrl(
@@ -118,43 +113,46 @@ function readUrl(
     return parseDatabaseUrl(text);
   } catch (error) {
     if (!(error instanceof ValueError)) throw error;
-    problems.push({ variable: urlName, shown: '[hidden]', problem: error.message, remedy: error.remedy });
+    problems.push({ variable: urlName, shownValue: hidden, problem: error.message, remedy: error.remedy });
     return undefined;
   }
+}
+
+function findMissing(
+  url: DatabaseUrlParts,
+  { urlName, own }: { readonly urlName: string; readonly own: boolean },
+): readonly SettingProblem[] {
+  if (!own) {
+    // libpq's names; Rails takes `username` and `database`, and DB_USER and DB_NAME in place of these.
+    const ignored = ['user', 'dbname'].filter((name) => url.parameters.has(name));
+    if (ignored.length === 0) return [];
+    const problem = `Rails ignores ${ignored.map((name) => `?${name}=`).join(' and ')}`;
+    return [
+      { variable: urlName, shownValue: hidden, problem, remedy: 'Write postgresql://user:password@host:5432/database' },
+    ];
+  }
+  const missing = (['host', 'database'] as const).filter((part) => url[part] === undefined);
+  if (missing.length === 0) return [];
+  return [
+    {
+      variable: urlName,
+      shownValue: hidden,
+      problem: `names no ${missing.join(' and no ')}, and nothing of DB_* is added to it`,
+      remedy: 'Write postgresql://user:password@host:5432/database',
+    },
+  ];
+}
+
+function findHostProblem(host: string): { readonly problem: string; readonly remedy: string } | undefined {
+  if (host.startsWith('/') || host.startsWith('@')) return undefined;
+  if (host.includes('://'))
+    return { problem: 'a URL, not a host', remedy: 'Write the host alone, or use DATABASE_URL' };
+  if (/[\s,]/.test(host)) return { problem: 'names several hosts, or holds white space', remedy: 'Write one host' };
+  if (/^[^:]*:\d*$/.test(host)) return { problem: 'holds a port', remedy: 'Write the port into DB_PORT' };
+  return undefined;
 }
 
 // `no-verify` is the streaming server's word for: encrypted, certificate not looked at.
 function readSslMode(text: string): SslMode | undefined {
   return text === 'no-verify' ? 'require' : sslModes.find((mode) => mode === text);
-}
-
-function noteOddities(
-  environment: Environment,
-  found: {
-    readonly own: boolean;
-    readonly url: DatabaseUrlParts | undefined;
-    readonly urlName: string;
-    readonly port: number;
-    readonly warnings: string[];
-  },
-): void {
-  const unknown = Object.keys(found.url?.parameters ?? {}).filter(
-    (name) => !ignoredParameters.has(name) && !usedParameters.has(name),
-  );
-  if (unknown.length > 0)
-    found.warnings.push(`${found.urlName} has parameters that are ignored: ${unknown.join(', ')}`);
-  const pooled = found.port === 6432 || (!found.own && environment.get('PREPARED_STATEMENTS')?.text === 'false');
-  if (pooled) {
-    found.warnings.push(
-      'Mastodon seems to go through PgBouncer, which cannot carry a dump; set BACKUP_DATABASE_URL to a direct connection',
-    );
-  }
-  if (found.own) return;
-  for (const name of ['DATABASE_URL', 'DB_HOST', 'DB_NAME', 'DB_USER', 'DB_PASS']) {
-    if (/^(["']).+\1$/s.test(environment.get(name)?.text ?? '')) {
-      found.warnings.push(
-        `${name} starts and ends with a quote, which is taken as part of the value, as Rails takes it`,
-      );
-    }
-  }
 }

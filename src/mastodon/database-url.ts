@@ -1,4 +1,4 @@
-// Reads DATABASE_URL as ActiveRecord's ConnectionUrlResolver and the streaming server's pg-connection-string both read it,
+// Reads a database URL as ActiveRecord's ConnectionUrlResolver and the streaming server's pg-connection-string both read it,
 // and refuses what they read differently: a password with a bare `@` or `#` would otherwise connect Mastodon but not its
 // backup. libpq never sees the URL; it would take the user's name for a missing database name.
 
@@ -12,92 +12,115 @@ export interface DatabaseUrlParts {
   readonly database: string | undefined;
   readonly user: string | undefined;
   readonly password: string | undefined;
-  /** Query parameters by name, decoded. */
-  readonly parameters: Readonly<Record<string, string>>;
+  /** Query parameters by name, decoded, without the empty ones, as Rails drops them. */
+  readonly parameters: ReadonlyMap<string, string>;
 }
 
-const ambiguous =
-  'Percent-encode the user and password in the URL (@ is %40, # is %23, % is %25, / is %2F, ? is %3F), or leave the password out and set DB_PASS';
+const hideValue = true;
+const example = 'postgresql://user:password@host:5432/database';
+const encode = {
+  remedy:
+    'Percent-encode the user and the password in the URL (@ is %40, : is %3A, / is %2F, ? is %3F, # is %23, % is %25, a space is %20), or leave the password out and set DB_PASS',
+  hideValue,
+};
 
-/** Takes a URL apart. Throws `ValueError`, never with the URL's content. */
+/**
+ * Takes a URL apart; what the query says wins over what stands before it, as in Rails and libpq. Throws `ValueError`, never
+ * with any of the URL's content.
+ * @see https://github.com/rails/rails/blob/main/activerecord/lib/active_record/database_configurations/connection_url_resolver.rb
+ */
 export function parseDatabaseUrl(text: string): DatabaseUrlParts {
-  const scheme = /^([a-z0-9+.-]+):\/\//i.exec(text)?.[1];
-  if (scheme !== 'postgres' && scheme !== 'postgresql') {
-    throw new ValueError(
-      scheme === undefined ? 'not a database URL' : `not a PostgreSQL URL but '${scheme}'`,
-      'Write postgresql://user:password@host:5432/database',
-    );
+  const rest = withoutScheme(text);
+  const [beforeQuery, query] = splitAt(rest, '?');
+  // An @ behind the question mark: the question mark was the password's.
+  if (/[#\s]/.test(rest) || beforeQuery.split('@').length > 2 || query?.includes('@') === true) throw ambiguous();
+  const at = beforeQuery.indexOf('@');
+  const [user, password] = splitAt(at === -1 ? '' : beforeQuery.slice(0, at), ':');
+  const [authority, path] = splitAt(beforeQuery.slice(at + 1), '/');
+  // What RFC 3986 allows in user information, and so all that Ruby's URI takes.
+  if (!/^(?:[\w.~!$&'()*+,;=:-]|%[0-9a-f]{2})*$/i.test(`${user}:${password ?? ''}`)) throw ambiguous();
+  const place = /^(\[[0-9a-f:.]+\]|[^:[\]]*)(?::(\d*))?$/i.exec(authority);
+  if (place === null || authority.includes(',')) {
+    throw new ValueError('its host and port cannot be told apart, or it names several hosts', {
+      remedy: `Write one host as in ${example}, an IPv6 address in brackets; if a password holds a '/', write it as %2F`,
+      hideValue,
+    });
   }
-  const rest = text.slice(scheme.length + 3);
-  const query = rest.indexOf('?');
-  const beforeQuery = query === -1 ? rest : rest.slice(0, query);
-  if (
-    /[#\s]/.test(rest) ||
-    (beforeQuery.match(/@/g)?.length ?? 0) > 1 ||
-    (query !== -1 && rest.slice(query).includes('@'))
-  ) {
-    throw new ValueError('its user or password holds a character that programs read differently', ambiguous);
+  if (place[2] !== undefined && place[2] !== '' && (Number(place[2]) < 1 || Number(place[2]) > 65_535)) {
+    throw new ValueError('its port is not a number from 1 to 65535', { remedy: `Write ${example}`, hideValue });
   }
-  const at = beforeQuery.lastIndexOf('@');
-  const credentials = at === -1 ? '' : beforeQuery.slice(0, at);
-  const location = at === -1 ? beforeQuery : beforeQuery.slice(at + 1);
-  if (credentials.includes('/') || /%(?![0-9a-f]{2})/i.test(rest)) {
-    throw new ValueError('its user or password holds a character that programs read differently', ambiguous);
-  }
-  const colon = credentials.indexOf(':');
-  const user = colon === -1 ? credentials : credentials.slice(0, colon);
-  const password = colon === -1 ? '' : credentials.slice(colon + 1);
-  const slash = location.indexOf('/');
-  const authority = slash === -1 ? location : location.slice(0, slash);
-  const host = /^(\[[^\]]*\]|[^:[\]]*)(?::(\d*))?$/.exec(authority);
-  if (host === null)
-    throw new ValueError('its host and port cannot be told apart', 'Write host:port, an IPv6 address in brackets');
+  const parameters = parseParameters(query ?? '');
   const parts: DatabaseUrlParts = {
-    host: blankToUndefined(decode(host[1] ?? '').replace(/^\[|\]$/g, '')),
-    port: blankToUndefined(host[2] ?? ''),
-    database: slash === -1 ? undefined : blankToUndefined(decode(location.slice(slash + 1))),
-    user: blankToUndefined(decode(user)),
-    password: blankToUndefined(decode(password)),
-    parameters: parseParameters(query === -1 ? '' : rest.slice(query + 1)),
+    host: parameters.get('host') ?? filled(decode((place[1] ?? '').replaceAll(/^\[|\]$/g, ''))),
+    port: parameters.get('port') ?? filled(place[2]),
+    database: parameters.get('database') ?? parameters.get('dbname') ?? filled(decode(path ?? '')),
+    user: parameters.get('username') ?? parameters.get('user') ?? filled(decode(user)),
+    password: parameters.get('password') ?? filled(decode(password ?? '')),
+    parameters,
   };
   refuseDisagreement(text, parts);
   return parts;
 }
 
-function parseParameters(query: string): Readonly<Record<string, string>> {
-  const pairs = query.split('&').filter((pair) => pair !== '');
-  return Object.fromEntries(
-    pairs.map((pair) => {
-      const equals = pair.indexOf('=');
-      return equals === -1 ? [pair, ''] : [pair.slice(0, equals), decode(pair.slice(equals + 1))];
-    }),
-  );
+function withoutScheme(text: string): string {
+  const match = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text);
+  const scheme = match?.[1]?.toLowerCase();
+  if (match !== null && (scheme === 'postgres' || scheme === 'postgresql')) return text.slice(match[0].length);
+  const problem = /^["']/.test(text)
+    ? 'the quotes are part of the value'
+    : scheme === undefined
+      ? 'not a database URL'
+      : 'not the URL of a PostgreSQL database';
+  throw new ValueError(problem, { remedy: `Write ${example}`, hideValue });
+}
+
+function parseParameters(query: string): ReadonlyMap<string, string> {
+  const parameters = new Map<string, string>();
+  for (const pair of query.split('&').filter((one) => one !== '')) {
+    const [name, value] = splitAt(pair, '=');
+    // A plus is a plus for Rails and libpq, and a space for the streaming server.
+    if (name === 'password' && value?.includes('+') === true) throw ambiguous();
+    const decoded = decode(value ?? '');
+    if (decoded === '') parameters.delete(decode(name));
+    else parameters.set(decode(name), decoded);
+  }
+  return parameters;
 }
 
 // The streaming server's own parser is the judge: where it reads the credentials differently, somebody is wrong.
 function refuseDisagreement(text: string, parts: DatabaseUrlParts): void {
   let theirs: ReturnType<typeof parse>;
   try {
-    // Certificate files are opened by the parser; they are libpq's business here.
-    theirs = parse(
-      text.replace(/[?&](sslmode|sslrootcert|sslcert|sslkey|uselibpqcompat)=[^&]*/g, (match) => match.charAt(0)),
-    );
+    // Without those of TLS: the parser opens certificate files, and complains about modes that libpq has.
+    theirs = parse(text.replaceAll(/(?<=[?&])(?:ssl\w*|uselibpqcompat)=[^&]*/gi, ''));
   } catch {
-    throw new ValueError('Mastodon’s streaming server cannot read it', ambiguous);
+    throw new ValueError("Mastodon's streaming server cannot read it", { remedy: `Write ${example}`, hideValue });
   }
   if ((theirs.password ?? '') !== (parts.password ?? '') || (theirs.user ?? '') !== (parts.user ?? '')) {
-    throw new ValueError('Rails and the streaming server read its user or password differently', ambiguous);
+    throw ambiguous();
   }
 }
 
+function ambiguous(): ValueError {
+  return new ValueError("its user or password holds a character that Mastodon's programs read differently", encode);
+}
+
+// As Ruby's URI does it: percent signs only, a plus stays a plus.
 function decode(text: string): string {
   try {
-    return decodeURIComponent(text);
+    const decoded = decodeURIComponent(text);
+    if (!decoded.includes('\0')) return decoded;
   } catch {
-    throw new ValueError('it is not valid percent-encoding of UTF-8', ambiguous);
+    // Told below.
   }
+  throw new ValueError('it is not percent-encoded UTF-8', encode);
 }
 
-function blankToUndefined(text: string): string | undefined {
+function splitAt(text: string, separator: string): readonly [string, string | undefined] {
+  const index = text.indexOf(separator);
+  return index === -1 ? [text, undefined] : [text.slice(0, index), text.slice(index + 1)];
+}
+
+function filled(text: string | undefined): string | undefined {
   return text === '' ? undefined : text;
 }

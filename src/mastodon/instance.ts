@@ -2,8 +2,12 @@
 
 import type { Environment } from '../config/environment.ts';
 import type { DatabaseTarget } from './database-settings.ts';
+import { isQuoted } from './rails-value.ts';
 
-/** LOCAL_DOMAIN, else `host/database`. */
-export function instanceName(environment: Environment, target: DatabaseTarget): string {
-  return environment.get('LOCAL_DOMAIN')?.text ?? `${target.host}/${target.database}`;
+/** LOCAL_DOMAIN in lower case without what an env file left around it, else `host/database`. */
+export function instanceName(environment: Environment, target: Pick<DatabaseTarget, 'host' | 'database'>): string {
+  const text = environment.get('LOCAL_DOMAIN')?.text.trim() ?? '';
+  // A domain never has quotes; a change of the container engine must not make another instance of the same Mastodon.
+  const domain = (isQuoted(text) ? text.slice(1, -1) : text).trim().toLowerCase();
+  return domain === '' ? `${target.host}/${target.database}` : domain;
 }

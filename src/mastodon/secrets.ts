@@ -1,49 +1,79 @@
-// Every secret of Mastodon's own environment that could turn up in a log line, an error of a child process or a URL.
+// Every secret of this environment that could turn up in a log line, an error of a child process or a URL. Wide on purpose:
+// a word too many that is blackened costs less than a password in a log.
 
 import type { Environment } from '../config/environment.ts';
-import { variableNames, variableTable } from '../config/reader.ts';
+import { mastodonVariableNames, mastodonVariables, variableNames, variables } from '../config/variables.ts';
 
-const mastodonSecrets = [
-  'DB_PASS',
-  'REDIS_PASSWORD',
-  'SECRET_KEY_BASE',
-  'OTP_SECRET',
-  'VAPID_PRIVATE_KEY',
+/** Mastodon's secrets whose names do not say it, or whose values may be short. */
+const namedSecrets = [
   'ACTIVE_RECORD_ENCRYPTION_PRIMARY_KEY',
   'ACTIVE_RECORD_ENCRYPTION_DETERMINISTIC_KEY',
   'ACTIVE_RECORD_ENCRYPTION_KEY_DERIVATION_SALT',
+  'SECRET_KEY_BASE',
+  'OTP_SECRET',
+  'VAPID_PRIVATE_KEY',
   'AWS_SECRET_ACCESS_KEY',
+  'AZURE_STORAGE_ACCESS_KEY',
+  'REDIS_PASSWORD',
+  'REPLICA_DB_PASS',
   'SMTP_PASSWORD',
   'ES_PASS',
-  'DEEPL_API_KEY',
-  'LIBRE_TRANSLATE_API_KEY',
-  'HCAPTCHA_SECRET_KEY',
-  'OIDC_CLIENT_SECRET',
-  'CAS_SECRET',
-  'LDAP_PASSWORD',
 ] as const;
+const secretName = /(?:PASSWORD|PASS|SECRET|SECRET_KEY|PRIVATE_KEY|API_KEY|ACCESS_KEY|TOKEN)$/;
+/** Shorter values under a name that merely looks secret are switches such as `true`. */
+const shortestGuess = 8;
+/** Shorter path segments of a webhook are words such as `webhooks`. */
+const shortestSegment = 12;
 
-/** Names that are no secret; a password that is part of one of them is not hidden by hiding it everywhere. */
+/** Names that are no secret; a password that is part of one of them is not hidden by hiding that part everywhere. */
 const publicNames = ['mastodon-backup', 'mastodon_production', 'postgresql', 'localhost'];
 const publicVariables = ['DB_USER', 'DB_NAME', 'DB_HOST', 'LOCAL_DOMAIN'] as const;
 
-/** All secret values in the environment, for redaction. */
+/** All secret values in the environment, with their parts and decoded forms, for the redactor. Never throws. */
 export function collectSecrets(environment: Environment): readonly string[] {
-  const named = [...mastodonSecrets, ...variableNames.filter((name) => variableTable[name].secret === true)];
-  const plain = named.map((name) => environment.get(name)?.text).filter((text) => text !== undefined);
-  const inUrls = ['DATABASE_URL', 'BACKUP_DATABASE_URL', 'REDIS_URL'].flatMap((name) =>
-    passwordsIn(environment.get(name)?.text ?? ''),
+  const ours = variableNames.filter((name) => variables[name].secret === true);
+  const foreign = mastodonVariableNames.filter((name) => mastodonVariables[name].secret === true);
+  const named = [...ours, ...foreign, ...namedSecrets].flatMap((name) => environment.get(name)?.text ?? []);
+  const all = environment.names.map((name) => ({ name, text: environment.get(name)?.text ?? '' }));
+  const guessed = all
+    .filter(({ name, text }) => secretName.test(name) && text.length >= shortestGuess)
+    .map(({ text }) => text);
+  const inUrls = [...named, ...all.map(({ text }) => text)].flatMap(passwordsIn);
+  const inChannels = ours.flatMap((name) => segmentsOf(environment.get(name)?.text ?? ''));
+  const keys = [...named, ...all.map(({ text }) => text)].flatMap(
+    (text) => text.match(/AGE-SECRET-KEY-[\w-]+/gi) ?? [],
   );
-  const keys = plain.flatMap((text) => text.match(/AGE-SECRET-KEY-\S+/g) ?? []);
   const known = [...publicNames, ...publicVariables.map((name) => environment.get(name)?.text ?? '')];
-  return [...new Set([...plain, ...inUrls, ...keys])].filter((secret) => !known.some((name) => name.includes(secret)));
+  return [...new Set([...named, ...guessed, ...inUrls, ...inChannels, ...keys].flatMap(forms))].filter(
+    (text) => text !== '' && !known.some((name) => name.includes(text)),
+  );
 }
 
-// Wide on purpose: also what looks like a password in a URL that cannot be parsed.
-function passwordsIn(url: string): readonly string[] {
-  const authority = /^[^:]+:\/\/[^:/?]*:(.*)@/s.exec(url)?.[1];
-  const parameter = /[?&]password=([^&]*)/.exec(url)?.[1];
-  return [authority, parameter].filter((text) => text !== undefined).flatMap((text) => [text, safeDecode(text)]);
+// Also what looks like a password in a URL that cannot be parsed.
+function passwordsIn(text: string): readonly string[] {
+  const authority = /^[a-z][\w+.-]*:\/\/[^:/?#@]*:(.*)@/is.exec(text)?.[1];
+  const parameter = /^[a-z][\w+.-]*:\/\/.*[?&]password=([^&#]*)/is.exec(text)?.[1];
+  return [authority, parameter].filter((part) => part !== undefined);
+}
+
+// A webhook's address is its secret; error texts show its path without the host.
+function segmentsOf(text: string): readonly string[] {
+  const url = URL.parse(text);
+  if (url === null || !url.protocol.startsWith('http')) return [];
+  const segments = `${url.pathname}/${url.search}`
+    .split(/[/?&=:]/)
+    .filter((segment) => segment.length >= shortestSegment);
+  return url.pathname.length + url.search.length >= shortestSegment
+    ? [`${url.pathname}${url.search}`, ...segments]
+    : segments;
+}
+
+// As written, by line (an identity file), without white space around it, and percent-decoded.
+function forms(text: string): readonly string[] {
+  const lines = text.includes('\n')
+    ? text.split(/[\r\n]+/).filter((line) => line.length >= shortestGuess && !line.startsWith('#'))
+    : [];
+  return [text, text.trim(), safeDecode(text), ...lines.map((line) => line.trim())];
 }
 
 function safeDecode(text: string): string {

@@ -1,186 +1,208 @@
 import assert from 'node:assert/strict';
-import { chmodSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
 import { describe, it } from 'node:test';
-import { createEnvironment } from '../../src/config/environment.ts';
-import { renderProblem } from '../../src/config/problem.ts';
-import { readSettings, type SettingsReading } from '../../src/config/settings.ts';
-import { runCommand, temporaryDirectory } from '../support/command.ts';
+import { exitStatusOf } from '../../src/errors.ts';
+import { settingsError } from '../../src/config/problem.ts';
+import { variableNames, variables } from '../../src/config/variables.ts';
+import { aws, localOnly, problemsOf, r2, read, settingsOf } from './environments.ts';
 
-const bucket = {
-  BACKUP_S3_BUCKET: 'backups',
-  BACKUP_S3_ACCESS_KEY_ID: 'id',
-  BACKUP_S3_SECRET_ACCESS_KEY: 'very-secret-key',
-  BACKUP_R2_ACCOUNT_ID: '0123456789abcdef0123456789abcdef',
-};
+const compressionOf = (text: string, level?: string): unknown =>
+  settingsOf({ ...localOnly, BACKUP_COMPRESSION: text, BACKUP_COMPRESSION_LEVEL: level }).compression;
 
-function read(variables: Readonly<Record<string, string>>): SettingsReading & { readonly lines: string } {
-  const reading = readSettings(createEnvironment(variables, { uid: 1000 }));
-  return { ...reading, lines: reading.problems.map(renderProblem).join('\n') };
-}
+const warned = (extra: Readonly<Record<string, string>>): string =>
+  read({ ...localOnly, ...extra }).warnings.join('\n');
 
 describe('settings', () => {
-  it('for R2 need a bucket, two keys and the account', () => {
-    const { settings, problems, warnings } = read(bucket);
-    assert.deepEqual(problems, []);
-    assert.deepEqual(warnings, []);
-    assert.equal(settings?.s3?.endpoint, 'https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com');
-    assert.equal(settings?.s3?.region, 'auto');
-    assert.equal(settings?.s3?.concurrency, 2);
-    assert.equal(
-      read({ ...bucket, BACKUP_R2_JURISDICTION: 'eu' }).settings?.s3?.endpoint,
-      'https://0123456789abcdef0123456789abcdef.eu.r2.cloudflarestorage.com',
+  it('has the defaults of the contract', () => {
+    const settings = settingsOf(localOnly);
+    assert.deepEqual(settings.schedules, {
+      hourly: null,
+      daily: '0 12 * * *',
+      weekly: '0 13 * * 0',
+      monthly: '0 14 1 * *',
+      yearly: null,
+      drill: '0 15 * * 0',
+    });
+    assert.deepEqual(settings.retention.keep, {
+      hourly: { kind: 'count', n: 24 },
+      daily: { kind: 'age', amount: 7, unit: 'd' },
+      weekly: { kind: 'age', amount: 6, unit: 'w' },
+      monthly: { kind: 'age', amount: 6, unit: 'mo' },
+      yearly: { kind: 'all' },
+      labelled: { kind: 'all' },
+    });
+    const { s3, localDirectory, timeZone, lockWaitMs, timeoutMs, stallTimeoutMs, threads, memoryLimitBytes } = settings;
+    assert.deepEqual([s3, localDirectory, timeZone], [null, '/backups', 'UTC']);
+    assert.deepEqual([lockWaitMs, timeoutMs, stallTimeoutMs], [300_000, 43_200_000, 600_000]);
+    assert.deepEqual([threads, memoryLimitBytes, settings.verify], [4, null, 'auto']);
+    assert.deepEqual(settings.compression, { kind: 'xz', level: 6 });
+    assert.deepEqual(
+      [settings.stateDirectory, settings.scratchDirectory],
+      ['/var/lib/mastodon-backup', '/var/tmp/mastodon-backup'],
     );
+    assert.deepEqual([settings.http, settings.messages.when, settings.healthGraceMs], [null, 'always', 7_200_000]);
+    assert.deepEqual(read(localOnly).log, { level: 'info', format: null });
   });
 
-  it('report every problem at once', () => {
-    const { lines, problems } = read({
-      ...bucket,
-      BACKUP_TIMEOUT: '12 hours',
-      BACKUP_THREADS: 'many',
-      BACKUP_S3_BUCKT: 'typo',
-      BACKUP_SCHEDULE_DAILY: 'noon',
-      BACKUP_KEEP_DAILY: '7 days',
-      BACKUP_MEMORY_LIMIT: '2GB',
-      BACKUP_ALLOW_PLAINTEXT: 'yes',
-      BACKUP_LOCAL_DIR: 'relative/path',
-      BACKUP_TIMEZONE: 'Mars/Olympus',
+  it('says nothing about settings that are right', () => {
+    for (const environment of [localOnly, r2, aws, { ...r2, ...localOnly }]) {
+      const { problems, warnings } = read(environment);
+      assert.deepEqual([problems, warnings], [[], []]);
+    }
+  });
+
+  it('reports all problems at once, each with its variable and what to write instead', () => {
+    const lines = problemsOf({
+      BACKUP_TIMEOUT: '12',
       BACKUP_COMPRESSION: 'gzip',
+      BACKUP_ALLOW_PLAINTEXT: 'yes',
+      BACKUP_SCHEDULE_DAILY: 'daily',
+      BACKUP_TIMEZONE: 'Mars',
+      BACKUP_LOCAL_DIR: 'backups',
+      BACKUP_S3_SECRET_ACCESS_KEY: '"top-secret-value"',
     });
-    assert.equal(problems.length, 10);
-    assert.match(lines, /BACKUP_TIMEOUT='12 hours': not a duration\. Write a number and one of s, m, h, d/);
-    assert.match(lines, /BACKUP_S3_BUCKT: not a setting\. Did you mean BACKUP_S3_BUCKET\?/);
-    assert.match(lines, /BACKUP_KEEP_DAILY='7 days': not a retention/);
-  });
-
-  it('never show a secret', () => {
-    const { lines } = read({
-      ...bucket,
-      BACKUP_S3_SECRET_ACCESS_KEY: '"very-secret-key"',
-      BACKUP_AGE_IDENTITY: 'AGE-SECRET-KEY-nonsense',
-    });
-    assert.match(lines, /BACKUP_S3_SECRET_ACCESS_KEY='\[hidden\]': the quotes are part of the value/);
-    assert.doesNotMatch(lines, /very-secret|nonsense/);
-  });
-
-  it('take a private key for a recipient as what it is, without printing it', () => {
-    const { lines } = read({ ...bucket, BACKUP_AGE_RECIPIENTS: 'AGE-SECRET-KEY-1QQQQQQ' });
-    assert.match(lines, /holds a private key/);
-  });
-
-  for (const name of ['BACKUP_AGE_RECIPIENTS', 'BACKUP_S3_BUCKET', 'BACKUP_LOCAL_DIR']) {
-    it(`take a set but empty ${name} for a mistake`, () => {
-      assert.match(read({ ...bucket, [name]: '' }).lines, new RegExp(`${name}='': set, but empty`));
-    });
-  }
-
-  it('take other empty variables for unset', () => {
-    assert.deepEqual(read({ ...bucket, BACKUP_TIMEOUT: '', BACKUP_R2_JURISDICTION: '' }).problems, []);
-  });
-
-  it('only warn of a name they do not know when it is close to none', () => {
-    const { problems, warnings } = read({ ...bucket, BACKUP_FROM_THE_FUTURE: 'x' });
-    assert.deepEqual(problems, []);
-    assert.deepEqual(warnings, ['BACKUP_FROM_THE_FUTURE is not a setting this version knows; it is ignored']);
-  });
-
-  it('warn of what is not available yet, and still check it', () => {
-    assert.match(
-      read({ ...bucket, BACKUP_NTFY_URL: 'https://ntfy.sh/x' }).warnings.join(),
-      /BACKUP_NTFY_URL is not available yet/,
-    );
-    assert.match(read({ ...bucket, BACKUP_NTFY_URL: 'ntfy.sh' }).lines, /not a web address/);
-  });
-
-  it('name every contradiction', () => {
-    assert.match(
-      read({ ...bucket, BACKUP_S3_ENDPOINT: 'https://s3.example' }).lines,
-      /BACKUP_S3_ENDPOINT: set together with BACKUP_R2_ACCOUNT_ID/,
-    );
-    assert.match(
-      read({ ...bucket, BACKUP_COMPRESSION: 'none', BACKUP_COMPRESSION_LEVEL: '6' }).lines,
-      /contradicts BACKUP_COMPRESSION=none/,
-    );
-    assert.match(read({ ...bucket, BACKUP_COMPRESSION_LEVEL: '12' }).lines, /xz has no level 12/);
-    assert.match(read({ BACKUP_S3_BUCKET: 'backups' }).lines, /BACKUP_S3_ACCESS_KEY_ID: missing/);
-    assert.match(read({}).lines, /there is no destination/);
-    assert.match(read({ ...bucket, BACKUP_TELEGRAM_CHAT_ID: '1' }).lines, /BACKUP_TELEGRAM_BOT_TOKEN: missing/);
-    const { BACKUP_R2_ACCOUNT_ID: _account, ...aws } = bucket;
-    assert.match(read(aws).lines, /BACKUP_S3_REGION: missing, and AWS needs it/);
-    assert.match(read({ ...aws, BACKUP_S3_REGION: 'auto' }).lines, /there is no region 'auto' on AWS/);
-    assert.equal(read({ ...aws, BACKUP_S3_ENDPOINT: 'http://minio:9000' }).settings?.s3?.region, 'us-east-1');
-    assert.match(read({ ...aws, BACKUP_S3_ENDPOINT: 'https://host/backups' }).lines, /an endpoint has no path/);
-  });
-
-  it('read secrets from files, without their last newline', () => {
-    using folder = temporaryDirectory();
-    const file = path.join(folder.path, 'secret');
-    const { BACKUP_S3_SECRET_ACCESS_KEY: _secret, ...others } = bucket;
-    for (const [content, expected] of [
-      ['abc\n', 'abc'],
-      ['abc\r\n', 'abc'],
-      ['abc\n\n', 'abc\n'],
-      ['abc', 'abc'],
-    ] as const) {
-      writeFileSync(file, content);
-      const reading = read({ ...others, BACKUP_S3_SECRET_ACCESS_KEY_FILE: file });
-      if (expected.includes('\n')) assert.match(reading.lines, /control character/);
-      else assert.equal(reading.settings?.s3?.secretAccessKey, expected);
-    }
-    assert.match(
-      read({ ...bucket, BACKUP_S3_SECRET_ACCESS_KEY_FILE: file }).lines,
-      /both BACKUP_S3_SECRET_ACCESS_KEY and BACKUP_S3_SECRET_ACCESS_KEY_FILE are set/,
-    );
-    assert.match(read({ ...others, BACKUP_S3_SECRET_ACCESS_KEY_FILE: '/not/there' }).lines, /ENOENT/);
-  });
-
-  it('name owner, mode and the command that mends a secret file that cannot be read', async (context) => {
-    if (process.getuid?.() !== 0) {
-      context.skip('needs root, to become somebody else');
-      return;
-    }
-    using folder = temporaryDirectory();
-    chmodSync(folder.path, 0o755);
-    const file = path.join(folder.path, 'secret');
-    writeFileSync(file, 'abc');
-    chmodSync(file, 0o600);
-    process.seteuid?.(65534);
-    try {
-      assert.match(
-        read({ ...bucket, BACKUP_S3_SECRET_ACCESS_KEY: '', BACKUP_S3_SECRET_ACCESS_KEY_FILE: file }).lines,
-        /belongs to 0:0 with mode 0600, and we run as uid 1000\. Run on the host: chown 1000 .* && chmod 0400/,
+    for (const name of [
+      'TIMEOUT',
+      'COMPRESSION',
+      'ALLOW_PLAINTEXT',
+      'SCHEDULE_DAILY',
+      'TIMEZONE',
+      'LOCAL_DIR',
+      'S3_SECRET_ACCESS_KEY',
+      'S3_BUCKET',
+      'S3_ACCESS_KEY_ID',
+    ]) {
+      assert.ok(
+        lines.some((line) => line.startsWith(`BACKUP_${name}`)),
+        name,
       );
-    } finally {
-      process.seteuid?.(0);
+    }
+    assert.match(
+      lines.find((line) => line.startsWith('BACKUP_TIMEOUT')) ?? '',
+      /^BACKUP_TIMEOUT '12': not a duration\. Write a number and one of/,
+    );
+    assert.ok(!lines.join('\n').includes('top-secret-value'));
+  });
+
+  it('is an error with exit status 2 and one line for each problem', () => {
+    const { problems } = read({ ...localOnly, BACKUP_TIMEOUT: 'x\ny', BACKUP_VERIFY: 'x' });
+    const error = settingsError(problems);
+    assert.equal(exitStatusOf(error), 2);
+    assert.equal(error.message.split('\n').length, 3);
+    assert.match(error.message, /2 settings are wrong/);
+  });
+
+  it('asks for a destination and names both ways', () => {
+    const lines = problemsOf({});
+    assert.equal(lines.length, 1);
+    assert.match(lines[0] ?? '', /BACKUP_S3_BUCKET.*BACKUP_LOCAL_DIR/);
+  });
+
+  it('counts empty as unset, except where a mistyped name would switch something off', () => {
+    const allEmpty = Object.fromEntries(variableNames.map((name) => [name, '']));
+    const names = read(allEmpty).problems.map(({ variable }) => variable);
+    assert.deepEqual(names.toSorted(), [
+      'BACKUP_AGE_RECIPIENTS',
+      'BACKUP_LOCAL_DIR',
+      'BACKUP_S3_ACCESS_KEY_ID',
+      'BACKUP_S3_BUCKET',
+      'BACKUP_S3_REGION',
+      'BACKUP_S3_SECRET_ACCESS_KEY',
+    ]);
+    for (const name of ['BACKUP_AGE_RECIPIENTS', 'BACKUP_AGE_RECIPIENTS_FILE']) {
+      assert.match(problemsOf({ ...localOnly, [name]: '' }).join('\n'), /BACKUP_AGE_RECIPIENTS '': set, but empty/);
+    }
+    assert.match(problemsOf({ ...r2, BACKUP_LOCAL_DIR: '' }).join('\n'), /BACKUP_LOCAL_DIR '': set, but empty/);
+    assert.deepEqual(
+      problemsOf({ ...localOnly, BACKUP_AGE_RECIPIENTS_FILE: '/f' }, { '/f': { content: '\n' } }).length,
+      1,
+    );
+  });
+
+  it('refuses quotes, line ends of Windows and white space around any value of ours', () => {
+    for (const name of variableNames.filter((one) => variables[one].multiline !== true)) {
+      for (const [text, reason] of [
+        ['"x"', /quotes/],
+        ["'x'", /quotes/],
+        ['x\r', /carriage return/],
+        [' x', /white space/],
+        ['x\n', /white space|line/],
+      ] as const) {
+        const line = problemsOf({ ...localOnly, [name]: text }).find((one) => one.startsWith(`${name} `));
+        assert.match(line ?? '', reason, `${name}=${JSON.stringify(text)}`);
+      }
     }
   });
 
-  it('end a command with status 2 and all problems, before anything else is done', async () => {
-    const result = await runCommand(['run'], { ...bucket, BACKUP_TIMEOUT: 'x', DB_PORT: 'y', S3_BUCKET: 'media' });
-    assert.equal(result.status, 2);
-    assert.match(result.stderr, /2 settings are wrong:\n.*BACKUP_TIMEOUT.*\n.*DB_PORT/);
-    assert.doesNotMatch(result.stderr, /very-secret-key/);
+  it('shows a long or odd value on one short line', () => {
+    const [line] = problemsOf({ ...localOnly, BACKUP_VERIFY: `a\n\u001B[31m${'b'.repeat(5000)}` });
+    assert.ok((line ?? '').length < 250);
+    assert.ok(!/\p{Cc}/u.test(line ?? ''));
   });
-});
 
-describe('config', () => {
-  it('prints every setting with its source and no secret', async () => {
-    const result = await runCommand(['config', '--json'], {
-      ...bucket,
-      DB_PASS: 'database-secret',
-      DATABASE_URL: 'postgresql://m:url-secret@db/x',
+  it('takes what is not available yet, says so and goes on', () => {
+    const later = variableNames.filter((name) => variables[name].availability === 'later');
+    assert.ok(later.length > 20);
+    const { settings, warnings } = read({
+      ...localOnly,
+      BACKUP_KEEP_DAILY: '14',
+      BACKUP_HTTP_PORT: '8080',
+      BACKUP_SCHEDULE_HOURLY: '0 * * * *',
     });
-    assert.equal(result.status, 0, result.stderr);
-    const rows = JSON.parse(result.stdout) as { name: string; value: string | null; source: string }[];
-    assert.ok(rows.length > 50);
-    assert.deepEqual(
-      rows.find(({ name }) => name === 'BACKUP_S3_BUCKET'),
-      { name: 'BACKUP_S3_BUCKET', value: 'backups', source: 'environment' },
+    assert.deepEqual(settings?.retention.keep.daily, { kind: 'count', n: 14 });
+    assert.deepEqual(settings?.http, { port: 8080, token: null });
+    for (const name of ['BACKUP_KEEP_DAILY', 'BACKUP_HTTP_PORT', 'BACKUP_SCHEDULE_HOURLY']) {
+      assert.ok(warnings.includes(`${name} is not available yet and has no effect in this version`));
+    }
+    assert.match(problemsOf({ ...localOnly, BACKUP_KEEP_DAILY: 'never' })[0] ?? '', /BACKUP_KEEP_DAILY/);
+  });
+
+  it('gives compression its own level, and refuses a level that it does not have', () => {
+    assert.deepEqual(compressionOf('zstd'), { kind: 'zstd', level: 12 });
+    assert.deepEqual(compressionOf('zstd', '22'), { kind: 'zstd', level: 22 });
+    assert.deepEqual(compressionOf('xz', '0'), { kind: 'xz', level: 0 });
+    assert.deepEqual(compressionOf('none'), { kind: 'none' });
+    for (const [kind, level] of [
+      ['xz', '10'],
+      ['zstd', '0'],
+      ['zstd', '23'],
+      ['none', '6'],
+      ['xz', '-1'],
+    ]) {
+      assert.equal(problemsOf({ ...localOnly, BACKUP_COMPRESSION: kind, BACKUP_COMPRESSION_LEVEL: level }).length, 1);
+    }
+  });
+
+  it('uses no more threads than there are cores, and says it when more were asked for', () => {
+    const { settings, warnings } = read({ ...localOnly, BACKUP_THREADS: '16' });
+    assert.equal(settings?.threads, 4);
+    assert.match(warnings.join('\n'), /BACKUP_THREADS=16 is more than the 4 cores/);
+  });
+
+  it('takes TZ unless BACKUP_TIMEZONE is set; a bad TZ warns, a bad BACKUP_TIMEZONE is an error', () => {
+    assert.equal(settingsOf({ ...localOnly, TZ: ':Europe/Berlin' }).timeZone, 'Europe/Berlin');
+    assert.equal(
+      settingsOf({ ...localOnly, TZ: 'Asia/Tokyo', BACKUP_TIMEZONE: 'Europe/Berlin' }).timeZone,
+      'Europe/Berlin',
     );
-    assert.deepEqual(
-      rows.find(({ name }) => name === 'BACKUP_TIMEOUT'),
-      { name: 'BACKUP_TIMEOUT', value: '12h', source: 'default' },
+    assert.equal(settingsOf({ ...localOnly, TZ: '' }).timeZone, 'UTC');
+    const bad = read({ ...localOnly, TZ: 'CET-1CEST' });
+    assert.deepEqual([bad.settings?.timeZone, bad.warnings.length], ['UTC', 1]);
+    assert.equal(problemsOf({ ...localOnly, BACKUP_TIMEZONE: 'CET-1CEST' }).length, 1);
+  });
+
+  it('finds settings that contradict each other or have no effect', () => {
+    assert.match(
+      problemsOf({ ...localOnly, BACKUP_TELEGRAM_CHAT_ID: '1' })[0] ?? '',
+      /BACKUP_TELEGRAM_BOT_TOKEN: missing/,
     );
-    assert.doesNotMatch(result.stdout + result.stderr, /very-secret-key|database-secret|url-secret/);
+    assert.match(
+      problemsOf({ ...localOnly, BACKUP_STATE_DIR: '/backups/' })[0] ?? '',
+      /same directory as BACKUP_STATE_DIR/,
+    );
+    assert.match(warned({ BACKUP_HTTP_TOKEN: 'x' }), /BACKUP_HTTP_TOKEN has no effect without/);
+    assert.match(warned({ BACKUP_EMAIL_TO: 'a@example.com' }), /SMTP_SERVER/);
+    assert.doesNotMatch(warned({ BACKUP_EMAIL_TO: 'a@example.com', SMTP_SERVER: 'smtp.example.com' }), /SMTP_SERVER/);
+    assert.match(warned({ BACKUP_VERIFY: 'etag' }), /always read back/);
+    assert.match(warned({ BACKUP_TIMEOUT: '5m' }), /BACKUP_STALL_TIMEOUT has no effect/);
   });
 });

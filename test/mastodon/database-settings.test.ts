@@ -1,152 +1,187 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
-import { createEnvironment } from '../../src/config/environment.ts';
-import { libpqEnvironment } from '../../src/database/connection.ts';
+import { renderProblem } from '../../src/config/problem.ts';
 import { readDatabaseTarget, type DatabaseReading, type DatabaseTarget } from '../../src/mastodon/database-settings.ts';
-import { collectSecrets } from '../../src/mastodon/secrets.ts';
-import { createRedactor } from '../../src/log.ts';
+import { environmentOf } from '../config/environments.ts';
 
-const read = (variables: Readonly<Record<string, string>>): DatabaseReading =>
-  readDatabaseTarget(createEnvironment(variables, { uid: 0 }));
+type Variables = Readonly<Record<string, string>>;
 
-function target(variables: Readonly<Record<string, string>>): DatabaseTarget {
-  const reading = read(variables);
-  assert.deepEqual(reading.problems, []);
-  assert.ok(reading.target);
-  return reading.target;
+function read(variables: Variables): DatabaseReading {
+  return readDatabaseTarget(environmentOf(variables));
 }
 
+function targetOf(variables: Variables): DatabaseTarget {
+  const { target, problems } = read(variables);
+  if (target === null) throw new Error(problems.map(renderProblem).join('\n'));
+  return target;
+}
+
+function partsOf(variables: Variables): readonly unknown[] {
+  const { host, port, user, password, database, sslMode } = targetOf(variables);
+  return [host, port, user, password, database, sslMode];
+}
+
+function problemsOf(variables: Variables): string {
+  return read(variables).problems.map(renderProblem).join('\n');
+}
+
+const ofMastodon = {
+  DB_HOST: 'db',
+  DB_PORT: '5433',
+  DB_NAME: 'name',
+  DB_USER: 'user',
+  DB_PASS: 'pass',
+  DB_SSLMODE: 'require',
+};
+
+const ofUrl = (DATABASE_URL: string): readonly unknown[] => partsOf({ ...ofMastodon, DATABASE_URL });
+
+const suspected = (variables: Variables): boolean => targetOf(variables).poolerSuspected;
+
 describe("Mastodon's database", () => {
-  it('has the defaults of config/database.yml', () => {
-    assert.deepEqual(target({}), {
-      host: 'localhost',
-      port: 5432,
-      user: 'mastodon',
-      password: '',
-      database: 'mastodon_production',
-      sslMode: 'prefer',
-      sslRootCertificate: null,
-    });
-  });
-
-  it('is where DB_* say, a socket directory included', () => {
-    const found = target({
-      DB_HOST: '/var/run/postgresql',
-      DB_PORT: '5433',
-      DB_NAME: 'm',
-      DB_USER: 'u',
-      DB_PASS: 'p',
-      DB_SSLMODE: 'disable',
-    });
-    assert.deepEqual(found, {
-      host: '/var/run/postgresql',
-      port: 5433,
-      user: 'u',
-      password: 'p',
-      database: 'm',
-      sslMode: 'disable',
-      sslRootCertificate: null,
-    });
-  });
-
-  it('takes from DB_* what DATABASE_URL lacks: the database name of the documented example, the password', () => {
-    const found = target({
-      DATABASE_URL: 'postgresql://user@db.example:6000',
-      DB_NAME: 'mastodon_x',
-      DB_PASS: 'p',
-      DB_HOST: 'other',
-      DB_PORT: '1',
-    });
+  it("has Mastodon's defaults, also for what is set to nothing", () => {
+    const defaults = ['localhost', 5432, 'mastodon', '', 'mastodon_production', 'prefer'];
+    assert.deepEqual(partsOf({}), defaults);
     assert.deepEqual(
-      [found.host, found.port, found.user, found.password, found.database],
-      ['db.example', 6000, 'user', 'p', 'mastodon_x'],
+      partsOf(Object.fromEntries([...Object.keys(ofMastodon), 'DATABASE_URL'].map((name) => [name, '']))),
+      defaults,
+    );
+    assert.deepEqual(targetOf({}).sources, []);
+  });
+
+  it('is read from DB_*', () => {
+    assert.deepEqual(partsOf(ofMastodon), ['db', 5433, 'user', 'pass', 'name', 'require']);
+    assert.deepEqual(targetOf(ofMastodon).sources.toSorted(), Object.keys(ofMastodon).toSorted());
+  });
+
+  it('takes the parts of DATABASE_URL before those of DB_*, and what it lacks from DB_*', () => {
+    assert.deepEqual(ofUrl('postgresql://u:p@h:1/d?sslmode=disable'), ['h', 1, 'u', 'p', 'd', 'disable']);
+    assert.deepEqual(ofUrl('postgres://h'), ['h', 5433, 'user', 'pass', 'name', 'require']);
+    assert.deepEqual(ofUrl('postgres://u@h/'), ['h', 5433, 'u', 'pass', 'name', 'require']);
+    assert.deepEqual(ofUrl('postgres://u:@h:/d?sslmode='), ['h', 5433, 'u', 'pass', 'd', 'require']);
+    assert.deepEqual(ofUrl('postgres:///d'), ['db', 5433, 'user', 'pass', 'd', 'require']);
+    assert.deepEqual(ofUrl('POSTGRES://h/d'), ['h', 5433, 'user', 'pass', 'd', 'require']);
+  });
+
+  it("gives the example URL of Mastodon's documentation the database name that Rails gives it", () => {
+    assert.equal(
+      targetOf({ DATABASE_URL: 'postgresql://mastodon:secret@localhost:5432' }).database,
+      'mastodon_production',
     );
   });
 
-  it("understands Rails' and the streaming server's parameters", () => {
-    const found = target({
-      DATABASE_URL: 'postgres://u:p@db/m?pool=5&sslmode=no-verify&prepared_statements=false&connect_timeout=3',
-    });
-    assert.equal(found.sslMode, 'require');
-    assert.equal(target({ DATABASE_URL: 'postgresql:///m?host=/var/run/postgresql' }).host, '/var/run/postgresql');
-    assert.equal(target({ DATABASE_URL: 'postgresql://u:p@[::1]:5433/m' }).host, '::1');
-    assert.match(read({ DATABASE_URL: 'postgres://u:p@db/m?colour=red' }).warnings.join(), /ignored: colour/);
+  it('lets the query of the URL win, as Rails does', () => {
+    const url = 'postgres://u:p@h:1/d?host=/run/postgresql&port=6000&database=e&password=q%20r';
+    assert.deepEqual(partsOf({ DATABASE_URL: url }), ['/run/postgresql', 6000, 'u', 'q r', 'e', 'prefer']);
   });
 
-  it('is replaced whole by BACKUP_DATABASE_URL, whose host never gets the password of another', () => {
-    const found = target({
-      BACKUP_DATABASE_URL: 'postgresql://r@replica/m',
-      DATABASE_URL: 'postgresql://a:b@c/d',
-      DB_PASS: 'secret',
-      DB_PORT: '6432',
+  it('takes a socket directory and IPv6 addresses', () => {
+    assert.equal(targetOf({ DB_HOST: '/var/run/postgresql' }).host, '/var/run/postgresql');
+    assert.equal(targetOf({ DATABASE_URL: 'postgres://u:p@%2Fvar%2Frun%2Fpostgresql/d' }).host, '/var/run/postgresql');
+    assert.equal(targetOf({ DATABASE_URL: 'postgres://u:p@[2001:db8::1]:5433/d' }).host, '2001:db8::1');
+    assert.equal(targetOf({ DB_HOST: '[::1]' }).host, '::1');
+    assert.equal(targetOf({ DB_HOST: '::1' }).host, '::1');
+  });
+
+  it('takes host names with underscores, as compose makes them', () => {
+    assert.equal(targetOf({ DATABASE_URL: 'postgres://u:p@mastodon_db_1:5432/d' }).host, 'mastodon_db_1');
+  });
+
+  it('understands no-verify of the streaming server as require', () => {
+    assert.equal(targetOf({ DB_SSLMODE: 'no-verify' }).sslMode, 'require');
+    assert.equal(targetOf({ DATABASE_URL: 'postgres://h/d?sslmode=no-verify' }).sslMode, 'require');
+  });
+
+  it('keeps the certificate authority of the URL', () => {
+    const { sslMode, sslRootCertificate } = targetOf({
+      DATABASE_URL: 'postgres://h/d?sslmode=verify-full&sslrootcert=/etc/ssl/db.crt',
     });
-    assert.deepEqual(
-      [found.host, found.port, found.user, found.password, found.database],
-      ['replica', 5432, 'r', '', 'm'],
+    assert.deepEqual([sslMode, sslRootCertificate], ['verify-full', '/etc/ssl/db.crt']);
+  });
+
+  it("passes over Rails' own parameters and names those without effect", () => {
+    const rails =
+      'pool=5&prepared_statements=true&reaping_frequency=10&adapter=postgresql&encoding=unicode&checkout_timeout=5&connect_timeout=5';
+    assert.deepEqual(read({ DATABASE_URL: `postgres://h/d?${rails}` }).warnings, []);
+    const { warnings } = read({ DATABASE_URL: 'postgres://h/d?sslmodus=require&target_session_attrs=any' });
+    assert.match(warnings.join('\n'), /without effect here: sslmodus, target_session_attrs/);
+  });
+
+  it('refuses the parameters user and dbname, which Rails ignores', () => {
+    assert.match(problemsOf({ DATABASE_URL: 'postgres://h/d?user=x&dbname=y' }), /Rails ignores \?user= and \?dbname=/);
+  });
+
+  it('names the variable whose value is wrong', () => {
+    assert.match(problemsOf({ DB_PORT: '99999' }), /^DB_PORT: the port/);
+    assert.match(problemsOf({ DATABASE_URL: 'postgres://h:70000/d' }), /^DATABASE_URL .*: its port/);
+    assert.match(problemsOf({ DB_SSLMODE: 'on' }), /^DB_SSLMODE: .*verify-full/);
+    assert.match(problemsOf({ DATABASE_URL: 'postgres://h/d?sslmode=on' }), /^DATABASE_URL: /);
+    assert.match(problemsOf({ DB_HOST: 'db:5432' }), /Write the port into DB_PORT/);
+    assert.match(problemsOf({ DB_HOST: 'postgres://db' }), /use DATABASE_URL/);
+    assert.match(problemsOf({ DB_HOST: 'a,b' }), /Write one host/);
+    assert.equal(read({ DB_HOST: 'a,b', DB_PORT: 'x', DB_SSLMODE: 'x' }).problems.length, 3);
+  });
+
+  it('reads DB_HOST and its like through YAML, as database.yml does, and DB_PASS as it stands', () => {
+    const quoted = {
+      DB_HOST: '"db"',
+      DB_NAME: "'na''me'",
+      DB_USER: 'user # the owner',
+      DB_PORT: ' 5433 ',
+      DB_PASS: '"pa#ss"',
+    };
+    assert.deepEqual(partsOf(quoted), ['db', 5433, 'user', '"pa#ss"', "na'me", 'prefer']);
+    const { warnings } = read(quoted);
+    assert.match(warnings.join('\n'), /DB_HOST has quotes/);
+    assert.match(warnings.join('\n'), /DB_PASS has quotes around it, which are part of the password/);
+    assert.equal(targetOf({ DB_USER: 'a#b' }).user, 'a#b');
+    assert.equal(targetOf({ DB_HOST: 'db\r' }).host, 'db');
+  });
+
+  it('warns of white space and line ends that are part of the password, and does not show it', () => {
+    const { target, warnings } = read({ DB_PASS: 'hunter22\r' });
+    assert.equal(target?.password, 'hunter22\r');
+    assert.match(warnings.join('\n'), /DB_PASS has white space/);
+    assert.ok(!warnings.join('\n').includes('hunter22'));
+  });
+
+  it('suspects a pooler by its port, by PREPARED_STATEMENTS and by the URL', () => {
+    assert.equal(suspected({}), false);
+    assert.equal(suspected({ PREPARED_STATEMENTS: 'true' }), false);
+    assert.equal(suspected({ DB_PORT: '6432' }), true);
+    assert.equal(suspected({ PREPARED_STATEMENTS: 'false' }), true);
+    assert.equal(suspected({ DATABASE_URL: 'postgres://h/d?prepared_statements=false' }), true);
+    assert.equal(
+      suspected({ PREPARED_STATEMENTS: 'false', DB_PORT: '6432', BACKUP_DATABASE_URL: 'postgres://u@h/d' }),
+      false,
     );
-  });
-
-  for (const bare of ['p@ss', 'p#ss', 'p%ss', 'p/ss', 'p?ss', 'p ss']) {
-    it(`asks to percent-encode a URL whose password is ${bare.replace('ss', '…')}, without showing it`, () => {
-      const { problems } = read({ DATABASE_URL: `postgresql://user:xx${bare}yy@db/m` });
-      assert.equal(problems.length, 1);
-      assert.match(JSON.stringify(problems), /[Pp]ercent-encod/);
-      assert.doesNotMatch(JSON.stringify(problems), /xxp/);
-    });
-  }
-
-  it('rejects what is no PostgreSQL URL, port or sslmode', () => {
-    assert.match(JSON.stringify(read({ DATABASE_URL: 'mysql://db/m' }).problems), /not a PostgreSQL URL/);
-    assert.match(JSON.stringify(read({ DB_PORT: 'http' }).problems), /DB_PORT/);
-    assert.match(JSON.stringify(read({ DB_SSLMODE: 'on' }).problems), /DB_SSLMODE/);
-  });
-
-  it('takes quotes as part of a value, as Rails does, and says so', () => {
-    const { target: found, warnings } = read({ DB_PASS: '"quoted"' });
-    assert.equal(found?.password, '"quoted"');
-    assert.match(warnings.join(), /DB_PASS starts and ends with a quote/);
-  });
-
-  it('hints at PgBouncer', () => {
-    assert.match(read({ DB_PORT: '6432' }).warnings.join(), /PgBouncer/);
-    assert.match(read({ PREPARED_STATEMENTS: 'false' }).warnings.join(), /PgBouncer/);
-  });
-
-  it('hands every password there is to libpq unchanged, from DB_PASS and percent-encoded from a URL', () => {
-    const passwords = fc.string({
-      unit: fc.constantFrom(...Array.from('aZ09@#%/?:;&=+ "\'\\$`!*()[]{}<>|~^,.-_äß日😀')),
-      minLength: 1,
-    });
-    fc.assert(
-      fc.property(passwords, (password) => {
-        const direct = target({ DB_PASS: password });
-        assert.equal(libpqEnvironment(direct, { serverMajor: 14 })['PGPASSWORD'], password);
-        const url = target({ DATABASE_URL: `postgresql://u:${encodeURIComponent(password)}@db/m` });
-        assert.equal(libpqEnvironment(url, { serverMajor: 14 })['PGPASSWORD'], password);
-      }),
-    );
+    assert.equal(suspected({ BACKUP_DATABASE_URL: 'postgres://u@h:6432/d' }), true);
   });
 });
 
-describe('redaction', () => {
-  it('takes every secret out of every text, in JSON and percent-encoded too', () => {
-    const password = 'p"a\\s/s w@rd';
-    const environment = createEnvironment(
-      {
-        DB_PASS: password,
-        DATABASE_URL: `postgresql://u:${encodeURIComponent('url-secret')}@db/m`,
-        OTP_SECRET: 'otp-otp-otp',
-      },
-      { uid: 0 },
-    );
-    const redact = createRedactor(collectSecrets(environment));
-    const text = `${password} ${JSON.stringify({ password })} ${encodeURIComponent(password)} url-secret otp-otp-otp`;
-    assert.doesNotMatch(redact(text), /w@rd|w%40rd|url-secret|otp-otp/);
+describe('BACKUP_DATABASE_URL', () => {
+  it("replaces all of Mastodon's variables, the password included", () => {
+    const variables = {
+      ...ofMastodon,
+      DATABASE_URL: 'postgres://a:b@c:7/e',
+      BACKUP_DATABASE_URL: 'postgres://replica/mastodon_production',
+    };
+    assert.deepEqual(partsOf(variables), ['replica', 5432, 'mastodon', '', 'mastodon_production', 'prefer']);
+    assert.deepEqual(targetOf(variables).sources, ['BACKUP_DATABASE_URL']);
   });
 
-  it('leaves names alone that are no secret, though somebody chose one as password', () => {
-    const redact = createRedactor(collectSecrets(createEnvironment({ DB_PASS: 'mastodon' }, { uid: 0 })));
-    assert.equal(redact('mastodon-backup: mastodon_production'), 'mastodon-backup: mastodon_production');
+  it('is not affected by what is wrong with the variables it replaces', () => {
+    assert.equal(problemsOf({ DATABASE_URL: 'nonsense', DB_PORT: 'x', BACKUP_DATABASE_URL: 'postgres://u@h/d' }), '');
+  });
+
+  it('must name host and database itself, so that no other database is dumped by mistake', () => {
+    assert.match(problemsOf({ DB_NAME: 'other', BACKUP_DATABASE_URL: 'postgres://u:p@h' }), /names no database/);
+    assert.match(problemsOf({ BACKUP_DATABASE_URL: 'postgres:///d' }), /names no host/);
+    assert.match(problemsOf({ BACKUP_DATABASE_URL: 'postgres://' }), /names no host and no database/);
+  });
+
+  it('takes the words of libpq too', () => {
+    const url = 'postgresql:///?host=/run/postgresql&dbname=d&user=u&password=p';
+    assert.deepEqual(partsOf({ BACKUP_DATABASE_URL: url }), ['/run/postgresql', 5432, 'u', 'p', 'd', 'prefer']);
   });
 });

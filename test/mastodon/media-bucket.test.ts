@@ -1,48 +1,68 @@
 import assert from 'node:assert/strict';
-import { it } from 'node:test';
-import { runCommand } from '../support/command.ts';
+import { describe, it } from 'node:test';
+import { findMediaBucketProblem } from '../../src/mastodon/media-bucket.ts';
+import { aws, environmentOf, localOnly, r2, settingsOf } from '../config/environments.ts';
 
-const ours = {
-  BACKUP_S3_BUCKET: 'social',
-  BACKUP_S3_ACCESS_KEY_ID: 'id',
-  BACKUP_S3_SECRET_ACCESS_KEY: 'secret-secret',
-};
+const r2Host = `${r2.BACKUP_R2_ACCOUNT_ID}.r2.cloudflarestorage.com`;
+const { BACKUP_R2_ACCOUNT_ID: _account, ...keys } = r2;
 
-for (const [name, media, backup, refused] of [
-  [
-    'the same R2 endpoint',
-    { S3_ENDPOINT: 'https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com/' },
-    { BACKUP_R2_ACCOUNT_ID: '0123456789abcdef0123456789abcdef' },
-    true,
-  ],
-  [
-    'another R2 account',
-    { S3_ENDPOINT: 'https://f123456789abcdef0123456789abcdef.r2.cloudflarestorage.com' },
-    { BACKUP_R2_ACCOUNT_ID: '0123456789abcdef0123456789abcdef' },
-    false,
-  ],
-  [
-    'AWS by region',
-    { S3_REGION: 'eu-west-1', S3_HOSTNAME: 's3-eu-west-1.amazonaws.com' },
-    { BACKUP_S3_REGION: 'eu-west-1' },
-    true,
-  ],
-  [
-    'a host with the bucket in front',
-    { S3_ENDPOINT: 'https://social.minio.example' },
-    { BACKUP_S3_ENDPOINT: 'https://minio.example' },
-    true,
-  ],
-  [
-    'another port of the same host',
-    { S3_ENDPOINT: 'http://minio:9000' },
-    { BACKUP_S3_ENDPOINT: 'http://minio:9001' },
-    false,
-  ],
-] as const) {
-  it(`the media bucket is ${refused ? 'refused' : 'not mistaken'} on ${name}`, async () => {
-    const result = await runCommand(['config'], { ...ours, ...media, ...backup, S3_BUCKET: 'social' });
-    assert.equal(result.status, refused ? 2 : 0, result.stderr);
-    if (refused) assert.match(result.stderr, /media bucket.*that bucket is public/);
-  });
+function isRefused(variables: Readonly<Record<string, string>>): boolean {
+  return findMediaBucketProblem(environmentOf(variables), settingsOf(variables).s3) !== undefined;
 }
+
+describe("Mastodon's media bucket", () => {
+  it('is refused however its endpoint is written', () => {
+    const ours = { ...keys, BACKUP_S3_ENDPOINT: 'https://s3.example.com', S3_BUCKET: 'my-backups' };
+    for (const S3_ENDPOINT of [
+      'https://s3.example.com',
+      'https://s3.example.com/',
+      'HTTPS://S3.EXAMPLE.COM:443',
+      's3.example.com',
+      'http://s3.example.com',
+      '"https://s3.example.com"',
+      'https://my-backups.s3.example.com',
+      'https://s3.example.com/my-backups',
+      'https://s3.example.com.',
+    ]) {
+      assert.equal(isRefused({ ...ours, S3_ENDPOINT }), true, S3_ENDPOINT);
+    }
+    assert.equal(isRefused({ ...ours, S3_HOSTNAME: 's3.example.com' }), true);
+    assert.equal(isRefused({ ...ours, S3_ENDPOINT: 'https://s3.example.com', S3_HOSTNAME: 'files.example.com' }), true);
+    assert.equal(isRefused({ ...ours, S3_ENDPOINT: 'https://s3.example.com', S3_BUCKET: 'MY-BACKUPS' }), true);
+    assert.equal(isRefused({ ...ours, S3_ENDPOINT: 'https://s3.example.com', S3_ENABLED: 'false' }), true);
+  });
+
+  it('is refused on R2, whether by account or by endpoint', () => {
+    const media = { S3_BUCKET: 'my-backups', S3_ENDPOINT: `https://${r2Host}` };
+    assert.equal(isRefused({ ...r2, ...media }), true);
+    assert.equal(isRefused({ ...keys, BACKUP_S3_ENDPOINT: `https://my-backups.${r2Host}`, ...media }), true);
+    assert.equal(isRefused({ ...r2, BACKUP_R2_JURISDICTION: 'eu', ...media }), false);
+  });
+
+  it('is refused on AWS through any of its hosts, since names are unique there', () => {
+    for (const media of [
+      {},
+      { S3_REGION: 'us-west-2' },
+      { S3_HOSTNAME: 's3-eu-central-1.amazonaws.com' },
+      { S3_ENDPOINT: 'https://s3.dualstack.eu-central-1.amazonaws.com' },
+      { S3_HOSTNAME: 'my-backups.s3.amazonaws.com' },
+    ]) {
+      assert.equal(isRefused({ ...aws, S3_BUCKET: 'my-backups', ...media }), true, JSON.stringify(media));
+    }
+  });
+
+  it('is another one when bucket, host or port is another', () => {
+    const ours = { ...keys, BACKUP_S3_ENDPOINT: 'http://minio:9000' };
+    assert.equal(isRefused({ ...ours, S3_BUCKET: 'media', S3_ENDPOINT: 'http://minio:9000' }), false);
+    assert.equal(isRefused({ ...ours, S3_BUCKET: 'my-backups', S3_ENDPOINT: 'http://minio:9001' }), false);
+    assert.equal(isRefused({ ...ours, S3_BUCKET: 'my-backups' }), false);
+    assert.equal(isRefused({ ...ours, S3_ENDPOINT: 'http://minio:9000' }), false);
+    assert.equal(isRefused({ ...localOnly, S3_BUCKET: 'my-backups' }), false);
+  });
+
+  it('is explained', () => {
+    const variables = { ...aws, S3_BUCKET: 'my-backups' };
+    const found = findMediaBucketProblem(environmentOf(variables), settingsOf(variables).s3);
+    assert.match(found?.problem ?? '', /that bucket is public/);
+  });
+});

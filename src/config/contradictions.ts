@@ -1,0 +1,48 @@
+// What settings say together that cannot be meant: each alone is valid, and only side by side does the slip show.
+
+import type { Environment } from './environment.ts';
+import type { Findings } from './reader.ts';
+import type { Values } from './variables.ts';
+
+/** Looks for settings that contradict each other or have no effect; what is found goes into `findings`. */
+export function findContradictions(
+  values: Values,
+  { environment, findings }: { readonly environment: Environment; readonly findings: Findings },
+): void {
+  const report = (variable: string, texts: { readonly problem: string; readonly remedy: string }): void => {
+    findings.problems.push({ variable, shownValue: null, ...texts });
+  };
+  const isGiven = (name: string): boolean => ['set', 'broken'].includes(environment.status(name));
+
+  for (const [one, other] of [
+    ['BACKUP_TELEGRAM_BOT_TOKEN', 'BACKUP_TELEGRAM_CHAT_ID'],
+    ['BACKUP_TELEGRAM_CHAT_ID', 'BACKUP_TELEGRAM_BOT_TOKEN'],
+  ] as const) {
+    if (!isGiven(one) && isGiven(other)) {
+      report(one, { problem: `missing, while ${other} is set`, remedy: 'Set both or none' });
+    }
+  }
+  const { BACKUP_LOCAL_DIR: local, BACKUP_STATE_DIR: state, BACKUP_SCRATCH_DIR: scratch } = values;
+  if (local !== undefined && (local === state || local === scratch)) {
+    const other = local === state ? 'BACKUP_STATE_DIR' : 'BACKUP_SCRATCH_DIR';
+    report('BACKUP_LOCAL_DIR', {
+      problem: `the same directory as ${other}`,
+      remedy: 'Give the backups a directory of their own',
+    });
+  }
+  if (isGiven('BACKUP_HTTP_TOKEN') && !isGiven('BACKUP_HTTP_PORT')) {
+    findings.warnings.push('BACKUP_HTTP_TOKEN has no effect without BACKUP_HTTP_PORT');
+  }
+  if (values.BACKUP_EMAIL_TO !== undefined && environment.get('SMTP_SERVER') === undefined) {
+    findings.warnings.push("BACKUP_EMAIL_TO has no effect without Mastodon's SMTP_SERVER in this environment");
+  }
+  if (values.BACKUP_VERIFY === 'etag' && !isGiven('BACKUP_S3_BUCKET') && local !== undefined) {
+    findings.warnings.push('BACKUP_VERIFY=etag has no effect on a directory, which is always read back');
+  }
+  const timeoutMs = values.BACKUP_TIMEOUT ?? Number.POSITIVE_INFINITY;
+  for (const name of ['BACKUP_STALL_TIMEOUT', 'BACKUP_LOCK_WAIT'] as const) {
+    if ((values[name] ?? 0) >= timeoutMs) {
+      findings.warnings.push(`${name} has no effect, because it is not shorter than BACKUP_TIMEOUT`);
+    }
+  }
+}

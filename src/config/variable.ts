@@ -1,0 +1,38 @@
+// What a setting is. Everything that is said about one setting stands in one row of the tables beside this file, so that
+// the reader, the README, `config` and the check for typing errors cannot disagree about it.
+
+/** The parts the README's tables are divided into. */
+export type Section = 'database' | 'destination' | 'plan' | 'messages';
+
+/** One setting of this program. */
+export interface Variable<Value = unknown> {
+  readonly section: Section;
+  /** `later`: checked like any other, but without effect in this version; whoever sets it is told so. */
+  readonly availability: 'now' | 'later';
+  /** How its text becomes a value. Throws `ValueError`. */
+  readonly parse: (text: string) => Value;
+  /** The default as one would write it; null when there is none or it depends on other settings. */
+  readonly preset: string | null;
+  /** The default for people, in Markdown, where `preset` does not say it. */
+  readonly presetNote?: string;
+  readonly secret?: true;
+  /** Set but empty is an error: a mistyped `${NAME:-}` must not switch it off. */
+  readonly emptyIsError?: true;
+  /** The value may have several lines and white space around it. */
+  readonly multiline?: true;
+  /** One line of Markdown for an administrator. */
+  readonly doc: string;
+}
+
+/** A variable of Mastodon's that this program reads too; what it means is the business of `mastodon/`. */
+export interface ForeignVariable {
+  readonly preset: string | null;
+  readonly presetNote?: string;
+  readonly secret?: true;
+  readonly doc: string;
+}
+
+/** A maker of rows for one section, which keeps the type of each value. */
+export function rowsOf(section: Section): <Value>(row: Omit<Variable<Value>, 'section'>) => Variable<Value> {
+  return (row) => ({ section, ...row });
+}

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { before, describe, it } from 'node:test';
+import { generateHybridIdentity, generateX25519Identity, identityToRecipient } from 'age-encryption';
+import { parseAgeIdentity, parseAgeRecipients } from '../../src/config/age-keys.ts';
+import { problemsOf, localOnly, settingsOf } from './environments.ts';
+
+describe('age keys', () => {
+  let identity: string;
+  let hybrid: string;
+  let first: string;
+  let second: string;
+  let postQuantum: string;
+
+  before(async () => {
+    identity = await generateX25519Identity();
+    hybrid = await generateHybridIdentity();
+    first = await identityToRecipient(identity);
+    second = await identityToRecipient(await generateX25519Identity());
+    postQuantum = await identityToRecipient(hybrid);
+  });
+
+  it('takes recipients separated by commas, white space and lines, each once', () => {
+    for (const text of [
+      `${first},${second}`,
+      ` ${first} \t ${second}\n`,
+      `${first}\r\n${second}\r\n`,
+      `${first},,${second},${first}`,
+    ]) {
+      assert.deepEqual(parseAgeRecipients(text), [first, second]);
+    }
+  });
+
+  it('takes a recipients file with comments', () => {
+    assert.deepEqual(parseAgeRecipients(`# Alice, at home\n${first}\n\n# Bob\n${second}\n`), [first, second]);
+  });
+
+  it('refuses a recipient with one wrong character, and says which of them it is', () => {
+    const mistyped = `${first.slice(0, -1)}${first.endsWith('q') ? 'p' : 'q'}`;
+    assert.throws(() => parseAgeRecipients(`${second},${mistyped}`), /key 2 of 2/);
+  });
+
+  it('refuses nothing but separators and comments, which would switch encryption off', () => {
+    for (const text of [',', '  ', '# age1…', '\n,\n']) assert.throws(() => parseAgeRecipients(text), /holds no key/);
+  });
+
+  it('refuses a mix of post-quantum and classic keys, which age would refuse too', () => {
+    assert.deepEqual(parseAgeRecipients(postQuantum), [postQuantum]);
+    assert.throws(() => parseAgeRecipients(`${first} ${postQuantum}`), /post-quantum/);
+  });
+
+  it('explains that SSH keys are not supported', () => {
+    assert.throws(() => parseAgeRecipients('ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ me@home'), /SSH key/);
+  });
+
+  it('never shows a private key that was given as a recipient, in whatever way it was written', () => {
+    for (const text of [identity, identity.toLowerCase(), `${first},${identity}`, hybrid, `"${identity}"`]) {
+      const lines = problemsOf({ ...localOnly, BACKUP_AGE_RECIPIENTS: text }).join('\n');
+      assert.match(lines, /BACKUP_AGE_RECIPIENTS/);
+      assert.ok(!lines.toUpperCase().includes(identity.slice(15, 40)), lines);
+      assert.ok(!lines.includes(hybrid.slice(18, 40)), lines);
+    }
+  });
+
+  it('takes an identity file as age-keygen writes it', () => {
+    const file = `# created: 2026-11-23T12:00:00Z\r\n# public key: ${first}\r\n${identity}\r\n`;
+    assert.deepEqual(parseAgeIdentity(file), [identity]);
+    assert.deepEqual(parseAgeIdentity(hybrid), [hybrid]);
+  });
+
+  it('refuses a public key, a mistyped key and a file behind a passphrase as an identity', () => {
+    assert.throws(() => parseAgeIdentity(first), /public key/);
+    assert.throws(() => parseAgeIdentity(`${identity}A`), /not an age private key/);
+    assert.throws(() => parseAgeIdentity('# nothing\n'), /holds no key/);
+    assert.throws(() => parseAgeIdentity('-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n'), /passphrase/);
+  });
+
+  it('keeps keys out of the settings when there are none', () => {
+    const settings = settingsOf(localOnly);
+    assert.deepEqual([settings.ageRecipients, settings.ageIdentities], [[], []]);
+  });
+});
