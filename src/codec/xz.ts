@@ -1,30 +1,43 @@
-// xz through lzma-native, the only file that knows that package. Blocks of 12 MiB instead of three dictionaries keep all
-// threads busy on small dumps and need a third less memory for 1 % of size; stock `xz -d -T0` decodes them in parallel.
+// xz through lzma-native, the only file that knows that package. Blocks of at most 12 MiB keep all threads busy
+// on small dumps and need a third less memory than xz's own 24 MiB for 1 % of size; stock `xz -d -T0` decodes them in parallel.
 
 import type { Duplex } from 'node:stream';
 import lzma from 'lzma-native';
 
-/** Uncompressed bytes in one xz block: each thread holds one, and its compressed form twice. */
-export const xzBlockBytes = 12 * 1024 * 1024;
-
 // lzma-native's names for the checks are not in its typings; 4 is LZMA_CHECK_CRC64, what the xz command writes.
 const checkCrc64 = 4;
 
+const mib = 1024 * 1024;
 /** Dictionary and match finder of one encoder thread by preset 0-9, in MiB (xz(1), table of presets, "CompMem"). */
 const encoderMiB = [3, 9, 17, 32, 48, 94, 94, 186, 370, 674] as const;
+/** Dictionary by preset 0-9, in MiB (same table). */
+const dictionaryMiB = [0.25, 1, 2, 4, 4, 8, 8, 16, 32, 64] as const;
+
+/** Uncompressed bytes in one xz block: three dictionaries, as xz has it, but at most 12 MiB. */
+export function xzBlockBytes(level: number): number {
+  return Math.min(12 * mib, stockBlockBytes(level));
+}
 
 /** What the xz encoder needs at most, in bytes: per thread the coder, one block, and two output buffers. */
 export function xzEncoderMemory(options: { readonly level: number; readonly threads: number }): number {
-  const coder = (encoderMiB[options.level] ?? encoderMiB[9]) * 1024 * 1024;
-  return options.threads * (coder + 3 * xzBlockBytes);
+  return encoderMemory({ ...options, blockBytes: xzBlockBytes(options.level) });
 }
 
 /** What stock `xz -T<threads>` needs with its default blocks, in bytes, as `xz -vv` prints it; for comparison. */
 export function stockXzMemory(options: { readonly level: number; readonly threads: number }): number {
-  const dictionaryMiB = [0.25, 1, 2, 4, 4, 8, 8, 16, 32, 64][options.level] ?? 64;
-  const block = Math.max(1, dictionaryMiB * 3) * 1024 * 1024;
-  const coder = (encoderMiB[options.level] ?? encoderMiB[9]) * 1024 * 1024;
-  return options.threads * (coder + 3 * block);
+  return encoderMemory({ ...options, blockBytes: stockBlockBytes(options.level) });
+}
+
+function stockBlockBytes(level: number): number {
+  return Math.max(1, (dictionaryMiB[level] ?? 64) * 3) * mib;
+}
+
+function encoderMemory(options: {
+  readonly level: number;
+  readonly threads: number;
+  readonly blockBytes: number;
+}): number {
+  return options.threads * ((encoderMiB[options.level] ?? 674) * mib + 3 * options.blockBytes);
 }
 
 /** A compressing stream at `level` 0-9 with `threads` worker threads. */
@@ -33,7 +46,7 @@ export function createXzEncoder(options: { readonly level: number; readonly thre
     lzma.createStream('easyEncoder', {
       preset: options.level as lzma.Preset,
       threads: options.threads,
-      blockSize: xzBlockBytes,
+      blockSize: xzBlockBytes(options.level),
       check: checkCrc64 as unknown as lzma.Check,
       bufsize: 256 * 1024,
     }),
