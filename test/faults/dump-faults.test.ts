@@ -138,7 +138,24 @@ describe('a dump that fails', () => {
     });
   }
 
-  it('leaves no backend behind when we are killed while it waits for a lock', async () => {
+  it('ends the backend of a pg_dump that does not listen to SIGTERM', async () => {
+    const holder = await connectTest(stage.server.mastodon('mastodon_production'));
+    await holder.query('begin; lock table statuses in access exclusive mode');
+    try {
+      const directory = fixtureClient(stage.scratch, { name: 'deaf', script: 'trap "" TERM; "$real" "$@"' });
+      const running = startCommand(['run'], { ...stage.environment, BACKUP_PG_BIN: directory });
+      await running.saw('Dump started');
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      running.child.kill('SIGTERM');
+      await stage.assertFailed(await running.result, { status: 130, says: /Interrupted by SIGTERM/ });
+      await stage.assertNoBackend();
+    } finally {
+      await holder.query('rollback');
+      await holder.end();
+    }
+  });
+
+  it('ends the backend that waits for a lock', async () => {
     const holder = await connectTest(stage.server.mastodon('mastodon_production'));
     await holder.query('begin; lock table statuses in access exclusive mode');
     try {
