@@ -22,6 +22,7 @@ const ranks: Readonly<Record<string, number>> = {
   database: 2,
   codec: 2,
   storage: 2,
+  notify: 2,
   state: 2,
   config: 1,
   stream: 1,
