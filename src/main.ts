@@ -4,7 +4,7 @@
 
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { createApp } from './app.ts';
+import { createApp } from './app/app.ts';
 import { runProgram } from './cli/program.ts';
 import { AppError, describeError, exitStatusOf } from './errors.ts';
 
@@ -34,6 +34,7 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 const app = createApp({
   environment: process.env,
   uid: process.getuid?.() ?? 0,
+  processId: process.pid,
   toolVersion: version,
   isTerminal: process.stderr.isTTY,
   writeLog: (text) => void process.stderr.write(text),
@@ -44,7 +45,6 @@ try {
   await runProgram(process.argv.slice(2), {
     app,
     signal: interrupted.signal,
-    processId: process.pid,
     write: (text) => void process.stdout.write(text),
     progress: { isTerminal: process.stderr.isTTY, write: (text) => void process.stderr.write(text) },
     readFile: async (file) => readFile(file, 'utf8'),

@@ -1,6 +1,6 @@
 // What `verify`, `config` and `doctor` print for people.
 
-import type { VerifyResult } from '../app.ts';
+import type { VerifyResult } from '../app/reading-verbs.ts';
 import type { ShownSetting } from '../config/shown.ts';
 import type { Finding } from '../doctor/finding.ts';
 import { formatBytes, formatTable } from './format.ts';

@@ -1,0 +1,135 @@
+// What every verb starts from: the settings, read once, and the stores, opened once. Wrong settings are thrown by each verb
+// and not at the start, so that `config` and `doctor` can still speak.
+
+import { createEnvironment, type Environment, type EnvironmentVariables } from '../config/environment.ts';
+import { settingsError } from '../config/problem.ts';
+import { readSettings, type LogSettings, type Settings } from '../config/settings.ts';
+import { findClients, type ClientPrograms } from '../database/clients.ts';
+import { AppError } from '../errors.ts';
+import { createLog, createRedactor, type Log, type Redact } from '../log.ts';
+import { readDatabaseTarget, type DatabaseTarget } from '../mastodon/database-settings.ts';
+import { instanceName } from '../mastodon/instance.ts';
+import { findMediaBucketProblem } from '../mastodon/media-bucket.ts';
+import { collectSecrets } from '../mastodon/secrets.ts';
+import type { S3Patience } from '../storage/s3-store.ts';
+import type { StoreName } from '../storage/store.ts';
+import { openStores, type PlacedStore } from './placed-stores.ts';
+
+/** What tests replace. */
+export interface AppOverrides {
+  readonly now?: () => Date;
+  readonly patience?: S3Patience;
+}
+
+/** What the program is started with. */
+export interface AppInput {
+  readonly environment: EnvironmentVariables;
+  /** User id we run as, for error texts. */
+  readonly uid: number;
+  readonly processId: number;
+  readonly toolVersion: string;
+  readonly isTerminal: boolean;
+  readonly writeLog: (text: string) => void;
+  readonly overrides?: AppOverrides;
+}
+
+/** Settings without problems, and the database they mean. */
+export interface Loaded {
+  readonly settings: Settings;
+  readonly target: DatabaseTarget;
+  /** LOCAL_DOMAIN, else host/database. */
+  readonly instance: string;
+}
+
+/** What verbs share. */
+export interface AppContext {
+  readonly environment: Environment;
+  readonly toolVersion: string;
+  readonly processId: number;
+  readonly log: Log;
+  readonly redact: Redact;
+  readonly now: () => Date;
+  /** What is odd about the settings, but no error. */
+  readonly warnings: readonly string[];
+  /** @throws AppError `settings` with all problems. */
+  load(): Loaded;
+  /** The destinations, the bucket first. */
+  stores(): readonly PlacedStore[];
+  /** The store a reading command takes: the named one, else the first. */
+  storeToRead(from: StoreName | null): PlacedStore;
+  /** The installed PostgreSQL clients. */
+  findClients(signal: AbortSignal): Promise<readonly ClientPrograms[]>;
+  /** Closes the stores. */
+  close(): Promise<void>;
+}
+
+/** Reads the environment; never throws for wrong settings. */
+export function createContext(input: AppInput): AppContext {
+  const environment = createEnvironment(input.environment, input);
+  const reading = readSettings(environment);
+  const database = readDatabaseTarget(environment);
+  const media = findMediaBucketProblem(environment, reading.settings?.s3 ?? null);
+  const redact = createRedactor(collectSecrets(environment));
+  const log = createAppLog(reading.log, { input, redact });
+  const warnings = [...reading.warnings, ...database.warnings];
+  const now = input.overrides?.now ?? (() => new Date());
+  let opened: readonly PlacedStore[] | undefined;
+  let warned = false;
+
+  function load(): Loaded {
+    if (!warned) for (const warning of warnings) log.warn({}, warning);
+    warned = true;
+    const problems = [...reading.problems, ...database.problems, ...(media === undefined ? [] : [media])];
+    const { settings } = reading;
+    const { target } = database;
+    if (problems.length > 0 || settings === null || target === null) throw settingsError(problems);
+    return { settings, target, instance: instanceName(environment, target) };
+  }
+
+  function stores(): readonly PlacedStore[] {
+    opened ??= openStores(load().settings, { log, patience: input.overrides?.patience });
+    return opened;
+  }
+
+  return {
+    environment,
+    toolVersion: input.toolVersion,
+    processId: input.processId,
+    log,
+    redact,
+    now,
+    warnings,
+    load,
+    stores,
+    storeToRead(from) {
+      const all = stores();
+      const found = from === null ? all[0] : all.find(({ store }) => store.name === from);
+      if (found !== undefined) return found;
+      throw new AppError('usage', `There is no destination '${from}' in the settings`, {
+        hint: from === 'local' ? 'Set BACKUP_LOCAL_DIR.' : 'Set BACKUP_S3_BUCKET and its keys.',
+      });
+    },
+    async findClients(signal) {
+      return findClients({
+        directory: load().settings.pgBin,
+        path: environment.get('PATH')?.text ?? '',
+        signal,
+      });
+    },
+    async close() {
+      for (const { store } of opened ?? []) await store.close();
+    },
+  };
+}
+
+function createAppLog(
+  settings: LogSettings,
+  { input, redact }: { readonly input: AppInput; readonly redact: Redact },
+): Log {
+  return createLog({
+    level: settings.level,
+    format: settings.format ?? (input.isTerminal ? 'pretty' : 'json'),
+    redact,
+    write: input.writeLog,
+  });
+}

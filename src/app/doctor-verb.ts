@@ -1,0 +1,35 @@
+// The doctor's examination with everything it looks at: settings, database, stores, memory.
+
+import { randomBytes } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import { examine } from '../doctor/doctor.ts';
+import type { Finding } from '../doctor/finding.ts';
+import { defaultMemoryLimit } from '../plan/memory-limit.ts';
+import { maxClockSkewMs, probeKey, removeProbe } from '../retention/deletion-law.ts';
+import type { AppContext } from './context.ts';
+
+/** Checks everything that can be checked without taking a backup. */
+export async function doctor(context: AppContext, signal: AbortSignal): Promise<readonly Finding[]> {
+  const { settings, target } = context.load();
+  const random = randomBytes(8).toString('hex');
+  return examine({
+    settings,
+    warnings: context.warnings,
+    connection: target,
+    pathVariable: context.environment.get('PATH')?.text ?? '',
+    memoryLimitBytes: settings.memoryLimitBytes ?? (await defaultMemoryLimit()),
+    cores: availableParallelism(),
+    maxClockSkewMs,
+    stores: context.stores().map(({ store, prefix, partsInMemory }) => {
+      const key = probeKey({ prefix, random });
+      return {
+        store,
+        prefix,
+        partsInMemory,
+        probe: { key, remove: async () => removeProbe(store, { key, prefix, signal }) },
+      };
+    }),
+    now: context.now,
+    signal,
+  });
+}

@@ -1,0 +1,59 @@
+// The stores of the settings with the prefix of their keys, the bucket first: reading commands take it when there is one.
+
+import type { Settings } from '../config/settings.ts';
+import type { Log } from '../log.ts';
+import { sweep } from '../retention/deletion-law.ts';
+import { createLocalStore } from '../storage/local-store.ts';
+import { createS3Store, defaultPatience, type S3Patience } from '../storage/s3-store.ts';
+import type { RemovableStore } from '../storage/store.ts';
+
+/** A store with the prefix of its keys. */
+export interface PlacedStore {
+  readonly store: RemovableStore;
+  readonly prefix: string;
+  /** Parts that an upload holds in memory at most. */
+  readonly partsInMemory: number;
+}
+
+/** Opens the stores that are set; `patience` replaces how long a silent bucket is waited for. */
+export function openStores(
+  settings: Settings,
+  { log, patience }: { readonly log: Log; readonly patience: S3Patience | undefined },
+): readonly PlacedStore[] {
+  const stores: PlacedStore[] = [];
+  if (settings.s3 !== null) {
+    const { s3, stallTimeoutMs } = settings;
+    // Silence counts as a failed attempt well before the whole destination counts as stalled.
+    const socketTimeoutMs = Math.min(defaultPatience.socketTimeoutMs, Math.max(1_000, stallTimeoutMs / 2));
+    const store = createS3Store(s3, { log, patience: patience ?? { ...defaultPatience, socketTimeoutMs } });
+    stores.push({ store, prefix: s3.prefix, partsInMemory: s3.concurrency + 2 });
+  }
+  if (settings.localDirectory !== null) {
+    stores.push({ store: createLocalStore({ directory: settings.localDirectory }), prefix: '', partsInMemory: 0 });
+  }
+  return stores;
+}
+
+/** Sweeps every store. What cannot be swept today is swept tomorrow; it is no reason not to back up. */
+export async function sweepStores(
+  stores: readonly PlacedStore[],
+  options: { readonly settings: Settings; readonly now: () => Date; readonly log: Log; readonly signal: AbortSignal },
+): Promise<void> {
+  for (const { store, prefix } of stores) {
+    try {
+      await sweep(store, {
+        prefix,
+        now: options.now(),
+        timeoutMs: options.settings.timeoutMs,
+        log: options.log,
+        signal: options.signal,
+      });
+    } catch (error) {
+      options.signal.throwIfAborted();
+      options.log.warn(
+        { err: error, store: store.description },
+        'Could not look for what interrupted runs left behind',
+      );
+    }
+  }
+}

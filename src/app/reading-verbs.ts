@@ -1,0 +1,80 @@
+// The verbs that only read a store: what is there, and whether it is what its manifest says.
+
+import type { ProgressListener } from '../backup/progress.ts';
+import { verifyFully } from '../backup/verification.ts';
+import { readCatalogue, selectSnapshot, type Catalogue } from '../manifest/catalogue.ts';
+import type { Manifest } from '../manifest/manifest.ts';
+import type { Folder } from '../plan/tier.ts';
+import type { ObjectKey, StoreName } from '../storage/store.ts';
+import type { AppContext } from './context.ts';
+
+/** Which snapshot a person means, and where. */
+export interface SnapshotRequest {
+  /** `latest`, `latest:<tier>`, an id, or `<tier>/<id>`. */
+  readonly snapshot: string;
+  readonly from: StoreName | null;
+  /** Null: the only instance in the prefix. */
+  readonly instance: string | null;
+}
+
+/** Options of `list`. */
+export interface ListRequest {
+  readonly from: StoreName | null;
+  readonly tier: Folder | null;
+  readonly signal: AbortSignal;
+}
+
+/** Options of `verify`. */
+export interface VerifyRequest extends SnapshotRequest {
+  /** age identities from the command line. */
+  readonly identities: readonly string[];
+  readonly signal: AbortSignal;
+  readonly onProgress: ProgressListener;
+}
+
+/** What `verify` found. */
+export interface VerifyResult {
+  readonly manifest: Manifest;
+  readonly place: string;
+  /** False when it is encrypted and no identity was at hand: hashed, but not decoded. */
+  readonly decoded: boolean;
+}
+
+/** What a store holds, and its description for people. */
+export type PlacedCatalogue = Catalogue & { readonly place: string };
+
+/** Reads a store's catalogue. */
+export async function list(context: AppContext, { from, tier, signal }: ListRequest): Promise<PlacedCatalogue> {
+  const { store, prefix } = context.storeToRead(from);
+  const catalogue = await readCatalogue(store, { prefix, signal, ...(tier === null ? {} : { folders: [tier] }) });
+  return { ...catalogue, place: store.description };
+}
+
+/** Reads a snapshot back: hashes it and decodes it to the end. */
+export async function verify(context: AppContext, request: VerifyRequest): Promise<VerifyResult> {
+  const { identities, signal } = request;
+  const { settings } = context.load();
+  const { store, prefix } = context.storeToRead(request.from);
+  const catalogue = await readCatalogue(store, { prefix, signal });
+  const manifest = selectSnapshot(catalogue, {
+    text: request.snapshot,
+    instance: request.instance ?? undefined,
+    place: store.description,
+  });
+  const keys = [...identities, ...settings.ageIdentities];
+  const encrypted = manifest.object.encryption !== null;
+  const decoded = !encrypted || keys.length > 0;
+  await verifyFully(store, {
+    expected: {
+      ...manifest.object,
+      key: manifest.object.key as ObjectKey,
+      dump: manifest.dump,
+      rows: manifest.database.rows,
+    },
+    identities: encrypted ? (decoded ? keys : 'missing') : null,
+    signal,
+    log: context.log,
+    onProgress: (bytes) => request.onProgress({ step: 'verify', bytes, expectedBytes: manifest.object.bytes }),
+  });
+  return { manifest, place: store.description, decoded };
+}

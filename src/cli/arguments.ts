@@ -1,0 +1,53 @@
+// Parsers for arguments and options. Each throws `InvalidArgumentError`, which ends with exit status 2.
+
+import { InvalidArgumentError } from 'commander';
+import { parseAgeIdentity } from '../config/age-keys.ts';
+import { AppError, describeError } from '../errors.ts';
+import { asFolder, asTier, tiers, type Folder, type Tier } from '../plan/tier.ts';
+import type { StoreName } from '../storage/store.ts';
+
+/** How a snapshot is named, for help texts. */
+export const snapshotForms = 'latest, latest:<tier>, an id, or <tier>/<id>';
+
+/** A scheduled tier. */
+export function parseTier(text: string): Tier {
+  const tier = asTier(text);
+  if (tier === undefined) throw new InvalidArgumentError(`Write one of ${tiers.join(', ')}.`);
+  return tier;
+}
+
+/** A tier, or `labelled`. */
+export function parseFolder(text: string): Folder {
+  const folder = asFolder(text);
+  if (folder === undefined) throw new InvalidArgumentError(`Write one of ${tiers.join(', ')}, labelled.`);
+  return folder;
+}
+
+/** `s3` or `local`. */
+export function parseStore(text: string): StoreName {
+  if (text !== 's3' && text !== 'local') throw new InvalidArgumentError('Write s3 or local.');
+  return text;
+}
+
+/** A label of a run. */
+export function parseLabel(text: string): string {
+  const label = text.trim();
+  if (label === '' || label.length > 200) throw new InvalidArgumentError('Write 1 to 200 characters.');
+  return label;
+}
+
+/** The age identities in a file, none when there is no file. Throws AppError `usage`. */
+export async function readIdentities(
+  file: string | undefined,
+  { readFile }: { readonly readFile: (file: string) => Promise<string> },
+): Promise<readonly string[]> {
+  if (file === undefined) return [];
+  try {
+    return parseAgeIdentity(await readFile(file));
+  } catch (error) {
+    throw new AppError('usage', `The identity file '${file}' cannot be used: ${describeError(error)}`, {
+      cause: error,
+      hint: "Name a file as age-keygen writes it, with a line that starts with 'AGE-SECRET-KEY-'.",
+    });
+  }
+}

@@ -1,0 +1,23 @@
+// What a command needs of the process, and how it answers: text for people, or exactly one JSON document.
+
+import type { App } from '../app/app.ts';
+import type { ProgressOutput } from './progress-bar.ts';
+
+/** What commands are given. */
+export interface CommandContext {
+  readonly app: App;
+  readonly signal: AbortSignal;
+  /** Writes to stdout; a closed stdout is not an error. */
+  readonly write: (text: string) => void;
+  readonly progress: ProgressOutput;
+  readonly readFile: (file: string) => Promise<string>;
+  readonly toolVersion: string;
+}
+
+/** Writes the answer as it was asked for. */
+export function print(
+  { write }: Pick<CommandContext, 'write'>,
+  answer: { readonly json: boolean | undefined; readonly document: unknown; readonly text: string },
+): void {
+  write(answer.json === true ? `${JSON.stringify(answer.document, null, 2)}\n` : answer.text);
+}

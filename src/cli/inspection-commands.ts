@@ -1,0 +1,36 @@
+// `config` and `doctor`: what is set, and whether it will work.
+
+import type { Command } from 'commander';
+import { AppError } from '../errors.ts';
+import { print, type CommandContext } from './command-context.ts';
+import { renderConfig, renderFindings } from './report-text.ts';
+
+/** Adds the commands. */
+export function addInspectionCommands(program: Command, context: CommandContext): void {
+  const { app, signal } = context;
+  program
+    .command('config')
+    .description('the settings in force, secrets hidden')
+    .option('--json', 'print them as one JSON document')
+    .action(({ json }: { json?: boolean }) => {
+      const settings = app.config();
+      print(context, { json, document: settings, text: renderConfig(settings) });
+    });
+
+  program
+    .command('doctor')
+    .description('check everything that can be checked without taking a backup')
+    .option('--json', 'print the findings as one JSON document')
+    .action(async ({ json }: { json?: boolean }) => {
+      const findings = await app.doctor(signal);
+      print(context, { json, document: findings, text: renderFindings(findings) });
+      const problems = findings.filter(({ status }) => status === 'problem');
+      if (problems.length > 0) {
+        throw new AppError(
+          'findings',
+          `The doctor found ${problems.length} problems: ${problems.map(({ check }) => check).join(', ')}`,
+          { hint: 'Follow the remedies above.' },
+        );
+      }
+    });
+}
