@@ -1,5 +1,5 @@
-// Five-field cron patterns, checked with croner; no other file imports that package for it. A pattern that never comes
-// would be a backup that is never taken.
+// Five-field cron patterns through croner, whose sole importer this is. A pattern that never comes would be a backup that is
+// never taken. A time that a change to summer time skips comes when the gap ends; one that comes twice is taken once.
 
 import { Cron } from 'croner';
 import { ValueError } from './problem.ts';
@@ -21,4 +21,26 @@ export function parseCronPattern(text: string): string | null {
   }
   if (next === null) throw new ValueError('a cron pattern that never comes', { remedy });
   return pattern;
+}
+
+/** The first occurrence of `pattern` after `after`, in `timeZone`; null when there is none before the year 3000. */
+export function nextOccurrence(
+  pattern: string,
+  { timeZone, after }: { readonly timeZone: string; readonly after: Date },
+): Date | null {
+  return cronIn(pattern, timeZone).nextRun(after);
+}
+
+/** The last occurrence of `pattern` at or before `at`, in `timeZone`; null when there never was one. */
+export function lastOccurrence(
+  pattern: string,
+  { timeZone, at }: { readonly timeZone: string; readonly at: Date },
+): Date | null {
+  // croner looks strictly before its reference, in whole seconds.
+  const reference = new Date(Math.floor(at.getTime() / 1_000) * 1_000 + 999);
+  return cronIn(pattern, timeZone).previousRuns(1, reference)[0] ?? null;
+}
+
+function cronIn(pattern: string, timeZone: string): Cron {
+  return new Cron(pattern, { mode: '5-part', paused: true, timezone: timeZone });
 }

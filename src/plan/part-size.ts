@@ -2,13 +2,10 @@
 // S3 takes, so a part size that is too small shows itself only hours later, at part 10,001.
 
 import { AppError } from '../errors.ts';
+import { maxPartBytes, maxParts } from '../storage/s3-limits.ts';
 
 const mib = 1024 * 1024;
 
-/** The most parts of one multipart upload; S3 "Multipart upload limits", the same on R2. */
-export const maxParts = 10_000;
-/** The largest part, 5 GiB; same page. */
-export const maxPartBytes = 5 * 1024 * mib;
 /** What a small database gets: few requests, little memory. */
 const usualPartBytes = 8 * mib;
 

@@ -2,7 +2,8 @@
 // everything it is not sure about it does nothing. A backup tool that deletes by mistake is worse than none.
 
 import type { Log } from '../log.ts';
-import { manifestKey } from '../manifest/catalogue.ts';
+import { manifestKey, readAll } from '../manifest/catalogue.ts';
+import { decodeManifest, type Manifest } from '../manifest/manifest.ts';
 import { parseKey, type ParsedKey } from '../plan/object-keys.ts';
 import { folders } from '../plan/tier.ts';
 import type { ObjectKey, RemovableStore } from '../storage/store.ts';
@@ -98,4 +99,45 @@ export async function removeProbe(
   if (!key.startsWith(prefix) || !probeName.test(key.slice(prefix.length)))
     throw new Error(`'${key}' is no probe object`);
   await store.remove(key, { signal });
+}
+
+/**
+ * Removes a snapshot that retention has given up: the manifest first, then its objects, so that a crash between them leaves
+ * no manifest without an object. The manifest is read once more: it must still be the one that was judged, and only
+ * objects that it names, of our grammar and of its own id, go with it.
+ */
+export async function removeSnapshot(
+  store: RemovableStore,
+  options: {
+    readonly manifest: Manifest;
+    readonly prefix: string;
+    readonly instance: string;
+    readonly log: Log;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const { manifest, prefix, signal } = options;
+  const key = manifestKey({ prefix, folder: manifest.tier, id: manifest.id });
+  const decoded = decodeManifest(await readAll(await store.get(key, { signal })));
+  const same =
+    decoded.kind === 'manifest' &&
+    decoded.manifest.instance === options.instance &&
+    decoded.manifest.id === manifest.id &&
+    decoded.manifest.object.key === manifest.object.key;
+  if (!same) throw new Error(`'${key}' in ${store.description} is no longer the manifest that was judged`);
+  const named = [manifest.object.key, ...(manifest.secrets === null ? [] : [manifest.secrets.key])];
+  const objects = named.map((name) => {
+    const parsed = parseKey(name, { prefix });
+    if (
+      parsed === undefined ||
+      parsed.id !== manifest.id ||
+      parsed.folder !== manifest.tier ||
+      parsed.part === 'manifest'
+    )
+      throw new Error(`'${key}' in ${store.description} names '${name}', which is not its own`);
+    return parsed.key;
+  });
+  options.log.info({ key, store: store.description }, 'Removing a snapshot that retention does not keep');
+  await store.remove(key, { signal });
+  for (const object of objects) await store.remove(object, { signal });
 }

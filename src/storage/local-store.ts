@@ -14,6 +14,9 @@ import type { ObjectKey, PutOptions, PutReceipt, RemovableStore, StoredObject, U
 
 const partialName = /^\.(.+)\.[0-9a-f]{12}\.partial$/;
 
+/** What link() answers on file systems without hard links, or with no more of them. */
+const withoutLinks = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'];
+
 /** How long a disk may be silent while it is read, in milliseconds: a hung NAS answers nothing at all. */
 const idleMs = 120_000;
 
@@ -92,6 +95,26 @@ export function createLocalStore({ directory }: { readonly directory: string }):
     maxObjectBytes: null,
     readingCosts: false,
     put: write,
+    async copy(from, { to, source, signal, onProgress }) {
+      const action = `'${from}' could not be copied to '${to}' in '${directory}'`;
+      try {
+        signal.throwIfAborted();
+        await requireDirectory(directory);
+        const file = fileOf(to);
+        if (await exists(file))
+          throw new AppError('store', `${action}: the key exists already`, { hint: 'Try again.' });
+        await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+        await link(fileOf(from), file);
+        await syncDirectory(path.dirname(file));
+        onProgress?.(source.bytes);
+        return { bytes: source.bytes, etag: null };
+      } catch (error) {
+        const code = (error as NodeJS.ErrnoException).code ?? '';
+        if (!withoutLinks.includes(code)) throw await localError(error, { action, directory });
+        const body = createReadStream(fileOf(from), { highWaterMark: 1024 * 1024 });
+        return write(to, body, { signal, ...(onProgress === undefined ? {} : { onProgress }) });
+      }
+    },
     async putDocument(key, content, { signal }) {
       const file = fileOf(key);
       if (await exists(file)) {
@@ -184,7 +207,7 @@ async function publish(partial: string, file: string): Promise<void> {
     await rm(partial);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? '';
-    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(code) || (await exists(file))) throw error;
+    if (!withoutLinks.includes(code) || (await exists(file))) throw error;
     await rename(partial, file);
   }
 }

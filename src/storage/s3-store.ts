@@ -17,13 +17,13 @@ import { AppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { createBodyCheck } from './body-check.ts';
 import { createS3Client } from './s3-client.ts';
+import { copyObject } from './s3-copy.ts';
 import { isNotFound, isNotImplemented, isPreconditionFailed, s3Error } from './s3-errors.ts';
 import { toLifecycleRule } from './s3-lifecycle.ts';
+import { maxObjectBytes } from './s3-limits.ts';
 import { upload } from './s3-upload.ts';
 import type { ObjectKey, RemovableStore, StoredObject } from './store.ts';
 
-/** R2 and S3 take 5 TB an object (R2 "Limits", S3 "Multipart upload limits"). */
-const maxObjectBytes = 5_000_000_000_000;
 /** Slowest upload that is not taken for a hang, in bytes a second; with it a part's deadline grows with its size. */
 const slowestBytesPerSecond = 64 * 1024;
 
@@ -168,6 +168,19 @@ export function createS3Store(
       } finally {
         partClient.destroy();
       }
+    },
+    async copy(from, { to, source, signal, onProgress = () => undefined }) {
+      const action = `'${from}' could not be copied to '${to}'`;
+      return attempt(action, {
+        signal,
+        run: async () => {
+          if ((await head(to, { signal })) !== null)
+            throw new AppError('store', `${action} in ${place}: the key exists already`, { hint: 'Try again.' });
+          const { concurrency } = settings;
+          const etag = await copyObject({ client: patient, bucket, from, to, source, concurrency, signal, onProgress });
+          return { bytes: source.bytes, etag };
+        },
+      });
     },
     async putDocument(key, content, { signal }) {
       await attempt(`'${key}' could not be stored`, {

@@ -41,6 +41,15 @@ export interface PutOptions {
   readonly onProgress?: (sentBytes: number) => void;
 }
 
+export interface CopyOptions {
+  readonly to: ObjectKey;
+  /** The source as its manifest describes it. */
+  readonly source: { readonly bytes: number; readonly etag: string | null; readonly partBytes: number | null };
+  readonly signal: AbortSignal;
+  /** Called with the bytes copied so far. */
+  readonly onProgress?: (bytes: number) => void;
+}
+
 export interface PutReceipt {
   readonly bytes: number;
   /** ETag the store answered, without quotes; null where the store has none. */
@@ -68,6 +77,12 @@ export interface ObjectStore {
    * error. Rejects, storing nothing, when the body fails, when the key exists, or when `signal` aborts.
    */
   put(key: ObjectKey, body: Readable, options: PutOptions): Promise<PutReceipt>;
+
+  /**
+   * Copies an object of this store to a new key without reading it here; for a directory a hard link, or a copy where
+   * there are none. Rejects when `to` exists. Answers what it wrote, with the ETag where the store has one.
+   */
+  copy(from: ObjectKey, options: CopyOptions): Promise<PutReceipt>;
 
   /** Stores a small document whole. Rejects when the key exists with other content; equal content is success. */
   putDocument(key: ObjectKey, content: Uint8Array, options: { readonly signal: AbortSignal }): Promise<void>;

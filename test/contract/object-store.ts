@@ -60,6 +60,44 @@ export function testObjectStore(
       assert.equal(await unfinished(store), 0);
     });
 
+    it('copies an object of one part and of several, with the ETag of its source', async () => {
+      await using place = await open();
+      const { store } = place;
+      for (const bytes of [0, 10, partBytes, 2 * partBytes + 12_345]) {
+        const content = randomBytes(bytes);
+        const from = key(`source ${bytes} ü+%`);
+        const { etag } = await store.put(from, chunks(content), { signal, partBytes });
+        const source = { bytes, etag, partBytes };
+        let progress = 0;
+        const receipt = await store.copy(from, {
+          to: key(`copy-${bytes}`),
+          source,
+          signal,
+          onProgress: (copied) => {
+            progress = copied;
+          },
+        });
+        assert.deepEqual(receipt, { bytes, etag });
+        assert.equal(progress, bytes);
+        assert.ok((await readAll(await store.get(key(`copy-${bytes}`), { signal }))).equals(content));
+        await store.remove(from, { signal });
+        assert.ok((await readAll(await store.get(key(`copy-${bytes}`), { signal }))).equals(content));
+      }
+      assert.equal(await unfinished(store), 0);
+    });
+
+    it('copies nothing that is not there, and nothing over another object', async () => {
+      await using place = await open();
+      const { store } = place;
+      const source = { bytes: 5, etag: null, partBytes: null };
+      await assert.rejects(store.copy(key('missing'), { to: key('copy'), source, signal }), { code: 'store' });
+      assert.deepEqual(await keys(store), []);
+      await put(store, { name: 'one', body: chunks(Buffer.from('first')) });
+      await put(store, { name: 'two', body: chunks(Buffer.from('other')) });
+      await assert.rejects(store.copy(key('one'), { to: key('two'), source, signal }), { message: /exists already/ });
+      assert.equal((await readAll(await store.get(key('two'), { signal }))).toString(), 'other');
+    });
+
     it('never overwrites', async () => {
       await using place = await open();
       const { store } = place;

@@ -1,0 +1,64 @@
+// What is due: a pure function of the timetable, of what the stores hold and of now. Nothing is remembered, so neither a
+// restart nor a lost state directory adds a run or loses one.
+
+import { lastSlot, scheduledTiers, type Timetable } from './timetable.ts';
+import type { Tier } from './tier.ts';
+
+/** A committed snapshot, as far as planning looks at it; times are ISO 8601. */
+export interface PlannedSnapshot {
+  readonly tier: string;
+  readonly dataAt: string;
+  readonly slot: string | null;
+  readonly committedAt: string;
+}
+
+/** A run that should have begun by now. */
+export interface DueRun {
+  readonly tier: Tier;
+  /** The scheduled instant it answers; null for the very first backup, which waits for none. */
+  readonly slot: Date | null;
+}
+
+/** Snapshots dated further ahead than this were made under a wrong clock and answer nothing. */
+export const futureToleranceMs = 5 * 60_000;
+
+/** Snapshots that are not from the future, as a clock that ran ahead leaves them behind. */
+export function withoutFuture<Snapshot extends PlannedSnapshot>(
+  snapshots: readonly Snapshot[],
+  now: Date,
+): readonly Snapshot[] {
+  const limit = now.getTime() + futureToleranceMs;
+  return snapshots.filter(({ committedAt, dataAt }) => Date.parse(committedAt) <= limit && Date.parse(dataAt) <= limit);
+}
+
+/**
+ * The tiers whose last slot has no answer, the finest first: each at most once, however many slots were missed.
+ * A tier without any snapshot counts from the oldest snapshot of the others: what was due before the first backup was
+ * ever made has not been missed. With no snapshot at all a `daily` is due at once.
+ */
+export function findDue(
+  timetable: Timetable,
+  { snapshots, now }: { readonly snapshots: readonly PlannedSnapshot[]; readonly now: Date },
+): readonly DueRun[] {
+  const past = withoutFuture(snapshots, now);
+  const beginning = Math.min(...past.map(({ committedAt }) => Date.parse(committedAt)));
+  if (past.length === 0) return [{ tier: 'daily', slot: lastSlot(timetable, { of: 'daily', at: now }) }];
+  return scheduledTiers(timetable).flatMap((tier) => {
+    const slot = lastSlot(timetable, { of: tier, at: now });
+    if (slot === null || slot.getTime() <= beginning) return [];
+    return isAnswered(slot, { tier, snapshots: past }) ? [] : [{ tier, slot }];
+  });
+}
+
+/** Whether a snapshot of the tier answers the slot: its own slot or its commit is at or after it. */
+export function isAnswered(
+  slot: Date,
+  { tier, snapshots }: { readonly tier: string; readonly snapshots: readonly PlannedSnapshot[] },
+): boolean {
+  return snapshots.some((snapshot) => snapshot.tier === tier && answeredUntil(snapshot) >= slot.getTime());
+}
+
+/** The moment up to which a snapshot answers slots, in milliseconds since 1970. */
+export function answeredUntil({ slot, committedAt }: PlannedSnapshot): number {
+  return Math.max(slot === null ? Number.NEGATIVE_INFINITY : Date.parse(slot), Date.parse(committedAt));
+}

@@ -1,0 +1,104 @@
+// Which snapshots of a tier stay, each with its reason: a pure function of the snapshots, the rule and now. Nothing here
+// removes anything. Ages count back from the tier's newest snapshot, so an outage does not thin what is left.
+
+import type { KeepRule } from '../config/keep-rule.ts';
+import { withoutFuture, type PlannedSnapshot } from '../plan/due.ts';
+import type { Folder } from '../plan/tier.ts';
+import { periodOf, type Period } from './period.ts';
+
+/** Snapshots of a tier that stay whatever the rule says. */
+export const alwaysKept = 3;
+
+/** What becomes of a snapshot, and why. */
+export interface Verdict<Snapshot> {
+  readonly snapshot: Snapshot;
+  readonly keep: boolean;
+  /** For people, such as `age 3 d, kept for 7 d` or `newest of 2026-W47`. */
+  readonly reason: string;
+}
+
+const periods: Readonly<Record<Folder, Period | null>> = {
+  hourly: 'hour',
+  daily: 'day',
+  weekly: 'week',
+  monthly: 'month',
+  yearly: 'year',
+  // Each is a period of its own: a person made it for a reason.
+  labelled: null,
+};
+
+/**
+ * Judges all verified snapshots of one tier of one instance, newest first.
+ * @param snapshots must all be of the tier `tier`.
+ */
+export function judge<Snapshot extends PlannedSnapshot>(
+  snapshots: readonly Snapshot[],
+  options: { readonly tier: Folder; readonly rule: KeepRule; readonly now: Date; readonly timeZone: string },
+): readonly Verdict<Snapshot>[] {
+  const past = withoutFuture(snapshots, options.now).toSorted(byDataAt);
+  const future = snapshots.filter((snapshot) => !past.includes(snapshot)).toSorted(byDataAt);
+  const { rule } = options;
+  const least = rule.kind === 'count' ? Math.min(alwaysKept, rule.n) : alwaysKept;
+  const verdicts = judgeByRule(past, options).map((verdict, index): Verdict<Snapshot> => {
+    if (verdict.keep || index >= least) return verdict;
+    return { ...verdict, keep: true, reason: `one of the newest ${least}` };
+  });
+  return [
+    ...future.map((snapshot) => ({ snapshot, keep: true, reason: 'dated in the future: made under a wrong clock' })),
+    ...verdicts,
+  ];
+}
+
+function judgeByRule<Snapshot extends PlannedSnapshot>(
+  newestFirst: readonly Snapshot[],
+  { tier, rule, timeZone }: { readonly tier: Folder; readonly rule: KeepRule; readonly timeZone: string },
+): readonly Verdict<Snapshot>[] {
+  switch (rule.kind) {
+    case 'all':
+      return newestFirst.map((snapshot) => ({ snapshot, keep: true, reason: 'all are kept' }));
+    case 'age': {
+      const newest = newestFirst[0];
+      if (newest === undefined) return [];
+      const cutoff = before(new Date(newest.dataAt), rule);
+      return newestFirst.map((snapshot) => {
+        const days = Math.floor((Date.parse(newest.dataAt) - Date.parse(snapshot.dataAt)) / 86_400_000);
+        const keep = Date.parse(snapshot.dataAt) >= cutoff.getTime();
+        return {
+          snapshot,
+          keep,
+          reason: `${days} d before the newest, ${keep ? 'kept for' : 'over'} ${rule.amount}${rule.unit}`,
+        };
+      });
+    }
+    case 'count': {
+      const period = periods[tier];
+      const seen = new Set<string>();
+      return newestFirst.map((snapshot, index) => {
+        const name = period === null ? String(index) : periodOf(new Date(snapshot.dataAt), { period, timeZone });
+        const first = !seen.has(name);
+        seen.add(name);
+        const label = period === null ? 'labelled' : name;
+        if (!first) return { snapshot, keep: false, reason: `not the newest of ${label}` };
+        const keep = seen.size <= rule.n;
+        return { snapshot, keep, reason: keep ? `newest of ${label}` : `${label} is not among the last ${rule.n}` };
+      });
+    }
+    default:
+      return rule satisfies never;
+  }
+}
+
+/** The moment an age before `date`: months and years by the calendar, in UTC, at most the month's last day. */
+export function before(date: Date, { amount, unit }: Extract<KeepRule, { readonly kind: 'age' }>): Date {
+  if (unit === 'd' || unit === 'w') return new Date(date.getTime() - amount * (unit === 'd' ? 1 : 7) * 86_400_000);
+  const result = new Date(date);
+  result.setUTCDate(1);
+  result.setUTCMonth(result.getUTCMonth() - amount * (unit === 'mo' ? 1 : 12));
+  const lastDay = new Date(Date.UTC(result.getUTCFullYear(), result.getUTCMonth() + 1, 0)).getUTCDate();
+  result.setUTCDate(Math.min(date.getUTCDate(), lastDay));
+  return result;
+}
+
+function byDataAt(a: PlannedSnapshot, b: PlannedSnapshot): number {
+  return Date.parse(b.dataAt) - Date.parse(a.dataAt) || Date.parse(b.committedAt) - Date.parse(a.committedAt);
+}

@@ -1,0 +1,102 @@
+// Retention as a plan that a person can read before anything goes: every snapshot with its verdict, and what holds the
+// whole of it back. The plan is pure; carrying it out is the deletion law's.
+
+import type { KeepRules } from '../config/settings.ts';
+import type { Catalogue } from '../manifest/catalogue.ts';
+import type { Manifest } from '../manifest/manifest.ts';
+import { folders, type Folder } from '../plan/tier.ts';
+import { maxClockSkewMs } from './deletion-law.ts';
+import { judge, type Verdict } from './policy.ts';
+
+/** A tier at least this large is not halved without a person. */
+const smallestGuardedTier = 4;
+
+/** Why nothing, or nothing of a tier, is removed. */
+export interface Hold {
+  /** Null: all tiers. */
+  readonly tier: Folder | null;
+  readonly reason: string;
+  readonly remedy: string;
+}
+
+/** What retention would do to a store. */
+export interface PrunePlan {
+  /** All verified snapshots of the instance by tier, newest first. */
+  readonly verdicts: readonly Verdict<Manifest>[];
+  readonly holds: readonly Hold[];
+  /** What goes: verdicts that are not held. */
+  readonly remove: readonly Manifest[];
+}
+
+/** Who asks: the daemon after a run, or a person. */
+export type PruneOccasion = 'automatic' | 'by-hand';
+
+/** Plans retention for the snapshots of `instance` in a store. */
+export function planPrune(
+  catalogue: Catalogue,
+  options: {
+    readonly instance: string;
+    readonly keep: KeepRules;
+    readonly timeZone: string;
+    readonly now: Date;
+    /** The store's clock; null where it has none of its own. */
+    readonly storeNow: Date | null;
+    /** The system identifier of the database we back up; null when it cannot be asked. */
+    readonly systemIdentifier: string | null;
+    /** Identifiers of earlier servers that a person said may be pruned. */
+    readonly acceptedServers: readonly string[];
+    readonly occasion: PruneOccasion;
+  },
+): PrunePlan {
+  const own = catalogue.snapshots.filter(({ instance }) => instance === options.instance);
+  const verdicts = folders.flatMap((tier) =>
+    judge(
+      own.filter((snapshot) => snapshot.tier === tier),
+      { tier, rule: options.keep[tier], now: options.now, timeZone: options.timeZone },
+    ),
+  );
+  const holds = [...holdAll(own, options), ...(options.occasion === 'automatic' ? holdLargeCuts(verdicts) : [])];
+  const held = (tier: Folder): boolean => holds.some((hold) => hold.tier === null || hold.tier === tier);
+  const remove = verdicts.flatMap(({ keep, snapshot }) => (keep || held(snapshot.tier) ? [] : [snapshot]));
+  return { verdicts, holds, remove };
+}
+
+function holdAll(own: readonly Manifest[], options: Parameters<typeof planPrune>[1]): readonly Hold[] {
+  const holds: Hold[] = [];
+  const skewMs = options.storeNow === null ? 0 : options.now.getTime() - options.storeNow.getTime();
+  if (Math.abs(skewMs) > maxClockSkewMs) {
+    holds.push({
+      tier: null,
+      reason: `our clock is ${Math.round(Math.abs(skewMs) / 60_000)} min ${skewMs > 0 ? 'ahead of' : 'behind'} the store's`,
+      remedy: 'Set the clock of the host: timedatectl set-ntp true.',
+    });
+  }
+  const known = new Set([options.systemIdentifier, ...options.acceptedServers]);
+  const others = new Set(
+    own.flatMap(({ database: { systemIdentifier: id } }) => (id === null || known.has(id) ? [] : [id])),
+  );
+  if (others.size > 0 && options.systemIdentifier !== null) {
+    holds.push({
+      tier: null,
+      reason: `there are snapshots of another database server (system identifier ${[...others].join(', ')}; ours is ${options.systemIdentifier})`,
+      remedy:
+        'If the database has moved to a new server, run: mastodon-backup prune --accept-new-server. If this is a copy of the instance, give it a bucket or BACKUP_S3_PREFIX of its own.',
+    });
+  }
+  return holds;
+}
+
+function holdLargeCuts(verdicts: readonly Verdict<Manifest>[]): readonly Hold[] {
+  return folders.flatMap((tier): readonly Hold[] => {
+    const all = verdicts.filter(({ snapshot }) => snapshot.tier === tier);
+    const removed = all.filter(({ keep }) => !keep).length;
+    if (all.length < smallestGuardedTier || removed <= all.length / 2) return [];
+    return [
+      {
+        tier,
+        reason: `${removed} of ${all.length} ${tier} snapshots would go at once, more than half`,
+        remedy: 'Look at them with: mastodon-backup prune --dry-run. If that is meant, run: mastodon-backup prune.',
+      },
+    ];
+  });
+}

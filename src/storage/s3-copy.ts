@@ -1,0 +1,123 @@
+// Copies inside a bucket, without a byte passing through here. An object that was uploaded in parts is copied in the same
+// parts, so that the copy has the ETag of its source; above 5 GiB there is no other way (S3 "Copying an object").
+
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CopyObjectCommand,
+  CreateMultipartUploadCommand,
+  UploadPartCopyCommand,
+  type S3Client,
+} from '@aws-sdk/client-s3';
+import { maxPartBytes, maxParts } from './s3-limits.ts';
+import type { ObjectKey } from './store.ts';
+
+const abortDeadlineMs = 10_000;
+const gib = 1024 ** 3;
+
+/** A copy within a bucket. */
+export interface S3Copy {
+  /** A client that waits long: a store answers when it has copied. */
+  readonly client: S3Client;
+  readonly bucket: string;
+  readonly from: ObjectKey;
+  readonly to: ObjectKey;
+  readonly source: { readonly bytes: number; readonly etag: string | null; readonly partBytes: number | null };
+  readonly concurrency: number;
+  readonly signal: AbortSignal;
+  /** Called with the bytes copied so far. */
+  readonly onProgress: (bytes: number) => void;
+}
+
+/** Copies an object; answers the copy's ETag without quotes. An upload that was begun is aborted before it rejects. */
+export async function copyObject(copy: S3Copy): Promise<string | null> {
+  const { client, bucket, source, signal } = copy;
+  const partBytes = partBytesOf(source);
+  const from = {
+    CopySource: `${bucket}/${copy.from.split('/').map(encodeURIComponent).join('/')}`,
+    ...(source.etag === null ? {} : { CopySourceIfMatch: `"${source.etag}"` }),
+  };
+  const to = { Bucket: bucket, Key: copy.to };
+  if (partBytes === null) {
+    const { CopyObjectResult } = await client.send(new CopyObjectCommand({ ...to, ...from }), { abortSignal: signal });
+    copy.onProgress(source.bytes);
+    return CopyObjectResult?.ETag?.replaceAll('"', '') ?? null;
+  }
+  const { UploadId } = await client.send(new CreateMultipartUploadCommand(to), { abortSignal: signal });
+  try {
+    const parts = await copyParts(copy, { partBytes, from, to: { ...to, UploadId } });
+    const { ETag } = await client.send(
+      new CompleteMultipartUploadCommand({ ...to, UploadId, MultipartUpload: { Parts: parts } }),
+      { abortSignal: signal },
+    );
+    return ETag?.replaceAll('"', '') ?? null;
+  } catch (error) {
+    await client
+      .send(new AbortMultipartUploadCommand({ ...to, UploadId }), { abortSignal: AbortSignal.timeout(abortDeadlineMs) })
+      // What is left is swept later; the first reason is the one to tell.
+      .catch(() => undefined);
+    throw error;
+  }
+}
+
+interface CopiedPart {
+  readonly PartNumber: number;
+  readonly ETag: string | undefined;
+}
+
+async function copyParts(
+  { client, source, concurrency, signal, onProgress }: S3Copy,
+  {
+    partBytes,
+    from,
+    to,
+  }: {
+    readonly partBytes: number;
+    readonly from: { readonly CopySource: string };
+    readonly to: { readonly Bucket: string; readonly Key: string; readonly UploadId: string | undefined };
+  },
+): Promise<CopiedPart[]> {
+  const numbers = Array.from({ length: Math.ceil(source.bytes / partBytes) }, (_, index) => index + 1);
+  const parts: CopiedPart[] = [];
+  let bytes = 0;
+  const stop = new AbortController();
+  const abortSignal = AbortSignal.any([signal, stop.signal]);
+  const work = async (): Promise<void> => {
+    for (let number = numbers.shift(); number !== undefined; number = numbers.shift()) {
+      const start = (number - 1) * partBytes;
+      const end = Math.min(start + partBytes, source.bytes);
+      const { CopyPartResult } = await client.send(
+        new UploadPartCopyCommand({
+          ...to,
+          ...from,
+          PartNumber: number,
+          CopySourceRange: `bytes=${start}-${end - 1}`,
+        }),
+        { abortSignal },
+      );
+      parts.push({ PartNumber: number, ETag: CopyPartResult?.ETag });
+      bytes += end - start;
+      onProgress(bytes);
+    }
+  };
+  const workers = await Promise.allSettled(
+    Array.from({ length: concurrency }, async () =>
+      work().catch((error: unknown) => {
+        stop.abort(error);
+        throw error;
+      }),
+    ),
+  );
+  signal.throwIfAborted();
+  const failed = workers.find((worker) => worker.status === 'rejected');
+  if (failed !== undefined) throw stop.signal.reason;
+  return parts.toSorted((a, b) => a.PartNumber - b.PartNumber);
+}
+
+// Null: one request.
+function partBytesOf({ bytes, etag, partBytes }: S3Copy['source']): number | null {
+  const parts = partBytes === null ? 1 : Math.ceil(bytes / partBytes);
+  if (partBytes !== null && parts > 1 && etag?.endsWith(`-${parts}`) === true) return partBytes;
+  if (bytes <= maxPartBytes) return null;
+  return Math.max(gib, Math.ceil(bytes / maxParts / gib) * gib);
+}
