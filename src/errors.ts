@@ -11,6 +11,7 @@ interface ErrorKind {
 
 const table = {
   unexpected: { exit: 1, retryable: false },
+  unhealthy: { exit: 1, retryable: false },
   settings: { exit: 2, retryable: false },
   usage: { exit: 2, retryable: false },
   locked: { exit: 3, retryable: true },

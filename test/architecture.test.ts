@@ -14,6 +14,7 @@ const ranks: Readonly<Record<string, number>> = {
   cli: 7,
   app: 6,
   backup: 5,
+  health: 5,
   doctor: 5,
   retention: 5,
   manifest: 4,

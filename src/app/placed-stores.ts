@@ -2,6 +2,7 @@
 
 import type { Settings } from '../config/settings.ts';
 import type { Log } from '../log.ts';
+import type { ManifestCache } from '../manifest/catalogue.ts';
 import { sweep } from '../retention/deletion-law.ts';
 import { createLocalStore } from '../storage/local-store.ts';
 import { createS3Store, defaultPatience, type S3Patience } from '../storage/s3-store.ts';
@@ -13,6 +14,8 @@ export interface PlacedStore {
   readonly prefix: string;
   /** Parts that an upload holds in memory at most. */
   readonly partsInMemory: number;
+  /** Manifests that were read before. */
+  readonly manifests: ManifestCache;
 }
 
 /** Opens the stores that are set; `patience` replaces how long a silent bucket is waited for. */
@@ -26,10 +29,15 @@ export function openStores(
     // Silence counts as a failed attempt well before the whole destination counts as stalled.
     const socketTimeoutMs = Math.min(defaultPatience.socketTimeoutMs, Math.max(1_000, stallTimeoutMs / 2));
     const store = createS3Store(s3, { log, patience: patience ?? { ...defaultPatience, socketTimeoutMs } });
-    stores.push({ store, prefix: s3.prefix, partsInMemory: s3.concurrency + 2 });
+    stores.push({ store, prefix: s3.prefix, partsInMemory: s3.concurrency + 2, manifests: new Map() });
   }
   if (settings.localDirectory !== null) {
-    stores.push({ store: createLocalStore({ directory: settings.localDirectory }), prefix: '', partsInMemory: 0 });
+    stores.push({
+      store: createLocalStore({ directory: settings.localDirectory }),
+      prefix: '',
+      partsInMemory: 0,
+      manifests: new Map(),
+    });
   }
   return stores;
 }

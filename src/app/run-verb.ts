@@ -1,16 +1,24 @@
-// One backup now: under the lock, after a sweep, within BACKUP_TIMEOUT.
+// One backup: under the lock, after a sweep, within BACKUP_TIMEOUT; then retention, what is remembered, and what people are
+// told. A scheduled one may be a copy of a finer snapshot that is young enough; one by hand always dumps.
 
 import { availableParallelism } from 'node:os';
 import { backUp, type BackupResult, type BackupStore } from '../backup/backup.ts';
 import type { ProgressListener } from '../backup/progress.ts';
-import { AppError } from '../errors.ts';
+import { AppError, describeError } from '../errors.ts';
+import type { Manifest } from '../manifest/manifest.ts';
+import { isAnswered, withoutFuture } from '../plan/due.ts';
 import { defaultMemoryLimit } from '../plan/memory-limit.ts';
-import type { Folder } from '../plan/tier.ts';
+import type { Folder, Tier } from '../plan/tier.ts';
+import type { FailureRecord } from '../state/records.ts';
 import { takeLock } from '../state/lock.ts';
 import type { AppContext } from './context.ts';
+import { readPlaces, snapshotsOfAll, type Place } from './places.ts';
 import { sweepStores } from './placed-stores.ts';
+import { prunePlaces, pruneProblem } from './pruning.ts';
+import { copyForTier } from './tier-copy.ts';
+import { failureDetails, successDetails } from './telling.ts';
 
-/** Options of a run. */
+/** A run by hand. */
 export interface RunRequest {
   readonly tier: Folder;
   readonly label: string | null;
@@ -20,47 +28,241 @@ export interface RunRequest {
   readonly onProgress: ProgressListener;
 }
 
-/** Makes one backup. */
-export async function run(context: AppContext, request: RunRequest): Promise<BackupResult> {
+/** A run by the clock. */
+export interface ScheduledRunRequest {
+  readonly tier: Tier;
+  /** The instant it answers; null for the first backup ever, when `daily` has no schedule. */
+  readonly slot: Date | null;
+  readonly signal: AbortSignal;
+  readonly onProgress: ProgressListener;
+}
+
+/** A backup that was made, and what came after it. */
+export interface RunReport extends BackupResult {
+  /** `<tier>/<id>` of the snapshot it is a copy of; null for a dump. */
+  readonly copiedFrom: string | null;
+  /** Snapshots that retention removed; null when it was not asked to. */
+  readonly prunedCount: number | null;
+}
+
+interface Plan {
+  readonly tier: Folder;
+  readonly label: string | null;
+  readonly slot: Date | null;
+  readonly scheduled: boolean;
+  readonly signal: AbortSignal;
+  readonly onProgress: ProgressListener;
+}
+
+/** Makes one backup by hand. */
+export async function run(context: AppContext, request: RunRequest): Promise<RunReport> {
+  const command = request.label === null ? `run ${request.tier}` : 'run --label';
+  const report = await underLock(context, { command, ...request }, { ...request, slot: null, scheduled: false });
+  if (report === null) throw new Error('A run by hand answers no slot');
+  return report;
+}
+
+/** Makes the backup a slot asks for, waiting for the lock; null when the slot was answered in the meantime. */
+export async function runScheduled(context: AppContext, request: ScheduledRunRequest): Promise<RunReport | null> {
+  const command = `scheduled ${request.tier}`;
+  return underLock(context, { command, wait: true, ...request }, { ...request, label: null, scheduled: true });
+}
+
+async function underLock(
+  context: AppContext,
+  lock: { readonly command: string; readonly wait: boolean; readonly signal: AbortSignal },
+  plan: Plan,
+): Promise<RunReport | null> {
   const { log, now } = context;
-  const { settings, target, instance } = context.load();
-  const name = request.label === null ? `run ${request.tier}` : 'run --label';
-  const timeout = timeoutSignal(settings.timeoutMs);
-  const signal = AbortSignal.any([request.signal, timeout.signal]);
+  const { settings } = context.load();
+  const since = now().toISOString();
+  await using _lock = await takeLock({
+    directory: settings.stateDirectory,
+    holder: { command: lock.command, processId: context.processId, since },
+    wait: lock.wait,
+    signal: lock.signal,
+    log,
+  });
+  await reportCutOff(context, plan.signal);
+  const running = { command: lock.command, tier: plan.tier, since };
+  await context.state().updateAttempts(() => ({ running }));
   try {
-    await using _lock = await takeLock({
-      directory: settings.stateDirectory,
-      holder: { command: name, processId: context.processId, since: now().toISOString() },
-      wait: request.wait,
-      signal,
-      log,
-    });
-    await sweepStores(context.stores(), { settings, now, log, signal });
-    return await backUp({
-      ...settings,
-      tier: request.tier,
-      label: request.label,
-      slot: null,
-      instance,
-      toolVersion: context.toolVersion,
-      connection: target,
-      clients: await context.findClients(signal),
-      stores: context.stores() satisfies readonly BackupStore[],
-      compression:
-        settings.compression.kind === 'xz'
-          ? { ...settings.compression, threads: settings.threads }
-          : settings.compression,
-      cores: availableParallelism(),
-      memoryLimitBytes: settings.memoryLimitBytes ?? (await defaultMemoryLimit()),
-      recipients: settings.ageRecipients,
-      now,
-      log,
-      signal,
-      onProgress: request.onProgress,
-    });
+    return await attempt(context, plan);
+  } finally {
+    await context.state().updateAttempts(() => ({ running: null }));
+  }
+}
+
+// We hold the lock, so whoever said it was running is not running any more.
+async function reportCutOff(context: AppContext, signal: AbortSignal): Promise<void> {
+  const { running } = await context.state().readAttempts();
+  if (running === null) return;
+  const error = new AppError('interrupted', `'${running.command}', begun at ${running.since}, was cut off`, {
+    hint: 'Look whether the container was killed or ran out of memory (dmesg); nothing half-written counts as a backup.',
+  });
+  context.log.warn({ running }, 'An earlier run was cut off');
+  const before = snapshotsOfAll(await readPlaces(context, signal));
+  await fail(context, { error, tier: running.tier, before, signal });
+}
+
+async function attempt(context: AppContext, plan: Plan): Promise<RunReport | null> {
+  const { now } = context;
+  const { settings } = context.load();
+  const timetable = context.timetable();
+  const startedAt = now();
+  const places = await readPlaces(context, plan.signal);
+  const before = snapshotsOfAll(places);
+  if (plan.scheduled && plan.slot !== null) {
+    const snapshots = withoutFuture(before, now());
+    if (isAnswered(plan.slot, { tier: plan.tier, snapshots })) return null;
+  }
+  await context.tell({ kind: 'run-started', tier: plan.tier }, plan.signal);
+  let result: BackupResult & { readonly copiedFrom: string | null };
+  const timeout = timeoutSignal(settings.timeoutMs);
+  try {
+    const signal = AbortSignal.any([plan.signal, timeout.signal]);
+    await sweepStores(context.stores(), { settings, now, log: context.log, signal });
+    result = (await copyFor(context, { ...plan, places, signal })) ?? {
+      ...(await dump(context, { ...plan, signal })),
+      copiedFrom: null,
+    };
+  } catch (error) {
+    await fail(context, { error, tier: plan.tier, before, signal: plan.signal });
+    throw error;
   } finally {
     timeout.clear();
   }
+  const error = firstError(result);
+  if (error !== undefined && !result.outcomes.some(({ kind }) => kind === 'stored')) {
+    await fail(context, { error, tier: plan.tier, before, signal: plan.signal });
+    return { ...result, prunedCount: null };
+  }
+  const prunedCount = await pruneAfter(context, { result, signal: plan.signal });
+  await rememberSuccess(context, result);
+  const { warnings } = result;
+  const details = { ...result, before, prunedCount, startedAt, timetable, warnings, now: now() };
+  await context.tell(successDetails(result, details), plan.signal);
+  return { ...result, prunedCount };
+}
+
+async function fail(
+  context: AppContext,
+  options: {
+    readonly error: unknown;
+    readonly tier: string;
+    readonly before: readonly Manifest[];
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const { error, signal } = options;
+  await rememberFailure(context, options);
+  // Whoever interrupts a run knows of it.
+  if (signal.aborted) return;
+  const { now, timetable } = { now: context.now(), timetable: context.timetable() };
+  await context.tell(failureDetails(error, { ...options, timetable, now }), signal);
+}
+
+async function copyFor(
+  context: AppContext,
+  plan: Plan & { readonly places: readonly Place[] },
+): Promise<(BackupResult & { readonly copiedFrom: string }) | null> {
+  if (!plan.scheduled || plan.slot === null || plan.tier === 'labelled') return null;
+  return copyForTier(context, { ...plan, tier: plan.tier, slot: plan.slot });
+}
+
+async function dump(context: AppContext, plan: Plan): Promise<BackupResult> {
+  const { settings, target, instance } = context.load();
+  return backUp({
+    ...settings,
+    tier: plan.tier,
+    label: plan.label,
+    slot: plan.slot,
+    instance,
+    toolVersion: context.toolVersion,
+    connection: target,
+    clients: await context.findClients(plan.signal),
+    stores: context.stores() satisfies readonly BackupStore[],
+    compression:
+      settings.compression.kind === 'xz'
+        ? { ...settings.compression, threads: settings.threads }
+        : settings.compression,
+    cores: availableParallelism(),
+    memoryLimitBytes: settings.memoryLimitBytes ?? (await defaultMemoryLimit()),
+    recipients: settings.ageRecipients,
+    now: context.now,
+    log: context.log,
+    signal: plan.signal,
+    onProgress: plan.onProgress,
+  });
+}
+
+/** The first destination's failure; undefined when all went well. */
+export function firstError(result: BackupResult): AppError | undefined {
+  return result.outcomes.find((outcome) => outcome.kind === 'failed')?.error;
+}
+
+// Only where the run has stored something: a destination that fails keeps everything it has.
+async function pruneAfter(
+  context: AppContext,
+  { result, signal }: { readonly result: BackupResult; readonly signal: AbortSignal },
+): Promise<number | null> {
+  const { settings } = context.load();
+  const places = await readPlaces(context, signal);
+  if (settings.retention.mode !== 'prune') return null;
+  const manifests = result.outcomes.flatMap((outcome) => (outcome.kind === 'stored' ? [outcome] : []));
+  const { acceptedServers } = await context.state().readAttempts();
+  const results = await prunePlaces(context, {
+    places: places.filter(({ placed }) => manifests.some(({ destination }) => destination.store === placed.store)),
+    systemIdentifier: manifests[0]?.manifest.database.systemIdentifier ?? null,
+    acceptedServers,
+    occasion: 'automatic',
+    dryRun: false,
+    signal,
+  });
+  const removedCount = results.reduce((sum, { removed }) => sum + removed.length, 0);
+  const prune = { at: context.now().toISOString(), problem: pruneProblem(results), removedCount };
+  await context.state().updateAttempts(() => ({ prune }));
+  if (removedCount > 0) await readPlaces(context, signal);
+  return removedCount;
+}
+
+/** How many ids of snapshots made here are remembered, to tell them from another container's. */
+const rememberedIds = 200;
+
+async function rememberSuccess(context: AppContext, result: BackupResult): Promise<void> {
+  const at = context.now().toISOString();
+  await context.state().updateAttempts(({ failures, madeHere }) => ({
+    failures: Object.fromEntries(Object.entries(failures).filter(([tier]) => tier !== result.tier)),
+    destinationFailures: result.outcomes.flatMap((outcome) =>
+      outcome.kind === 'stored'
+        ? []
+        : [{ place: outcome.destination.store.description, failure: toFailure(outcome.error, at) }],
+    ),
+    madeHere: [...madeHere, result.id].slice(-rememberedIds),
+    warnings: result.warnings,
+  }));
+}
+
+async function rememberFailure(
+  context: AppContext,
+  { tier, error }: { readonly tier: string; readonly error: unknown },
+): Promise<void> {
+  const failure = toFailure(error, context.now().toISOString());
+  const counter = `${tier} ${failure.step}`;
+  await context.state().updateAttempts(({ failures, failureCounts }) => ({
+    failures: { ...failures, [tier]: failure },
+    failureCounts: { ...failureCounts, [counter]: (failureCounts[counter] ?? 0) + 1 },
+  }));
+}
+
+function toFailure(error: unknown, at: string): FailureRecord {
+  const known = error instanceof AppError;
+  return {
+    at,
+    step: known ? error.code : 'unexpected',
+    message: describeError(error),
+    hint: known ? (error.hint ?? null) : null,
+  };
 }
 
 function timeoutSignal(timeoutMs: number): { readonly signal: AbortSignal; readonly clear: () => void } {

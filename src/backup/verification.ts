@@ -108,8 +108,8 @@ export async function verifyByEtag(
   store: ObjectStore,
   options: {
     readonly expected: Pick<ExpectedObject, 'key' | 'bytes'>;
-    /** The recomputed ETag; see `etag.ts`. */
-    readonly etag: string;
+    /** The recomputed ETag, see `etag.ts`; null: there is none to compare. */
+    readonly etag: string | null;
     readonly signal: AbortSignal;
   },
 ): Promise<VerificationMethod> {
@@ -118,7 +118,7 @@ export async function verifyByEtag(
   const problem = (text: string): AppError => verifyError(mismatch(text), { store, expected });
   if (found === null) throw problem('the store says there is no such object');
   if (found.bytes !== expected.bytes) throw problem(`it has ${found.bytes} bytes instead of ${expected.bytes}`);
-  if (found.etag === null || !isMd5Etag(found.etag)) return 'size';
+  if (options.etag === null || found.etag === null || !isMd5Etag(found.etag)) return 'size';
   if (found.etag !== options.etag) throw problem(`its ETag is ${found.etag} instead of ${options.etag}`);
   return 'etag';
 }

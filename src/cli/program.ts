@@ -4,8 +4,10 @@
 import { Command, CommanderError } from 'commander';
 import { AppError } from '../errors.ts';
 import type { CommandContext } from './command-context.ts';
+import { addHealthCommand } from './health-command.ts';
 import { addInspectionCommands } from './inspection-commands.ts';
 import { addReadingCommands } from './reading-commands.ts';
+import { addRetentionCommands } from './retention-commands.ts';
 import { addRunCommand } from './run-command.ts';
 
 const exitStatuses = `
@@ -38,6 +40,8 @@ function createProgram(context: CommandContext): Command {
     .addHelpText('after', exitStatuses);
   addRunCommand(program, context);
   addReadingCommands(program, context);
+  addRetentionCommands(program, context);
+  addHealthCommand(program, context);
   addInspectionCommands(program, context);
   for (const command of program.commands) command.exitOverride().configureOutput(output);
   return program;

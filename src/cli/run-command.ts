@@ -1,11 +1,12 @@
 // `run`: one backup now.
 
 import type { Command } from 'commander';
+import { firstError } from '../app/run-verb.ts';
 import { tiers, type Tier } from '../plan/tier.ts';
 import { parseLabel, parseTier } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { showProgress } from './progress-bar.ts';
-import { firstError, renderRun, runDocument } from './run-text.ts';
+import { renderRun, runDocument } from './run-text.ts';
 
 /** Adds the command. */
 export function addRunCommand(program: Command, context: CommandContext): void {

@@ -1,17 +1,11 @@
 // The result of a run, for people and as JSON.
 
-import type { BackupResult } from '../backup/backup.ts';
+import type { RunReport } from '../app/run-verb.ts';
 import type { DestinationOutcome } from '../backup/destination.ts';
-import type { AppError } from '../errors.ts';
 import { formatBytes, formatDuration } from './format.ts';
 
-/** The first destination's failure, which decides the exit status; undefined when all went well. */
-export function firstError(result: BackupResult): AppError | undefined {
-  return result.outcomes.find((outcome) => outcome.kind === 'failed')?.error;
-}
-
 /** The JSON document of `run --json`. */
-export function runDocument(result: BackupResult, { durationMs }: { readonly durationMs: number }): object {
+export function runDocument(result: RunReport, { durationMs }: { readonly durationMs: number }): object {
   return {
     id: result.id,
     tier: result.tier,
@@ -20,6 +14,8 @@ export function runDocument(result: BackupResult, { durationMs }: { readonly dur
     dumpBytes: result.dumpBytes,
     objectBytes: result.objectBytes,
     warnings: result.warnings,
+    copiedFrom: result.copiedFrom,
+    prunedCount: result.prunedCount,
     destinations: result.outcomes.map((outcome) => ({
       store: outcome.destination.store.name,
       key: outcome.destination.key,
@@ -31,12 +27,15 @@ export function runDocument(result: BackupResult, { durationMs }: { readonly dur
 }
 
 /** The result of `run` as text. */
-export function renderRun(result: BackupResult, { durationMs }: { readonly durationMs: number }): string {
+export function renderRun(result: RunReport, { durationMs }: { readonly durationMs: number }): string {
   const sizes = `${formatBytes(result.dumpBytes)} dumped, ${formatBytes(result.objectBytes)} stored, in ${formatDuration(durationMs)}`;
   return [
     `${result.tier}/${result.id}: ${sizes}`,
     ...result.warnings.map((text) => `  warning: ${text}`),
     ...result.outcomes.map(renderOutcome),
+    ...(result.prunedCount === null || result.prunedCount === 0
+      ? []
+      : [`  retention removed ${result.prunedCount} older snapshots`]),
     '',
   ].join('\n');
 }

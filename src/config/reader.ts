@@ -10,6 +10,8 @@ import { fileCapableNames, variableNames, variables, type Values, type VariableN
 export interface Findings {
   readonly problems: SettingProblem[];
   readonly warnings: string[];
+  /** Those of the warnings that say a setting is not known: health shows them. */
+  readonly unknown: string[];
 }
 
 /** Reads and parses all settings, each for itself; what is wrong goes into `findings`. Never throws. */
@@ -82,7 +84,9 @@ function checkNames(environment: Environment, findings: Findings): void {
       const remedy = `Write ${meant}, or remove it`;
       findings.problems.push({ variable: name, shownValue: null, problem: 'not a setting, but close to one', remedy });
     } else if (name.startsWith('BACKUP_') && environment.status(name) !== 'empty') {
-      findings.warnings.push(`${toShownValue(name)} is not a setting this version knows; it is ignored`);
+      const text = `${toShownValue(name)} is not a setting this version knows; it is ignored`;
+      findings.warnings.push(text);
+      findings.unknown.push(text);
     }
   }
 }

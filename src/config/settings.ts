@@ -86,6 +86,8 @@ export interface SettingsReading {
   readonly log: LogSettings;
   readonly problems: readonly SettingProblem[];
   readonly warnings: readonly string[];
+  /** Those of the warnings that say a setting is not known. */
+  readonly unknown: readonly string[];
 }
 
 /** Reads and checks all settings of this program, files that could not be read included. Never throws. */
@@ -93,7 +95,7 @@ export function readSettings(
   environment: Environment,
   { cores = availableParallelism() }: { readonly cores?: number } = {},
 ): SettingsReading {
-  const findings: Findings = { problems: [], warnings: [] };
+  const findings: Findings = { problems: [], warnings: [], unknown: [] };
   const values = readValues(environment, findings);
   const context = { environment, findings };
   const s3 = readS3Settings(values, context);
@@ -114,8 +116,8 @@ export function readSettings(
     findings.warnings.push(`BACKUP_THREADS=${threads} is more than the ${cores} cores here; ${cores} are used`);
   }
   const log: LogSettings = { level: values.BACKUP_LOG_LEVEL ?? 'info', format: values.BACKUP_LOG_FORMAT ?? null };
-  const { problems, warnings } = findings;
-  if (problems.length > 0) return { settings: null, log, problems, warnings };
+  const { problems, warnings, unknown } = findings;
+  if (problems.length > 0) return { settings: null, log, problems, warnings, unknown };
 
   const valueOf = <Name extends VariableName>(name: Name): Exclude<Values[Name], undefined> => required(values, name);
   const port = values.BACKUP_HTTP_PORT;
@@ -162,7 +164,7 @@ export function readSettings(
     healthGraceMs: valueOf('BACKUP_HEALTH_GRACE'),
     http: port === undefined ? null : { port, token: values.BACKUP_HTTP_TOKEN ?? null },
   };
-  return { settings, log, problems, warnings };
+  return { settings, log, problems, warnings, unknown };
 }
 
 function required<Name extends VariableName>(values: Values, name: Name): Exclude<Values[Name], undefined> {

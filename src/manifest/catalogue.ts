@@ -23,10 +23,18 @@ export interface Catalogue {
 const maxManifestBytes = 4 * 1024 * 1024;
 const readsAtOnce = 16;
 
-/** Reads a store's catalogue: every page of the listing, every manifest. */
+/** Manifests that were read before; a key is never overwritten, so equal entries need no second reading. */
+export type ManifestCache = Map<string, { readonly stored: StoredObject; readonly read: ReadManifest }>;
+
+/** Reads a store's catalogue: every page of the listing, every manifest that is not in `cache`. */
 export async function readCatalogue(
   store: ObjectStore,
-  options: { readonly prefix: string; readonly signal: AbortSignal; readonly folders?: readonly Folder[] },
+  options: {
+    readonly prefix: string;
+    readonly signal: AbortSignal;
+    readonly folders?: readonly Folder[];
+    readonly cache?: ManifestCache;
+  },
 ): Promise<Catalogue> {
   const objects = new Map<string, StoredObject>();
   const manifests: { readonly parsed: ParsedKey; readonly stored: StoredObject }[] = [];
@@ -43,7 +51,12 @@ export async function readCatalogue(
   const damaged: { manifest: Manifest; reason: string }[] = [];
   const unreadable: { key: ObjectKey; reason: string }[] = [];
   await inBatches(manifests, async ({ parsed, stored }) => {
-    const read = await readManifest(store, { parsed, stored, prefix: options.prefix, signal: options.signal });
+    const known = options.cache?.get(stored.key);
+    const read =
+      known !== undefined && isSame(known.stored, stored)
+        ? known.read
+        : await readManifest(store, { parsed, stored, prefix: options.prefix, signal: options.signal });
+    if (read.kind !== 'gone') options.cache?.set(stored.key, { stored, read });
     if (read.kind === 'gone') return;
     if (read.kind === 'unreadable') {
       unreadable.push({ key: stored.key, reason: read.reason });
@@ -67,6 +80,10 @@ export async function readCatalogue(
 /** Orders manifests by the moment of their data, newest first. */
 export function newestFirst(a: Manifest, b: Manifest): number {
   return Date.parse(b.dataAt) - Date.parse(a.dataAt) || Date.parse(b.committedAt) - Date.parse(a.committedAt);
+}
+
+function isSame(a: StoredObject, b: StoredObject): boolean {
+  return a.bytes === b.bytes && a.etag === b.etag && a.modifiedAt.getTime() === b.modifiedAt.getTime();
 }
 
 type ReadManifest =

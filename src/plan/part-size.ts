@@ -40,5 +40,10 @@ export function choosePartBytes(options: {
       },
     );
   }
-  return Math.max(usualPartBytes, Math.ceil(expected / maxParts / mib) * mib);
+  return partBytesFor(expected);
+}
+
+/** The part size in bytes, a whole number of MiB, for an object of at most `objectBytes`. */
+export function partBytesFor(objectBytes: number): number {
+  return Math.max(usualPartBytes, Math.ceil(objectBytes / maxParts / mib) * mib);
 }

@@ -2,13 +2,13 @@
 // "refused", so its lock is known to be stale; a pid file would lie after a new container.
 
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, rename, rm } from 'node:fs/promises';
+import { link, rename, rm } from 'node:fs/promises';
 import { createConnection, createServer, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { usableDirectory } from './directory.ts';
 
 /** Who holds the lock. */
 export interface LockHolder {
@@ -21,8 +21,6 @@ export interface LockHolder {
 
 const answerTimeoutMs = 2_000;
 const waitPollMs = 1_000;
-/** Linux takes 107 bytes for the path of a socket (unix(7)). */
-const maxSocketPathBytes = 107;
 
 /**
  * Takes the lock in `directory`; its disposer gives it back.
@@ -56,29 +54,6 @@ export async function takeLock(options: {
     said = true;
     await sleep(waitPollMs, undefined, { signal: options.signal }).catch(() => options.signal.throwIfAborted());
   }
-}
-
-// A read-only or lost state directory must not stop a backup; /tmp is shared by everything in one container.
-async function usableDirectory(directory: string, log: Log): Promise<string> {
-  const fallback = path.join(tmpdir(), 'mastodon-backup');
-  const tooLong = Buffer.byteLength(directory) + 32 > maxSocketPathBytes;
-  for (const candidate of tooLong ? [fallback] : [directory, fallback]) {
-    try {
-      await mkdir(candidate, { recursive: true, mode: 0o700 });
-      const probe = path.join(candidate, `.probe.${randomBytes(4).toString('hex')}`);
-      await mkdir(probe);
-      await rm(probe, { recursive: true });
-      if (candidate !== directory) {
-        log.warn({ directory, used: candidate }, 'BACKUP_STATE_DIR cannot be used; the lock is kept elsewhere');
-      }
-      return candidate;
-    } catch (error) {
-      log.debug({ directory: candidate, err: error }, 'Directory not usable');
-    }
-  }
-  throw new AppError('settings', `Neither BACKUP_STATE_DIR '${directory}' nor '${fallback}' can be written`, {
-    hint: 'Mount a volume at BACKUP_STATE_DIR that the user of this container may write.',
-  });
 }
 
 // link() is atomic and fails when the name exists, which bind() to a name that is being replaced is not.

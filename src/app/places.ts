@@ -1,0 +1,90 @@
+// What every destination holds, read together and remembered: one that cannot be read does not hide the other, and health
+// is told of both.
+
+import { describeError } from '../errors.ts';
+import { newestFirst, readCatalogue, type Catalogue } from '../manifest/catalogue.ts';
+import type { Manifest } from '../manifest/manifest.ts';
+import { parseKey } from '../plan/object-keys.ts';
+import type { SnapshotRecord, StoreRecord } from '../state/records.ts';
+import type { AppContext } from './context.ts';
+import type { PlacedStore } from './placed-stores.ts';
+
+/** A destination and what it holds. */
+export interface Place {
+  readonly placed: PlacedStore;
+  /** Null: it could not be read. */
+  readonly catalogue: Catalogue | null;
+  /** Why not. */
+  readonly error: unknown;
+  /** The verified snapshots of our instance, newest first. */
+  readonly snapshots: readonly Manifest[];
+}
+
+/** Reads all destinations and remembers for health what they hold. Rejects only with the reason of `signal`. */
+export async function readPlaces(context: AppContext, signal: AbortSignal): Promise<readonly Place[]> {
+  const { instance } = context.load();
+  const places = await Promise.all(
+    context.stores().map(async (placed): Promise<Place> => {
+      try {
+        const { store, prefix, manifests: cache } = placed;
+        const catalogue = await readCatalogue(store, { prefix, signal, cache });
+        const snapshots = catalogue.snapshots.filter((manifest) => manifest.instance === instance);
+        return { placed, catalogue, error: null, snapshots };
+      } catch (error) {
+        signal.throwIfAborted();
+        return { placed, catalogue: null, error, snapshots: [] };
+      }
+    }),
+  );
+  await remember(context, places);
+  return places;
+}
+
+/** All snapshots of our instance, one of each id, newest first. */
+export function snapshotsOfAll(places: readonly Place[]): readonly Manifest[] {
+  const byId = new Map(places.flatMap(({ snapshots }) => snapshots.map((one) => [one.id, one] as const)));
+  return [...byId.values()].toSorted(newestFirst);
+}
+
+async function remember(context: AppContext, places: readonly Place[]): Promise<void> {
+  const { instance } = context.load();
+  const before = await context.state().readStores();
+  const readAt = context.now().toISOString();
+  const stores = places.map(({ placed: { store }, catalogue, error, snapshots }): StoreRecord => {
+    const { name, description } = store;
+    if (catalogue !== null) {
+      const own = catalogue.damaged.filter(({ manifest }) => manifest.instance === instance);
+      return {
+        name,
+        description,
+        readAt,
+        error: null,
+        snapshots: snapshots.map(toRecord),
+        damagedCount: own.length,
+        unreadableCount: catalogue.unreadable.length,
+      };
+    }
+    // What was known of it stays known: a bucket that is down does not make a fresh backup old.
+    const known = before?.instance === instance ? before.stores.find((one) => one.name === name) : undefined;
+    const empty = { name, description, readAt: null, snapshots: [], damagedCount: 0, unreadableCount: 0 };
+    return { ...(known?.description === description ? known : empty), error: describeError(error) };
+  });
+  await context.state().writeStores({ instance, stores });
+}
+
+/** A manifest as health, messages and metrics look at it. */
+export function toRecord(manifest: Manifest): SnapshotRecord {
+  const { id, tier, dataAt, slot, committedAt, copiedFrom } = manifest;
+  const startedAt = parseKey(`daily/${id}.json`, { prefix: '' })?.startedAt.toISOString() ?? committedAt;
+  return {
+    id,
+    tier,
+    dataAt,
+    slot,
+    committedAt,
+    startedAt,
+    dumpBytes: manifest.dump.bytes,
+    objectBytes: manifest.object.bytes,
+    copiedFrom,
+  };
+}

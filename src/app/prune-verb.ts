@@ -1,0 +1,52 @@
+// `prune`: retention by hand, or shown without doing it.
+
+import { takeLock } from '../state/lock.ts';
+import type { AppContext } from './context.ts';
+import { readPlaces, snapshotsOfAll } from './places.ts';
+import { currentSystemIdentifier, prunePlaces, pruneProblem, type PlacePrune } from './pruning.ts';
+
+/** Options of `prune`. */
+export interface PruneRequest {
+  readonly dryRun: boolean;
+  /** Whether snapshots of earlier database servers may be judged like our own from now on. */
+  readonly acceptNewServer: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** Applies retention to every destination. */
+export async function prune(context: AppContext, request: PruneRequest): Promise<readonly PlacePrune[]> {
+  const { log, now } = context;
+  const { dryRun, signal } = request;
+  const { settings } = context.load();
+  await using _lock = dryRun
+    ? null
+    : await takeLock({
+        directory: settings.stateDirectory,
+        holder: { command: 'prune', processId: context.processId, since: now().toISOString() },
+        wait: false,
+        signal,
+        log,
+      });
+  const places = await readPlaces(context, signal);
+  const snapshots = snapshotsOfAll(places);
+  const systemIdentifier = await currentSystemIdentifier(context, { snapshots, signal });
+  const { acceptedServers: before } = await context.state().readAttempts();
+  const found = snapshots.flatMap(({ database: { systemIdentifier: id } }) => (id === null ? [] : [id]));
+  const acceptedServers = request.acceptNewServer ? [...new Set([...before, ...found])] : before;
+  const results = await prunePlaces(context, {
+    places,
+    systemIdentifier,
+    acceptedServers,
+    occasion: 'by-hand',
+    dryRun,
+    signal,
+  });
+  if (dryRun) return results;
+  const removedCount = results.reduce((sum, { removed }) => sum + removed.length, 0);
+  await context.state().updateAttempts(() => ({
+    acceptedServers,
+    prune: { at: now().toISOString(), problem: pruneProblem(results), removedCount },
+  }));
+  await readPlaces(context, signal);
+  return results;
+}

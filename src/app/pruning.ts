@@ -1,0 +1,104 @@
+// Retention carried out: the plan for each destination, what it removes, and what holds it back. A prune that fails after a
+// good backup does not make the backup bad; it is said, and health shows it.
+
+import { connect } from '../database/connection.ts';
+import { readDatabaseFacts } from '../database/server.ts';
+import { describeError } from '../errors.ts';
+import type { Manifest } from '../manifest/manifest.ts';
+import { removeSnapshot } from '../retention/deletion-law.ts';
+import { planPrune, type Hold, type PruneOccasion, type PrunePlan } from '../retention/prune.ts';
+import type { AppContext } from './context.ts';
+import type { Place } from './places.ts';
+
+const identifierTimeoutMs = 15_000;
+
+/** What became of retention at a destination. */
+export interface PlacePrune {
+  readonly place: string;
+  readonly plan: PrunePlan | null;
+  readonly removed: readonly Manifest[];
+  /** Why it could not be done, or not to its end. */
+  readonly error: string | null;
+}
+
+/** Plans retention for every destination, and carries it out unless `dryRun`. Rejects only with the reason of `signal`. */
+export async function prunePlaces(
+  context: AppContext,
+  options: {
+    readonly places: readonly Place[];
+    readonly systemIdentifier: string | null;
+    readonly acceptedServers: readonly string[];
+    readonly occasion: PruneOccasion;
+    readonly dryRun: boolean;
+    readonly signal: AbortSignal;
+  },
+): Promise<readonly PlacePrune[]> {
+  const results: PlacePrune[] = [];
+  for (const place of options.places) results.push(await prunePlace(context, { ...options, place }));
+  return results;
+}
+
+async function prunePlace(
+  context: AppContext,
+  { place, dryRun, signal, ...options }: Omit<Parameters<typeof prunePlaces>[1], 'places'> & { readonly place: Place },
+): Promise<PlacePrune> {
+  const { settings, instance } = context.load();
+  const { store, prefix } = place.placed;
+  const removed: Manifest[] = [];
+  let plan: PrunePlan | null = null;
+  try {
+    if (place.catalogue === null) throw place.error;
+    plan = planPrune(place.catalogue, {
+      ...options,
+      instance,
+      keep: settings.retention.keep,
+      timeZone: settings.timeZone,
+      now: context.now(),
+      storeNow: await store.now({ signal }),
+    });
+    for (const hold of plan.holds)
+      context.log.warn({ store: store.description, tier: hold.tier, remedy: hold.remedy }, describeHold(hold));
+    for (const manifest of dryRun ? [] : plan.remove) {
+      await removeSnapshot(store, { manifest, prefix, instance, log: context.log, signal });
+      removed.push(manifest);
+    }
+    return { place: store.description, plan, removed, error: null };
+  } catch (error) {
+    signal.throwIfAborted();
+    context.log.warn({ err: error, store: store.description }, 'Retention could not be carried out');
+    return { place: store.description, plan, removed, error: describeError(error) };
+  }
+}
+
+/** A hold in one sentence. */
+export function describeHold({ tier, reason }: Hold): string {
+  return `Retention removes nothing${tier === null ? '' : ` of the tier ${tier}`}: ${reason}`;
+}
+
+/** What keeps retention from working at these destinations, in one text; null: nothing. */
+export function pruneProblem(results: readonly PlacePrune[]): string | null {
+  const problems = results.flatMap(({ place, plan, error }) => [
+    ...(error === null ? [] : [`${place}: ${error}`]),
+    ...(plan?.holds ?? []).map((hold) => `${place}: ${hold.reason}. ${hold.remedy}`),
+  ]);
+  return problems.length === 0 ? null : problems.join(' | ');
+}
+
+/**
+ * The system identifier of the database that is configured; when it cannot be asked, that of the newest snapshot: by hand
+ * and without a database, what was backed up last is the best that is known.
+ */
+export async function currentSystemIdentifier(
+  context: AppContext,
+  { snapshots, signal }: { readonly snapshots: readonly Manifest[]; readonly signal: AbortSignal },
+): Promise<string | null> {
+  const { target } = context.load();
+  try {
+    await using client = await connect(target, AbortSignal.any([signal, AbortSignal.timeout(identifierTimeoutMs)]));
+    return (await readDatabaseFacts(client)).systemIdentifier;
+  } catch (error) {
+    signal.throwIfAborted();
+    context.log.warn({ err: error }, 'The database could not be asked which server it is');
+    return snapshots[0]?.database.systemIdentifier ?? null;
+  }
+}

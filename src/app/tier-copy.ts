@@ -1,0 +1,71 @@
+// A coarser tier's backup as a copy of a finer one: each destination copies inside itself; one that lacks the source gets the
+// snapshot from the other afterwards.
+
+import { copyWithin } from '../backup/copy.ts';
+import type { BackupResult } from '../backup/backup.ts';
+import type { DestinationOutcome } from '../backup/destination.ts';
+import { createSnapshotId } from '../plan/object-keys.ts';
+import { chooseSource } from '../plan/reuse.ts';
+import type { Tier } from '../plan/tier.ts';
+import type { AppContext } from './context.ts';
+import { snapshotsOfAll, type Place } from './places.ts';
+
+/** Copies a snapshot that is young enough; null when there is none, or when no destination could: then a dump is due. */
+export async function copyForTier(
+  context: AppContext,
+  options: {
+    readonly tier: Tier;
+    readonly slot: Date;
+    readonly places: readonly Place[];
+    readonly signal: AbortSignal;
+  },
+): Promise<(BackupResult & { readonly copiedFrom: string }) | null> {
+  const { log, now } = context;
+  const { settings } = context.load();
+  const source = chooseSource(snapshotsOfAll(options.places), {
+    tier: options.tier,
+    now: now(),
+    reuseWithinMs: settings.reuseWithinMs,
+    encrypted: settings.ageRecipients.length > 0,
+  });
+  if (source === undefined) return null;
+  const id = createSnapshotId(now());
+  const outcomes: DestinationOutcome[] = [];
+  for (const { placed, snapshots } of options.places) {
+    const own = snapshots.find((one) => one.id === source.id && one.tier === source.tier);
+    if (own === undefined) continue;
+    const { tier, slot, signal } = options;
+    const { verify } = settings;
+    const { toolVersion } = context;
+    outcomes.push(
+      await copyWithin(placed, {
+        source: own,
+        id,
+        tier,
+        slot,
+        verify,
+        toolVersion,
+        fingerprints: null,
+        now,
+        log,
+        signal,
+      }),
+    );
+  }
+  if (!outcomes.some(({ kind }) => kind === 'stored')) {
+    for (const outcome of outcomes)
+      if (outcome.kind === 'failed')
+        log.warn({ err: outcome.error }, 'The snapshot could not be copied; dumping instead');
+    return null;
+  }
+  return {
+    id,
+    tier: options.tier,
+    dataAt: new Date(source.dataAt),
+    dumpBytes: source.dump.bytes,
+    objectBytes: source.object.bytes,
+    warnings: [],
+    outcomes,
+    copiedFrom: `${source.tier}/${source.id}`,
+  };
+}

@@ -1,0 +1,172 @@
+// A snapshot made from another one instead of from the database: within a store for a coarser tier, or from one store to the
+// other that missed it. Like any backup it counts only after it was verified and its manifest written.
+
+import { PassThrough } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { AppError, toAppError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { readAll } from '../manifest/catalogue.ts';
+import type { Manifest, VerificationMethod } from '../manifest/manifest.ts';
+import { buildKey, parseKey } from '../plan/object-keys.ts';
+import { partBytesFor } from '../plan/part-size.ts';
+import type { Folder } from '../plan/tier.ts';
+import type { ObjectKey } from '../storage/store.ts';
+import { createGate } from '../stream/gate.ts';
+import { createMeter } from '../stream/meter.ts';
+import type { BackupStore } from './backup.ts';
+import { commit, createDestination, type Destination, type DestinationOutcome } from './destination.ts';
+import { verifyByEtag, verifyFully } from './verification.ts';
+
+/** What copies of both kinds need. */
+export interface CopyOptions {
+  readonly source: Manifest;
+  readonly verify: 'auto' | 'full' | 'etag';
+  readonly now: () => Date;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+/** Copies a snapshot inside its store as one of `tier` that answers `slot`. Rejects only with the reason of `signal`. */
+export async function copyWithin(
+  place: BackupStore,
+  options: CopyOptions & {
+    readonly id: string;
+    readonly tier: Folder;
+    readonly slot: Date;
+    readonly toolVersion: string;
+    /** Fingerprints of the source's secrets under the new id; null when it has none. */
+    readonly fingerprints: Readonly<Record<string, string>> | null;
+  },
+): Promise<DestinationOutcome> {
+  const { source, tier, id, log, signal } = options;
+  const { store, prefix } = place;
+  const keyFor = (key: string): ObjectKey => buildKey({ prefix, folder: tier, id, suffix: suffixOf(key, prefix) });
+  const destination = destinationFor(place, { ...options, key: keyFor(source.object.key) });
+  return asOutcome(destination, signal, async () => {
+    log.info({ from: source.object.key, to: destination.key, store: store.description }, 'Copying inside the store');
+    const from = source.object.key as ObjectKey;
+    const { etag } = await store.copy(from, { to: destination.key, source: source.object, signal });
+    const sameParts = etag === source.object.etag;
+    const partBytes = sameParts ? source.object.partBytes : null;
+    const object = { ...source.object, key: destination.key, etag, partBytes };
+    const method = await verifyCopy(destination, { ...options, etag: sameParts ? etag : null });
+    const secrets = options.fingerprints === null ? null : source.secrets;
+    if (secrets !== null) await copyDocument(place, { from: secrets.key, to: keyFor(secrets.key), signal });
+    const manifest: Omit<Manifest, 'committedAt' | 'verified'> = {
+      ...source,
+      id,
+      tier,
+      label: null,
+      slot: options.slot.toISOString(),
+      tool: { version: options.toolVersion },
+      object,
+      secrets:
+        secrets === null ? null : { ...secrets, key: keyFor(secrets.key), fingerprints: options.fingerprints ?? {} },
+      copiedFrom: `${source.tier}/${source.id}`,
+    };
+    return commit(destination, { ...options, manifest, method });
+  });
+}
+
+/** Copies a snapshot with its id from one store to another. Rejects only with the reason of `signal`. */
+export async function copyAcross(
+  { from, to }: { readonly from: BackupStore; readonly to: BackupStore },
+  options: CopyOptions,
+): Promise<DestinationOutcome> {
+  const { source, log, signal } = options;
+  const keyFor = (key: string): ObjectKey =>
+    buildKey({ prefix: to.prefix, folder: source.tier, id: source.id, suffix: suffixOf(key, from.prefix) });
+  const destination = destinationFor(to, { ...options, key: keyFor(source.object.key) });
+  return asOutcome(destination, signal, async () => {
+    log.info(
+      { key: source.object.key, from: from.store.description, to: to.store.description },
+      'Copying a snapshot that this store missed',
+    );
+    const body = await from.store.get(source.object.key as ObjectKey, { signal });
+    const meter = createMeter({ observe: (chunk) => destination.etagMeter?.push(chunk) });
+    // The end is held back until the bytes are known to be the right ones.
+    const gate = createGate(async () => {
+      const { bytes, sha256 } = meter.reading();
+      if (bytes === source.object.bytes && sha256 === source.object.sha256) return;
+      throw new AppError(
+        'verify',
+        `'${source.object.key}' in ${from.store.description} is not what its manifest says`,
+        {
+          hint: `Run: mastodon-backup verify ${source.tier}/${source.id} --from ${from.store.name}.`,
+        },
+      );
+    });
+    const upload = new PassThrough({ highWaterMark: 1024 * 1024 });
+    const [receipt] = await Promise.all([
+      to.store.put(destination.key, upload, { signal, partBytes: destination.partBytes }),
+      pipeline([body, meter.stream, gate, upload], { signal }),
+    ]);
+    const method = await verifyCopy(destination, { ...options, etag: destination.etagMeter?.etag() ?? null });
+    if (source.secrets !== null) {
+      const content = await readAll(await from.store.get(source.secrets.key as ObjectKey, { signal }));
+      await to.store.putDocument(keyFor(source.secrets.key), content, { signal });
+    }
+    const manifest: Omit<Manifest, 'committedAt' | 'verified'> = {
+      ...source,
+      object: {
+        ...source.object,
+        key: destination.key,
+        partBytes: to.store.name === 's3' ? destination.partBytes : null,
+        etag: receipt.etag,
+      },
+      secrets: source.secrets === null ? null : { ...source.secrets, key: keyFor(source.secrets.key) },
+    };
+    return commit(destination, { ...options, manifest, method });
+  });
+}
+
+function destinationFor(
+  { store, prefix }: BackupStore,
+  options: CopyOptions & { readonly key: ObjectKey },
+): Destination {
+  const { bytes, partBytes } = options.source.object;
+  return createDestination(store, {
+    prefix,
+    key: options.key,
+    partBytes: partBytes ?? partBytesFor(bytes),
+    verify: options.verify,
+  });
+}
+
+async function asOutcome(
+  destination: Destination,
+  signal: AbortSignal,
+  work: () => Promise<Manifest>,
+): Promise<DestinationOutcome> {
+  try {
+    return { kind: 'stored', destination, manifest: await work() };
+  } catch (error) {
+    signal.throwIfAborted();
+    const message = `A snapshot could not be copied in ${destination.store.description}`;
+    return { kind: 'failed', destination, error: toAppError(error, { code: 'store', message }) };
+  }
+}
+
+// The source was decoded to its end when it was made; equal bytes need no second decoding.
+async function verifyCopy(
+  { store, key, method }: Destination,
+  { source, etag, signal, log }: CopyOptions & { readonly etag: string | null },
+): Promise<VerificationMethod> {
+  const expected = { ...source.object, key, dump: source.dump, rows: source.database.rows };
+  if (method === 'etag') return verifyByEtag(store, { expected, etag, signal });
+  await verifyFully(store, { expected, identities: 'missing', signal, log });
+  return 'full';
+}
+
+async function copyDocument(
+  { store }: BackupStore,
+  { from, to, signal }: { readonly from: string; readonly to: ObjectKey; readonly signal: AbortSignal },
+): Promise<void> {
+  await store.putDocument(to, await readAll(await store.get(from as ObjectKey, { signal })), { signal });
+}
+
+function suffixOf(key: string, prefix: string): string {
+  const parsed = parseKey(key, { prefix });
+  if (parsed === undefined) throw new AppError('verify', `A manifest names '${key}', which is no key of a snapshot`);
+  return parsed.suffix;
+}

@@ -1,0 +1,27 @@
+// `health`, for Docker's HEALTHCHECK: status 0 or 1 and nothing else, whatever happens.
+
+import type { Command } from 'commander';
+import { AppError } from '../errors.ts';
+import { print, type CommandContext } from './command-context.ts';
+import { renderHealth } from './health-text.ts';
+
+/** Adds the command. */
+export function addHealthCommand(program: Command, context: CommandContext): void {
+  program
+    .command('health')
+    .description('whether every scheduled tier has its backup; for HEALTHCHECK')
+    .option('--json', 'print it as one JSON document')
+    .action(async ({ json }: { json?: boolean }) => {
+      const health = await context.app.health().catch((error: unknown) => {
+        // Docker knows 0 and 1 alone.
+        if (error instanceof AppError) throw new AppError('unhealthy', error.message, { cause: error });
+        throw error;
+      });
+      print(context, { json, document: health, text: renderHealth(health) });
+      if (!health.healthy) {
+        throw new AppError('unhealthy', `The backups are not healthy: ${health.status}`, {
+          hint: health.warnings[0] === undefined ? 'See: docker compose logs backup.' : 'See the warnings above.',
+        });
+      }
+    });
+}

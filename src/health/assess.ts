@@ -1,0 +1,162 @@
+// Whether all is well, said honestly: by verified snapshots against their deadlines, not by whether a process runs. A pure
+// function of what is remembered and of now; it needs neither the database nor a bucket.
+
+import type { Timetable } from '../plan/timetable.ts';
+import type { Tier } from '../plan/tier.ts';
+import type { AttemptsRecord, FailureRecord, HeartbeatRecord, StoresRecord } from '../state/records.ts';
+import { standings, type TierStanding } from './deadlines.ts';
+
+/** How it stands; `starting`, `late` and `failed` are unhealthy. */
+export type HealthStatus = 'starting' | 'healthy' | 'degraded' | 'late' | 'failed';
+
+/** The document of `health --json` and `/healthz`. Times are ISO 8601. */
+export interface Health {
+  readonly status: HealthStatus;
+  readonly healthy: boolean;
+  readonly tiers: Readonly<Record<string, TierHealth>>;
+  readonly drill: {
+    readonly status: string;
+    readonly lastSuccessAt: string | null;
+    readonly durationMs: number | null;
+    readonly snapshot: string | null;
+  } | null;
+  readonly running: { readonly command: string; readonly tier: string; readonly since: string } | null;
+  readonly warnings: readonly string[];
+}
+
+/** A tier in the health document; of two destinations the worse one. */
+export interface TierHealth {
+  readonly lastSuccessAt: string | null;
+  readonly deadlineAt: string | null;
+  readonly lastFailure: FailureRecord | null;
+}
+
+/** A daemon that has said nothing for so long is not working. */
+export const heartbeatLimitMs = 5 * 60_000;
+
+/** Assesses what is remembered. */
+export function assessHealth(options: {
+  readonly timetable: Timetable;
+  readonly graceMs: number;
+  readonly stores: StoresRecord | null;
+  readonly attempts: AttemptsRecord;
+  readonly heartbeat: HeartbeatRecord | null;
+  /** Settings this version does not know. */
+  readonly unknownSettings: readonly string[];
+  readonly now: Date;
+}): Health {
+  const { attempts, heartbeat, now } = options;
+  const stores = options.stores?.stores ?? [];
+  const perStore = stores.map((store) => ({ store, tiers: standings(options.timetable, { ...options, ...store }) }));
+  const tiers = worstByTier(perStore.flatMap((one) => one.tiers));
+  const late = tiers.filter((tier) => tier.late);
+  const silentMs = heartbeat === null ? 0 : now.getTime() - Date.parse(heartbeat.at);
+  const daemonSilent = silentMs > heartbeatLimitMs;
+  const pruneProblem = attempts.prune?.problem ?? null;
+  const noSnapshot = !stores.some(({ snapshots }) => snapshots.length > 0);
+  const emptyStores = perStore.filter(({ store }) => store.readAt !== null && store.snapshots.length === 0);
+  const anyFailure = Object.keys(attempts.failures).length > 0;
+
+  const warnings = [
+    ...(daemonSilent ? [`The daemon has given no sign of life for ${minutes(silentMs)}`] : []),
+    ...(attempts.drill !== null && attempts.drill.status !== 'passed'
+      ? [
+          `The last drill ${drillWords[attempts.drill.status]}${attempts.drill.findings[0] === undefined ? '' : `: ${attempts.drill.findings[0]}`}`,
+        ]
+      : []),
+    ...late.map(
+      ({ tier, deadlineAt }) => `The ${tier} backup is late: it was due by ${deadlineAt?.toISOString() ?? 'now'}`,
+    ),
+    ...Object.entries(attempts.failures).map(
+      ([tier, { at, message }]) => `The last ${tier} run failed at ${at}: ${message}`,
+    ),
+    ...attempts.destinationFailures.map(({ place, failure }) => `${place} missed the last backup: ${failure.message}`),
+    ...emptyStores.flatMap(({ store }) => (noSnapshot ? [] : [`${store.description} holds no backup`])),
+    ...stores.flatMap(({ description, error }) => (error === null ? [] : [`${description} cannot be read: ${error}`])),
+    ...stores.flatMap(({ description, damagedCount }) =>
+      damagedCount === 0 ? [] : [`${description} holds ${damagedCount} damaged snapshots`],
+    ),
+    ...(pruneProblem === null ? [] : [`Retention: ${pruneProblem}`]),
+    ...attempts.channels.flatMap(({ channel, error }) =>
+      error === null ? [] : [`Messages by ${channel} fail: ${error}`],
+    ),
+    ...attempts.warnings,
+    ...(heartbeat?.troubles ?? []),
+    ...options.unknownSettings,
+  ];
+
+  const status = ((): HealthStatus => {
+    if (daemonSilent || (attempts.drill?.status === 'failed' && attempts.drill.ofNewest)) return 'failed';
+    if (noSnapshot) return anyFailure ? 'late' : 'starting';
+    if (late.length > 0) return 'late';
+    return isDegraded(options) || emptyStores.length > 0 ? 'degraded' : 'healthy';
+  })();
+  return {
+    status,
+    healthy: status === 'healthy' || status === 'degraded',
+    tiers: Object.fromEntries(
+      tiers.map(({ tier, lastSuccessAt, deadlineAt }) => [
+        tier,
+        {
+          lastSuccessAt: lastSuccessAt?.toISOString() ?? null,
+          deadlineAt: deadlineAt?.toISOString() ?? null,
+          lastFailure: attempts.failures[tier] ?? null,
+        },
+      ]),
+    ),
+    drill:
+      attempts.drill === null
+        ? null
+        : {
+            status: attempts.drill.status,
+            lastSuccessAt: attempts.drill.lastSuccessAt,
+            durationMs: attempts.drill.durationMs,
+            snapshot: attempts.drill.snapshot,
+          },
+    running: attempts.running,
+    warnings,
+  };
+}
+
+const drillWords = {
+  passed: 'passed',
+  failed: 'failed',
+  incomplete: 'was incomplete',
+  skipped: 'was skipped',
+} as const;
+
+// What leaves backups fresh but is not as it should be.
+function isDegraded({
+  attempts,
+  stores,
+  heartbeat,
+  unknownSettings,
+}: Pick<Parameters<typeof assessHealth>[0], 'attempts' | 'stores' | 'heartbeat' | 'unknownSettings'>): boolean {
+  return (
+    Object.keys(attempts.failures).length > 0 ||
+    attempts.destinationFailures.length > 0 ||
+    (attempts.prune?.problem ?? null) !== null ||
+    attempts.channels.some(({ error }) => error !== null) ||
+    attempts.drill?.status === 'failed' ||
+    unknownSettings.length > 0 ||
+    (stores?.stores ?? []).some(({ damagedCount }) => damagedCount > 0) ||
+    (heartbeat?.troubles ?? []).length > 0
+  );
+}
+
+function worstByTier(all: readonly TierStanding[]): readonly TierStanding[] {
+  const worst = new Map<Tier, TierStanding>();
+  for (const standing of all) {
+    const other = worst.get(standing.tier);
+    if (other === undefined || deadlineOf(standing) < deadlineOf(other)) worst.set(standing.tier, standing);
+  }
+  return [...worst.values()];
+}
+
+function deadlineOf({ deadlineAt }: TierStanding): number {
+  return deadlineAt?.getTime() ?? Number.POSITIVE_INFINITY;
+}
+
+function minutes(ms: number): string {
+  return `${Math.round(ms / 60_000)} min`;
+}

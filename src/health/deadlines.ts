@@ -1,0 +1,44 @@
+// When a tier must have its next backup: the next scheduled time after the last one, the grace, and twice what the last one
+// took. A pure function, the same in the daemon, the healthcheck and the metrics.
+
+import { answeredUntil, withoutFuture } from '../plan/due.ts';
+import { nextSlot, scheduledTiers, type Timetable } from '../plan/timetable.ts';
+import type { Tier } from '../plan/tier.ts';
+import type { SnapshotRecord } from '../state/records.ts';
+
+/** How a tier stands in one store. */
+export interface TierStanding {
+  readonly tier: Tier;
+  /** When its newest snapshot was committed; null: there is none. */
+  readonly lastSuccessAt: Date | null;
+  /** When the next must be there; null: the schedule never comes again. */
+  readonly deadlineAt: Date | null;
+  readonly late: boolean;
+}
+
+/** How every scheduled tier stands; empty when there is no snapshot at all to count from. */
+export function standings(
+  timetable: Timetable,
+  options: { readonly snapshots: readonly SnapshotRecord[]; readonly graceMs: number; readonly now: Date },
+): readonly TierStanding[] {
+  const past = withoutFuture(options.snapshots, options.now);
+  if (past.length === 0) return [];
+  const beginning = Math.min(...past.map(({ committedAt }) => Date.parse(committedAt)));
+  return scheduledTiers(timetable).map((tier): TierStanding => {
+    const newest = past.filter((snapshot) => snapshot.tier === tier).toSorted(byCommit)[0];
+    const after = new Date(newest === undefined ? beginning : answeredUntil(newest));
+    const next = nextSlot(timetable, { of: tier, after });
+    const tookMs = newest === undefined ? 0 : Date.parse(newest.committedAt) - Date.parse(newest.startedAt);
+    const deadlineAt = next === null ? null : new Date(next.getTime() + options.graceMs + 2 * Math.max(0, tookMs));
+    return {
+      tier,
+      lastSuccessAt: newest === undefined ? null : new Date(newest.committedAt),
+      deadlineAt,
+      late: deadlineAt !== null && deadlineAt <= options.now,
+    };
+  });
+}
+
+function byCommit(a: SnapshotRecord, b: SnapshotRecord): number {
+  return answeredUntil(b) - answeredUntil(a);
+}

@@ -1,0 +1,43 @@
+// The state directory, or where to go without one: a read-only or lost volume must not stop a backup, and everything in a
+// container shares /tmp.
+
+import { randomBytes } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { AppError } from '../errors.ts';
+import type { Log } from '../log.ts';
+
+/** Linux takes 107 bytes for the path of a socket (unix(7)); the lock's name has some of them. */
+const maxDirectoryBytes = 107 - 32;
+
+/** The places where state may be, the configured one first. */
+export function stateDirectories(directory: string): readonly string[] {
+  const fallback = path.join(tmpdir(), 'mastodon-backup');
+  return Buffer.byteLength(directory) > maxDirectoryBytes ? [fallback] : [directory, fallback];
+}
+
+/**
+ * The first of the places that can be written.
+ * @throws AppError `settings` when there is none.
+ */
+export async function usableDirectory(directory: string, log: Log): Promise<string> {
+  const candidates = stateDirectories(directory);
+  for (const candidate of candidates) {
+    try {
+      await mkdir(candidate, { recursive: true, mode: 0o700 });
+      const probe = path.join(candidate, `.probe.${randomBytes(4).toString('hex')}`);
+      await mkdir(probe);
+      await rm(probe, { recursive: true });
+      if (candidate !== directory) {
+        log.warn({ directory, used: candidate }, 'BACKUP_STATE_DIR cannot be used; state and lock are kept elsewhere');
+      }
+      return candidate;
+    } catch (error) {
+      log.debug({ directory: candidate, err: error }, 'Directory not usable');
+    }
+  }
+  throw new AppError('settings', `Neither BACKUP_STATE_DIR '${directory}' nor '${candidates.at(-1)}' can be written`, {
+    hint: 'Mount a volume at BACKUP_STATE_DIR that the user of this container may write.',
+  });
+}
