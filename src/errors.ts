@@ -19,6 +19,7 @@ const table = {
   findings: { exit: 5, retryable: false },
   database: { exit: 10, retryable: true },
   dump: { exit: 10, retryable: true },
+  yielded: { exit: 10, retryable: true },
   codec: { exit: 11, retryable: true },
   store: { exit: 12, retryable: true },
   verify: { exit: 13, retryable: true },

@@ -6,10 +6,15 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createApp } from './app/app.ts';
 import { runProgram } from './cli/program.ts';
+import { createClock } from './daemon/clock.ts';
+import { runDaemon } from './daemon/daemon.ts';
 import { AppError, describeError, exitStatusOf } from './errors.ts';
+import { startHttp } from './http/server.ts';
 
 /** A second signal this soon is the same key press: Ctrl-C under npm delivers two. */
 const sameSignalMs = 1_000;
+/** A dump that gave way to a migration comes back after five minutes. */
+const yieldPauseMs = 5 * 60_000;
 
 const interrupted = new AbortController();
 let firstSignalAt: number | undefined;
@@ -49,6 +54,11 @@ try {
     progress: { isTerminal: process.stderr.isTTY, write: (text) => void process.stderr.write(text) },
     readFile: async (file) => readFile(file, 'utf8'),
     toolVersion: version,
+    runDaemon: async (signal) => {
+      const http = app.http();
+      await using _server = http === null ? null : await startHttp(app, { ...http, toolVersion: version });
+      await runDaemon({ app, clock: createClock(() => new Date()), yieldPauseMs, signal });
+    },
   });
 } catch (error) {
   status = exitStatusOf(error);

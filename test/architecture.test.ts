@@ -12,6 +12,8 @@ const source = fileURLToPath(new URL('../src', import.meta.url));
 const ranks: Readonly<Record<string, number>> = {
   'main.ts': 8,
   cli: 7,
+  daemon: 7,
+  http: 7,
   app: 6,
   backup: 5,
   health: 5,

@@ -1,12 +1,16 @@
 // The composition root: from the environment to an `App` whose verbs are the commands. Real things (stores, clocks, the
 // log) are made below it and nowhere else; tests pass their own.
 
+import type { Settings } from '../config/settings.ts';
 import { describeSettings, type ShownSetting } from '../config/shown.ts';
 import type { Finding } from '../doctor/finding.ts';
 import type { Health } from '../health/assess.ts';
 import type { Log, Redact } from '../log.ts';
+import type { Timetable } from '../plan/timetable.ts';
 import { createContext, type AppInput } from './context.ts';
+import { heartbeat, lookAround, waitForDatabase, type Surroundings } from './daemon-verbs.ts';
 import { doctor } from './doctor-verb.ts';
+import { mend } from './mend-verb.ts';
 import {
   list,
   verify,
@@ -18,6 +22,7 @@ import {
 import { health } from './health-verb.ts';
 import { prune, type PruneRequest } from './prune-verb.ts';
 import type { PlacePrune } from './pruning.ts';
+import { remembered, type Remembered } from './remembered.ts';
 import { run, runScheduled, type RunReport, type RunRequest, type ScheduledRunRequest } from './run-verb.ts';
 
 /** The program's verbs. */
@@ -30,6 +35,19 @@ export interface App extends AsyncDisposable {
   verify(request: VerifyRequest): Promise<VerifyResult>;
   prune(request: PruneRequest): Promise<readonly PlacePrune[]>;
   health(): Promise<Health>;
+  /** Everything that is remembered, for metrics and the status page. */
+  remembered(): Promise<Remembered>;
+  /** Where HTTP is served; null: it is not. */
+  http(): Settings['http'];
+  /** When backups are to be made. */
+  timetable(): Timetable;
+  waitForDatabase(signal: AbortSignal): Promise<void>;
+  lookAround(options: { readonly startedAt: Date; readonly signal: AbortSignal }): Promise<Surroundings>;
+  /** Copies what a destination missed; answers whether anything was copied. */
+  mend(signal: AbortSignal): Promise<boolean>;
+  /** Runs the restore drill when its slot has come; answers whether it ran. */
+  drillIfDue(signal: AbortSignal): Promise<boolean>;
+  heartbeat(sign: { readonly startedAt: Date; readonly troubles: readonly string[] }): Promise<void>;
   config(): readonly ShownSetting[];
   doctor(signal: AbortSignal): Promise<readonly Finding[]>;
 }
@@ -46,6 +64,14 @@ export function createApp(input: AppInput): App {
     verify: async (request) => verify(context, request),
     prune: async (request) => prune(context, request),
     health: async () => health(context),
+    remembered: async () => remembered(context),
+    http: () => context.load().settings.http,
+    timetable: () => context.timetable(),
+    waitForDatabase: async (signal) => waitForDatabase(context, signal),
+    lookAround: async (options) => lookAround(context, options),
+    mend: async (signal) => mend(context, signal),
+    drillIfDue: async () => false,
+    heartbeat: async (sign) => heartbeat(context, sign),
     config() {
       const shown = describeSettings(context.environment);
       context.load();

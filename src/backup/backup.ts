@@ -40,6 +40,7 @@ export interface BackupOptions {
   readonly connection: ConnectionSettings;
   readonly clients: readonly ClientPrograms[];
   readonly lockWaitMs: number;
+  readonly yieldAfterMs: number;
   readonly stores: readonly BackupStore[];
   readonly compression: Compression;
   readonly cores: number;
@@ -101,6 +102,7 @@ export async function backUp(options: BackupOptions): Promise<BackupResult> {
     client,
     serverMajor: facts.serverMajor,
     lockWaitMs: options.lockWaitMs,
+    yieldAfterMs: options.yieldAfterMs,
     log,
   });
   const pipeline = startPipeline({

@@ -4,6 +4,7 @@
 import { Command, CommanderError } from 'commander';
 import { AppError } from '../errors.ts';
 import type { CommandContext } from './command-context.ts';
+import { addDaemonCommand } from './daemon-command.ts';
 import { addHealthCommand } from './health-command.ts';
 import { addInspectionCommands } from './inspection-commands.ts';
 import { addReadingCommands } from './reading-commands.ts';
@@ -38,6 +39,7 @@ function createProgram(context: CommandContext): Command {
     .exitOverride()
     .configureOutput(output)
     .addHelpText('after', exitStatuses);
+  addDaemonCommand(program, context);
   addRunCommand(program, context);
   addReadingCommands(program, context);
   addRetentionCommands(program, context);

@@ -8,6 +8,7 @@ import { AppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { startChild, type ChildExit } from '../stream/child.ts';
 import type { ClientPrograms } from './clients.ts';
+import { watchWaitingSessions } from './waiting-sessions.ts';
 import { connect, connectionHint, describeTarget, libpqEnvironment, type ConnectionSettings } from './connection.ts';
 
 /** A running dump. */
@@ -29,6 +30,8 @@ export async function startDump(options: {
   readonly client: ClientPrograms;
   readonly serverMajor: number;
   readonly lockWaitMs: number;
+  /** How long another session may wait behind the dump before it gives way. */
+  readonly yieldAfterMs: number;
   readonly log: Log;
 }): Promise<Dump> {
   const { control, log } = options;
@@ -39,13 +42,29 @@ export async function startDump(options: {
     onStderrLine: (line) => log.debug({ program: 'pg_dump' }, line),
   });
   const watch = watchBackend({ control, since, firstByte: child.stdout });
+  let gaveWay: AppError | undefined;
+  const waiting = watchWaitingSessions({
+    control,
+    backend: watch.processId,
+    limitMs: options.yieldAfterMs,
+    onOverdue(waitedMs) {
+      gaveWay = yieldError(waitedMs);
+      log.warn({ waitedMs: Math.round(waitedMs) }, 'A session waits behind the dump; the dump gives way');
+      void terminateBackend({ ...options, processId: watch.processId() }).then(async () => child.stop());
+    },
+  });
+  const stopWatching = (): void => {
+    watch.stop();
+    waiting.stop();
+  };
   const done = (async () => {
     try {
       const exit = await child.done;
+      if (gaveWay !== undefined) throw gaveWay;
       if (exit.code !== 0 || exit.signal !== null) throw dumpError(exit, options);
       return { dataAt: await watch.dataAt };
     } finally {
-      watch.stop();
+      stopWatching();
     }
   })();
   // Whoever reads the bytes waits for `done` through the gate; a failure before that must not go unhandled.
@@ -54,7 +73,7 @@ export async function startDump(options: {
     bytes: child.stdout,
     done,
     async [Symbol.asyncDispose]() {
-      watch.stop();
+      stopWatching();
       const running = await Promise.race([
         child.done.then(
           () => false,
@@ -67,6 +86,13 @@ export async function startDump(options: {
       await child.stop();
     },
   };
+}
+
+function yieldError(waitedMs: number): AppError {
+  const seconds = Math.round(waitedMs / 1_000);
+  return new AppError('yielded', `The dump gave way to a session that had waited ${seconds} s for its locks`, {
+    hint: 'Most often that is a migration: run the backup again when it is done. BACKUP_YIELD_AFTER says how long others may wait.',
+  });
 }
 
 function dumpError(exit: ChildExit, options: { readonly connection: ConnectionSettings }): AppError {

@@ -213,6 +213,7 @@ describe('a directory that hangs', () => {
       connection: stage.server.mastodon('mastodon_production'),
       clients: await findClients({ directory: null, path: process.env['PATH'] ?? '', signal }),
       lockWaitMs: 10_000,
+      yieldAfterMs: 30_000,
       stores: [
         { store: stage.s3.store(), prefix: '', partsInMemory: 6 },
         { store: hung, prefix: '', partsInMemory: 0 },

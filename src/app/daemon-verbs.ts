@@ -1,0 +1,88 @@
+// What only the daemon asks for: to wait for the database at start, to look what the stores hold, to mend what a destination
+// missed, and to say that it lives.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connect } from '../database/connection.ts';
+import { describeError } from '../errors.ts';
+import type { PlannedSnapshot } from '../plan/due.ts';
+import type { AppContext } from './context.ts';
+import { readPlaces } from './places.ts';
+
+/** The database of a host that boots may take so long; after that a run fails, and says so. */
+const databaseWaitMs = 10 * 60_000;
+const longestPauseMs = 15_000;
+
+/** What the stores hold, as far as the daemon needs to know it. */
+export interface Surroundings {
+  /** Null: no store can be read, and nothing is remembered of any. */
+  readonly snapshots: readonly PlannedSnapshot[] | null;
+  /** Why a store could not be read. */
+  readonly error: unknown;
+  /** What is wrong, for health. */
+  readonly troubles: readonly string[];
+}
+
+/** Waits until the database answers, at most ten minutes. Never rejects: what is due is tried all the same. */
+export async function waitForDatabase(context: AppContext, signal: AbortSignal): Promise<void> {
+  const { target } = context.load();
+  const until = performance.now() + databaseWaitMs;
+  for (let pauseMs = 1_000; !signal.aborted; pauseMs = Math.min(longestPauseMs, pauseMs * 2)) {
+    try {
+      await using _client = await connect(target, signal);
+      return;
+    } catch (error) {
+      if (signal.aborted) return;
+      const patience = performance.now() < until;
+      context.log.warn({ err: error }, patience ? 'Waiting for the database' : 'Going on without the database');
+      if (!patience) return;
+      await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}
+
+/** Reads every store; what cannot be read is taken from what is remembered. Rejects only with the reason of `signal`. */
+export async function lookAround(
+  context: AppContext,
+  { startedAt, signal }: { readonly startedAt: Date; readonly signal: AbortSignal },
+): Promise<Surroundings> {
+  const places = await readPlaces(context, signal);
+  const { instance } = context.load();
+  const troubles: string[] = [];
+  for (const { placed, error } of places) {
+    if (error === null) continue;
+    context.log.warn({ err: error, store: placed.store.description }, 'A destination cannot be read');
+    troubles.push(`${placed.store.description} cannot be read: ${describeError(error)}`);
+  }
+  const { madeHere } = await context.state().readAttempts();
+  for (const { placed, catalogue, snapshots } of places) {
+    const strangers = snapshots.filter(
+      ({ id, committedAt, copiedFrom }) =>
+        Date.parse(committedAt) > startedAt.getTime() && !madeHere.includes(id) && copiedFrom === null,
+    );
+    const [stranger] = strangers;
+    if (stranger !== undefined)
+      troubles.push(
+        `Another container backs up '${instance}' into ${placed.store.description}: it made ${stranger.tier}/${stranger.id}`,
+      );
+    for (const { key, reason } of catalogue?.unreadable ?? [])
+      context.log.warn({ key, store: placed.store.description, reason }, 'A manifest cannot be read; it is left alone');
+  }
+  const remembered = await context.state().readStores();
+  const known = (remembered?.instance === instance ? remembered.stores : []).filter(({ readAt }) => readAt !== null);
+  const error = places.find((place) => place.error !== null)?.error ?? null;
+  if (known.length === 0) return { snapshots: null, error, troubles };
+  return { snapshots: known.flatMap(({ snapshots }) => snapshots), error, troubles };
+}
+
+/** Says that the daemon lives, and what troubles it. Never rejects. */
+export async function heartbeat(
+  context: AppContext,
+  { startedAt, troubles }: { readonly startedAt: Date; readonly troubles: readonly string[] },
+): Promise<void> {
+  await context.state().writeHeartbeat({
+    at: context.now().toISOString(),
+    startedAt: startedAt.toISOString(),
+    processId: context.processId,
+    troubles,
+  });
+}

@@ -1,0 +1,70 @@
+// What one destination missed is copied to it from the other, not dumped again: the newest snapshot of each tier, when the
+// destination's own newest is older.
+
+import { copyAcross } from '../backup/copy.ts';
+import { AppError } from '../errors.ts';
+import type { Manifest } from '../manifest/manifest.ts';
+import { folders } from '../plan/tier.ts';
+import { takeLock } from '../state/lock.ts';
+import type { AppContext } from './context.ts';
+import { readPlaces, type Place } from './places.ts';
+
+/** A snapshot that a destination lacks. */
+export interface MissingCopy {
+  readonly source: Manifest;
+  readonly from: Place;
+  readonly to: Place;
+}
+
+/** Which copies are missing; destinations that cannot be read are left out. */
+export function findMissing(places: readonly Place[]): readonly MissingCopy[] {
+  const readable = places.filter(({ catalogue }) => catalogue !== null);
+  return readable.flatMap((to) =>
+    folders.flatMap((tier): readonly MissingCopy[] => {
+      const own = to.snapshots.find((snapshot) => snapshot.tier === tier);
+      const better = readable.flatMap((from) => {
+        const source = from.snapshots.find((snapshot) => snapshot.tier === tier);
+        const newer = source !== undefined && (own === undefined || Date.parse(source.dataAt) > Date.parse(own.dataAt));
+        return newer && from !== to ? [{ source, from, to }] : [];
+      });
+      return better.slice(0, 1);
+    }),
+  );
+}
+
+/** Copies what is missing, one at a time. Answers whether anything was copied; leaves it for later when a run is on. */
+export async function mend(context: AppContext, signal: AbortSignal): Promise<boolean> {
+  const { settings } = context.load();
+  if (context.stores().length < 2) return false;
+  let copied = false;
+  const missing = findMissing(await readPlaces(context, signal));
+  if (missing.length === 0) return false;
+  try {
+    await using _lock = await takeLock({
+      directory: settings.stateDirectory,
+      holder: { command: 'copy', processId: context.processId, since: context.now().toISOString() },
+      wait: false,
+      signal,
+      log: context.log,
+    });
+    for (const { source, from, to } of missing) {
+      const { verify } = settings;
+      const { now, log } = context;
+      const outcome = await copyAcross({ from: from.placed, to: to.placed }, { source, verify, now, log, signal });
+      const place = to.placed.store.description;
+      if (outcome.kind === 'failed') {
+        log.warn({ err: outcome.error, place }, 'A snapshot that this destination missed could not be copied to it');
+        continue;
+      }
+      copied = true;
+      await context.state().updateAttempts(({ destinationFailures }) => ({
+        destinationFailures: destinationFailures.filter((failure) => failure.place !== place),
+      }));
+    }
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'locked') return false;
+    throw error;
+  }
+  if (copied) await readPlaces(context, signal);
+  return copied;
+}

@@ -1,0 +1,46 @@
+// Everything that is remembered, with the health that follows from it: what metrics and the status page show.
+
+import { standings, type TierStanding } from '../health/deadlines.ts';
+import type { Health } from '../health/assess.ts';
+import { nextSlot, type Scheduled } from '../plan/timetable.ts';
+import { tiers } from '../plan/tier.ts';
+import type { AttemptsRecord, StoreRecord } from '../state/records.ts';
+import type { AppContext } from './context.ts';
+import { health } from './health-verb.ts';
+
+/** What there is to show. */
+export interface Remembered {
+  readonly instance: string;
+  readonly health: Health;
+  readonly stores: readonly (StoreRecord & { readonly standings: readonly TierStanding[] })[];
+  readonly attempts: AttemptsRecord;
+  /** The next slot of everything that has a schedule. */
+  readonly next: readonly { readonly schedule: Scheduled; readonly at: Date }[];
+  /** The time all of it was looked at. */
+  readonly now: Date;
+}
+
+/** Reads what is remembered; neither database nor bucket is asked. */
+export async function remembered(context: AppContext): Promise<Remembered> {
+  const { settings, instance } = context.load();
+  const now = context.now();
+  const timetable = context.timetable();
+  const state = context.state();
+  const record = await state.readStores();
+  const known = record?.instance === instance ? record.stores : [];
+  const scheduled: readonly Scheduled[] = [...tiers, 'drill'];
+  return {
+    instance,
+    health: await health(context),
+    stores: known.map((store) => ({
+      ...store,
+      standings: standings(timetable, { snapshots: store.snapshots, graceMs: settings.healthGraceMs, now }),
+    })),
+    attempts: await state.readAttempts(),
+    next: scheduled.flatMap((schedule) => {
+      const at = nextSlot(timetable, { of: schedule, after: now });
+      return at === null ? [] : [{ schedule, at }];
+    }),
+    now,
+  };
+}

@@ -1,0 +1,66 @@
+// What the daemon does next: a pure function of the timetable, of what the stores hold, of earlier failures and of now.
+
+import { isRetryable, type AppError } from '../errors.ts';
+import { findDue, type DueRun, type PlannedSnapshot } from '../plan/due.ts';
+import { nextSlotOfAny, type Timetable } from '../plan/timetable.ts';
+
+/** Runs that failed one after the other; null: the last one did not. */
+export interface Setback {
+  readonly failures: number;
+  /** No run before this moment. */
+  readonly notBefore: Date;
+}
+
+/** What to do next. */
+export type Step =
+  | { readonly kind: 'run'; readonly due: DueRun; readonly missed: boolean }
+  | { readonly kind: 'wait'; readonly until: Date };
+
+const minuteMs = 60_000;
+/** A slot this old was missed: the run for it is a catch-up and need not be punctual. */
+const missedAfterMs = 2 * minuteMs;
+const longestSetbackMs = 60 * minuteMs;
+/** Waits without a slot end all the same, to look at the stores again. */
+const longestWaitMs = 3 * 60 * minuteMs;
+
+/** Decides: the finest tier that is due, unless a failure asks for patience; else until when to wait. */
+export function decide(
+  timetable: Timetable,
+  {
+    snapshots,
+    setback,
+    now,
+  }: { readonly snapshots: readonly PlannedSnapshot[]; readonly setback: Setback | null; readonly now: Date },
+): Step {
+  const [due] = findDue(timetable, { snapshots, now });
+  if (due !== undefined) {
+    if (setback !== null && setback.notBefore > now) return { kind: 'wait', until: setback.notBefore };
+    const missed = due.slot !== null && snapshots.length > 0 && now.getTime() - due.slot.getTime() > missedAfterMs;
+    return { kind: 'run', due, missed };
+  }
+  const latest = new Date(now.getTime() + longestWaitMs);
+  const next = nextSlotOfAny(timetable, now)?.at;
+  return { kind: 'wait', until: next === undefined || next > latest ? latest : next };
+}
+
+/**
+ * The setback after one more failure: 1, 2, 4, … up to 60 minutes, with jitter. What trying again cannot mend waits longest
+ * at once; a dump that gave way to a migration comes back after `yieldPauseMs`.
+ */
+export function nextSetback(
+  before: Setback | null,
+  options: {
+    readonly error: unknown;
+    readonly now: Date;
+    readonly random: () => number;
+    readonly yieldPauseMs: number;
+  },
+): Setback {
+  const failures = (before?.failures ?? 0) + 1;
+  const patient = isRetryable(options.error)
+    ? Math.min(longestSetbackMs, minuteMs * 2 ** (failures - 1))
+    : longestSetbackMs;
+  const yielded = (options.error as Partial<AppError> | null)?.code === 'yielded';
+  const waitMs = yielded ? options.yieldPauseMs : patient * (0.75 + options.random() / 2);
+  return { failures, notBefore: new Date(options.now.getTime() + waitMs) };
+}

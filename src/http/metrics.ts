@@ -1,0 +1,99 @@
+// What Prometheus scrapes, made anew from what is remembered at every scrape: a counter in memory would start from zero with
+// every new container. Times are seconds since 1970, sizes bytes, durations seconds.
+
+import { Gauge, Registry } from 'prom-client';
+import type { Remembered } from '../app/remembered.ts';
+import type { SnapshotRecord } from '../state/records.ts';
+
+/** The metrics in Prometheus's text format, and their content type. */
+export async function renderMetrics(
+  remembered: Remembered,
+  { toolVersion }: { readonly toolVersion: string },
+): Promise<{ readonly contentType: string; readonly text: string }> {
+  const registry = new Registry();
+  const gauge = <Label extends string>(name: string, help: string, labelNames: readonly Label[] = []): Gauge<Label> =>
+    new Gauge({ name: `mastodon_backup_${name}`, help, labelNames: [...labelNames], registers: [registry] });
+  const seconds = (time: string | Date): number => new Date(time).getTime() / 1_000;
+
+  gauge('info', 'Version and instance; always 1', ['version', 'instance']).set(
+    { version: toolVersion, instance: remembered.instance },
+    1,
+  );
+  gauge('healthy', '1 when the healthcheck passes').set(remembered.health.healthy ? 1 : 0);
+  const status = gauge('status', '1 for the status that holds', ['status']);
+  for (const name of ['starting', 'healthy', 'degraded', 'late', 'failed'])
+    status.set({ status: name }, name === remembered.health.status ? 1 : 0);
+  gauge('running', '1 while a run is on').set(remembered.health.running === null ? 0 : 1);
+
+  const place = ['destination', 'tier'] as const;
+  const lastSuccess = gauge('last_success_timestamp_seconds', 'When the newest snapshot was committed', place);
+  const age = gauge('last_success_age_seconds', 'Age of the newest data', place);
+  const deadline = gauge('deadline_timestamp_seconds', 'When the next snapshot must be there', place);
+  const objectBytes = gauge('object_bytes', 'Stored size of the newest snapshot', place);
+  const dumpBytes = gauge('dump_bytes', 'Size of the newest dump before compression', place);
+  const duration = gauge('duration_seconds', 'How long the newest run took', place);
+  const count = gauge('snapshots', 'Snapshots kept', place);
+  const stored = gauge('stored_bytes', 'Stored size of all snapshots kept', place);
+  const oldest = gauge('oldest_restorable_timestamp_seconds', 'Oldest moment that can be restored', ['destination']);
+  const newest = gauge('newest_restorable_timestamp_seconds', 'Newest moment that can be restored', ['destination']);
+  const readable = gauge('destination_readable', '1 when the destination could be read last time', ['destination']);
+  const damaged = gauge('damaged_snapshots', 'Manifests whose object is missing or of another size', ['destination']);
+  for (const store of remembered.stores) {
+    const destination = store.name;
+    readable.set({ destination }, store.error === null ? 1 : 0);
+    damaged.set({ destination }, store.damagedCount);
+    const times = store.snapshots.map(({ dataAt }) => seconds(dataAt));
+    if (times.length > 0) {
+      oldest.set({ destination }, Math.min(...times));
+      newest.set({ destination }, Math.max(...times));
+    }
+    for (const { tier, deadlineAt } of store.standings)
+      if (deadlineAt !== null) deadline.set({ destination, tier }, seconds(deadlineAt));
+    for (const [tier, snapshots] of byTier(store.snapshots)) {
+      const [last] = snapshots;
+      if (last === undefined) continue;
+      const labels = { destination, tier };
+      lastSuccess.set(labels, seconds(last.committedAt));
+      age.set(labels, seconds(remembered.now) - seconds(last.dataAt));
+      objectBytes.set(labels, last.objectBytes);
+      dumpBytes.set(labels, last.dumpBytes);
+      duration.set(labels, seconds(last.committedAt) - seconds(last.startedAt));
+      count.set(labels, snapshots.length);
+      stored.set(
+        labels,
+        snapshots.reduce((sum, one) => sum + one.objectBytes, 0),
+      );
+    }
+  }
+
+  const next = gauge('next_run_timestamp_seconds', 'When the next run begins', ['schedule']);
+  for (const { schedule, at } of remembered.next) next.set({ schedule }, seconds(at));
+  const failures = gauge('failures', 'Failed runs since the state directory was made', ['tier', 'step']);
+  for (const [name, value] of Object.entries(remembered.attempts.failureCounts)) {
+    const [tier = '', step = ''] = name.split(' ');
+    failures.set({ tier, step }, value);
+  }
+  const { drill, prune, channels } = remembered.attempts;
+  if (drill !== null) {
+    const drillStatus = gauge('drill_status', '1 for how the last drill ended', ['status']);
+    for (const name of ['passed', 'failed', 'incomplete', 'skipped'])
+      drillStatus.set({ status: name }, name === drill.status ? 1 : 0);
+    gauge('drill_timestamp_seconds', 'When the last drill ended').set(seconds(drill.at));
+    if (drill.lastSuccessAt !== null)
+      gauge('drill_last_success_timestamp_seconds', 'When a drill last passed').set(seconds(drill.lastSuccessAt));
+    if (drill.durationMs !== null)
+      gauge('drill_duration_seconds', 'How long the last drill took to restore').set(drill.durationMs / 1_000);
+  }
+  if (prune !== null) {
+    gauge('prune_ok', '0 when retention was held or failed').set(prune.problem === null ? 1 : 0);
+    gauge('pruned_snapshots', 'Snapshots that the last prune removed').set(prune.removedCount);
+  }
+  const channel = gauge('channel_ok', '0 when the last message by this channel failed', ['channel']);
+  for (const { channel: name, error } of channels) channel.set({ channel: name }, error === null ? 1 : 0);
+  return { contentType: registry.contentType, text: await registry.metrics() };
+}
+
+// Newest first, as they are remembered.
+function byTier(snapshots: readonly SnapshotRecord[]): ReadonlyMap<string, readonly SnapshotRecord[]> {
+  return Map.groupBy(snapshots, ({ tier }) => tier);
+}
