@@ -8,6 +8,7 @@ import { AppError, describeError } from '../errors.ts';
 import type { Manifest } from '../manifest/manifest.ts';
 import { isAnswered, withoutFuture } from '../plan/due.ts';
 import { defaultMemoryLimit } from '../plan/memory-limit.ts';
+import { scheduledTiers } from '../plan/timetable.ts';
 import type { Folder, Tier } from '../plan/tier.ts';
 import type { FailureRecord } from '../state/records.ts';
 import { takeLock } from '../state/lock.ts';
@@ -231,8 +232,10 @@ const rememberedIds = 200;
 
 async function rememberSuccess(context: AppContext, result: BackupResult): Promise<void> {
   const at = context.now().toISOString();
+  // A failure by hand is forgotten with the next success of any kind; a scheduled tier's with its own.
+  const pending = scheduledTiers(context.timetable()).filter((tier) => tier !== result.tier);
   await context.state().updateAttempts(({ failures, madeHere }) => ({
-    failures: Object.fromEntries(Object.entries(failures).filter(([tier]) => tier !== result.tier)),
+    failures: Object.fromEntries(Object.entries(failures).filter(([tier]) => pending.some((one) => one === tier))),
     destinationFailures: result.outcomes.flatMap((outcome) =>
       outcome.kind === 'stored'
         ? []

@@ -45,12 +45,13 @@ export async function startDump(options: {
   let gaveWay: AppError | undefined;
   const waiting = watchWaitingSessions({
     control,
-    backend: watch.processId,
+    backend: () => watch.processId(),
     limitMs: options.yieldAfterMs,
     onOverdue(waitedMs) {
       gaveWay = yieldError(waitedMs);
       log.warn({ waitedMs: Math.round(waitedMs) }, 'A session waits behind the dump; the dump gives way');
-      void terminateBackend({ ...options, processId: watch.processId() }).then(async () => child.stop());
+      // Its stream fails at once with the reason; that ends the pipeline, and the disposer ends pg_dump and its backend.
+      child.stdout.destroy(gaveWay);
     },
   });
   const stopWatching = (): void => {

@@ -89,14 +89,14 @@ async function answer(
 
 function send(
   response: ServerResponse,
-  answer: { readonly status: number; readonly type: string; readonly body: string },
+  { status, type, body }: { readonly status: number; readonly type: string; readonly body: string },
 ): void {
-  response.writeHead(answer.status, {
-    'content-type': answer.type,
+  response.writeHead(status, {
+    'content-type': type,
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
   });
-  response.end(answer.body);
+  response.end(body);
 }
 
 // Compared as hashes, in constant time.

@@ -41,8 +41,8 @@ export function findDue(
   { snapshots, now }: { readonly snapshots: readonly PlannedSnapshot[]; readonly now: Date },
 ): readonly DueRun[] {
   const past = withoutFuture(snapshots, now);
+  if (past.length === 0) return [{ tier: 'daily', slot: null }];
   const beginning = Math.min(...past.map(({ committedAt }) => Date.parse(committedAt)));
-  if (past.length === 0) return [{ tier: 'daily', slot: lastSlot(timetable, { of: 'daily', at: now }) }];
   return scheduledTiers(timetable).flatMap((tier) => {
     const slot = lastSlot(timetable, { of: tier, at: now });
     if (slot === null || slot.getTime() <= beginning) return [];

@@ -23,7 +23,7 @@ export interface FaultStage extends AsyncDisposable {
 
 /** Starts a stage; `auth` as for the server. */
 export async function startStage(
-  options: { readonly auth?: 'scram-sha-256'; readonly major?: 14 | 15 } = {},
+  options: { readonly auth?: 'scram-sha-256'; readonly major?: 14 | 15; readonly megabytes?: number } = {},
 ): Promise<FaultStage> {
   const scratch = temporaryDirectory();
   const server = await startPostgres({
@@ -31,7 +31,10 @@ export async function startStage(
     ...(options.auth === undefined ? {} : { auth: options.auth }),
   });
   const s3 = await startS3();
-  await createMastodonDatabase(server, { name: 'mastodon_production', megabytes: 12 });
+  await createMastodonDatabase(server, {
+    name: 'mastodon_production',
+    megabytes: options.megabytes ?? 12,
+  });
   const environment = {
     ...databaseEnvironment(server.mastodon('mastodon_production')),
     ...s3.environment,

@@ -1,0 +1,19 @@
+// The app in this process, for tests that bring their own clock or pauses.
+
+import { createApp, type App } from '../../src/app/app.ts';
+
+/** An app with exactly these variables; what it logs goes to `lines`. */
+export function openApp(
+  environment: Readonly<Record<string, string>>,
+  { lines = [], now }: { readonly lines?: string[]; readonly now?: () => Date } = {},
+): App {
+  return createApp({
+    environment: { PATH: process.env['PATH'], ...environment },
+    uid: process.getuid?.() ?? 0,
+    processId: process.pid,
+    toolVersion: '0.0.0-test',
+    isTerminal: false,
+    writeLog: (text) => void lines.push(text),
+    ...(now === undefined ? {} : { overrides: { now } }),
+  });
+}
