@@ -80,7 +80,7 @@ describe('a migration behind a dump', () => {
     await stage.server.query('alter table accounts add column added_meanwhile integer', 'mastodon_production');
     stage.s3.rule(() => ({ kind: 'pass' }));
     let health = await app.health();
-    for (let attempt = 0; attempt < 300 && !health.healthy; attempt += 1) {
+    for (let attempt = 0; attempt < 300 && health.status !== 'healthy'; attempt += 1) {
       await sleep(100);
       health = await app.health();
     }
