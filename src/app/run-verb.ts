@@ -43,6 +43,7 @@ export async function run(context: AppContext, request: RunRequest): Promise<Bac
       slot: null,
       instance,
       toolVersion: context.toolVersion,
+      environment: context.environment,
       connection: target,
       clients: await context.findClients(signal),
       stores: context.stores() satisfies readonly BackupStore[],
