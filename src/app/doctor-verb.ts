@@ -10,11 +10,13 @@ import type { AppContext } from './context.ts';
 
 /** Checks everything that can be checked without taking a backup. */
 export async function doctor(context: AppContext, signal: AbortSignal): Promise<readonly Finding[]> {
-  const { settings, target } = context.load();
+  const { settings, target, instance } = context.load();
   const random = randomBytes(8).toString('hex');
   return examine({
     settings,
     warnings: context.warnings,
+    environment: context.environment,
+    instance,
     connection: target,
     pathVariable: context.environment.get('PATH')?.text ?? '',
     memoryLimitBytes: settings.memoryLimitBytes ?? (await defaultMemoryLimit()),

@@ -1,6 +1,7 @@
 // The verbs that only read a store: what is there, and whether it is what its manifest says.
 
 import type { ProgressListener } from '../backup/progress.ts';
+import { verifySecrets, type SecretsVerification } from '../backup/secrets-object.ts';
 import { verifyFully } from '../backup/verification.ts';
 import { readCatalogue, selectSnapshot, type Catalogue } from '../manifest/catalogue.ts';
 import type { Manifest } from '../manifest/manifest.ts';
@@ -38,6 +39,8 @@ export interface VerifyResult {
   readonly place: string;
   /** False when it is encrypted and no identity was at hand: hashed, but not decoded. */
   readonly decoded: boolean;
+  /** How far the secrets object beside it was looked at. */
+  readonly secrets: SecretsVerification;
 }
 
 /** What a store holds, and its description for people. */
@@ -50,7 +53,7 @@ export async function list(context: AppContext, { from, tier, signal }: ListRequ
   return { ...catalogue, place: store.description };
 }
 
-/** Reads a snapshot back: hashes it and decodes it to the end. */
+/** Reads a snapshot back, the secrets object beside it included: hashes and decodes both to the end. */
 export async function verify(context: AppContext, request: VerifyRequest): Promise<VerifyResult> {
   const { identities, signal } = request;
   const { settings } = context.load();
@@ -76,5 +79,6 @@ export async function verify(context: AppContext, request: VerifyRequest): Promi
     log: context.log,
     onProgress: (bytes) => request.onProgress({ step: 'verify', bytes, expectedBytes: manifest.object.bytes }),
   });
-  return { manifest, place: store.description, decoded };
+  const secrets = await verifySecrets(store, { manifest, identities: keys, signal });
+  return { manifest, place: store.description, decoded, secrets };
 }

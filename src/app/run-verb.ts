@@ -180,6 +180,7 @@ async function dump(context: AppContext, plan: Plan): Promise<BackupResult> {
     slot: plan.slot,
     instance,
     toolVersion: context.toolVersion,
+    environment: context.environment,
     connection: target,
     clients: await context.findClients(plan.signal),
     stores: context.stores() satisfies readonly BackupStore[],

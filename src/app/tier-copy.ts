@@ -4,6 +4,7 @@
 import { copyWithin } from '../backup/copy.ts';
 import type { BackupResult } from '../backup/backup.ts';
 import type { DestinationOutcome } from '../backup/destination.ts';
+import { compareFingerprints, fingerprintSecrets } from '../mastodon/secret-fingerprints.ts';
 import { createSnapshotId } from '../plan/object-keys.ts';
 import { chooseSource } from '../plan/reuse.ts';
 import type { Tier } from '../plan/tier.ts';
@@ -29,7 +30,13 @@ export async function copyForTier(
     encrypted: settings.ageRecipients.length > 0,
   });
   if (source === undefined) return null;
+  const secrets = compareFingerprints(source, context.environment);
+  if (secrets !== null && [...secrets.changed, ...secrets.missing, ...secrets.added].length > 0) {
+    log.info({ source: source.id }, "Mastodon's secrets have changed since the last dump; dumping instead of copying");
+    return null;
+  }
   const id = createSnapshotId(now());
+  const fingerprints = fingerprintSecrets(context.environment, { snapshotId: id });
   const outcomes: DestinationOutcome[] = [];
   for (const { placed, snapshots } of options.places) {
     const own = snapshots.find((one) => one.id === source.id && one.tier === source.tier);
@@ -45,7 +52,7 @@ export async function copyForTier(
         slot,
         verify,
         toolVersion,
-        fingerprints: null,
+        fingerprints,
         now,
         log,
         signal,

@@ -1,24 +1,27 @@
 // One run, on one page: ask the database, plan, dump once into every destination, read back, and only then write the
 // manifest that makes it a backup. A destination that fails loses its own copy and no other.
 
-import { codecMemory, encoders, objectSuffix, type Compression } from '../codec/codec.ts';
 import { createOneRunKey } from '../codec/age.ts';
+import { encoders, type Compression } from '../codec/codec.ts';
+import type { Environment } from '../config/environment.ts';
 import { chooseClient, type ClientPrograms } from '../database/clients.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { startDump } from '../database/dump.ts';
 import { readDatabaseFacts, readSchemaVersion, type DatabaseFacts } from '../database/server.ts';
 import { AppError, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { readCatalogue } from '../manifest/catalogue.ts';
-import type { Manifest } from '../manifest/manifest.ts';
-import { planMemory } from '../plan/memory.ts';
-import { buildKey, createSnapshotId } from '../plan/object-keys.ts';
-import { choosePartBytes } from '../plan/part-size.ts';
+import { newestWithFingerprints, readEarlierBackups, type EarlierBackups } from '../manifest/earlier-backups.ts';
+import { compareFingerprints, describeDifference } from '../mastodon/secret-fingerprints.ts';
+import { createSnapshotId } from '../plan/object-keys.ts';
 import type { Folder } from '../plan/tier.ts';
 import type { ObjectStore } from '../storage/store.ts';
-import { commit, createDestination, storeBranch, type Destination, type DestinationOutcome } from './destination.ts';
-import { startPipeline, type PipelineResult } from './pipeline.ts';
+import { commit, storeBranch, type Destination, type DestinationOutcome } from './destination.ts';
+import { startPipeline } from './pipeline.ts';
+import { refusePlaintextAfterEncrypted } from './plaintext-guard.ts';
 import type { ProgressListener } from './progress.ts';
+import { planCompression, planDestinations } from './run-plan.ts';
+import { encryptSecrets, storeSecrets } from './secrets-object.ts';
+import { describeSnapshot, type SnapshotBase } from './snapshot-base.ts';
 import { verifyByEtag, verifyFully } from './verification.ts';
 
 /** Where a backup goes. */
@@ -37,6 +40,10 @@ export interface BackupOptions {
   readonly slot: Date | null;
   readonly instance: string;
   readonly toolVersion: string;
+  /** Where Mastodon's settings are. */
+  readonly environment: Environment;
+  /** Whether they travel with an encrypted backup. */
+  readonly secrets: 'auto' | 'off';
   readonly connection: ConnectionSettings;
   readonly clients: readonly ClientPrograms[];
   readonly lockWaitMs: number;
@@ -75,15 +82,21 @@ export async function backUp(options: BackupOptions): Promise<BackupResult> {
   await using control = await connect(options.connection, signal);
   const facts = await readDatabaseFacts(control);
   const client = chooseClient(options.clients, { major: facts.serverMajor, version: facts.serverVersion });
-  const warnings = lookForOddities(facts);
+  const earlier = await readEarlierBackups(options.stores, {
+    ...options,
+    onSilent: (store, error) =>
+      log.warn({ err: error, store: store.description }, 'The store could not be asked about earlier backups'),
+  });
+  refusePlaintextAfterEncrypted(earlier, options);
+  const warnings = [...lookForOddities(facts), ...lookForOtherSecrets(earlier, options.environment)];
   for (const warning of warnings) log.warn({}, warning);
-  await refusePlaintextAfterEncrypted(options);
 
   const id = createSnapshotId(options.now());
   const destinations = planDestinations(options, { id, facts });
   const compression = planCompression(options, destinations);
   const schemaVersion = await readSchemaVersion(control);
   const oneRunKey = options.recipients.length === 0 ? null : await createOneRunKey(options.recipients);
+  const secrets = await encryptSecrets(options.environment, { ...options, id, oneRunKey });
   log.info(
     {
       id,
@@ -145,10 +158,12 @@ export async function backUp(options: BackupOptions): Promise<BackupResult> {
           etag: put?.value.etag ?? null,
         });
         const method = await verifyAt(destination, { base, identities, options });
+        const place = { prefix: destination.prefix, folder: options.tier, id };
+        const entry = secrets === null ? null : await storeSecrets(destination.store, { secrets, place, log, signal });
         return {
           kind: 'stored',
           destination,
-          manifest: await commit(destination, { ...options, manifest: base, method }),
+          manifest: await commit(destination, { ...options, manifest: { ...base, secrets: entry }, method }),
         };
       } catch (error) {
         signal.throwIfAborted();
@@ -188,117 +203,11 @@ function lookForOddities(facts: DatabaseFacts): readonly string[] {
   return warnings;
 }
 
-// Losing the recipients by a mistyped line must not put the next dump in the clear beside encrypted ones.
-async function refusePlaintextAfterEncrypted(options: BackupOptions): Promise<void> {
-  if (options.recipients.length > 0 || options.allowPlaintext) return;
-  for (const { store, prefix } of options.stores) {
-    let newest: Manifest | undefined;
-    try {
-      const catalogue = await readCatalogue(store, { prefix, signal: options.signal });
-      newest = catalogue.snapshots.find(({ instance }) => instance === options.instance);
-    } catch (error) {
-      options.signal.throwIfAborted();
-      // The upload will tell whether the store is reachable; a second destination may still take the backup.
-      options.log.warn(
-        { err: error, store: store.description },
-        'The store could not be asked whether earlier backups are encrypted',
-      );
-      continue;
-    }
-    if (newest?.object.encryption !== 'age') continue;
-    throw new AppError(
-      'settings',
-      `BACKUP_AGE_RECIPIENTS is not set, but the newest backup in ${store.description} is encrypted`,
-      {
-        hint: 'Set BACKUP_AGE_RECIPIENTS again, or BACKUP_ALLOW_PLAINTEXT=true if backups shall be stored unencrypted from now on.',
-      },
-    );
-  }
-}
-
-function planDestinations(
-  options: BackupOptions,
-  { id, facts }: { readonly id: string; readonly facts: DatabaseFacts },
-): readonly Destination[] {
-  const compressed = options.compression.kind !== 'none';
-  const suffix = objectSuffix({ compression: options.compression.kind, encrypted: options.recipients.length > 0 });
-  return options.stores.map(({ store, prefix }) =>
-    createDestination(store, {
-      prefix,
-      key: buildKey({ prefix, folder: options.tier, id, suffix }),
-      partBytes: choosePartBytes({ databaseBytes: facts.sizeBytes, compressed, maxObjectBytes: store.maxObjectBytes }),
-      verify: options.verify,
-    }),
-  );
-}
-
-function planCompression(options: BackupOptions, destinations: readonly Destination[]): Compression {
-  const { compression } = options;
-  const plan = planMemory({
-    threads: compression.kind === 'xz' ? compression.threads : 1,
-    cores: options.cores,
-    limitBytes: options.memoryLimitBytes,
-    coderMemory: (threads) => codecMemory(compression.kind === 'xz' ? { ...compression, threads } : compression),
-    partsMemory: destinations.reduce(
-      (sum, { partBytes }, index) => sum + partBytes * (options.stores[index]?.partsInMemory ?? 0),
-      0,
-    ),
-  });
-  options.log.info(
-    { threads: plan.threads, memoryBytes: plan.totalBytes, limitBytes: plan.limitBytes },
-    plan.note === null ? 'Memory planned' : `Memory planned: ${plan.note}`,
-  );
-  return compression.kind === 'xz' ? { ...compression, threads: plan.threads } : compression;
-}
-
-type SnapshotBase = Omit<Manifest, 'committedAt' | 'verified'>;
-
-function describeSnapshot(
-  options: BackupOptions,
-  found: {
-    readonly id: string;
-    readonly facts: DatabaseFacts;
-    readonly client: ClientPrograms;
-    readonly schemaVersion: string | null;
-    readonly passed: PipelineResult;
-    readonly destination: Destination;
-    readonly etag: string | null;
-  },
-): SnapshotBase {
-  const { facts, passed, destination } = found;
-  return {
-    format: 1,
-    id: found.id,
-    tier: options.tier,
-    label: options.label,
-    instance: options.instance,
-    dataAt: passed.dataAt.toISOString(),
-    slot: options.slot?.toISOString() ?? null,
-    tool: { version: options.toolVersion },
-    database: {
-      name: facts.name,
-      systemIdentifier: facts.systemIdentifier,
-      serverVersion: facts.serverVersion,
-      clientVersion: found.client.version,
-      sizeBytes: facts.sizeBytes,
-      encoding: facts.encoding,
-      collation: facts.collation,
-      extensions: facts.extensions,
-      rows: passed.archive.rows,
-    },
-    mastodon: found.schemaVersion === null ? null : { schemaVersion: found.schemaVersion },
-    dump: passed.dump,
-    object: {
-      key: destination.key,
-      ...passed.object,
-      compression: options.compression.kind,
-      encryption: options.recipients.length > 0 ? 'age' : null,
-      partBytes: destination.store.name === 's3' ? destination.partBytes : null,
-      etag: found.etag,
-    },
-    secrets: null,
-    copiedFrom: null,
-  };
+function lookForOtherSecrets(earlier: readonly EarlierBackups[], environment: Environment): readonly string[] {
+  const newest = newestWithFingerprints(earlier);
+  const comparison = newest === undefined ? null : compareFingerprints(newest, environment);
+  if (newest === undefined || comparison === null) return [];
+  return describeDifference(comparison, { snapshot: `${newest.tier}/${newest.id}` });
 }
 
 async function verifyAt(

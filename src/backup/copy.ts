@@ -5,8 +5,7 @@ import { PassThrough } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { AppError, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { readAll } from '../manifest/catalogue.ts';
-import type { Manifest, VerificationMethod } from '../manifest/manifest.ts';
+import type { Manifest, SecretsEntry, VerificationMethod } from '../manifest/manifest.ts';
 import { buildKey, parseKey } from '../plan/object-keys.ts';
 import { partBytesFor } from '../plan/part-size.ts';
 import type { Folder } from '../plan/tier.ts';
@@ -15,6 +14,7 @@ import { createGate } from '../stream/gate.ts';
 import { createMeter } from '../stream/meter.ts';
 import type { BackupStore } from './backup.ts';
 import { commit, createDestination, type Destination, type DestinationOutcome } from './destination.ts';
+import { copySecrets } from './secrets-object.ts';
 import { verifyByEtag, verifyFully } from './verification.ts';
 
 /** What copies of both kinds need. */
@@ -34,8 +34,8 @@ export async function copyWithin(
     readonly tier: Folder;
     readonly slot: Date;
     readonly toolVersion: string;
-    /** Fingerprints of the source's secrets under the new id; null when it has none. */
-    readonly fingerprints: Readonly<Record<string, string>> | null;
+    /** Fingerprints under the new id of the secrets that the source was made with. */
+    readonly fingerprints: SecretsEntry['fingerprints'];
   },
 ): Promise<DestinationOutcome> {
   const { source, tier, id, log, signal } = options;
@@ -50,8 +50,13 @@ export async function copyWithin(
     const partBytes = sameParts ? source.object.partBytes : null;
     const object = { ...source.object, key: destination.key, etag, partBytes };
     const method = await verifyCopy(destination, { ...options, etag: sameParts ? etag : null });
-    const secrets = options.fingerprints === null ? null : source.secrets;
-    if (secrets !== null) await copyDocument(place, { from: secrets.key, to: keyFor(secrets.key), signal });
+    const secrets = await copySecrets(source, {
+      from: store,
+      to: store,
+      place: { prefix, folder: tier, id },
+      log,
+      signal,
+    });
     const manifest: Omit<Manifest, 'committedAt' | 'verified'> = {
       ...source,
       id,
@@ -60,8 +65,7 @@ export async function copyWithin(
       slot: options.slot.toISOString(),
       tool: { version: options.toolVersion },
       object,
-      secrets:
-        secrets === null ? null : { ...secrets, key: keyFor(secrets.key), fingerprints: options.fingerprints ?? {} },
+      secrets: secrets === null ? null : { ...withoutForeignId(secrets), fingerprints: options.fingerprints },
       copiedFrom: `${source.tier}/${source.id}`,
     };
     return commit(destination, { ...options, manifest, method });
@@ -102,10 +106,8 @@ export async function copyAcross(
       pipeline([body, meter.stream, gate, upload], { signal }),
     ]);
     const method = await verifyCopy(destination, { ...options, etag: destination.etagMeter?.etag() ?? null });
-    if (source.secrets !== null) {
-      const content = await readAll(await from.store.get(source.secrets.key as ObjectKey, { signal }));
-      await to.store.putDocument(keyFor(source.secrets.key), content, { signal });
-    }
+    const place = { prefix: to.prefix, folder: source.tier, id: source.id };
+    const secrets = await copySecrets(source, { from: from.store, to: to.store, place, log, signal });
     const manifest: Omit<Manifest, 'committedAt' | 'verified'> = {
       ...source,
       object: {
@@ -114,7 +116,7 @@ export async function copyAcross(
         partBytes: to.store.name === 's3' ? destination.partBytes : null,
         etag: receipt.etag,
       },
-      secrets: source.secrets === null ? null : { ...source.secrets, key: keyFor(source.secrets.key) },
+      secrets,
     };
     return commit(destination, { ...options, manifest, method });
   });
@@ -158,11 +160,8 @@ async function verifyCopy(
   return 'full';
 }
 
-async function copyDocument(
-  { store }: BackupStore,
-  { from, to, signal }: { readonly from: string; readonly to: ObjectKey; readonly signal: AbortSignal },
-): Promise<void> {
-  await store.putDocument(to, await readAll(await store.get(from as ObjectKey, { signal })), { signal });
+function withoutForeignId({ under: _under, ...secrets }: SecretsEntry): SecretsEntry {
+  return secrets;
 }
 
 function suffixOf(key: string, prefix: string): string {

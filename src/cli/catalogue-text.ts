@@ -11,6 +11,7 @@ export function catalogueDocument(catalogue: Placed): object {
   return {
     place: catalogue.place,
     snapshots: catalogue.snapshots,
+    withoutSecrets: catalogue.withoutSecrets.map(({ tier, id }) => ({ tier, id })),
     damaged: catalogue.damaged.map(({ manifest, reason }) => ({ tier: manifest.tier, id: manifest.id, reason })),
     unreadable: catalogue.unreadable,
     foreign: catalogue.foreign.map(({ key, bytes, modifiedAt }) => ({
@@ -32,6 +33,10 @@ export function renderCatalogue(catalogue: Placed): string {
           ['SNAPSHOT', 'DATA AT', 'DUMP', 'STORED', 'ROWS', 'VERIFIED', ...(several ? ['INSTANCE'] : []), 'LABEL'],
           ...snapshots.map((snapshot) => renderSnapshot(snapshot, several)),
         ]),
+    section(
+      "Restorable, but Mastodon's settings beside them are missing",
+      catalogue.withoutSecrets.map(({ tier, id }) => [`${tier}/${id}`]),
+    ),
     section(
       'Damaged, count for nothing',
       damaged.map(({ manifest, reason }) => [`${manifest.tier}/${manifest.id}`, reason]),

@@ -59,6 +59,7 @@ export function addReadingCommands(program: Command, context: CommandContext): v
           snapshot: `${result.manifest.tier}/${result.manifest.id}`,
           hashed: true,
           decoded: result.decoded,
+          secrets: result.secrets,
         },
         text: renderVerification(result),
       });

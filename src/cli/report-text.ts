@@ -6,14 +6,21 @@ import type { Finding } from '../doctor/finding.ts';
 import { formatBytes, formatTable } from './format.ts';
 
 /** The result of `verify` as text. */
-export function renderVerification({ manifest, place, decoded }: VerifyResult): string {
+export function renderVerification({ manifest, place, decoded, secrets }: VerifyResult): string {
   const name = `${manifest.tier}/${manifest.id}`;
   const tables = Object.keys(manifest.database.rows).length;
   const size = formatBytes(manifest.object.bytes);
-  return decoded
+  const dump = decoded
     ? `${name} in ${place}: ${size} read back, hash right, decoded to the end, ${tables} tables with the rows of the manifest\n`
     : `${name} in ${place}: ${size} read back, hash right; NOT decoded: it is encrypted and there is no --identity\n`;
+  return `${dump}${secretsLines[secrets]}`;
 }
+
+const secretsLines = {
+  none: '',
+  hashed: "Mastodon's settings beside it: read back; NOT opened: there is no --identity\n",
+  decrypted: "Mastodon's settings beside it: opened, its secrets are those of the manifest\n",
+} as const;
 
 /** The settings as a table. */
 export function renderConfig(settings: readonly ShownSetting[]): string {

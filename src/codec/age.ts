@@ -39,6 +39,20 @@ export function createAgeDecrypter(identities: readonly string[]): Duplex {
   return duplex(async (source) => decrypter.decrypt(source));
 }
 
+/** Encrypts a small document whole. */
+export async function encryptDocument(content: Uint8Array, recipients: readonly string[]): Promise<Buffer> {
+  const encrypter = new Encrypter();
+  for (const recipient of recipients) encrypter.addRecipient(recipient);
+  return Buffer.from(await encrypter.encrypt(content));
+}
+
+/** Decrypts a small document whole; rejects when no identity fits, on a flipped bit and on an early end. */
+export async function decryptDocument(content: Uint8Array, identities: readonly string[]): Promise<Buffer> {
+  const decrypter = new Decrypter();
+  for (const identity of identities) decrypter.addIdentity(identity);
+  return Buffer.from(await decrypter.decrypt(content));
+}
+
 type ByteTransform = (source: ReadableStream<Uint8Array>) => Promise<ReadableStream<Uint8Array>>;
 
 function duplex(transform: ByteTransform): Duplex {

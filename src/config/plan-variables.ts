@@ -119,7 +119,7 @@ export const planVariables = {
     doc: 'optional private key (`AGE-SECRET-KEY-…`) for `verify` and drills on this machine; a run never needs it',
   }),
   BACKUP_SECRETS: row({
-    availability: 'later',
+    availability: 'now',
     parse: parseWord('auto', 'off'),
     preset: 'auto',
     doc: "`auto`: with recipients, Mastodon's own settings are stored encrypted beside each backup, without recipients they are not; `off`",

@@ -6,6 +6,7 @@ import { chooseClient, findClients } from '../database/clients.ts';
 import { connect, describeTarget } from '../database/connection.ts';
 import { readDatabaseFacts, type DatabaseFacts } from '../database/server.ts';
 import { examineMemory } from './memory-check.ts';
+import { examineSecrets } from './secrets-check.ts';
 import { examineStore } from './store-check.ts';
 import { inMiB, problem, type Examination, type Finding } from './finding.ts';
 
@@ -33,6 +34,7 @@ export async function examine(examination: Examination): Promise<readonly Findin
     ...stores.flat(),
     ...examineMemory(examination, facts),
     examineEncryption(examination.settings),
+    ...(await examineSecrets(examination)),
   ];
 }
 

@@ -1,5 +1,6 @@
 // What the doctor looks at and what it finds, for all of its checks.
 
+import type { Environment } from '../config/environment.ts';
 import type { Settings } from '../config/settings.ts';
 import type { ConnectionSettings } from '../database/connection.ts';
 import { AppError, describeError } from '../errors.ts';
@@ -26,6 +27,9 @@ export interface StoreToExamine {
 export interface Examination {
   readonly settings: Settings;
   readonly warnings: readonly string[];
+  readonly environment: Environment;
+  /** LOCAL_DOMAIN, else host/database. */
+  readonly instance: string;
   readonly connection: ConnectionSettings;
   readonly pathVariable: string;
   readonly memoryLimitBytes: number;

@@ -3,7 +3,7 @@
 
 import type { Readable } from 'node:stream';
 import { AppError } from '../errors.ts';
-import { buildKey, parseKey, type ParsedKey } from '../plan/object-keys.ts';
+import { buildKey, parseKey, type KeyPart, type ParsedKey } from '../plan/object-keys.ts';
 import { folders, type Folder } from '../plan/tier.ts';
 import type { ObjectKey, ObjectStore, StoredObject } from '../storage/store.ts';
 import { decodeManifest, type Manifest } from './manifest.ts';
@@ -11,6 +11,8 @@ import { decodeManifest, type Manifest } from './manifest.ts';
 /** What a store holds. Snapshots are newest first by the moment of their data. */
 export interface Catalogue {
   readonly snapshots: readonly Manifest[];
+  /** Those of the snapshots whose secrets object is missing: they restore, but Mastodon's settings do not come with them. */
+  readonly withoutSecrets: readonly Manifest[];
   /** Manifests whose object is missing or of another size: they count for nothing. */
   readonly damaged: readonly { readonly manifest: Manifest; readonly reason: string }[];
   /** Manifests that cannot be decoded, or of a newer format: their objects are protected. */
@@ -71,6 +73,9 @@ export async function readCatalogue(
   });
   return {
     snapshots: snapshots.toSorted(newestFirst),
+    withoutSecrets: snapshots
+      .filter(({ secrets }) => secrets !== null && !objects.has(secrets.key))
+      .toSorted(newestFirst),
     damaged: damaged.toSorted((a, b) => newestFirst(a.manifest, b.manifest)),
     unreadable: unreadable.toSorted((a, b) => (a.key < b.key ? -1 : 1)),
     foreign,
@@ -117,11 +122,15 @@ async function readManifest(
   }
   const decoded = decodeManifest(content);
   if (decoded.kind === 'unreadable') return decoded;
-  const { id, tier, object } = decoded.manifest;
+  const { id, tier, object, secrets } = decoded.manifest;
   if (id !== parsed.id || tier !== parsed.folder)
     return { kind: 'unreadable', reason: 'it says it is another snapshot' };
-  const named = parseKey(object.key, { prefix });
-  if (named?.part !== 'dump' || named.id !== id || named.folder !== tier) {
+  // What a manifest names goes with it when it is pruned: it must not be able to name anything else.
+  const isOwn = (key: string, part: KeyPart): boolean => {
+    const named = parseKey(key, { prefix });
+    return named?.part === part && named.id === id && named.folder === tier;
+  };
+  if (!isOwn(object.key, 'dump') || (secrets !== null && !isOwn(secrets.key, 'secrets'))) {
     return { kind: 'unreadable', reason: 'it names an object that is not its own' };
   }
   return decoded;

@@ -46,9 +46,21 @@ export interface Manifest {
     readonly partBytes: number | null;
     readonly etag: string | null;
   };
-  readonly secrets: { readonly key: string; readonly fingerprints: Readonly<Record<string, string>> } | null;
+  readonly secrets: SecretsEntry | null;
   readonly verified: { readonly method: VerificationMethod; readonly at: string };
   readonly copiedFrom: string | null;
+}
+
+/** The object with Mastodon's settings that stands beside a backup, and the fingerprints of its secrets. */
+export interface SecretsEntry {
+  readonly key: string;
+  /** HMAC-SHA-256 under the snapshot's id, 64 bits; see `mastodon/secret-fingerprints.ts`. */
+  readonly fingerprints: Readonly<Record<string, string>>;
+  /** Size and hash of the stored object, where the writer noted them. */
+  readonly bytes?: number;
+  readonly sha256?: string;
+  /** The snapshot under whose id the fingerprints were made, when it is another one: a copy keeps its source's. */
+  readonly under?: string;
 }
 
 /** The manifest as it is stored. */
@@ -99,7 +111,11 @@ function check(value: unknown): Manifest {
   if (top['secrets'] !== null) {
     const secrets = object(top['secrets'], 'secrets');
     text(secrets, 'key');
-    object(secrets['fingerprints'], 'fingerprints');
+    const fingerprints = object(secrets['fingerprints'], 'fingerprints');
+    for (const name of Object.keys(fingerprints)) text(fingerprints, name);
+    if (secrets['under'] !== undefined) text(secrets, 'under');
+    if (secrets['bytes'] !== undefined) count(secrets, 'bytes');
+    if (secrets['sha256'] !== undefined) hash(secrets);
   }
   const verified = object(top['verified'], 'verified');
   time(verified, 'at');
@@ -109,6 +125,10 @@ function check(value: unknown): Manifest {
 
 function checkBytes(fields: Fields): void {
   count(fields, 'bytes');
+  hash(fields);
+}
+
+function hash(fields: Fields): void {
   if (!/^[0-9a-f]{64}$/.test(text(fields, 'sha256'))) throw new Error('sha256 is no SHA-256');
 }
 

@@ -136,7 +136,7 @@ async function liveOnce(world: World, fate: Fate, diesAt: number): Promise<void>
 
 function prune(snapshots: readonly Manifest[], now: Date): readonly Manifest[] {
   const { remove } = planPrune(
-    { snapshots, damaged: [], unreadable: [], foreign: [] },
+    { snapshots, damaged: [], unreadable: [], withoutSecrets: [], foreign: [] },
     {
       instance: 'social.example',
       keep: settings.retention.keep,

@@ -11,6 +11,7 @@ import { findClients } from '../../src/database/clients.ts';
 import { sweep } from '../../src/retention/deletion-law.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectStore } from '../../src/storage/store.ts';
+import { environmentOf } from '../config/environments.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import type { SeenRequest } from '../support/s3-server.ts';
 import { fixtureClient, startStage, type FaultStage } from './support.ts';
@@ -210,6 +211,8 @@ describe('a directory that hangs', () => {
       slot: null,
       instance: 'social.example',
       toolVersion: 'test',
+      environment: environmentOf({}),
+      secrets: 'auto',
       connection: stage.server.mastodon('mastodon_production'),
       clients: await findClients({ directory: null, path: process.env['PATH'] ?? '', signal }),
       lockWaitMs: 10_000,

@@ -1,0 +1,60 @@
+// What a run decides before the first byte: the key and part size at each destination, and how many threads fit into the
+// memory. Decided later, a dump of hours could end on its 10,001st part.
+
+import { codecMemory, objectSuffix, type Compression } from '../codec/codec.ts';
+import type { Log } from '../log.ts';
+import { planMemory } from '../plan/memory.ts';
+import { buildKey } from '../plan/object-keys.ts';
+import { choosePartBytes } from '../plan/part-size.ts';
+import type { Folder } from '../plan/tier.ts';
+import type { ObjectStore } from '../storage/store.ts';
+import { createDestination, type Destination } from './destination.ts';
+
+/** What the decisions depend on. */
+export interface RunPlanOptions {
+  readonly tier: Folder;
+  readonly stores: readonly { readonly store: ObjectStore; readonly prefix: string; readonly partsInMemory: number }[];
+  readonly compression: Compression;
+  readonly cores: number;
+  readonly memoryLimitBytes: number;
+  readonly verify: 'auto' | 'full' | 'etag';
+  readonly recipients: readonly string[];
+  readonly log: Log;
+}
+
+/** The destinations of the run `id`, in the order of the stores. Throws AppError when the database cannot fit. */
+export function planDestinations(
+  options: RunPlanOptions,
+  { id, facts }: { readonly id: string; readonly facts: { readonly sizeBytes: number } },
+): readonly Destination[] {
+  const compressed = options.compression.kind !== 'none';
+  const suffix = objectSuffix({ compression: options.compression.kind, encrypted: options.recipients.length > 0 });
+  return options.stores.map(({ store, prefix }) =>
+    createDestination(store, {
+      prefix,
+      key: buildKey({ prefix, folder: options.tier, id, suffix }),
+      partBytes: choosePartBytes({ databaseBytes: facts.sizeBytes, compressed, maxObjectBytes: store.maxObjectBytes }),
+      verify: options.verify,
+    }),
+  );
+}
+
+/** The compression with as many threads as fit into the memory. Throws AppError when not even one does. */
+export function planCompression(options: RunPlanOptions, destinations: readonly Destination[]): Compression {
+  const { compression } = options;
+  const plan = planMemory({
+    threads: compression.kind === 'xz' ? compression.threads : 1,
+    cores: options.cores,
+    limitBytes: options.memoryLimitBytes,
+    coderMemory: (threads) => codecMemory(compression.kind === 'xz' ? { ...compression, threads } : compression),
+    partsMemory: destinations.reduce(
+      (sum, { partBytes }, index) => sum + partBytes * (options.stores[index]?.partsInMemory ?? 0),
+      0,
+    ),
+  });
+  options.log.info(
+    { threads: plan.threads, memoryBytes: plan.totalBytes, limitBytes: plan.limitBytes },
+    plan.note === null ? 'Memory planned' : `Memory planned: ${plan.note}`,
+  );
+  return compression.kind === 'xz' ? { ...compression, threads: plan.threads } : compression;
+}

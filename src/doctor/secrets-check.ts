@@ -1,0 +1,78 @@
+// Whether Mastodon's secrets travel with the backups, whether all of them are here, and whether they are still those of the
+// newest backup. A dump whose secrets are lost logs everybody out and locks out whoever uses two factors.
+
+import { newestWithFingerprints, readEarlierBackups } from '../manifest/earlier-backups.ts';
+import { collectMastodonVariables } from '../mastodon/documented-variables.ts';
+import { compareFingerprints, describeDifference, requiredSecrets } from '../mastodon/secret-fingerprints.ts';
+import type { Examination, Finding } from './finding.ts';
+
+const check = 'secrets';
+const checkTimeoutMs = 60_000;
+const addEnvFile =
+  "Add Mastodon's file to this service in the compose file: env_file: [.env.production, .env.backup]; the ACTIVE_RECORD_ENCRYPTION_* are there since Mastodon 4.3.";
+
+/** All findings about Mastodon's secrets. */
+export async function examineSecrets(examination: Examination): Promise<readonly Finding[]> {
+  return [...examineStorage(examination), ...(await examineChanges(examination))];
+}
+
+function examineStorage({ settings, environment }: Examination): readonly Finding[] {
+  if (settings.secrets === 'off') {
+    return [
+      {
+        check,
+        status: 'ok',
+        detail: "Mastodon's settings do not travel with the backups (BACKUP_SECRETS=off); keep them elsewhere",
+        remedy: null,
+      },
+    ];
+  }
+  if (settings.ageRecipients.length === 0) {
+    return [
+      {
+        check,
+        status: 'warning',
+        detail:
+          "Mastodon's secrets do not travel with the backups, for they would be in the clear; a restored instance needs them",
+        remedy: 'Set BACKUP_AGE_RECIPIENTS, or keep a copy of .env.production away from this server.',
+      },
+    ];
+  }
+  const missing = requiredSecrets.filter((name) => environment.status(name) !== 'set');
+  const count = Object.keys(collectMastodonVariables(environment)).length;
+  return [
+    missing.length === 0
+      ? {
+          check,
+          status: 'ok',
+          detail: `${count} of Mastodon's settings travel encrypted with each backup`,
+          remedy: null,
+        }
+      : {
+          check,
+          status: 'warning',
+          detail: `these of Mastodon's secrets are not in our environment and so not in the backups: ${missing.join(', ')}`,
+          remedy: addEnvFile,
+        },
+  ];
+}
+
+// Stores that cannot be asked have a finding of their own already.
+async function examineChanges(examination: Examination): Promise<readonly Finding[]> {
+  const signal = AbortSignal.any([examination.signal, AbortSignal.timeout(checkTimeoutMs)]);
+  const earlier = await readEarlierBackups(examination.stores, {
+    instance: examination.instance,
+    signal,
+    onSilent: () => undefined,
+  }).catch(() => []);
+  examination.signal.throwIfAborted();
+  const newest = newestWithFingerprints(earlier);
+  const comparison = newest === undefined ? null : compareFingerprints(newest, examination.environment);
+  if (newest === undefined || comparison === null) return [];
+  return describeDifference(comparison, { snapshot: `${newest.tier}/${newest.id}` }).map((text) => ({
+    check,
+    status: 'warning',
+    detail: text,
+    remedy: 'Put the right values back before the next backup, or ignore this when you changed them on purpose.',
+  }));
+}

@@ -1,0 +1,44 @@
+// What this instance already has in its stores, asked once a run: whether its backups are encrypted, and which secrets they
+// were made with. A store that cannot be asked is left out, for it may answer again when the backup is stored.
+
+import type { ObjectStore } from '../storage/store.ts';
+import { newestFirst, readCatalogue } from './catalogue.ts';
+import type { Manifest } from './manifest.ts';
+
+/** The snapshots of one instance in one store, newest first. */
+export interface EarlierBackups {
+  readonly store: ObjectStore;
+  readonly snapshots: readonly Manifest[];
+}
+
+/** Asks every store for the snapshots of `instance`; `onSilent` is told of those that could not be asked. */
+export async function readEarlierBackups(
+  stores: readonly { readonly store: ObjectStore; readonly prefix: string }[],
+  options: {
+    readonly instance: string;
+    readonly signal: AbortSignal;
+    readonly onSilent: (store: ObjectStore, error: unknown) => void;
+  },
+): Promise<readonly EarlierBackups[]> {
+  const answers = await Promise.all(
+    stores.map(async ({ store, prefix }) => {
+      try {
+        const { snapshots } = await readCatalogue(store, { prefix, signal: options.signal });
+        return [{ store, snapshots: snapshots.filter(({ instance }) => instance === options.instance) }];
+      } catch (error) {
+        options.signal.throwIfAborted();
+        options.onSilent(store, error);
+        return [];
+      }
+    }),
+  );
+  return answers.flat();
+}
+
+/** The newest snapshot whose manifest has fingerprints of Mastodon's secrets; undefined when none has. */
+export function newestWithFingerprints(earlier: readonly EarlierBackups[]): Manifest | undefined {
+  return earlier
+    .flatMap(({ snapshots }) => snapshots)
+    .toSorted(newestFirst)
+    .find(({ secrets }) => secrets !== null);
+}

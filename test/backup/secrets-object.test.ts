@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
+import { describe, it } from 'node:test';
+import {
+  copySecrets,
+  encryptSecrets,
+  storeSecrets,
+  verifySecrets,
+  type SecretsObject,
+} from '../../src/backup/secrets-object.ts';
+import { createOneRunKey, decryptDocument } from '../../src/codec/age.ts';
+import { manifestKey, readCatalogue } from '../../src/manifest/catalogue.ts';
+import { encodeManifest, type Manifest } from '../../src/manifest/manifest.ts';
+import { compareFingerprints } from '../../src/mastodon/secret-fingerprints.ts';
+import { sweep } from '../../src/retention/deletion-law.ts';
+import { createLocalStore } from '../../src/storage/local-store.ts';
+import type { ObjectKey, ObjectStore, RemovableStore } from '../../src/storage/store.ts';
+import { environmentOf } from '../config/environments.ts';
+import { temporaryDirectory } from '../support/command.ts';
+import { aManifest } from '../support/manifests.ts';
+import { quietLog } from '../support/quiet-log.ts';
+
+const signal = AbortSignal.timeout(60_000);
+const options = { log: quietLog, signal };
+const environment = environmentOf({ SECRET_KEY_BASE: 'secret-key-base', LOCAL_DOMAIN: 'social.example' });
+
+async function keyPair(): Promise<{ readonly identity: string; readonly recipient: string }> {
+  return createOneRunKey([]);
+}
+
+/** A snapshot with a secrets object, and the private key of its recipient. */
+async function putWithSecrets(
+  store: ObjectStore,
+): Promise<{ readonly manifest: Manifest; readonly secrets: SecretsObject; readonly identity: string }> {
+  const owner = await keyPair();
+  const base = aManifest({ dataAt: '2026-01-01T00:00:00.000Z' });
+  const secrets = await encryptSecrets(environment, {
+    ...options,
+    id: base.id,
+    secrets: 'auto',
+    recipients: [owner.recipient],
+    oneRunKey: await keyPair(),
+  });
+  assert.ok(secrets);
+  const entry = await storeSecrets(store, { ...options, secrets, place: { prefix: '', folder: 'daily', id: base.id } });
+  const manifest = { ...base, secrets: entry };
+  await store.putDocument(manifest.object.key as ObjectKey, Buffer.from('content'), { signal });
+  await putManifest(store, manifest);
+  return { manifest, secrets, identity: owner.identity };
+}
+
+async function putManifest(store: ObjectStore, manifest: Manifest): Promise<void> {
+  const key = manifestKey({ prefix: '', folder: manifest.tier, id: manifest.id });
+  await store.putDocument(key, encodeManifest(manifest), { signal });
+}
+
+describe('a secrets object', () => {
+  it('opens with the key of a recipient, and its secrets are those of the fingerprints', async () => {
+    using folder = temporaryDirectory();
+    const store = createLocalStore({ directory: folder.path });
+    const { manifest, secrets, identity } = await putWithSecrets(store);
+    assert.match((await decryptDocument(secrets.content, [identity])).toString(), /^SECRET_KEY_BASE=secret-key-base$/m);
+    assert.equal(await verifySecrets(store, { manifest, identities: [identity], signal }), 'decrypted');
+    assert.equal(await verifySecrets(store, { manifest, identities: [], signal }), 'hashed');
+    const stranger = await keyPair();
+    await assert.rejects(verifySecrets(store, { manifest, identities: [stranger.identity], signal }), {
+      code: 'verify',
+      message: /cannot be opened/,
+    });
+    const other = { ...manifest, secrets: { ...manifest.secrets, fingerprints: { OTP_SECRET: '00' } } } as Manifest;
+    await assert.rejects(verifySecrets(store, { manifest: other, identities: [identity], signal }), {
+      message: /its OTP_SECRET, SECRET_KEY_BASE, LOCAL_DOMAIN differ from the manifest's fingerprints/,
+    });
+  });
+
+  it('is none without variables, without recipients, and when it is switched off', async () => {
+    const plan = { ...options, id: 'x', secrets: 'auto', recipients: ['age1'], oneRunKey: await keyPair() } as const;
+    assert.equal(await encryptSecrets(environmentOf({ HOME: '/' }), plan), null);
+    assert.equal(await encryptSecrets(environment, { ...plan, recipients: [], oneRunKey: null }), null);
+    assert.equal(await encryptSecrets(environment, { ...plan, secrets: 'off' }), null);
+  });
+
+  it('that the store gives back changed is not named by a manifest', async () => {
+    using folder = temporaryDirectory();
+    const store = createLocalStore({ directory: folder.path });
+    const { secrets } = await putWithSecrets(store);
+    const forgetful: RemovableStore = { ...store, get: async () => Readable.from([Buffer.from('something else')]) };
+    await assert.rejects(
+      storeSecrets(forgetful, { ...options, secrets, place: { prefix: '', folder: 'weekly', id: aManifest().id } }),
+      { code: 'verify', message: /it is not what was written/ },
+    );
+    const another = await encryptSecrets(environment, {
+      ...options,
+      id: 'x',
+      secrets: 'auto',
+      recipients: [],
+      oneRunKey: await keyPair(),
+    });
+    assert.ok(another);
+    const wrongKey = { ...another, identity: secrets.identity };
+    await assert.rejects(
+      storeSecrets(store, {
+        ...options,
+        secrets: wrongKey,
+        place: { prefix: '', folder: 'weekly', id: aManifest().id },
+      }),
+      { code: 'verify', message: /it cannot be decrypted/ },
+    );
+  });
+
+  it('is copied with its snapshot, and the fingerprints of a copy of a copy still hold', async () => {
+    using folder = temporaryDirectory();
+    using elsewhere = temporaryDirectory();
+    const store = createLocalStore({ directory: folder.path });
+    const other = createLocalStore({ directory: elsewhere.path });
+    const { manifest, identity } = await putWithSecrets(store);
+    let latest = manifest;
+    for (const [tier, to] of [
+      ['weekly', store],
+      ['monthly', other],
+    ] as const) {
+      const base = aManifest({ tier, dataAt: '2026-01-02T00:00:00.000Z' });
+      const from = latest.tier === 'monthly' ? other : store;
+      const place = { prefix: '', folder: tier, id: base.id };
+      const entry = await copySecrets(latest, { ...options, from, to, place });
+      assert.equal(entry?.under, manifest.id);
+      latest = { ...base, secrets: entry, copiedFrom: `${latest.tier}/${latest.id}` };
+      assert.equal(await verifySecrets(to, { manifest: latest, identities: [identity], signal }), 'decrypted');
+      assert.deepEqual(compareFingerprints(latest, environment), { changed: [], missing: [], added: [] });
+    }
+    const place = { prefix: '', folder: manifest.tier, id: manifest.id } as const;
+    const same = await copySecrets(manifest, { ...options, from: store, to: other, place });
+    assert.deepEqual(same, manifest.secrets, 'the same snapshot in another store has the same entry');
+  });
+
+  it('that is lost does not stop the copy of its snapshot, and one that is damaged does', async () => {
+    using folder = temporaryDirectory();
+    const store = createLocalStore({ directory: folder.path });
+    const { manifest } = await putWithSecrets(store);
+    const key = manifest.secrets?.key as ObjectKey;
+    const place = { prefix: '', folder: 'weekly', id: aManifest().id } as const;
+    const copy = async (source: Manifest): ReturnType<typeof copySecrets> =>
+      copySecrets(source, { ...options, from: store, to: store, place });
+    assert.equal(await copy({ ...manifest, secrets: null }), null);
+    await store.remove(key, { signal });
+    assert.equal(await copy(manifest), null);
+    await store.putDocument(key, Buffer.from('short'), { signal });
+    await assert.rejects(copy(manifest), { code: 'verify', message: /has 5 bytes instead of/ });
+  });
+});
+
+describe('the catalogue', () => {
+  it('knows a secrets object, and whose is missing; it is neither foreign nor a reason for damage', async () => {
+    using folder = temporaryDirectory();
+    const store = createLocalStore({ directory: folder.path });
+    const { manifest } = await putWithSecrets(store);
+    const whole = await readCatalogue(store, { prefix: '', signal });
+    assert.deepEqual([whole.snapshots, whole.foreign, whole.withoutSecrets], [[manifest], [], []]);
+    await store.remove(manifest.secrets?.key as ObjectKey, { signal });
+    const lost = await readCatalogue(store, { prefix: '', signal });
+    assert.deepEqual([lost.snapshots, lost.damaged, lost.withoutSecrets], [[manifest], [], [manifest]]);
+  });
+
+  it("takes no manifest that names another snapshot's secrets object: pruning it would remove that one", async () => {
+    using folder = temporaryDirectory();
+    const store = createLocalStore({ directory: folder.path });
+    const { manifest } = await putWithSecrets(store);
+    const thief = { ...aManifest({ dataAt: '2026-01-03T00:00:00.000Z' }), secrets: manifest.secrets };
+    await store.putDocument(thief.object.key as ObjectKey, Buffer.from('content'), { signal });
+    await putManifest(store, thief);
+    const { snapshots, unreadable } = await readCatalogue(store, { prefix: '', signal });
+    assert.deepEqual(snapshots, [manifest]);
+    assert.match(unreadable[0]?.reason ?? '', /names an object that is not its own/);
+  });
+});
+
+describe('the sweep', () => {
+  it('removes a secrets object without a manifest when it is old, and no other', async () => {
+    using folder = temporaryDirectory();
+    const store = createLocalStore({ directory: folder.path });
+    const { manifest } = await putWithSecrets(store);
+    const orphan = 'daily/2026-01-02T000000Z-aaaaaa.secrets.env.age' as ObjectKey;
+    await store.putDocument(orphan, Buffer.from('left behind'), { signal });
+    const law = { ...options, prefix: '', timeoutMs: 60_000 };
+    assert.deepEqual((await sweep(store, { ...law, now: new Date() })).objects, []);
+    const later = new Date(Date.now() + 3 * 86_400_000);
+    assert.deepEqual((await sweep(store, { ...law, now: later })).objects, [orphan]);
+    assert.ok(await store.head(manifest.secrets?.key as ObjectKey, { signal }));
+  });
+});
