@@ -10,6 +10,7 @@ import type { Timetable } from '../plan/timetable.ts';
 import { createContext, type AppInput } from './context.ts';
 import { heartbeat, lookAround, waitForDatabase, type Surroundings } from './daemon-verbs.ts';
 import { doctor } from './doctor-verb.ts';
+import { applyLifecycle, showLifecycle, type LifecycleReport } from './lifecycle-verb.ts';
 import { mend } from './mend-verb.ts';
 import {
   list,
@@ -34,6 +35,8 @@ export interface App extends AsyncDisposable {
   list(request: ListRequest): Promise<PlacedCatalogue>;
   verify(request: VerifyRequest): Promise<VerifyResult>;
   prune(request: PruneRequest): Promise<readonly PlacePrune[]>;
+  showLifecycle(signal: AbortSignal): Promise<LifecycleReport>;
+  applyLifecycle(signal: AbortSignal): Promise<LifecycleReport>;
   health(): Promise<Health>;
   /** Everything that is remembered, for metrics and the status page. */
   remembered(): Promise<Remembered>;
@@ -63,6 +66,8 @@ export function createApp(input: AppInput): App {
     list: async (request) => list(context, request),
     verify: async (request) => verify(context, request),
     prune: async (request) => prune(context, request),
+    showLifecycle: async (signal) => showLifecycle(context, signal),
+    applyLifecycle: async (signal) => applyLifecycle(context, signal),
     health: async () => health(context),
     remembered: async () => remembered(context),
     http: () => context.load().settings.http,

@@ -6,7 +6,8 @@ import { connect } from '../database/connection.ts';
 import { describeError } from '../errors.ts';
 import type { PlannedSnapshot } from '../plan/due.ts';
 import type { AppContext } from './context.ts';
-import { readPlaces } from './places.ts';
+import { describeEarlyExpiry, findEarlyExpiry } from '../retention/lifecycle.ts';
+import { readPlaces, type Place } from './places.ts';
 
 /** The database of a host that boots may take so long; after that a run fails, and says so. */
 const databaseWaitMs = 10 * 60_000;
@@ -67,11 +68,27 @@ export async function lookAround(
     for (const { key, reason } of catalogue?.unreadable ?? [])
       context.log.warn({ key, store: placed.store.description, reason }, 'A manifest cannot be read; it is left alone');
   }
+  troubles.push(...(await earlyExpiries(context, { places, signal })));
   const remembered = await context.state().readStores();
   const known = (remembered?.instance === instance ? remembered.stores : []).filter(({ readAt }) => readAt !== null);
   const error = places.find((place) => place.error !== null)?.error ?? null;
   if (known.length === 0) return { snapshots: null, error, troubles };
   return { snapshots: known.flatMap(({ snapshots }) => snapshots), error, troubles };
+}
+
+// Whoever set such a rule should hear of it before it has deleted the first backup.
+async function earlyExpiries(
+  context: AppContext,
+  { places, signal }: { readonly places: readonly Place[]; readonly signal: AbortSignal },
+): Promise<readonly string[]> {
+  const { keep } = context.load().settings.retention;
+  const found: string[] = [];
+  for (const { placed, catalogue } of places) {
+    if (catalogue === null) continue;
+    const rules = (await placed.store.lifecycleRules({ signal })) ?? [];
+    found.push(...findEarlyExpiry(rules, { prefix: placed.prefix, keep }).map(describeEarlyExpiry));
+  }
+  return found;
 }
 
 /** Says that the daemon lives, and what troubles it. Never rejects. */

@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os';
 import { examine } from '../doctor/doctor.ts';
 import type { Finding } from '../doctor/finding.ts';
 import { defaultMemoryLimit } from '../plan/memory-limit.ts';
+import { describeEarlyExpiry, findEarlyExpiry } from '../retention/lifecycle.ts';
 import { maxClockSkewMs, probeKey, removeProbe } from '../retention/deletion-law.ts';
 import type { AppContext } from './context.ts';
 
@@ -28,6 +29,8 @@ export async function doctor(context: AppContext, signal: AbortSignal): Promise<
         store,
         prefix,
         partsInMemory,
+        earlyExpiry: (rules) =>
+          findEarlyExpiry(rules, { prefix, keep: settings.retention.keep }).map(describeEarlyExpiry),
         probe: { key, remove: async () => removeProbe(store, { key, prefix, signal }) },
       };
     }),

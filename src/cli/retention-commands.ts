@@ -1,11 +1,12 @@
-// `prune`: retention by hand, or shown without doing it.
+// `prune` and `lifecycle`: retention by hand, shown without doing it, or left to the bucket.
 
-import type { Command } from 'commander';
+import { InvalidArgumentError, type Command } from 'commander';
 import { AppError } from '../errors.ts';
 import { print, type CommandContext } from './command-context.ts';
+import { renderLifecycle } from './lifecycle-text.ts';
 import { pruneDocument, renderPrune } from './prune-text.ts';
 
-/** Adds the command. */
+/** Adds the commands. */
 export function addRetentionCommands(program: Command, context: CommandContext): void {
   program
     .command('prune')
@@ -29,4 +30,31 @@ export function addRetentionCommands(program: Command, context: CommandContext):
         });
       }
     });
+
+  program
+    .command('lifecycle')
+    .description('bucket rules that match the retention; `apply` puts them in place')
+    .argument('[action]', 'show or apply', parseAction, 'show')
+    .option('--json', 'print the result as one JSON document')
+    .action(async (action: 'show' | 'apply', { json }: { json?: boolean }) => {
+      const { app, signal } = context;
+      try {
+        const report = action === 'show' ? await app.showLifecycle(signal) : await app.applyLifecycle(signal);
+        print(context, { json, document: report, text: renderLifecycle(report) });
+      } catch (error) {
+        if (action === 'show' || !(error instanceof AppError) || error.code !== 'store') throw error;
+        // Without the right to change them a person can.
+        const report = await app.showLifecycle(signal);
+        print(context, { json, document: report, text: renderLifecycle(report) });
+        throw new AppError('store', error.message, {
+          cause: error,
+          hint: "Enter the rules above in the bucket's dashboard, or use a token that may change the bucket.",
+        });
+      }
+    });
+}
+
+function parseAction(text: string): 'show' | 'apply' {
+  if (text !== 'show' && text !== 'apply') throw new InvalidArgumentError('Write show or apply.');
+  return text;
 }

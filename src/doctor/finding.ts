@@ -4,7 +4,7 @@ import type { Environment } from '../config/environment.ts';
 import type { Settings } from '../config/settings.ts';
 import type { ConnectionSettings } from '../database/connection.ts';
 import { AppError, describeError } from '../errors.ts';
-import type { ObjectKey, ObjectStore } from '../storage/store.ts';
+import type { LifecycleRule, ObjectKey, ObjectStore } from '../storage/store.ts';
 
 /** What a check found. */
 export interface Finding {
@@ -21,6 +21,8 @@ export interface StoreToExamine {
   readonly prefix: string;
   readonly partsInMemory: number;
   readonly probe: { readonly key: ObjectKey; readonly remove: () => Promise<void> };
+  /** Which of the bucket's rules would delete what the settings keep, a sentence each. */
+  readonly earlyExpiry: (rules: readonly LifecycleRule[]) => readonly string[];
 }
 
 /** What the doctor looks at. */

@@ -8,7 +8,7 @@ const dayMs = 86_400_000;
 
 /** All findings about one store. */
 export async function examineStore(
-  { store, prefix, probe }: StoreToExamine,
+  { store, prefix, probe, earlyExpiry }: StoreToExamine,
   options: {
     readonly now: () => Date;
     readonly maxClockSkewMs: number;
@@ -37,7 +37,7 @@ export async function examineStore(
   const checks: readonly (readonly [string, () => Promise<Finding | null>])[] = [
     [`${store.name} clock`, async () => examineClock(store, options)],
     [`${store.name} unfinished uploads`, async () => examineUnfinished(store, { prefix, ...options })],
-    [`${store.name} lifecycle`, async () => examineLifecycle(store, options)],
+    [`${store.name} lifecycle`, async () => examineLifecycle(store, { ...options, earlyExpiry })],
   ];
   for (const [check, run] of checks) {
     try {
@@ -89,8 +89,11 @@ async function examineUnfinished(
   };
 }
 
-async function examineLifecycle(store: Store, { signal }: { readonly signal: AbortSignal }): Promise<Finding | null> {
-  const rules = await store.lifecycleRules({ signal });
+async function examineLifecycle(
+  store: Store,
+  options: { readonly earlyExpiry: StoreToExamine['earlyExpiry']; readonly signal: AbortSignal },
+): Promise<Finding | null> {
+  const rules = await store.lifecycleRules(options);
   if (store.name === 'local') return null;
   if (rules === null) {
     return {
@@ -101,6 +104,16 @@ async function examineLifecycle(store: Store, { signal }: { readonly signal: Abo
     };
   }
   const enabled = rules.filter((rule) => rule.enabled);
+  const early = options.earlyExpiry(enabled);
+  if (early.length > 0) {
+    return {
+      check: '',
+      status: 'problem',
+      detail: early.join('; '),
+      remedy:
+        'Remove these rules in the dashboard, or set BACKUP_KEEP_… to what they keep: mastodon-backup lifecycle show.',
+    };
+  }
   const aborts = enabled.some((rule) => rule.abortIncompleteDays !== null);
   const expires = enabled.filter((rule) => rule.expireDays !== null);
   const detail = [
@@ -111,6 +124,6 @@ async function examineLifecycle(store: Store, { signal }: { readonly signal: Abo
     check: '',
     status: aborts ? 'ok' : 'warning',
     detail,
-    remedy: aborts ? null : 'Add a bucket rule that aborts incomplete multipart uploads after a few days.',
+    remedy: aborts ? null : 'Have unfinished uploads aborted: mastodon-backup lifecycle apply.',
   };
 }

@@ -6,7 +6,8 @@ import { manifestKey, readAll } from '../manifest/catalogue.ts';
 import { decodeManifest, type Manifest } from '../manifest/manifest.ts';
 import { parseKey, type ParsedKey } from '../plan/object-keys.ts';
 import { folders } from '../plan/tier.ts';
-import type { ObjectKey, RemovableStore } from '../storage/store.ts';
+import type { BucketRule, ObjectKey, RemovableStore } from '../storage/store.ts';
+import { ruleIdPrefix } from './lifecycle.ts';
 
 const dayMs = 86_400_000;
 /** Clocks further apart than this make every age a guess. */
@@ -140,4 +141,12 @@ export async function removeSnapshot(
   options.log.info({ key, store: store.description }, 'Removing a snapshot that retention does not keep');
   await store.remove(key, { signal });
   for (const object of objects) await store.remove(object, { signal });
+}
+
+/** Puts our rules into the bucket, in the place of our earlier ones; rules of others are not changed. */
+export async function applyBucketRules(
+  store: RemovableStore,
+  { rules, signal }: { readonly rules: readonly BucketRule[]; readonly signal: AbortSignal },
+): Promise<void> {
+  await store.replaceLifecycleRules(rules, { idPrefix: ruleIdPrefix, signal });
 }

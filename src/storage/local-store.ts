@@ -169,6 +169,11 @@ export function createLocalStore({ directory }: { readonly directory: string }):
     },
     now: async () => null,
     lifecycleRules: async () => null,
+    async replaceLifecycleRules() {
+      throw new AppError('usage', `The directory '${directory}' has no bucket rules`, {
+        hint: 'Set BACKUP_RETENTION=prune: this program deletes in directories.',
+      });
+    },
     async remove(key) {
       await rm(fileOf(key), { force: true });
     },

@@ -5,7 +5,6 @@ import type { Readable } from 'node:stream';
 import {
   AbortMultipartUploadCommand,
   DeleteObjectCommand,
-  GetBucketLifecycleConfigurationCommand,
   GetObjectCommand,
   HeadObjectCommand,
   ListMultipartUploadsCommand,
@@ -19,7 +18,7 @@ import { createBodyCheck } from './body-check.ts';
 import { createS3Client } from './s3-client.ts';
 import { copyObject } from './s3-copy.ts';
 import { isNotFound, isNotImplemented, isPreconditionFailed, s3Error } from './s3-errors.ts';
-import { toLifecycleRule } from './s3-lifecycle.ts';
+import { readRules, replaceRules, toLifecycleRule } from './s3-lifecycle.ts';
 import { maxObjectBytes } from './s3-limits.ts';
 import { upload } from './s3-upload.ts';
 import type { ObjectKey, RemovableStore, StoredObject } from './store.ts';
@@ -283,15 +282,18 @@ export function createS3Store(
     },
     async lifecycleRules({ signal }) {
       try {
-        const { Rules } = await client.send(new GetBucketLifecycleConfigurationCommand({ Bucket: bucket }), {
-          abortSignal: signal,
-        });
-        return (Rules ?? []).map(toLifecycleRule);
-      } catch (error) {
+        return (await readRules({ client, bucket, signal })).map(toLifecycleRule);
+      } catch {
         signal.throwIfAborted();
-        // 404 is "no rules"; a token for objects alone may not ask.
-        return isNotFound(error) ? [] : null;
+        // A token for objects alone may not ask.
+        return null;
       }
+    },
+    async replaceLifecycleRules(rules, { idPrefix, signal }) {
+      await attempt('The bucket rules could not be changed', {
+        signal,
+        run: async () => replaceRules({ client, bucket, signal }, { rules, idPrefix }),
+      });
     },
     async remove(key, { signal }) {
       await attempt(`'${key}' could not be deleted`, {

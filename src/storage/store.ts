@@ -118,10 +118,28 @@ export interface LifecycleRule {
   readonly abortIncompleteDays: number | null;
 }
 
+/** A bucket rule of this program's. */
+export interface BucketRule {
+  readonly id: string;
+  readonly prefix: string;
+  /** Days after which objects expire; null: never. */
+  readonly expireDays: number | null;
+  /** Days after which an unfinished multipart upload is aborted. */
+  readonly abortIncompleteDays: number;
+}
+
 /** The half of a store that removes things; `retention/deletion-law.ts` is its only caller. */
 export interface RemovableStore extends ObjectStore {
   /** Removes one object; removing what is not there is success. */
   remove(key: ObjectKey, options: { readonly signal: AbortSignal }): Promise<void>;
+  /**
+   * Puts `rules` in the place of those of the bucket's rules whose id begins with `idPrefix`; all others stay as they are.
+   * Rejects where there are no such rules, such as in a directory.
+   */
+  replaceLifecycleRules(
+    rules: readonly BucketRule[],
+    options: { readonly idPrefix: string; readonly signal: AbortSignal },
+  ): Promise<void>;
   /** Aborts one unfinished upload; aborting what is not there is success. */
   discard(upload: UnfinishedUpload, options: { readonly signal: AbortSignal }): Promise<void>;
 }

@@ -1,0 +1,71 @@
+// `lifecycle`: the bucket's rules beside those that match the settings, and putting the latter in place.
+
+import { AppError } from '../errors.ts';
+import { applyBucketRules } from '../retention/deletion-law.ts';
+import { describeEarlyExpiry, findEarlyExpiry, keptDays, ruleIdPrefix, wantedRules } from '../retention/lifecycle.ts';
+import { folders, type Folder } from '../plan/tier.ts';
+import type { BucketRule, LifecycleRule } from '../storage/store.ts';
+import type { AppContext } from './context.ts';
+
+/** What `lifecycle show` shows. */
+export interface LifecycleReport {
+  readonly place: string;
+  readonly mode: 'prune' | 'lifecycle' | 'off';
+  /** The bucket's rules; null: this token may not look at them. */
+  readonly present: readonly LifecycleRule[] | null;
+  readonly wanted: readonly BucketRule[];
+  /** Whether all of the wanted rules are there as they should be; null: not known. */
+  readonly inPlace: boolean | null;
+  /** Rules that would delete what the settings keep, a sentence each. */
+  readonly conflicts: readonly string[];
+  /** Tiers whose retention no rule can express, under `lifecycle`. */
+  readonly inexpressible: readonly Folder[];
+}
+
+/** Compares the bucket's rules with the settings. */
+export async function showLifecycle(context: AppContext, signal: AbortSignal): Promise<LifecycleReport> {
+  const { settings } = context.load();
+  const { store, prefix } = bucketOf(context);
+  const present = await store.lifecycleRules({ signal });
+  const wanted = wantedRules(settings, { prefix });
+  const { mode, keep } = settings.retention;
+  return {
+    place: store.description,
+    mode,
+    present,
+    wanted,
+    inPlace: present === null ? null : wanted.every((rule) => present.some((other) => isSame(rule, other))),
+    conflicts: findEarlyExpiry(present ?? [], { prefix, keep }).map(describeEarlyExpiry),
+    inexpressible:
+      mode === 'lifecycle'
+        ? folders.filter((tier) => keep[tier].kind !== 'all' && keptDays(tier, { keep }) === null)
+        : [],
+  };
+}
+
+/** Puts the wanted rules into the bucket, in the place of our earlier ones. */
+export async function applyLifecycle(context: AppContext, signal: AbortSignal): Promise<LifecycleReport> {
+  const { settings } = context.load();
+  const { store, prefix } = bucketOf(context);
+  await applyBucketRules(store, { rules: wantedRules(settings, { prefix }), signal });
+  return showLifecycle(context, signal);
+}
+
+function bucketOf(context: AppContext): ReturnType<AppContext['storeToRead']> {
+  const placed = context.stores().find(({ store }) => store.name === 's3');
+  if (placed !== undefined) return placed;
+  throw new AppError('usage', 'There is no bucket in the settings, and a directory has no rules', {
+    hint: 'Set BACKUP_S3_BUCKET and its keys; in a directory this program deletes by itself.',
+  });
+}
+
+function isSame(wanted: BucketRule, present: LifecycleRule): boolean {
+  return (
+    present.id === wanted.id &&
+    present.id.startsWith(ruleIdPrefix) &&
+    present.enabled &&
+    present.prefix === wanted.prefix &&
+    present.expireDays === wanted.expireDays &&
+    present.abortIncompleteDays === wanted.abortIncompleteDays
+  );
+}

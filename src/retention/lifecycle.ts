@@ -1,0 +1,88 @@
+// Retention as bucket rules: what R2 or S3 can be told to expire by itself, and whether the rules it has would delete what the
+// settings keep. A rule counts from each object's own age, so it can only come near to the deletion law, never earlier.
+
+import type { KeepRules, Settings } from '../config/settings.ts';
+import { folders, type Folder } from '../plan/tier.ts';
+import type { BucketRule, LifecycleRule } from '../storage/store.ts';
+
+/** What the ids of our rules begin with; rules with other ids are never changed. */
+export const ruleIdPrefix = 'mastodon-backup-';
+
+const dayMs = 86_400_000;
+/** The longest a month and a year can be, for rules of our own; and what people count them as, for rules of theirs. */
+const longest = { d: 1, w: 7, mo: 31, y: 366 } as const;
+const usual = { d: 1, w: 7, mo: 30, y: 365 } as const;
+
+/**
+ * The days a tier's snapshots stay at least by its rule; null: for ever, or by no number of days, as with a number of
+ * labelled ones.
+ */
+export function keptDays(
+  tier: Folder,
+  { keep, days = longest }: { readonly keep: KeepRules; readonly days?: typeof longest | typeof usual },
+): number | null {
+  const rule = keep[tier];
+  switch (rule.kind) {
+    case 'all':
+      return null;
+    case 'age':
+      return rule.amount * days[rule.unit];
+    case 'count':
+      return tier === 'labelled' ? null : Math.ceil(rule.n * periodDays[tier](days));
+    default:
+      return rule satisfies never;
+  }
+}
+
+const periodDays = {
+  hourly: () => 1 / 24,
+  daily: ({ d }: typeof longest | typeof usual) => d,
+  weekly: ({ w }: typeof longest | typeof usual) => w,
+  monthly: ({ mo }: typeof longest | typeof usual) => mo,
+  yearly: ({ y }: typeof longest | typeof usual) => y,
+} as const;
+
+/** The rules that match the settings: unfinished uploads are aborted, and under `lifecycle` what is too old expires. */
+export function wantedRules(
+  { retention, timeoutMs }: Pick<Settings, 'retention' | 'timeoutMs'>,
+  { prefix }: { readonly prefix: string },
+): readonly BucketRule[] {
+  return folders.map((tier) => ({
+    id: `${ruleIdPrefix}${tier}`,
+    prefix: `${prefix}${tier}/`,
+    expireDays: retention.mode === 'lifecycle' ? keptDays(tier, retention) : null,
+    abortIncompleteDays: Math.max(2, Math.ceil((2 * timeoutMs) / dayMs)),
+  }));
+}
+
+/** A rule of the bucket that deletes what the settings keep. */
+export interface EarlyExpiry {
+  readonly tier: Folder;
+  readonly ruleId: string | null;
+  readonly expireDays: number;
+  /** Null: for ever. */
+  readonly keptDays: number | null;
+}
+
+/** The bucket's rules that would delete snapshots the settings keep. */
+export function findEarlyExpiry(
+  rules: readonly LifecycleRule[],
+  { prefix, keep }: { readonly prefix: string; readonly keep: KeepRules },
+): readonly EarlyExpiry[] {
+  return rules.flatMap((rule) =>
+    folders.flatMap((tier): readonly EarlyExpiry[] => {
+      const folder = `${prefix}${tier}/`;
+      const touches = folder.startsWith(rule.prefix) || rule.prefix.startsWith(folder);
+      const days = keptDays(tier, { keep, days: usual });
+      if (!rule.enabled || rule.expireDays === null || !touches) return [];
+      if (days !== null && rule.expireDays >= days) return [];
+      return [{ tier, ruleId: rule.id, expireDays: rule.expireDays, keptDays: days }];
+    }),
+  );
+}
+
+/** An early expiry in one sentence. */
+export function describeEarlyExpiry({ tier, ruleId, expireDays, keptDays: kept }: EarlyExpiry): string {
+  const wanted = kept === null ? 'for ever' : `for ${kept} days`;
+  return `The bucket rule '${ruleId ?? 'without a name'}' deletes ${tier} snapshots after ${expireDays} days; the settings keep them ${wanted}`;
+}
