@@ -29,6 +29,7 @@ const ranks: Readonly<Record<string, number>> = {
   state: 2,
   config: 1,
   stream: 1,
+  text: 1,
   'errors.ts': 0,
   'log.ts': 0,
 };
@@ -41,6 +42,8 @@ const soleImporters: Readonly<Record<string, string>> = {
   croner: 'config/cron-pattern.ts',
   'pg-connection-string': 'mastodon/database-url.ts',
   commander: 'cli/',
+  nodemailer: 'notify/email.ts',
+  'prom-client': 'http/metrics.ts',
   pino: 'log.ts',
   'pino-pretty': 'log.ts',
 };

@@ -7,9 +7,12 @@ import { readSettings, type LogSettings, type Settings } from '../config/setting
 import { findClients, type ClientPrograms } from '../database/clients.ts';
 import { AppError } from '../errors.ts';
 import { createLog, createRedactor, type Log, type Redact } from '../log.ts';
+import { createChannels } from '../notify/channels.ts';
 import type { BackupEvent } from '../notify/event.ts';
+import { createNotifier, type Notifier } from '../notify/notifier.ts';
 import { readDatabaseTarget, type DatabaseTarget } from '../mastodon/database-settings.ts';
 import { instanceName } from '../mastodon/instance.ts';
+import { readMailServer } from '../mastodon/mail-server.ts';
 import { findMediaBucketProblem } from '../mastodon/media-bucket.ts';
 import { collectSecrets } from '../mastodon/secrets.ts';
 import type { Timetable } from '../plan/timetable.ts';
@@ -93,6 +96,7 @@ export function createContext(input: AppInput): AppContext {
   const now = input.overrides?.now ?? (() => new Date());
   let opened: readonly PlacedStore[] | undefined;
   let state: StateFiles | undefined;
+  let notifier: Notifier | undefined;
   let warned = false;
 
   function load(): Loaded {
@@ -110,6 +114,11 @@ export function createContext(input: AppInput): AppContext {
     return opened;
   }
 
+  function openedState(): StateFiles {
+    state ??= openState({ directory: load().settings.stateDirectory, log });
+    return state;
+  }
+
   return {
     environment,
     toolVersion: input.toolVersion,
@@ -121,10 +130,7 @@ export function createContext(input: AppInput): AppContext {
     unknownSettings: reading.unknown,
     load,
     stores,
-    state() {
-      state ??= openState({ directory: load().settings.stateDirectory, log });
-      return state;
-    },
+    state: openedState,
     storeToRead(from) {
       const all = stores();
       const found = from === null ? all[0] : all.find(({ store }) => store.name === from);
@@ -138,9 +144,21 @@ export function createContext(input: AppInput): AppContext {
       return { schedules, timeZone };
     },
     async tell(details, signal) {
-      const event = { ...details, instance: load().instance, at: now().toISOString() } as BackupEvent;
-      void event;
-      void signal;
+      const { settings, instance } = load();
+      notifier ??= createNotifier({
+        channels: createChannels(settings.messages, { server: readMailServer(environment) }),
+        when: settings.messages.when,
+        timeZone: settings.timeZone,
+        log,
+        redact,
+      });
+      const at = now().toISOString();
+      const outcomes = await notifier.send({ ...details, instance, at }, { signal });
+      if (outcomes.length === 0) return;
+      const told = outcomes.map(({ channel, error }) => ({ channel, error, at }));
+      await openedState().updateAttempts(({ channels }) => ({
+        channels: [...channels.filter(({ channel }) => !told.some((one) => one.channel === channel)), ...told],
+      }));
     },
     async findClients(signal) {
       return findClients({

@@ -2,7 +2,7 @@
 
 import type { Catalogue } from '../manifest/catalogue.ts';
 import type { Manifest } from '../manifest/manifest.ts';
-import { formatBytes, formatTable } from './format.ts';
+import { formatBytes, formatTable } from '../text/format.ts';
 
 type Placed = Catalogue & { readonly place: string };
 

@@ -2,7 +2,7 @@
 
 import type { Progress, ProgressListener } from '../backup/progress.ts';
 import type { Log } from '../log.ts';
-import { formatBytes, formatDuration } from './format.ts';
+import { formatBytes, formatDuration } from '../text/format.ts';
 
 /** Where progress goes. */
 export interface ProgressOutput {

@@ -3,7 +3,7 @@
 import type { PlacePrune } from '../app/pruning.ts';
 import type { Manifest } from '../manifest/manifest.ts';
 import type { Verdict } from '../retention/policy.ts';
-import { formatBytes } from './format.ts';
+import { formatBytes } from '../text/format.ts';
 
 interface Lines {
   readonly dryRun: boolean;

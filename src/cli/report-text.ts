@@ -3,7 +3,7 @@
 import type { VerifyResult } from '../app/reading-verbs.ts';
 import type { ShownSetting } from '../config/shown.ts';
 import type { Finding } from '../doctor/finding.ts';
-import { formatBytes, formatTable } from './format.ts';
+import { formatBytes, formatTable } from '../text/format.ts';
 
 /** The result of `verify` as text. */
 export function renderVerification({ manifest, place, decoded, secrets }: VerifyResult): string {

@@ -2,7 +2,7 @@
 
 import type { RunReport } from '../app/run-verb.ts';
 import type { DestinationOutcome } from '../backup/destination.ts';
-import { formatBytes, formatDuration } from './format.ts';
+import { formatBytes, formatDuration } from '../text/format.ts';
 
 /** The JSON document of `run --json`. */
 export function runDocument(result: RunReport, { durationMs }: { readonly durationMs: number }): object {

@@ -47,7 +47,7 @@ export const databaseVariables = {
     doc: "how long the dump may wait for others' table locks",
   }),
   BACKUP_YIELD_AFTER: row({
-    availability: 'later',
+    availability: 'now',
     parse: parseDuration('timer'),
     preset: '30s',
     doc: 'how long others may wait for ours before the dump gives way',

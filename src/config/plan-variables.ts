@@ -11,12 +11,16 @@ import { rowsOf, type Variable } from './variable.ts';
 
 const row = rowsOf('plan');
 
-function schedule(preset: string, doc: string): Variable<string | null> {
-  return row({ availability: 'later', parse: parseCronPattern, preset, doc });
+function schedule(
+  preset: string,
+  doc: string,
+  { availability = 'now' }: { readonly availability?: 'now' | 'later' } = {},
+): Variable<string | null> {
+  return row({ availability, parse: parseCronPattern, preset, doc });
 }
 
 function keep(preset: string, doc: string): Variable<KeepRule> {
-  return row({ availability: 'later', parse: parseKeepRule, preset, doc });
+  return row({ availability: 'now', parse: parseKeepRule, preset, doc });
 }
 
 /** The settings of the section by name. */
@@ -26,7 +30,7 @@ export const planVariables = {
   BACKUP_SCHEDULE_WEEKLY: schedule('0 13 * * 0', 'the same for weekly backups'),
   BACKUP_SCHEDULE_MONTHLY: schedule('0 14 1 * *', 'the same for monthly backups'),
   BACKUP_SCHEDULE_YEARLY: schedule('off', 'the same for yearly backups'),
-  BACKUP_SCHEDULE_DRILL: schedule('0 15 * * 0', 'the same for the restore drill'),
+  BACKUP_SCHEDULE_DRILL: schedule('0 15 * * 0', 'the same for the restore drill', { availability: 'later' }),
   BACKUP_TIMEZONE: row({
     availability: 'now',
     parse: parseTimeZone,
@@ -41,13 +45,13 @@ export const planVariables = {
   BACKUP_KEEP_YEARLY: keep('all', 'the same for yearly ones'),
   BACKUP_KEEP_LABELLED: keep('all', 'the same for labelled ones'),
   BACKUP_RETENTION: row({
-    availability: 'later',
+    availability: 'now',
     parse: parseWord('prune', 'lifecycle', 'off'),
     preset: 'prune',
     doc: '`prune`: this tool deletes what is older; `lifecycle`: bucket rules do; `off`',
   }),
   BACKUP_REUSE_WITHIN: row({
-    availability: 'later',
+    availability: 'now',
     parse: parseDuration('age'),
     preset: '3h',
     doc: 'a scheduled coarser tier is a copy of a verified finer snapshot this young, instead of a new dump; `0s` switches it off',

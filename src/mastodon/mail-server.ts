@@ -1,0 +1,63 @@
+// The mail server that Mastodon sends by, from its `SMTP_*` variables as its config/environments/production.rb and
+// config/email.yml read them.
+
+import type { Environment } from '../config/environment.ts';
+
+/** A mail server. */
+export interface MastodonMailServer {
+  readonly host: string;
+  readonly port: number;
+  /** TLS from the first byte. */
+  readonly implicitTls: boolean;
+  readonly startTls: 'auto' | 'always' | 'never';
+  readonly verifyCertificate: boolean;
+  readonly caFile: string | null;
+  /** Null: no authentication. */
+  readonly login: {
+    readonly user: string;
+    readonly password: string;
+    readonly method: 'plain' | 'login' | 'cram_md5';
+  } | null;
+  /** What we call ourselves in EHLO. */
+  readonly domain: string | null;
+  readonly from: string;
+  readonly returnPath: string | null;
+}
+
+/** Net::SMTP's default, which Rails leaves alone. */
+const defaultPort = 25;
+
+/** The server; null when SMTP_SERVER is not set or when Mastodon delivers in another way than by SMTP. */
+export function readMailServer(environment: Environment): MastodonMailServer | null {
+  const text = (name: string): string | null => environment.get(name)?.text ?? null;
+  const host = text('SMTP_SERVER');
+  if (host === null || (text('SMTP_DELIVERY_METHOD') ?? 'smtp') !== 'smtp') return null;
+  const user = text('SMTP_LOGIN');
+  const method = text('SMTP_AUTH_METHOD') ?? 'plain';
+  const port = Number(text('SMTP_PORT') ?? defaultPort);
+  return {
+    host,
+    port: Number.isInteger(port) && port > 0 && port < 65_536 ? port : defaultPort,
+    implicitTls: text('SMTP_TLS') === 'true' || text('SMTP_SSL') === 'true',
+    startTls: readStartTls(text),
+    verifyCertificate: text('SMTP_OPENSSL_VERIFY_MODE') !== 'none',
+    caFile: text('SMTP_CA_FILE'),
+    login:
+      user === null || method === 'none'
+        ? null
+        : {
+            user,
+            password: text('SMTP_PASSWORD') ?? '',
+            method: method === 'login' || method === 'cram_md5' ? method : 'plain',
+          },
+    domain: text('SMTP_DOMAIN') ?? text('LOCAL_DOMAIN'),
+    from: text('SMTP_FROM_ADDRESS') ?? 'notifications@localhost',
+    returnPath: text('SMTP_RETURN_PATH'),
+  };
+}
+
+function readStartTls(text: (name: string) => string | null): MastodonMailServer['startTls'] {
+  const wanted = text('SMTP_ENABLE_STARTTLS');
+  if (wanted === 'always' || wanted === 'never' || wanted === 'auto') return wanted;
+  return text('SMTP_ENABLE_STARTTLS_AUTO') === 'false' ? 'never' : 'auto';
+}

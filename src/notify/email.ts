@@ -1,0 +1,91 @@
+// Mail through the server that Mastodon itself sends by. The sole importer of nodemailer.
+
+import { readFile } from 'node:fs/promises';
+import { createTransport } from 'nodemailer';
+import { DeliveryError, type Channel } from './channel.ts';
+
+/** A mail server as Mastodon's `SMTP_*` variables describe it. */
+export interface MailServer {
+  readonly host: string;
+  readonly port: number;
+  /** TLS from the first byte. */
+  readonly implicitTls: boolean;
+  readonly startTls: 'auto' | 'always' | 'never';
+  readonly verifyCertificate: boolean;
+  readonly caFile: string | null;
+  /** Null: no authentication. */
+  readonly login: {
+    readonly user: string;
+    readonly password: string;
+    readonly method: 'plain' | 'login' | 'cram_md5';
+  } | null;
+  /** What we call ourselves in EHLO. */
+  readonly domain: string | null;
+  readonly from: string;
+  readonly returnPath: string | null;
+}
+
+const timeoutMs = 10_000;
+
+/** Mail to these addresses; without a server every delivery fails and says so. */
+export function createEmail({
+  to,
+  server,
+}: {
+  readonly to: readonly string[];
+  readonly server: MailServer | null;
+}): Channel {
+  return {
+    name: 'e-mail',
+    filtered: true,
+    async deliver({ message }, { signal }) {
+      if (message === null) return;
+      if (server === null)
+        throw new DeliveryError('BACKUP_EMAIL_TO is set, but SMTP_SERVER is not', { retryable: false });
+      const transport = createTransport(await transportOptions(server));
+      const close = (): void => transport.close();
+      signal.addEventListener('abort', close, { once: true });
+      try {
+        await transport.sendMail({
+          from: server.from,
+          to: [...to],
+          subject: message.title,
+          text: `${message.text}\n`,
+          headers: { 'Auto-Submitted': 'auto-generated' },
+          ...(server.returnPath === null ? {} : { envelope: { from: server.returnPath, to: [...to] } }),
+        });
+      } catch (error) {
+        signal.throwIfAborted();
+        const { responseCode, code } = error as { readonly responseCode?: number; readonly code?: string };
+        const final = (responseCode ?? 0) >= 500 || code === 'EAUTH';
+        throw new DeliveryError(error instanceof Error ? error.message : String(error), { retryable: !final });
+      } finally {
+        signal.removeEventListener('abort', close);
+        close();
+      }
+    },
+  };
+}
+
+async function transportOptions(server: MailServer) {
+  const { login, caFile } = server;
+  const methods = { plain: 'PLAIN', login: 'LOGIN', cram_md5: 'CRAM-MD5' } as const;
+  return {
+    host: server.host,
+    port: server.port,
+    secure: server.implicitTls,
+    requireTLS: server.startTls === 'always',
+    ignoreTLS: server.startTls === 'never',
+    ...(server.domain === null ? {} : { name: server.domain }),
+    ...(login === null ? {} : { auth: { user: login.user, pass: login.password }, authMethod: methods[login.method] }),
+    tls: {
+      rejectUnauthorized: server.verifyCertificate,
+      ...(caFile === null ? {} : { ca: await readFile(caFile, 'utf8') }),
+    },
+    connectionTimeout: timeoutMs,
+    greetingTimeout: timeoutMs,
+    socketTimeout: timeoutMs,
+    disableFileAccess: true,
+    disableUrlAccess: true,
+  };
+}

@@ -1,0 +1,115 @@
+// Sends an event by every channel at once. It never throws and never takes long: a message must not fail a backup. What leaves
+// here has been redacted, and a channel that fails is named in the log and in what is returned, so that health can show it.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Log, Redact } from '../log.ts';
+import { DeliveryError, type Channel, type Delivery } from './channel.ts';
+import { severityOf, type BackupEvent } from './event.ts';
+import { messageFor } from './message.ts';
+
+/** How a channel took an event; `error` null: well. */
+export interface ChannelOutcome {
+  readonly channel: string;
+  readonly error: string | null;
+}
+
+/** How patient a notifier is; tests shorten it. Milliseconds. */
+export interface NotifyPatience {
+  readonly attempts: number;
+  readonly attemptTimeoutMs: number;
+  readonly pauseMs: number;
+  /** The longest wait that a server may ask for. */
+  readonly longestPauseMs: number;
+}
+
+const usualPatience: NotifyPatience = {
+  attempts: 3,
+  attemptTimeoutMs: 10_000,
+  pauseMs: 2_000,
+  longestPauseMs: 20_000,
+};
+
+/** Tells people. */
+export interface Notifier {
+  /** Never rejects; channels that had nothing to send are left out. */
+  send(event: BackupEvent, options: { readonly signal: AbortSignal }): Promise<readonly ChannelOutcome[]>;
+}
+
+/** A notifier for these channels. */
+export function createNotifier(options: {
+  readonly channels: readonly Channel[];
+  /** BACKUP_NOTIFY. */
+  readonly when: 'always' | 'failure' | 'off';
+  readonly timeZone: string;
+  readonly log: Log;
+  readonly redact: Redact;
+  readonly patience?: NotifyPatience;
+}): Notifier {
+  const { log, redact, patience = usualPatience } = options;
+  return {
+    async send(event, { signal }) {
+      const delivery = prepare(event, options);
+      const channels = options.channels.filter(({ filtered }) => !filtered || isWanted(delivery, options.when));
+      return Promise.all(
+        channels.map(async (channel): Promise<ChannelOutcome> => {
+          try {
+            await deliverPatiently(channel, { delivery, patience, signal });
+            return { channel: channel.name, error: null };
+          } catch (error) {
+            const text = redact(error instanceof Error ? error.message : String(error));
+            log.warn({ channel: channel.name, event: event.kind }, `A message could not be sent: ${text}`);
+            return { channel: channel.name, error: text };
+          }
+        }),
+      );
+    },
+  };
+}
+
+function isWanted({ event, message }: Delivery, when: 'always' | 'failure' | 'off'): boolean {
+  if (when === 'off' || message === null) return false;
+  return when === 'always' || severityOf(event) !== 'info';
+}
+
+// Redacted as JSON, so that no field is forgotten.
+function prepare(
+  event: BackupEvent,
+  { timeZone, redact }: { readonly timeZone: string; readonly redact: Redact },
+): Delivery {
+  const clean = JSON.parse(redact(JSON.stringify(event))) as BackupEvent;
+  const message = messageFor(clean, { timeZone });
+  return {
+    event: clean,
+    message: message === null ? null : { ...message, title: redact(message.title), text: redact(message.text) },
+  };
+}
+
+async function deliverPatiently(
+  channel: Channel,
+  {
+    delivery,
+    patience,
+    signal,
+  }: { readonly delivery: Delivery; readonly patience: NotifyPatience; readonly signal: AbortSignal },
+): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    const timeout = AbortSignal.timeout(patience.attemptTimeoutMs);
+    try {
+      await channel.deliver(delivery, { signal: AbortSignal.any([signal, timeout]) });
+      return;
+    } catch (error) {
+      const reason =
+        timeout.aborted && !signal.aborted
+          ? new Error(`no answer within ${patience.attemptTimeoutMs / 1_000} s`)
+          : error;
+      const final = error instanceof DeliveryError && !error.retryable;
+      if (signal.aborted || final || attempt === patience.attempts) throw reason;
+      const asked = error instanceof DeliveryError ? error.retryAfterMs : null;
+      const pauseMs = Math.min(
+        patience.longestPauseMs,
+        asked ?? patience.pauseMs * attempt * (0.75 + Math.random() / 2),
+      );
+      await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}
