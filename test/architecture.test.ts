@@ -16,6 +16,7 @@ const ranks: Readonly<Record<string, number>> = {
   backup: 5,
   doctor: 5,
   retention: 5,
+  restore: 5,
   manifest: 4,
   plan: 3,
   mastodon: 2,

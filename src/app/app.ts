@@ -15,6 +15,7 @@ import {
   type VerifyRequest,
   type VerifyResult,
 } from './reading-verbs.ts';
+import { recoveryKit, type RecoveryKitRequest } from './recovery-kit-verb.ts';
 import { run, type RunRequest } from './run-verb.ts';
 
 /** The program's verbs. */
@@ -24,6 +25,8 @@ export interface App extends AsyncDisposable {
   run(request: RunRequest): Promise<BackupResult>;
   list(request: ListRequest): Promise<PlacedCatalogue>;
   verify(request: VerifyRequest): Promise<VerifyResult>;
+  /** One page, as text or HTML. */
+  recoveryKit(request: RecoveryKitRequest): Promise<string>;
   config(): readonly ShownSetting[];
   doctor(signal: AbortSignal): Promise<readonly Finding[]>;
 }
@@ -37,6 +40,7 @@ export function createApp(input: AppInput): App {
     run: async (request) => run(context, request),
     list: async (request) => list(context, request),
     verify: async (request) => verify(context, request),
+    recoveryKit: async (request) => recoveryKit(context, request),
     config() {
       const shown = describeSettings(context.environment);
       context.load();

@@ -6,6 +6,7 @@ import { AppError } from '../errors.ts';
 import type { CommandContext } from './command-context.ts';
 import { addInspectionCommands } from './inspection-commands.ts';
 import { addReadingCommands } from './reading-commands.ts';
+import { addRecoveryKitCommand } from './recovery-kit-command.ts';
 import { addRunCommand } from './run-command.ts';
 
 const exitStatuses = `
@@ -38,6 +39,7 @@ function createProgram(context: CommandContext): Command {
     .addHelpText('after', exitStatuses);
   addRunCommand(program, context);
   addReadingCommands(program, context);
+  addRecoveryKitCommand(program, context);
   addInspectionCommands(program, context);
   for (const command of program.commands) command.exitOverride().configureOutput(output);
   return program;
