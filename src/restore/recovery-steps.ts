@@ -155,7 +155,7 @@ function starting(): KitSection {
           'Redis: start with an empty one. What waited in its queues is lost; the home feeds are built anew:',
         ],
       },
-      commands('In the compose project, the last line only with Elasticsearch:', [
+      commands('The last line only with Elasticsearch; without Docker it is RAILS_ENV=production bin/tootctl …:', [
         'docker compose up -d',
         'docker compose run --rm web bin/tootctl feeds build',
         'docker compose run --rm web bin/tootctl search deploy',
