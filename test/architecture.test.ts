@@ -19,6 +19,7 @@ const ranks: Readonly<Record<string, number>> = {
   health: 5,
   doctor: 5,
   retention: 5,
+  restore: 5,
   manifest: 4,
   plan: 3,
   mastodon: 2,

@@ -12,12 +12,12 @@ const scripts = (
 
 it('every command of --help is in the README, and the other way round', async () => {
   const { stdout } = await runCommand(['--help'], {});
-  const commands = [...stdout.matchAll(/^ {2}(\w+) (?:\[options\]|\[command\])/gm)]
+  const commands = [...stdout.matchAll(/^ {2}([\w-]+) (?:\[options\]|\[command\])/gm)]
     .map((match) => match[1] ?? '')
     .filter((name) => name !== 'help');
-  assert.deepEqual(commands, ['run', 'list', 'verify', 'config', 'doctor']);
+  assert.deepEqual(commands, ['run', 'list', 'verify', 'recovery-kit', 'config', 'doctor']);
   for (const command of commands) assert.match(readme, new RegExp(`\`${command}[ \`]`));
-  for (const [, command = ''] of readme.matchAll(/mastodon-backup (\w+)/g)) {
+  for (const [, command = ''] of readme.matchAll(/mastodon-backup ([\w-]+)/g)) {
     assert.ok(commands.includes(command), `${command} is not a command`);
   }
 });

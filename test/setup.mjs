@@ -39,6 +39,7 @@ const needed = [
   ['xz-utils', () => onPath('xz')],
   ['zstd', () => onPath('zstd')],
   ['age', () => onPath('age')],
+  ['curl', () => onPath('curl')],
 ];
 
 const missing = needed.filter(([, present]) => !present()).map(([name]) => name);

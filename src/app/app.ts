@@ -25,6 +25,7 @@ import { prune, type PruneRequest } from './prune-verb.ts';
 import type { PlacePrune } from './pruning.ts';
 import { remembered, type Remembered } from './remembered.ts';
 import { run, runScheduled, type RunReport, type RunRequest, type ScheduledRunRequest } from './run-verb.ts';
+import { recoveryKit, type RecoveryKitRequest } from './recovery-kit-verb.ts';
 
 /** The program's verbs. */
 export interface App extends AsyncDisposable {
@@ -51,6 +52,8 @@ export interface App extends AsyncDisposable {
   /** Runs the restore drill when its slot has come; answers whether it ran. */
   drillIfDue(signal: AbortSignal): Promise<boolean>;
   heartbeat(sign: { readonly startedAt: Date; readonly troubles: readonly string[] }): Promise<void>;
+  /** One page, as text or HTML. */
+  recoveryKit(request: RecoveryKitRequest): Promise<string>;
   config(): readonly ShownSetting[];
   doctor(signal: AbortSignal): Promise<readonly Finding[]>;
 }
@@ -77,6 +80,7 @@ export function createApp(input: AppInput): App {
     mend: async (signal) => mend(context, signal),
     drillIfDue: async () => false,
     heartbeat: async (sign) => heartbeat(context, sign),
+    recoveryKit: async (request) => recoveryKit(context, request),
     config() {
       const shown = describeSettings(context.environment);
       context.load();

@@ -9,6 +9,7 @@ import { addHealthCommand } from './health-command.ts';
 import { addInspectionCommands } from './inspection-commands.ts';
 import { addReadingCommands } from './reading-commands.ts';
 import { addRetentionCommands } from './retention-commands.ts';
+import { addRecoveryKitCommand } from './recovery-kit-command.ts';
 import { addRunCommand } from './run-command.ts';
 
 const exitStatuses = `
@@ -44,6 +45,7 @@ function createProgram(context: CommandContext): Command {
   addReadingCommands(program, context);
   addRetentionCommands(program, context);
   addHealthCommand(program, context);
+  addRecoveryKitCommand(program, context);
   addInspectionCommands(program, context);
   for (const command of program.commands) command.exitOverride().configureOutput(output);
   return program;

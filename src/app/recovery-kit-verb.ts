@@ -1,0 +1,110 @@
+// The recovery kit of this instance: its places from the settings, the rest from the newest manifest. A store that is down is
+// no reason to go without; the page then says what was not known.
+
+import { writeFile } from 'node:fs/promises';
+import type { Settings } from '../config/settings.ts';
+import { AppError, describeError } from '../errors.ts';
+import { newestFirst } from '../manifest/catalogue.ts';
+import { readEarlierBackups } from '../manifest/earlier-backups.ts';
+import type { Manifest } from '../manifest/manifest.ts';
+import { createRecoveryKit, type KitFacts } from '../restore/recovery-kit.ts';
+import { renderKitHtml } from '../restore/recovery-kit-html.ts';
+import { renderKitText } from '../restore/recovery-kit-text.ts';
+import type { StockBucket, StockDatabase } from '../restore/stock-commands.ts';
+import type { AppContext } from './context.ts';
+
+/** Options of `recovery-kit`. */
+export interface RecoveryKitRequest {
+  readonly format: 'text' | 'html';
+  /** Where to write it; null: it is only returned. */
+  readonly output: string | null;
+  readonly signal: AbortSignal;
+}
+
+/** Makes the kit, writes it if asked, and returns it. */
+export async function recoveryKit(context: AppContext, request: RecoveryKitRequest): Promise<string> {
+  const { settings, target, instance } = context.load();
+  const newest = await findNewest(context, { instance, signal: request.signal });
+  const facts: KitFacts = {
+    instance,
+    madeAt: context.now(),
+    toolVersion: context.toolVersion,
+    bucket: describeBucket(settings),
+    directory: settings.localDirectory,
+    recipients: settings.ageRecipients,
+    secretsStored:
+      newest === undefined ? settings.secrets === 'auto' && settings.ageRecipients.length > 0 : newest.secrets !== null,
+    database: describeDatabase(target, newest),
+    encoding:
+      newest === undefined
+        ? { compression: settings.compression.kind, encrypted: settings.ageRecipients.length > 0 }
+        : { compression: newest.object.compression, encrypted: newest.object.encryption !== null },
+    newest:
+      newest === undefined
+        ? null
+        : {
+            name: `${newest.tier}/${newest.id}`,
+            dataAt: newest.dataAt,
+            serverVersion: newest.database.serverVersion,
+            clientVersion: newest.database.clientVersion,
+            dumpBytes: newest.dump.bytes,
+            objectBytes: newest.object.bytes,
+          },
+  };
+  const kit = createRecoveryKit(facts);
+  const text = request.format === 'html' ? renderKitHtml(kit) : renderKitText(kit);
+  if (request.output !== null) await write(request.output, text);
+  return text;
+}
+
+async function findNewest(
+  context: AppContext,
+  options: { readonly instance: string; readonly signal: AbortSignal },
+): Promise<Manifest | undefined> {
+  const earlier = await readEarlierBackups(context.stores(), {
+    ...options,
+    onSilent: (store, error) =>
+      context.log.warn(
+        { err: error, store: store.description },
+        'The store could not be asked; the kit is made of the settings alone where nothing else is known',
+      ),
+  });
+  return earlier.flatMap(({ snapshots }) => snapshots).toSorted(newestFirst)[0];
+}
+
+function describeBucket({ s3 }: Settings): StockBucket | null {
+  if (s3 === null) return null;
+  const provider = { r2: 'Cloudflare', aws: 'AWS', other: 'Other' } as const;
+  return {
+    bucket: s3.bucket,
+    endpoint: s3.endpoint,
+    region: s3.region,
+    prefix: s3.prefix,
+    provider: provider[s3.profile],
+  };
+}
+
+function describeDatabase(
+  target: { readonly database: string; readonly user: string },
+  newest: Manifest | undefined,
+): StockDatabase {
+  const { encoding = 'UTF8', extensions = [], rows = {} } = newest?.database ?? {};
+  return {
+    name: newest?.database.name ?? target.database,
+    role: target.user,
+    encoding,
+    extensions: extensions.filter((extension) => extension !== 'plpgsql'),
+    publicOnly: Object.keys(rows).every((table) => table.startsWith('public.')),
+  };
+}
+
+async function write(file: string, text: string): Promise<void> {
+  try {
+    await writeFile(file, text);
+  } catch (error) {
+    throw new AppError('usage', `The recovery kit could not be written to '${file}': ${describeError(error)}`, {
+      cause: error,
+      hint: 'Name a file in a directory that can be written here, or leave --output out and redirect stdout.',
+    });
+  }
+}

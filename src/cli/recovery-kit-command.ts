@@ -1,0 +1,25 @@
+// `recovery-kit`: one page to print.
+
+import { InvalidArgumentError, type Command } from 'commander';
+import type { CommandContext } from './command-context.ts';
+
+/** Adds the command. */
+export function addRecoveryKitCommand(program: Command, context: CommandContext): void {
+  const { app, signal } = context;
+  program
+    .command('recovery-kit')
+    .description('one page to print: what is where, which keys are needed, the stock commands that restore')
+    .option('--output <file>', 'write it to a file that ends in .txt or .html', parseKitFile)
+    .option('--html', 'HTML on stdout instead of text')
+    .action(async ({ output, html }: { output?: string; html?: boolean }) => {
+      const asHtml = html === true || (output !== undefined && /\.html?$/i.test(output));
+      const text = await app.recoveryKit({ format: asHtml ? 'html' : 'text', output: output ?? null, signal });
+      context.write(output === undefined ? text : `The recovery kit is in ${output}\n`);
+    });
+}
+
+// A mistyped name must not be able to replace an .env.production.
+function parseKitFile(file: string): string {
+  if (!/\.(?:txt|html?)$/i.test(file)) throw new InvalidArgumentError('Write a name that ends in .txt or .html.');
+  return file;
+}

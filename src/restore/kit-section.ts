@@ -1,0 +1,24 @@
+// The pieces a recovery kit is made of, before they become text or HTML.
+
+/** A piece of a section. */
+export type KitBlock =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'list'; readonly items: readonly string[] }
+  | { readonly kind: 'facts'; readonly rows: readonly (readonly [string, string])[] }
+  | { readonly kind: 'commands'; readonly label: string; readonly lines: readonly string[] };
+
+/** A section of the kit. */
+export interface KitSection {
+  readonly title: string;
+  readonly blocks: readonly KitBlock[];
+}
+
+/** A paragraph. */
+export function text(content: string): KitBlock {
+  return { kind: 'text', text: content };
+}
+
+/** Commands to type, one a line, with what they are for; an empty label where the text before says it. */
+export function commands(label: string, lines: readonly string[]): KitBlock {
+  return { kind: 'commands', label, lines };
+}

@@ -1,0 +1,169 @@
+// The recovery kit: one page for the day the server is gone, on which everything but the keys stands. It is made of data
+// that is no secret and rendered as text or HTML elsewhere. Somebody who never saw this program must get back with it.
+
+import { createHash } from 'node:crypto';
+import { commands, text, type KitBlock, type KitSection } from './kit-section.ts';
+import { recoverySteps } from './recovery-steps.ts';
+import {
+  fingerprintCommand,
+  shellQuote,
+  type StockBucket,
+  type StockDatabase,
+  type StockEncoding,
+} from './stock-commands.ts';
+
+/** What a kit is made of; none of it may be a secret. */
+export interface KitFacts {
+  readonly instance: string;
+  readonly madeAt: Date;
+  readonly toolVersion: string;
+  readonly bucket: StockBucket | null;
+  readonly directory: string | null;
+  readonly recipients: readonly string[];
+  /** Whether Mastodon's settings lie beside the backups. */
+  readonly secretsStored: boolean;
+  readonly database: StockDatabase;
+  readonly encoding: StockEncoding;
+  /** The newest snapshot when the kit was made; null: none, or the store did not answer. */
+  readonly newest: {
+    readonly name: string;
+    readonly dataAt: string;
+    readonly serverVersion: string;
+    readonly clientVersion: string;
+    readonly dumpBytes: number;
+    readonly objectBytes: number;
+  } | null;
+}
+
+/** A whole kit. */
+export interface RecoveryKit {
+  readonly title: string;
+  readonly sections: readonly KitSection[];
+}
+
+const blank = '_'.repeat(40);
+const longestKey = 100;
+
+/** The kit for these facts. */
+export function createRecoveryKit(facts: KitFacts): RecoveryKit {
+  return {
+    title: `Recovery kit of ${facts.instance}`,
+    sections: [whatIsWhere(facts), keys(facts), withTool(facts), ...recoverySteps(facts)],
+  };
+}
+
+/** What `age-keygen -y key.txt | sha256sum` begins with, for the private key of this recipient. */
+export function recipientFingerprint(recipient: string): string {
+  return createHash('sha256').update(`${recipient}\n`).digest('hex').slice(0, 16);
+}
+
+function whatIsWhere(facts: KitFacts): KitSection {
+  const { bucket, directory, newest, database } = facts;
+  return {
+    title: 'What is where',
+    blocks: [
+      text(
+        `Made ${minute(facts.madeAt)} by mastodon-backup ${facts.toolVersion}. Print it, or keep it where you can read it when ` +
+          'this server is gone. It holds no secret; make it anew when a key, a place or the database changes.',
+      ),
+      {
+        kind: 'facts',
+        rows: [
+          ['instance', facts.instance],
+          ...(bucket === null
+            ? []
+            : ([
+                ['bucket', `${bucket.bucket} at ${bucket.endpoint ?? 'Amazon S3'}, region ${bucket.region}`],
+                ['folder in it', bucket.prefix === '' ? 'none' : bucket.prefix],
+              ] as const)),
+          ...(directory === null ? [] : ([['directory', directory]] as const)),
+          ['database', `${database.name}, owned by the role ${database.role}, encoding ${database.encoding}`],
+          [
+            'newest backup',
+            newest === null ? 'not known when this was made' : `${newest.name}, data of ${newest.dataAt}`,
+          ],
+          ...(newest === null
+            ? []
+            : ([
+                [
+                  'PostgreSQL',
+                  `${newest.serverVersion}; pg_restore ${newest.clientVersion.split('.')[0]} or newer reads it`,
+                ],
+                ['its size', `${inMiB(newest.objectBytes)} MiB stored, ${inMiB(newest.dumpBytes)} MiB unpacked`],
+              ] as const)),
+          ["Mastodon's settings", facts.secretsStored ? 'beside each backup, encrypted' : 'NOT in the backups'],
+          ['uploaded files', 'NOT in the backups: public/system, or the bucket of S3_BUCKET'],
+        ],
+      },
+    ],
+  };
+}
+
+function keys(facts: KitFacts): KitSection {
+  const forBucket = text(
+    "An access key that may read the bucket. If it is lost, make a new one in the provider's dashboard. " +
+      `The account belongs to: ${blank}`,
+  );
+  return {
+    title: 'Keys you need; none of them is on this page',
+    blocks: [
+      ...privateKey(facts),
+      ...(facts.bucket === null ? [] : [forBucket]),
+      ...(facts.secretsStored ? [] : [text(`Mastodon's .env.production is kept at: ${blank}`)]),
+    ],
+  };
+}
+
+function privateKey({ encoding, recipients }: KitFacts): readonly KitBlock[] {
+  if (!encoding.encrypted) {
+    return [
+      text('The backups are not encrypted: whoever reads them reads all private messages. No private key is needed.'),
+    ];
+  }
+  const known: readonly KitBlock[] = [
+    {
+      kind: 'facts',
+      rows: recipients.map((recipient) => [recipientFingerprint(recipient), shown(recipient)] as const),
+    },
+    commands('This prints the fingerprint of a private key; it must be one of those on the left:', [
+      fingerprintCommand,
+    ]),
+  ];
+  return [
+    text(
+      'The private key (a line that starts with AGE-SECRET-KEY-) of ONE recipient opens the backups. Without it nobody can, ' +
+        'so keep it twice, away from this server and away from the backups.',
+    ),
+    ...(recipients.length === 0 ? [text('The recipients were not set when this was made.')] : known),
+    text(`The private key is kept at: ${blank}`),
+  ];
+}
+
+function withTool(facts: KitFacts): KitSection {
+  const identity = facts.encoding.encrypted ? ' --identity key.txt' : '';
+  return {
+    title: 'The shorter way, with this tool',
+    blocks: [
+      commands('With the same BACKUP_ settings as before, and the DB_ settings of the new server:', [
+        ...(facts.secretsStored
+          ? [`mastodon-backup restore latest --secrets-output .env.production.restored${identity}`]
+          : []),
+        `mastodon-backup restore latest --to-database ${shellQuote(facts.database.name)}${identity}`,
+      ]),
+      text('It fetches, checks, restores and compares by itself: steps 1, 5 and 6 below remain yours.'),
+    ],
+  };
+}
+
+// A post-quantum key fills a page; its fingerprint says as much.
+function shown(recipient: string): string {
+  return recipient.length <= longestKey ? recipient : `${recipient.slice(0, 40)}…${recipient.slice(-12)}`;
+}
+
+function minute(date: Date): string {
+  return `${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}
+
+function inMiB(bytes: number): number {
+  return Math.max(1, Math.round(bytes / 1024 / 1024));
+}

@@ -1,0 +1,156 @@
+// The commands that bring a snapshot back with nothing but stock tools, filled in for one instance. They are pasted into one
+// POSIX shell one after the other and share WORK, FROM, MANIFEST and OBJECT, `get` and `pg`; a test runs every one of them.
+
+import type { CompressionName } from '../codec/codec.ts';
+import { folders } from '../plan/tier.ts';
+
+/** A bucket as the commands need it: no key of it is part of them. */
+export interface StockBucket {
+  readonly bucket: string;
+  /** Null: AWS's own. */
+  readonly endpoint: string | null;
+  readonly region: string;
+  /** Empty, or a folder with one slash at its end. */
+  readonly prefix: string;
+  readonly provider: 'Cloudflare' | 'AWS' | 'Other';
+}
+
+/** What a restored database is called, and what is special about the dump. */
+export interface StockDatabase {
+  readonly name: string;
+  readonly role: string;
+  readonly encoding: string;
+  /** Extensions to create first. */
+  readonly extensions: readonly string[];
+  /** Whether every table is in the schema `public`. */
+  readonly publicOnly: boolean;
+}
+
+/** How an object is encoded. */
+export interface StockEncoding {
+  readonly compression: CompressionName;
+  readonly encrypted: boolean;
+}
+
+/** A text as one word of a POSIX shell. */
+export function shellQuote(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+/** Remembers the directory with the private key, so that the others work from anywhere. */
+export const rememberDirectory = 'WORK=$PWD';
+
+/** `get PATTERN` downloads the objects of that name into FROM, with the AWS client. */
+export function getWithAws(bucket: StockBucket): readonly string[] {
+  const endpoint = bucket.endpoint === null ? '' : ` --endpoint-url ${shellQuote(bucket.endpoint)}`;
+  const source = shellQuote(`s3://${bucket.bucket}/${bucket.prefix}`);
+  return [
+    'FROM=$WORK',
+    // Newer clients add checksums that R2 and older gateways refuse.
+    `export AWS_DEFAULT_REGION=${shellQuote(bucket.region)} AWS_REQUEST_CHECKSUM_CALCULATION=when_required AWS_RESPONSE_CHECKSUM_VALIDATION=when_required`,
+    `get() { aws${endpoint} s3 cp --recursive ${source} "$FROM" --exclude '*' --include "$1"; }`,
+  ];
+}
+
+/** The same with rclone. */
+export function getWithRclone(bucket: StockBucket): readonly string[] {
+  const endpoint = bucket.endpoint === null ? '' : ` --s3-endpoint ${shellQuote(bucket.endpoint)}`;
+  const source = shellQuote(`:s3:${bucket.bucket}/${bucket.prefix}`);
+  const options = `--s3-provider ${bucket.provider} --s3-env-auth --s3-region ${shellQuote(bucket.region)}${endpoint}`;
+  return ['FROM=$WORK', `get() { rclone copy ${options} ${source} "$FROM" --include "$1"; }`];
+}
+
+/** The same with curl alone, which sees the first 1,000 objects of a tier; none for a folder that needs escapes. */
+export function getWithCurl(bucket: StockBucket): readonly string[] {
+  if (!/^[\w./-]*$/.test(bucket.prefix)) return [];
+  const address = `${bucket.endpoint ?? `https://s3.${bucket.region}.amazonaws.com`}/${bucket.bucket}`;
+  const list = `"${address}?list-type=2&prefix=${encodeURIComponent(bucket.prefix)}$TIER%2F"`;
+  const column = '<Key>'.length + bucket.prefix.length + 1;
+  return [
+    'FROM=$WORK',
+    // curl 7.88 signs only for servers that do not look, unless it is told what the payload is.
+    `s3() { curl -fsS -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' --aws-sigv4 aws:amz:${bucket.region}:s3 --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" "$@"; }`,
+    `keys() { for TIER in ${folders.join(' ')}; do s3 ${list}; done | grep -o '<Key>[^<]*' | cut -c ${column}-; }`,
+    `get() { keys | while read -r KEY; do case $KEY in $1) s3 --create-dirs -o "$FROM/$KEY" "${address}/${bucket.prefix}$KEY";; esac; done; }`,
+  ];
+}
+
+/** Where the backups are in a directory. */
+export function useDirectory(directory: string): string {
+  return `FROM=${shellQuote(directory)}`;
+}
+
+/** Downloads all manifests. */
+export const getManifests = "get '*.json'";
+
+/** Downloads the objects of the snapshot in MANIFEST. */
+export const getObjects = 'get "${MANIFEST%.json}.*"';
+
+/** Sets MANIFEST to the manifest with the newest data of this instance below FROM. */
+export function findNewest(instance: string): readonly string[] {
+  const mark = shellQuote(`"instance": ${JSON.stringify(instance)}`);
+  const places = folders.map((folder) => `${folder}/*.json`).join(' ');
+  return [
+    `MANIFEST=$(cd "$FROM" && grep -lsF ${mark} ${places} | xargs grep -H '"dataAt": ' | sort -t '"' -k 4 | tail -n 1 | cut -d : -f 1)`,
+    'grep -E \'"(dataAt|serverVersion|clientVersion|schemaVersion)"\' "$FROM/$MANIFEST"',
+  ];
+}
+
+/** Sets OBJECT to the dump, and says whether it has the SHA-256 that its manifest names. */
+export const checkObject: readonly string[] = [
+  'OBJECT=$(ls "$FROM/${MANIFEST%.json}".dump*)',
+  'grep -q "$(sha256sum "$OBJECT" | cut -c 1-64)" "$FROM/$MANIFEST" && echo "whole: $OBJECT" || echo "DAMAGED: $OBJECT"',
+];
+
+/** Writes Mastodon's settings to a file beside the others. */
+export const openSecrets =
+  '(umask 077; age -d -i "$WORK/key.txt" "$FROM/${MANIFEST%.json}.secrets.env.age" > "$WORK/.env.production.restored")';
+
+/** The fingerprint of the private key's public half, as the kit prints it. */
+export const fingerprintCommand = 'age-keygen -y key.txt | sha256sum | cut -c 1-16';
+
+/** What turns OBJECT into the plain archive on stdout. */
+export function decodeObject({ compression, encrypted }: StockEncoding): string {
+  const decompress = { xz: 'xz -d', zstd: 'zstd -d --long=27', none: null }[compression];
+  const first = encrypted ? 'age -d -i "$WORK/key.txt" "$OBJECT"' : null;
+  if (decompress === null) return first ?? 'cat "$OBJECT"';
+  return first === null ? `${decompress} < "$OBJECT"` : `${first} | ${decompress}`;
+}
+
+/** `pg PROGRAM …` runs a PostgreSQL client inside the service `db` of Mastodon's compose file. */
+export const clientsInCompose = 'pg() { docker compose exec -T -e PGUSER=postgres db "$@"; }';
+
+/** The same with the clients of this machine. */
+export const clientsHere = 'pg() { "$@"; }';
+
+/** Creates role and database, restores OBJECT into it and has the planner's statistics made. */
+export function restoreDatabase(database: StockDatabase, encoding: StockEncoding): readonly string[] {
+  const role = shellQuote(database.role);
+  const name = shellQuote(database.name);
+  const roleExists = sqlCommand(`select 1 from pg_roles where rolname = '${database.role.replaceAll("'", "''")}'`);
+  const schema = database.publicOnly ? ' -n public' : '';
+  const extensions = database.publicOnly ? database.extensions : [];
+  // /dev/null: `docker compose exec -T` would swallow what is pasted behind it.
+  return [
+    `pg psql -d postgres -tAc ${roleExists} < /dev/null | grep -q 1 || pg createuser ${role} < /dev/null`,
+    `pg createdb -T template0 -E ${shellQuote(database.encoding)} -O ${role} ${name} < /dev/null`,
+    ...extensions.map((extension) => {
+      const quoted = `"${extension.replaceAll('"', '""')}"`;
+      return `pg psql -d ${name} -c ${sqlCommand(`create extension if not exists ${quoted}`)} < /dev/null`;
+    }),
+    `${decodeObject(encoding)} | pg pg_restore --exit-on-error --no-owner --role=${role}${schema} -d ${name}`,
+    `pg vacuumdb --analyze-only -d ${name} < /dev/null`,
+  ];
+}
+
+/** Prints every table whose rows are not as many as the manifest says: nothing, when all is well. */
+export function compareRows({ name }: Pick<StockDatabase, 'name'>): string {
+  const select = String.raw`select $$\1$$ as "table", count(*) as "rows", \2 as "in the manifest" from \1 having count(*) <> \2;`;
+  const toSql = String.raw`sed -n '/"rows": {/,/}/s/^ *"\(.*\)": \([0-9]*\),*$/${select}/p' "$FROM/$MANIFEST" | sed 's/\\"/"/g'`;
+  return `${toSql} | pg psql -At -d ${shellQuote(name)}`;
+}
+
+// In double quotes where that leaves the SQL as one would write it.
+function sqlCommand(sql: string): string {
+  return /^[\w '=]+$/.test(sql) ? `"${sql}"` : shellQuote(sql);
+}

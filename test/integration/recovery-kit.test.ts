@@ -1,0 +1,276 @@
+// The recovery kit and the README are typed into a shell that has stock tools alone, and must bring back every row.
+
+import assert from 'node:assert/strict';
+import { execSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import type { Manifest } from '../../src/manifest/manifest.ts';
+import { databaseEnvironment, runCommand, temporaryDirectory } from '../support/command.ts';
+import { readAsCompose } from '../support/compose-env-file.ts';
+import { countRows, createMastodonDatabase } from '../support/mastodon-data.ts';
+import { startPostgres, testPassword, type PostgresServer } from '../support/postgres-server.ts';
+import { startS3 } from '../support/s3-server.ts';
+import { commandBlocks, createStockShell, type CommandBlock, type StockShell } from '../support/stock-tools.ts';
+
+const name = 'mastodon_production';
+const mastodon = {
+  LOCAL_DOMAIN: 'social.example',
+  SECRET_KEY_BASE: 'secret-key-base',
+  SMTP_PASSWORD: `it's "a" $secret`,
+};
+
+/** Exactly one block with this label. */
+function block(blocks: readonly CommandBlock[], label: RegExp): readonly string[] {
+  const found = blocks.filter((one) => label.test(one.label));
+  assert.equal(found.length, 1, `${label}: ${blocks.map((one) => one.label).join('\n')}`);
+  return found[0]?.lines ?? [];
+}
+
+async function kitOf(environment: Readonly<Record<string, string>>): Promise<readonly CommandBlock[]> {
+  const kit = await runCommand(['recovery-kit'], environment);
+  assert.equal(kit.status, 0, kit.stderr);
+  return commandBlocks(kit.stdout);
+}
+
+/** As superuser, by the variables that the kit tells of. */
+function superuser(server: PostgresServer): Readonly<Record<string, string>> {
+  return { PGHOST: '127.0.0.1', PGPORT: String(server.port), PGUSER: 'postgres', PGPASSWORD: testPassword };
+}
+
+for (const { major, oddities, clients, extra } of [
+  { major: 15, oddities: false, clients: /^or on a server without Docker/, extra: {} },
+  {
+    major: 14,
+    oddities: true,
+    clients: /^In Mastodon's compose project, in the/,
+    extra: { BACKUP_COMPRESSION: 'zstd' },
+  },
+] as const) {
+  describe(`the commands of the recovery kit for PostgreSQL ${major}`, () => {
+    let source: PostgresServer;
+    let target: PostgresServer;
+    let shell: StockShell;
+    let blocks: readonly CommandBlock[];
+    let environment: Record<string, string>;
+    const scratch = temporaryDirectory();
+    const directory = path.join(scratch.path, 'back ups');
+    const script: string[] = [];
+    before(async () => {
+      source = await startPostgres({ major });
+      target = await startPostgres({ major });
+      await target.query('drop role mastodon');
+      await createMastodonDatabase(source, { name, megabytes: 2, withOddities: oddities });
+      shell = createStockShell(scratch.path);
+      mkdirSync(directory);
+      execSync(`age-keygen -o ${shell.directory}/key.txt 2>/dev/null`);
+      environment = {
+        ...databaseEnvironment(source.mastodon(name)),
+        ...mastodon,
+        ...extra,
+        BACKUP_LOCAL_DIR: directory,
+        BACKUP_STATE_DIR: path.join(scratch.path, 'state'),
+        BACKUP_COMPRESSION_LEVEL: '1',
+        BACKUP_AGE_RECIPIENTS: execSync(`age-keygen -y ${shell.directory}/key.txt`).toString().trim(),
+      };
+      // Another instance in the same folder, newer: it must not be taken.
+      for (const [domain, tier] of [
+        ['social.example', 'daily'],
+        ['social.example', 'weekly'],
+        ['other.example', 'monthly'],
+      ] as const) {
+        const run = await runCommand(['run', tier], { ...environment, LOCAL_DOMAIN: domain });
+        assert.equal(run.status, 0, run.stderr);
+      }
+      blocks = await kitOf(environment);
+    });
+    after(async () => {
+      await source[Symbol.asyncDispose]();
+      await target[Symbol.asyncDispose]();
+      scratch[Symbol.dispose]();
+    });
+
+    async function type(lines: readonly string[]): Promise<string> {
+      const result = await shell.run([...script, ...lines], superuser(target));
+      assert.equal(result.status, 0, result.stderr);
+      return result.stdout;
+    }
+
+    it('run without Node and without this program', async () => {
+      for (const program of ['node', 'npm', 'mastodon-backup']) {
+        assert.equal((await shell.run([`command -v ${program}`], {})).status, 127, program);
+      }
+    });
+
+    it('name the private key that is needed', async () => {
+      const kit = await runCommand(['recovery-kit'], environment);
+      const fingerprint = (await type(block(blocks, /^This prints the fingerprint of a private key/))).trim();
+      assert.match(fingerprint, /^[0-9a-f]{16}$/);
+      assert.ok(kit.stdout.includes(`  ${fingerprint}  ${environment['BACKUP_AGE_RECIPIENTS']}\n`));
+    });
+
+    it("find this instance's newest backup and see that it is whole, or is not", async () => {
+      script.push(
+        ...block(blocks, /one shell:$/),
+        ...block(blocks, /^On a machine where the directory is mounted/),
+        ...block(blocks, /set MANIFEST to another one/),
+      );
+      const listed = await runCommand(['list', '--json'], environment);
+      const newest = (JSON.parse(listed.stdout) as { snapshots: Manifest[] }).snapshots.find(
+        ({ instance }) => instance === 'social.example',
+      );
+      assert.ok(newest);
+      assert.equal(newest.tier, 'weekly');
+      assert.equal((await type(['echo "$MANIFEST"'])).split('\n').at(-2), `weekly/${newest.id}.json`);
+      const check = block(blocks, /^Is the dump whole/);
+      const file = path.join(directory, newest.object.key);
+      const content = readFileSync(file);
+      assert.ok((await type(check)).endsWith(`whole: ${file}\n`));
+      writeFileSync(file, Buffer.concat([content.subarray(0, 1_000), Buffer.from('x'), content.subarray(1_001)]));
+      assert.ok((await type(check)).endsWith(`DAMAGED: ${file}\n`));
+      writeFileSync(file, content);
+      script.push(...check);
+    });
+
+    it("bring Mastodon's settings back, readable by their owner alone", async () => {
+      await type(block(blocks, /^Secrets, domain, mail/));
+      const file = path.join(shell.directory, '.env.production.restored');
+      assert.deepEqual(readAsCompose(readFileSync(file, 'utf8')), {
+        ...databaseEnvironment(source.mastodon(name)),
+        ...mastodon,
+      });
+      assert.equal(statSync(file).mode & 0o777, 0o600);
+    });
+
+    it('restore every row, with the role as owner', async () => {
+      script.push(...block(blocks, clients));
+      await type(block(blocks, /^then, for both/));
+      assert.deepEqual(await countRows(target.superuser(name)), await countRows(source.superuser(name)));
+      const owners = await target.query(
+        "select distinct tableowner from pg_tables where schemaname not in ('pg_catalog', 'information_schema')",
+        name,
+      );
+      assert.deepEqual(owners, [{ tableowner: 'mastodon' }]);
+      if (major === 14) {
+        assert.deepEqual(shell.dockerCalls().slice(0, 2), [
+          'compose stop web streaming sidekiq',
+          'compose up -d --wait db',
+        ]);
+        assert.ok(
+          shell.dockerCalls().some((call) => call.startsWith('compose exec -T -e PGUSER=postgres db pg_restore')),
+        );
+      } else assert.deepEqual(shell.dockerCalls(), []);
+    });
+
+    it('compare the rows with the manifest: nothing is printed, or the tables that differ', async () => {
+      const compare = block(blocks, /nothing, when all is$|^well\.$/);
+      const quiet = await type([]);
+      assert.equal(await type(compare), quiet);
+      await target.query('truncate favourites', name);
+      const told = (await type(compare)).slice(quiet.length);
+      assert.match(told, /^public\.favourites\|0\|\d+\n$/);
+    });
+  });
+}
+
+describe('the recovery kit with a bucket', () => {
+  it('downloads a snapshot with each client that is installed', async (t) => {
+    await using server = await startPostgres({ major: 15 });
+    await using s3 = await startS3();
+    await createMastodonDatabase(server, { name, megabytes: 1 });
+    for (const [prefix, client, label] of [
+      ['', 'curl', /^or with curl alone/],
+      ['in/a folder', 'aws', /With the AWS client:$/],
+      ['in/folders', 'curl', /^or with curl alone/],
+      ['in/folders', 'aws', /With the AWS client:$/],
+      ['in/folders', 'rclone', /^or with rclone/],
+    ] as const) {
+      await t.test(`${client}, ${prefix === '' ? 'no prefix' : `prefix '${prefix}'`}`, async (inner) => {
+        using scratch = temporaryDirectory();
+        const shell = createStockShell(scratch.path);
+        if (!shell.has(client)) {
+          inner.skip(`${client} is not installed`);
+          return;
+        }
+        execSync(`age-keygen -o ${shell.directory}/key.txt 2>/dev/null`);
+        const environment = {
+          ...databaseEnvironment(server.mastodon(name)),
+          ...s3.environment,
+          ...mastodon,
+          BACKUP_S3_PREFIX: prefix,
+          BACKUP_STATE_DIR: path.join(scratch.path, 'state'),
+          BACKUP_COMPRESSION: 'none',
+          BACKUP_AGE_RECIPIENTS: execSync(`age-keygen -y ${shell.directory}/key.txt`).toString().trim(),
+        };
+        const run = await runCommand(['run', 'daily'], environment);
+        assert.equal(run.status, 0, run.stderr);
+        const blocks = await kitOf(environment);
+        const typed = await shell.run(
+          [
+            ...block(blocks, /one shell:$/),
+            ...block(blocks, label),
+            ...block(blocks, /^Get the manifests/),
+            ...block(blocks, /set MANIFEST to another one/),
+            ...block(blocks, /^Get its objects/),
+            ...block(blocks, /^Is the dump whole/),
+            ...block(blocks, /^Secrets, domain, mail/),
+          ],
+          {
+            AWS_ACCESS_KEY_ID: 'test-key-id',
+            AWS_SECRET_ACCESS_KEY: 'test-secret-key',
+            AWS_EC2_METADATA_DISABLED: 'true',
+            no_proxy: '127.0.0.1',
+          },
+        );
+        assert.equal(typed.status, 0, typed.stderr);
+        assert.match(typed.stdout, /whole: .*\.dump\.age\n$/);
+        const restored = readFileSync(path.join(shell.directory, '.env.production.restored'), 'utf8');
+        assert.equal(readAsCompose(restored)['SMTP_PASSWORD'], mastodon.SMTP_PASSWORD);
+      });
+    }
+  });
+});
+
+describe('the stock commands of the README', () => {
+  for (const major of [14, 15] as const) {
+    it(`restore every row into PostgreSQL ${major}`, async () => {
+      await using source = await startPostgres({ major });
+      await using target = await startPostgres({ major });
+      using scratch = temporaryDirectory();
+      await createMastodonDatabase(source, { name, megabytes: 2 });
+      const shell = createStockShell(scratch.path);
+      execSync(`age-keygen -o ${shell.directory}/key.txt 2>/dev/null`);
+      const directory = path.join(scratch.path, 'backups');
+      mkdirSync(directory);
+      const environment = {
+        ...databaseEnvironment(source.mastodon(name)),
+        ...mastodon,
+        BACKUP_LOCAL_DIR: directory,
+        BACKUP_STATE_DIR: path.join(scratch.path, 'state'),
+        BACKUP_AGE_RECIPIENTS: execSync(`age-keygen -y ${shell.directory}/key.txt`).toString().trim(),
+      };
+      const run = await runCommand(['run', 'daily', '--json'], environment);
+      assert.equal(run.status, 0, run.stderr);
+      const { id } = JSON.parse(run.stdout) as { id: string };
+      for (const suffix of ['.dump.xz.age', '.secrets.env.age', '.json']) {
+        copyFileSync(path.join(directory, 'daily', `${id}${suffix}`), path.join(shell.directory, `${id}${suffix}`));
+      }
+      const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+      const lines = [...readme.matchAll(/^```sh\n(.*?)^```$/gms)]
+        .map((match) => match[1] ?? '')
+        .filter((text) => text.includes('age -d -i key.txt'))
+        .flatMap((text) => text.trimEnd().split('\n'));
+      assert.ok(
+        lines.some((line) => line.includes('pg_restore')) && lines.some((line) => line.includes('.secrets.env.age')),
+      );
+      const typed = await shell.run(
+        lines.map((line) => line.replaceAll('2026-11-23T120000Z-4f1c2a', id)),
+        superuser(target),
+      );
+      assert.equal(typed.status, 0, typed.stderr);
+      assert.deepEqual(await countRows(target.superuser(name)), await countRows(source.superuser(name)));
+      const settings = readAsCompose(readFileSync(path.join(shell.directory, '.env.production'), 'utf8'));
+      assert.equal(settings['SECRET_KEY_BASE'], mastodon.SECRET_KEY_BASE);
+    });
+  }
+});

@@ -1,0 +1,227 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { generateHybridIdentity, generateX25519Identity, identityToRecipient } from 'age-encryption';
+import { documentedVariables } from '../../src/mastodon/documented-variables.ts';
+import { createRecoveryKit, recipientFingerprint, type KitFacts } from '../../src/restore/recovery-kit.ts';
+import { escapeHtml, renderKitHtml } from '../../src/restore/recovery-kit-html.ts';
+import { renderKitText } from '../../src/restore/recovery-kit-text.ts';
+import { shellQuote } from '../../src/restore/stock-commands.ts';
+import { variableNames, variables } from '../../src/config/variables.ts';
+import { runCommand, temporaryDirectory } from '../support/command.ts';
+import { commandBlocks } from '../support/stock-tools.ts';
+
+const facts: KitFacts = {
+  instance: 'social.example',
+  madeAt: new Date('2026-11-23T12:34:56.000Z'),
+  toolVersion: '0.0.0',
+  bucket: {
+    bucket: 'social-backups',
+    endpoint: 'https://0123.r2.cloudflarestorage.com',
+    region: 'auto',
+    prefix: 'social/',
+    provider: 'Cloudflare',
+  },
+  directory: null,
+  recipients: ['age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq'],
+  secretsStored: true,
+  database: { name: 'mastodon_production', role: 'mastodon', encoding: 'UTF8', extensions: [], publicOnly: true },
+  encoding: { compression: 'xz', encrypted: true },
+  newest: {
+    name: 'daily/2026-11-23T120000Z-4f1c2a',
+    dataAt: '2026-11-23T12:00:01.000Z',
+    serverVersion: '14.23',
+    clientVersion: '17.2',
+    dumpBytes: 50_000_000,
+    objectBytes: 12_000_000,
+  },
+};
+
+const textOf = (changes: Partial<KitFacts> = {}): string => renderKitText(createRecoveryKit({ ...facts, ...changes }));
+const htmlOf = (changes: Partial<KitFacts> = {}): string => renderKitHtml(createRecoveryKit({ ...facts, ...changes }));
+
+const [recipient = ''] = facts.recipients;
+
+describe('the recovery kit', () => {
+  it('says what is where, whose key is needed, and where to write down where it is kept', () => {
+    const text = textOf();
+    for (const wanted of [
+      'Made 2026-11-23 12:34 UTC',
+      'social-backups at https://0123.r2.cloudflarestorage.com, region auto',
+      'daily/2026-11-23T120000Z-4f1c2a, data of 2026-11-23T12:00:01.000Z',
+      '14.23; pg_restore 17 or newer reads it',
+      `${recipientFingerprint(recipient)}  ${recipient}`,
+      'The private key is kept at: ____',
+      'Never let two copies of social.example run at once',
+    ]) {
+      assert.ok(text.includes(wanted), wanted);
+    }
+  });
+
+  it('wraps what is read and never what is typed', () => {
+    const lines = textOf({ directory: '/backups' }).split('\n');
+    for (const line of lines.filter((one) => !/^ {2,}/.test(one))) assert.ok(line.length <= 96, line);
+    assert.ok(lines.some((line) => line.startsWith('    ') && line.length > 150));
+  });
+
+  it('has the same commands as text and as HTML', () => {
+    const unescaped = htmlOf({ directory: '/backups' })
+      .replaceAll('&quot;', '"')
+      .replaceAll('&#39;', "'")
+      .replaceAll('&lt;', '<')
+      .replaceAll('&gt;', '>')
+      .replaceAll('&amp;', '&');
+    const blocks = commandBlocks(textOf({ directory: '/backups' }));
+    assert.ok(blocks.length > 10);
+    for (const { lines } of blocks) assert.ok(unescaped.includes(`<pre>${lines.join('\n')}</pre>`), lines.join('\n'));
+  });
+
+  it('fits what was dumped: compression, encryption, other schemas, extensions, odd names', () => {
+    const restore = (changes: Partial<KitFacts>): string =>
+      commandBlocks(textOf(changes))
+        .find(({ label }) => label.startsWith('then, for both'))
+        ?.lines.join('\n') ?? '';
+    assert.match(restore({}), /^age -d -i "\$WORK\/key\.txt" "\$OBJECT" \| xz -d \| pg pg_restore .* -n public -d/m);
+    assert.match(
+      restore({ encoding: { compression: 'zstd', encrypted: false } }),
+      /^zstd -d --long=27 < "\$OBJECT" \| pg/m,
+    );
+    assert.match(restore({ encoding: { compression: 'none', encrypted: false } }), /^cat "\$OBJECT" \| pg/m);
+    const database = { ...facts.database, name: 'my db', role: `o'"role`, extensions: ['pg_trgm', 'uuid-ossp'] };
+    const odd = restore({ database });
+    assert.match(odd, /-O 'o'\\''"role' 'my db' </);
+    assert.match(odd, /-c 'create extension if not exists "uuid-ossp"' </);
+    assert.doesNotMatch(restore({ database: { ...database, publicOnly: false } }), /-n public|create extension/);
+  });
+
+  it('says so when backups are not encrypted, and when Mastodon has to be found elsewhere', () => {
+    const text = textOf({
+      recipients: [],
+      encoding: { compression: 'xz', encrypted: false },
+      secretsStored: false,
+      newest: null,
+      bucket: null,
+      directory: '/backups',
+    });
+    assert.match(text, /not encrypted: whoever reads them reads all private messages/);
+    assert.match(text, /Mastodon's \.env\.production is kept at: ____/);
+    assert.match(text, /newest backup +not known when this was made/);
+    assert.doesNotMatch(text, /age -d|--identity|get '|key\.txt|apt-get install.* age/);
+  });
+
+  it('shows a key that would fill a page by its beginning, its end and its fingerprint', async () => {
+    const long = await identityToRecipient(await generateHybridIdentity());
+    const text = textOf({ recipients: [long] });
+    assert.ok(long.length > 1_000 && !text.includes(long));
+    assert.ok(text.includes(`${recipientFingerprint(long)}  ${long.slice(0, 40)}`));
+  });
+});
+
+describe('the HTML of the kit', () => {
+  it('cannot be broken by a name, and fetches nothing', () => {
+    const evil = `</pre><script>alert("1")</script>'&`;
+    const html = htmlOf({
+      instance: evil,
+      directory: `/${evil}`,
+      recipients: [evil],
+      database: { ...facts.database, name: evil, role: evil },
+      newest: null,
+    });
+    assert.doesNotMatch(html, /<script|alert\("/);
+    assert.ok(html.includes(escapeHtml(evil)));
+    assert.doesNotMatch(html, /<(?:img|link|iframe|object)|src=|@import|url\(/);
+    assert.match(html, /^<!doctype html>\n<html lang="en">/);
+    assert.match(html, /@media print/);
+  });
+
+  it('escapes whatever could be markup', () => {
+    fc.assert(
+      fc.property(fc.string(), (text) => {
+        const escaped = escapeHtml(text);
+        assert.doesNotMatch(escaped, /[<>"']/);
+        assert.equal(/&(?!(?:amp|lt|gt|quot|#39);)/.test(escaped), false);
+      }),
+    );
+  });
+});
+
+it('a quoted word is one word for a shell, whatever it holds', () => {
+  const words = fc.sample(
+    fc.string({ unit: 'grapheme' }).filter((word) => !word.includes('\0')),
+    100,
+  );
+  const awkward = ['', "it's", '$HOME `id` "x"', '-n', 'a\nb', '\\', '~', '*', '!'];
+  for (const word of [...words, ...awkward]) {
+    const out = execFileSync('/bin/sh', ['-c', `printf %s ${shellQuote(word)}x`]);
+    assert.equal(out.toString(), `${word}x`);
+  }
+});
+
+describe('the command recovery-kit', () => {
+  it('shows no secret, though every variable holds one', async () => {
+    using folder = temporaryDirectory();
+    const identity = await generateX25519Identity();
+    const marker = 'HiddenSecret';
+    const secretOf = (name: string): string => `${marker}-${name}`;
+    const ours = variableNames.filter((name) => variables[name].secret === true);
+    const environment: Record<string, string> = {
+      ...Object.fromEntries(documentedVariables.map((name) => [name, secretOf(name)])),
+      ...Object.fromEntries(ours.map((name) => [name, secretOf(name)])),
+      ...Object.fromEntries(
+        ours.filter((name) => name.endsWith('_URL')).map((name) => [name, `https://h.example/${secretOf(name)}`]),
+      ),
+      // What is no secret, and what must be of a form.
+      LOCAL_DOMAIN: 'social.example',
+      DB_HOST: '127.0.0.1',
+      DB_PORT: '9',
+      DB_NAME: 'mastodon_production',
+      DB_USER: 'mastodon',
+      DB_SSLMODE: 'disable',
+      DATABASE_URL: `postgresql://mastodon:${marker}@127.0.0.1:9/mastodon_production`,
+      BACKUP_DATABASE_URL: `postgresql://mastodon:${marker}@127.0.0.1:9/mastodon_production`,
+      BACKUP_AGE_IDENTITY: identity,
+      BACKUP_AGE_RECIPIENTS: await identityToRecipient(identity),
+      BACKUP_S3_BUCKET: 'social-backups',
+      BACKUP_S3_ACCESS_KEY_ID: secretOf('id'),
+      BACKUP_S3_ENDPOINT: 'http://127.0.0.1:9',
+      BACKUP_LOCAL_DIR: folder.path,
+      BACKUP_TELEGRAM_BOT_TOKEN: `123456789:${marker}${'x'.repeat(35 - marker.length)}`,
+      BACKUP_TELEGRAM_CHAT_ID: '1',
+    };
+    const text = await runCommand(['recovery-kit'], environment);
+    assert.equal(text.status, 0, text.stderr);
+    const html = await runCommand(['recovery-kit', '--html'], environment);
+    assert.equal(html.status, 0, html.stderr);
+    for (const { stdout, stderr } of [text, html]) {
+      for (const secret of [marker, identity, identity.slice(20, 40)]) assert.ok(!(stdout + stderr).includes(secret));
+      assert.match(stdout, /social-backups at http:\/\/127\.0\.0\.1:9/);
+    }
+    assert.match(text.stderr, /The store could not be asked/);
+  });
+
+  it('writes a page to a file by its ending, and to no other file', async () => {
+    using folder = temporaryDirectory();
+    const environment = { BACKUP_LOCAL_DIR: folder.path, LOCAL_DOMAIN: 'social.example' };
+    for (const [name, begins] of [
+      ['kit.html', '<!doctype html>'],
+      ['kit.txt', 'Recovery kit of social.example\n===='],
+    ] as const) {
+      const file = path.join(folder.path, name);
+      const run = await runCommand(['recovery-kit', '--output', file], environment);
+      assert.equal(run.status, 0, run.stderr);
+      assert.equal(run.stdout, `The recovery kit is in ${file}\n`);
+      assert.ok(readFileSync(file, 'utf8').startsWith(begins));
+    }
+    const other = path.join(folder.path, '.env.production');
+    const refused = await runCommand(['recovery-kit', '--output', other], environment);
+    assert.equal(refused.status, 2);
+    assert.match(refused.stderr, /ends in \.txt or \.html/);
+    assert.ok(!existsSync(other));
+    const nowhere = await runCommand(['recovery-kit', '--output', '/nonexistent/kit.txt'], environment);
+    assert.equal(nowhere.status, 2);
+    assert.match(nowhere.stderr, /could not be written to '\/nonexistent\/kit\.txt'.*leave --output out/);
+  });
+});
