@@ -12,10 +12,16 @@ const scripts = (
 
 it('every command of --help is in the README, and the other way round', async () => {
   const { stdout } = await runCommand(['--help'], {});
-  const commands = [...stdout.matchAll(/^ {2}([\w-]+) (?:\[options\]|\[command\])/gm)]
+  const commands = [...stdout.matchAll(/^ {2}([\w-]+) /gm)]
     .map((match) => match[1] ?? '')
     .filter((name) => name !== 'help');
-  assert.deepEqual(commands, ['run', 'list', 'verify', 'recovery-kit', 'config', 'doctor']);
+  assert.ok(commands.includes('daemon') && commands.includes('run'), stdout);
+  const inTable = [...readme.matchAll(/^\| `([a-z][a-z-]*)/gm)].map((match) => match[1] ?? '');
+  assert.deepEqual(
+    inTable.filter((name) => commands.includes(name)).toSorted(),
+    commands.toSorted(),
+    'the table of commands in the README',
+  );
   for (const command of commands) assert.match(readme, new RegExp(`\`${command}[ \`]`));
   for (const [, command = ''] of readme.matchAll(/mastodon-backup ([\w-]+)/g)) {
     assert.ok(commands.includes(command), `${command} is not a command`);

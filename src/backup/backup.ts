@@ -78,6 +78,16 @@ export interface BackupResult {
  * nothing could be stored anywhere for a reason that is not a destination's.
  */
 export async function backUp(options: BackupOptions): Promise<BackupResult> {
+  try {
+    return await makeBackup(options);
+  } catch (error) {
+    // What broke because we were told to stop is not the reason.
+    options.signal.throwIfAborted();
+    throw error;
+  }
+}
+
+async function makeBackup(options: BackupOptions): Promise<BackupResult> {
   const { log, signal } = options;
   await using control = await connect(options.connection, signal);
   const facts = await readDatabaseFacts(control);
@@ -94,7 +104,7 @@ export async function backUp(options: BackupOptions): Promise<BackupResult> {
   const id = createSnapshotId(options.now());
   const destinations = planDestinations(options, { id, facts });
   const compression = planCompression(options, destinations);
-  const schemaVersion = await readSchemaVersion(control);
+  const schemaVersion = await readSchemaVersion(control, options);
   const oneRunKey = options.recipients.length === 0 ? null : await createOneRunKey(options.recipients);
   const secrets = await encryptSecrets(options.environment, { ...options, id, oneRunKey });
   log.info(

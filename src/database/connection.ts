@@ -1,11 +1,12 @@
 // Connections to the server: one of our own through `pg`, for questions and for ending a dump's backend, and the PG*
 // variables for libpq's programs. Children get nothing else of PG*: a stray PGSERVICE would dump another database.
 
-import { isIP } from 'node:net';
+import { isIP, Socket } from 'node:net';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Client, type ClientConfig } from 'pg';
 import { AppError, describeError } from '../errors.ts';
+import { unlessAborted } from '../stream/abortable.ts';
 
 /** Where the server is and who asks. */
 export interface ConnectionSettings {
@@ -22,6 +23,11 @@ export interface ConnectionSettings {
 export const applicationName = 'mastodon-backup';
 
 const connectTimeoutMs = 15_000;
+/** Far above what our questions take; a server that hangs would never answer. */
+const queryTimeoutMs = 600_000;
+const keepAliveMs = 30_000;
+/** How long a goodbye may take, in milliseconds: a host that is gone never acknowledges it. */
+const goodbyeMs = 2_000;
 
 /** The environment for pg_dump and pg_restore: `PG*` and nothing else but a locale and the search path. */
 export function libpqEnvironment(
@@ -53,31 +59,33 @@ function sessionOptions(serverMajor: number): string {
 }
 
 /**
- * Opens a connection that is closed by its disposer.
+ * Opens a connection that is closed by its disposer, and cut off when `signal` aborts: its queries then reject.
  * @throws AppError `database`, with the remedy for the usual reasons.
  */
 export async function connect(settings: ConnectionSettings, signal: AbortSignal): Promise<Client & AsyncDisposable> {
   signal.throwIfAborted();
   let lastError: unknown;
   for (const ssl of await sslChoices(settings)) {
-    const client = new Client({ ...clientConfig(settings), ssl });
-    // A connection that breaks while idle must not bring the process down; the next query tells.
-    client.on('error', () => undefined);
-    const abort = (): void => void client.end().catch(() => undefined);
-    signal.addEventListener('abort', abort, { once: true });
+    const socket = new Socket();
+    const client = createClient(settings, { ssl, socket });
+    const cutOff = (): void => void socket.destroy();
+    signal.addEventListener('abort', cutOff, { once: true });
+    const leave = async (): Promise<void> => {
+      await unlessAborted(client.end(), { signal: AbortSignal.timeout(goodbyeMs) }).catch(() => undefined);
+      signal.removeEventListener('abort', cutOff);
+      cutOff();
+    };
     try {
       await client.connect();
-      return Object.assign(client, { [Symbol.asyncDispose]: async () => client.end().catch(() => undefined) });
+      return Object.assign(client, { [Symbol.asyncDispose]: leave });
     } catch (error) {
-      await client.end().catch(() => undefined);
+      await leave();
       signal.throwIfAborted();
       lastError ??= error;
       if (!isSslRefusal(error)) {
         lastError = error;
         break;
       }
-    } finally {
-      signal.removeEventListener('abort', abort);
     }
   }
   throw connectionError(lastError, settings);
@@ -89,8 +97,13 @@ export function describeTarget(settings: ConnectionSettings): string {
   return `${settings.user}@${host}:${settings.port}/${settings.database}`;
 }
 
-function clientConfig(settings: ConnectionSettings): ClientConfig {
-  return {
+// Everything the driver would take from PG* variables is said here: a PGOPTIONS or PGSSLNEGOTIATION that belongs to
+// somebody's shell would otherwise change what we ask, and how.
+function createClient(
+  settings: ConnectionSettings,
+  { ssl, socket }: { readonly ssl: NonNullable<ClientConfig['ssl']>; readonly socket: Socket },
+): Client {
+  const client = new Client({
     host: settings.host,
     port: settings.port,
     user: settings.user,
@@ -98,10 +111,23 @@ function clientConfig(settings: ConnectionSettings): ClientConfig {
     // A function, because the driver takes an empty text for unset and looks for PGPASSWORD of its own.
     password: () => settings.password,
     application_name: applicationName,
+    client_encoding: 'UTF8',
+    // A role may have a statement_timeout of its own; the driver does not send a 0.
+    options: '-c statement_timeout=0',
     connectionTimeoutMillis: connectTimeoutMs,
+    query_timeout: queryTimeoutMs,
     keepAlive: true,
-    statement_timeout: 0,
-  };
+    keepAliveInitialDelayMillis: keepAliveMs,
+    ssl,
+    sslnegotiation: 'postgres',
+    stream: () => socket,
+  });
+  Object.assign((client as unknown as { connectionParameters: object }).connectionParameters, {
+    replication: undefined,
+  });
+  // A connection that breaks while idle must not bring the process down; the next query tells.
+  client.on('error', () => undefined);
+  return client;
 }
 
 // libpq's modes for a driver that knows only on and off: `prefer` and `allow` try both.

@@ -21,7 +21,8 @@ export interface Dump extends AsyncDisposable {
 const backendPollMs = 100;
 
 /**
- * Starts `pg_dump -Fc -Z 0` of the whole database. The disposer stops it when it still runs and ends its backend.
+ * Starts `pg_dump -Fc -Z 0` of the whole database. The disposer stops it and ends its backend, unless it has
+ * exited 0: a pg_dump that was killed may leave a backend behind as well.
  * `control` is an open connection to the same database; it is used, not closed.
  */
 export async function startDump(options: {
@@ -41,6 +42,7 @@ export async function startDump(options: {
     env: libpqEnvironment(options.connection, options),
     onStderrLine: (line) => log.debug({ program: 'pg_dump' }, line),
   });
+  let ended = false;
   const watch = watchBackend({ control, since, firstByte: child.stdout });
   let gaveWay: AppError | undefined;
   const waiting = watchWaitingSessions({
@@ -63,6 +65,7 @@ export async function startDump(options: {
       const exit = await child.done;
       if (gaveWay !== undefined) throw gaveWay;
       if (exit.code !== 0 || exit.signal !== null) throw dumpError(exit, options);
+      ended = true;
       return { dataAt: await watch.dataAt };
     } finally {
       stopWatching();
@@ -75,14 +78,7 @@ export async function startDump(options: {
     done,
     async [Symbol.asyncDispose]() {
       stopWatching();
-      const running = await Promise.race([
-        child.done.then(
-          () => false,
-          () => false,
-        ),
-        Promise.resolve(true),
-      ]);
-      if (!running) return;
+      if (ended) return;
       await terminateBackend({ ...options, processId: watch.processId() });
       await child.stop();
     },
@@ -133,8 +129,9 @@ function dumpHint({ stderrTail, signal }: ChildExit): string {
 }
 
 // The dump's backend is found by its name, our own address and its age: another container's dump has another address.
+// What pg_dump asks before its transaction has a snapshot too, but is the first statement of a transaction of its own.
 const backendQuery = `
-  select a.pid, a.backend_xmin is not null as has_snapshot, extract(epoch from clock_timestamp())::float8 as now
+  select a.pid, a.backend_xmin is not null and a.query_start > a.xact_start as has_snapshot, extract(epoch from clock_timestamp())::float8 as now
     from pg_stat_activity a
    where a.application_name = 'mastodon-backup' and a.usename = current_user and a.datname = current_database()
      and a.client_addr is not distinct from inet_client_addr()

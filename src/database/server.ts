@@ -3,6 +3,10 @@
 import type { Client } from 'pg';
 import { AppError, describeError } from '../errors.ts';
 
+/** SQLSTATE of a statement that waited for a lock longer than lock_timeout; PostgreSQL's appendix A. */
+const lockNotAvailable = '55P03';
+const longestWaitMs = 300_000;
+
 /** A database and its server. */
 export interface DatabaseFacts {
   readonly name: string;
@@ -72,14 +76,31 @@ async function readSystemIdentifier(client: Client): Promise<string | null> {
   }
 }
 
-/** The newest of Mastodon's migrations in this database, or null when it has no `schema_migrations`. */
-export async function readSchemaVersion(client: Client): Promise<string | null> {
-  const { rows: tables } = await client.query<{ found: boolean }>(
-    "select to_regclass('public.schema_migrations') is not null and to_regclass('public.statuses') is not null as found",
-  );
-  if (tables[0]?.found !== true) return null;
-  const { rows } = await client.query<{ version: string | null }>(
-    'select max(version) as version from public.schema_migrations',
-  );
-  return rows[0]?.version ?? null;
+/**
+ * The newest of Mastodon's migrations in this database, or null when it has no `schema_migrations`. Waits for a lock on that
+ * table for `lockWaitMs` milliseconds. Throws AppError `database`.
+ */
+export async function readSchemaVersion(
+  client: Client,
+  { lockWaitMs }: { readonly lockWaitMs: number },
+): Promise<string | null> {
+  try {
+    await client.query("select set_config('lock_timeout', $1, false)", [String(Math.min(lockWaitMs, longestWaitMs))]);
+    const { rows: tables } = await client.query<{ found: boolean }>(
+      "select to_regclass('public.schema_migrations') is not null and to_regclass('public.statuses') is not null as found",
+    );
+    if (tables[0]?.found !== true) return null;
+    const { rows } = await client.query<{ version: string | null }>(
+      'select max(version) as version from public.schema_migrations',
+    );
+    return rows[0]?.version ?? null;
+  } catch (error) {
+    const locked = (error as { readonly code?: unknown }).code === lockNotAvailable;
+    throw new AppError('database', `Mastodon's schema_migrations cannot be read: ${describeError(error)}`, {
+      cause: error,
+      hint: locked
+        ? 'A migration holds it for longer than BACKUP_LOCK_WAIT: run the backup again when it is done.'
+        : 'Dump as the role that owns the tables: check DB_USER.',
+    });
+  }
 }

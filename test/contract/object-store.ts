@@ -168,9 +168,16 @@ export function testObjectStore(
     it('lists by prefix in order, and nothing else', async () => {
       await using place = await open();
       const { store } = place;
-      for (const text of ['b/2', 'a/1', 'b/1', 'bb']) await store.putDocument(key(text), Buffer.from(text), { signal });
+      for (const text of ['b/2', 'a/1', 'b/1', 'bb', 'b-'])
+        await store.putDocument(key(text), Buffer.from(text), { signal });
       assert.deepEqual(await keys(store, 'contract/b/'), ['contract/b/1', 'contract/b/2']);
-      assert.deepEqual(await keys(store), ['contract/a/1', 'contract/b/1', 'contract/b/2', 'contract/bb']);
+      assert.deepEqual(await keys(store), [
+        'contract/a/1',
+        'contract/b-',
+        'contract/b/1',
+        'contract/b/2',
+        'contract/bb',
+      ]);
       assert.deepEqual(await keys(store, 'nothing/'), []);
     });
 

@@ -95,6 +95,28 @@ describe('a dump that fails', () => {
     await stage.assertNoBackend();
   });
 
+  it("gives up on Mastodon's schema_migrations when a migration holds it", async () => {
+    const migration = await connectTest(stage.server.mastodon('mastodon_production'));
+    await migration.query('begin; lock table schema_migrations in access exclusive mode');
+    try {
+      const result = await runCommand(['run'], { ...stage.environment, BACKUP_LOCK_WAIT: '1s', BACKUP_TIMEOUT: '20s' });
+      await stage.assertFailed(result, { status: 10, says: /schema_migrations.*longer than BACKUP_LOCK_WAIT/ });
+    } finally {
+      await migration.query('rollback');
+      await migration.end();
+    }
+  });
+
+  it('names the table that this role may not read', async () => {
+    await stage.server.query('alter table schema_migrations owner to postgres', 'mastodon_production');
+    try {
+      const result = await runCommand(['run'], stage.environment);
+      await stage.assertFailed(result, { status: 10, says: /permission denied for table schema_migrations.*DB_USER/ });
+    } finally {
+      await stage.server.query('alter table schema_migrations owner to mastodon', 'mastodon_production');
+    }
+  });
+
   it('is cut off when it stands still', async () => {
     const script = '"$real" "$@" | head -c 3000000; exec sleep 60';
     const started = performance.now();

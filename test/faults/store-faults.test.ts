@@ -5,12 +5,12 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { runCommand, startCommand, temporaryDirectory } from '../support/command.ts';
+import { runCommand, startCommand, temporaryDirectory, type RunningCommand } from '../support/command.ts';
 import { backUp } from '../../src/backup/backup.ts';
 import { findClients } from '../../src/database/clients.ts';
 import { sweep } from '../../src/retention/deletion-law.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
-import type { ObjectStore } from '../../src/storage/store.ts';
+import type { ObjectKey, ObjectStore } from '../../src/storage/store.ts';
 import { environmentOf } from '../config/environments.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import type { SeenRequest } from '../support/s3-server.ts';
@@ -191,6 +191,49 @@ describe('of two destinations', () => {
       assert.equal(verified.status, 0, verified.stderr);
     } finally {
       execFileSync('umount', [directory]);
+    }
+  });
+});
+
+describe('a disk that hangs', () => {
+  it('answers no call, and neither holds up the bucket nor outlives its own time-out', async (context) => {
+    await using stage = await startStage();
+    const image = path.join(stage.scratch, 'disk.img');
+    const directory = path.join(stage.scratch, 'disk');
+    mkdirSync(directory);
+    const make = `truncate -s 64M ${image} && mkfs.ext4 -q ${image} && mount -o loop ${image} ${directory}`;
+    if (spawnSync('sh', ['-c', make]).status !== 0) {
+      context.skip('this machine does not let us mount a file system');
+      return;
+    }
+    let running: RunningCommand | undefined;
+    try {
+      execFileSync('fsfreeze', ['--freeze', directory]);
+      running = startCommand(['run', '--json'], {
+        ...stage.environment,
+        BACKUP_LOCAL_DIR: directory,
+        BACKUP_STALL_TIMEOUT: '3s',
+      });
+      // Until the disk lives again the process cannot leave the system call it hangs in, so its words are what is looked at.
+      await Promise.race([
+        running.saw('mastodon-backup: '),
+        new Promise((_resolve, reject) => {
+          setTimeout(reject, 40_000, new Error('The run hangs with the disk')).unref();
+        }),
+      ]);
+      assert.equal((await stage.s3.keys()).filter((key) => key.endsWith('.json')).length, 1);
+      const store = createLocalStore({ directory, idleMs: 500 });
+      const document = store.putDocument('daily/x.json' as ObjectKey, Buffer.from('{}'), {
+        signal: AbortSignal.timeout(10_000),
+      });
+      await assert.rejects(document, { code: 'stalled', message: /has not answered for/ });
+    } finally {
+      execFileSync('fsfreeze', ['--unfreeze', directory]);
+      const result = await running?.result;
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      execFileSync('umount', ['--lazy', directory]);
+      assert.equal(result?.status, 124);
+      assert.match(result.stderr, /in directory .* stood still for 3 s/);
     }
   });
 });

@@ -1,0 +1,91 @@
+// Our own connection against a real server: what the environment, the role's settings and a server that hangs do to it.
+
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { connect } from '../../src/database/connection.ts';
+import { databaseEnvironment, runCommand, temporaryDirectory } from '../support/command.ts';
+import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
+
+describe('a connection of our own', () => {
+  let server: PostgresServer;
+  before(async () => {
+    server = await startPostgres({ major: 15 });
+    await server.createDatabase('small');
+    await server.query('create table things as select generate_series(1, 10)', 'small');
+    await server.query('alter table things owner to mastodon', 'small');
+  });
+  after(async () => server[Symbol.asyncDispose]());
+
+  it('takes nothing from PG* variables, and a run opens no third one', async () => {
+    using folder = temporaryDirectory();
+    const sessions = async (): Promise<number> => {
+      const rows = await server.query("select sessions::int as n from pg_stat_database where datname = 'small'");
+      return Number(rows[0]?.['n']);
+    };
+    const earlier = await sessions();
+    const result = await runCommand(['run', '--json'], {
+      ...databaseEnvironment(server.mastodon('small')),
+      BACKUP_LOCAL_DIR: folder.path,
+      BACKUP_STATE_DIR: path.join(folder.path, '.state'),
+      PGOPTIONS: '-c statement_timeout=1 -c default_transaction_read_only=on -c nonsense=1',
+      PGSSLNEGOTIATION: 'direct',
+      PGREPLICATION: 'true',
+      PGCLIENT_ENCODING: 'LATIN1',
+      PGCLIENTENCODING: 'LATIN1',
+      PGSERVICE: 'elsewhere',
+      PGHOST: '192.0.2.1',
+      PGPORT: '9',
+      PGUSER: 'nobody',
+      PGPASSWORD: 'wrong',
+      PGDATABASE: 'other',
+      PGSSLMODE: 'verify-full',
+      PGTARGETSESSIONATTRS: 'standby',
+    });
+    assert.equal(result.status, 0, result.stderr);
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    assert.equal((await sessions()) - earlier, 2, 'ours and pg_dump');
+  });
+
+  it("is not bound by a role's statement_timeout", async () => {
+    await server.query("alter role mastodon set statement_timeout = '5ms'");
+    try {
+      await using client = await connect(server.mastodon('small'), AbortSignal.timeout(10_000));
+      const { rows } = await client.query<{ statement_timeout: string }>('show statement_timeout');
+      assert.deepEqual(rows, [{ statement_timeout: '0' }]);
+    } finally {
+      await server.query('alter role mastodon reset statement_timeout');
+    }
+  });
+
+  it('lets go of a server that no longer answers when the signal aborts', async () => {
+    const stop = new AbortController();
+    const client = await connect(server.mastodon('small'), stop.signal);
+    const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+    const pid = rows[0]?.pid ?? 0;
+    process.kill(pid, 'SIGSTOP');
+    try {
+      setTimeout(() => stop.abort(new Error('enough')), 200);
+      const started = performance.now();
+      await assert.rejects(client.query('select 1'));
+      await client[Symbol.asyncDispose]();
+      assert.ok(performance.now() - started < 5_000);
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+  });
+
+  it('says goodbye within seconds to a server that no longer answers', async () => {
+    const client = await connect(server.mastodon('small'), AbortSignal.timeout(60_000));
+    const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+    const pid = rows[0]?.pid ?? 0;
+    process.kill(pid, 'SIGSTOP');
+    try {
+      const started = performance.now();
+      await client[Symbol.asyncDispose]();
+      assert.ok(performance.now() - started < 5_000);
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+  });
+});
