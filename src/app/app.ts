@@ -6,8 +6,10 @@ import { describeSettings, type ShownSetting } from '../config/shown.ts';
 import type { Finding } from '../doctor/finding.ts';
 import type { Health } from '../health/assess.ts';
 import type { Log, Redact } from '../log.ts';
+import type { DrillDocument } from '../manifest/drill-record.ts';
 import type { Timetable } from '../plan/timetable.ts';
 import { createContext, type AppInput } from './context.ts';
+import { drill, drillIfDue, type DrillRequest } from './drill-verb.ts';
 import { heartbeat, lookAround, waitForDatabase, type Surroundings } from './daemon-verbs.ts';
 import { doctor } from './doctor-verb.ts';
 import { applyLifecycle, showLifecycle, type LifecycleReport } from './lifecycle-verb.ts';
@@ -49,6 +51,7 @@ export interface App extends AsyncDisposable {
   lookAround(options: { readonly startedAt: Date; readonly signal: AbortSignal }): Promise<Surroundings>;
   /** Copies what a destination missed; answers whether anything was copied. */
   mend(signal: AbortSignal): Promise<boolean>;
+  drill(request: DrillRequest): Promise<DrillDocument>;
   /** Runs the restore drill when its slot has come; answers whether it ran. */
   drillIfDue(signal: AbortSignal): Promise<boolean>;
   heartbeat(sign: { readonly startedAt: Date; readonly troubles: readonly string[] }): Promise<void>;
@@ -78,7 +81,8 @@ export function createApp(input: AppInput): App {
     waitForDatabase: async (signal) => waitForDatabase(context, signal),
     lookAround: async (options) => lookAround(context, options),
     mend: async (signal) => mend(context, signal),
-    drillIfDue: async () => false,
+    drillIfDue: async (signal) => drillIfDue(context, signal),
+    drill: async (request) => drill(context, request),
     heartbeat: async (sign) => heartbeat(context, sign),
     recoveryKit: async (request) => recoveryKit(context, request),
     config() {

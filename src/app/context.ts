@@ -59,6 +59,8 @@ export interface AppContext {
   readonly environment: Environment;
   readonly toolVersion: string;
   readonly processId: number;
+  /** The user id we run as. */
+  readonly uid: number;
   readonly log: Log;
   readonly redact: Redact;
   readonly now: () => Date;
@@ -123,6 +125,7 @@ export function createContext(input: AppInput): AppContext {
     environment,
     toolVersion: input.toolVersion,
     processId: input.processId,
+    uid: input.uid,
     log,
     redact,
     now,

@@ -4,15 +4,15 @@
 import { availableParallelism } from 'node:os';
 import { backUp, type BackupResult, type BackupStore } from '../backup/backup.ts';
 import type { ProgressListener } from '../backup/progress.ts';
-import { AppError, describeError } from '../errors.ts';
+import { AppError } from '../errors.ts';
 import type { Manifest } from '../manifest/manifest.ts';
 import { isAnswered, withoutFuture } from '../plan/due.ts';
 import { defaultMemoryLimit } from '../plan/memory-limit.ts';
 import { scheduledTiers } from '../plan/timetable.ts';
 import type { Folder, Tier } from '../plan/tier.ts';
-import type { FailureRecord } from '../state/records.ts';
 import { takeLock } from '../state/lock.ts';
 import type { AppContext } from './context.ts';
+import { rememberFailure, toFailure } from './failures.ts';
 import { readPlaces, snapshotsOfAll, type Place } from './places.ts';
 import { sweepStores } from './placed-stores.ts';
 import { prunePlaces, pruneProblem } from './pruning.ts';
@@ -245,28 +245,6 @@ async function rememberSuccess(context: AppContext, result: BackupResult): Promi
     madeHere: [...madeHere, result.id].slice(-rememberedIds),
     warnings: result.warnings,
   }));
-}
-
-async function rememberFailure(
-  context: AppContext,
-  { tier, error }: { readonly tier: string; readonly error: unknown },
-): Promise<void> {
-  const failure = toFailure(error, context.now().toISOString());
-  const counter = `${tier} ${failure.step}`;
-  await context.state().updateAttempts(({ failures, failureCounts }) => ({
-    failures: { ...failures, [tier]: failure },
-    failureCounts: { ...failureCounts, [counter]: (failureCounts[counter] ?? 0) + 1 },
-  }));
-}
-
-function toFailure(error: unknown, at: string): FailureRecord {
-  const known = error instanceof AppError;
-  return {
-    at,
-    step: known ? error.code : 'unexpected',
-    message: describeError(error),
-    hint: known ? (error.hint ?? null) : null,
-  };
 }
 
 function timeoutSignal(timeoutMs: number): { readonly signal: AbortSignal; readonly clear: () => void } {

@@ -9,8 +9,8 @@ import type { Manifest, SecretsEntry, VerificationMethod } from '../manifest/man
 import { buildKey, parseKey } from '../plan/object-keys.ts';
 import { partBytesFor } from '../plan/part-size.ts';
 import type { Folder } from '../plan/tier.ts';
+import { readPatiently } from '../storage/patient-reader.ts';
 import type { ObjectKey } from '../storage/store.ts';
-import { createGate } from '../stream/gate.ts';
 import { createMeter } from '../stream/meter.ts';
 import type { BackupStore } from './backup.ts';
 import { commit, createDestination, type Destination, type DestinationOutcome } from './destination.ts';
@@ -86,24 +86,13 @@ export async function copyAcross(
       { key: source.object.key, from: from.store.description, to: to.store.description },
       'Copying a snapshot that this store missed',
     );
-    const body = await from.store.get(source.object.key as ObjectKey, { signal });
+    const { bytes, sha256 } = source.object;
+    const body = readPatiently(from.store, { key: source.object.key as ObjectKey, bytes, sha256, log, signal });
     const meter = createMeter({ observe: (chunk) => destination.etagMeter?.push(chunk) });
-    // The end is held back until the bytes are known to be the right ones.
-    const gate = createGate(async () => {
-      const { bytes, sha256 } = meter.reading();
-      if (bytes === source.object.bytes && sha256 === source.object.sha256) return;
-      throw new AppError(
-        'verify',
-        `'${source.object.key}' in ${from.store.description} is not what its manifest says`,
-        {
-          hint: `Run: mastodon-backup verify ${source.tier}/${source.id} --from ${from.store.name}.`,
-        },
-      );
-    });
     const upload = new PassThrough({ highWaterMark: 1024 * 1024 });
     const [receipt] = await Promise.all([
       to.store.put(destination.key, upload, { signal, partBytes: destination.partBytes }),
-      pipeline([body, meter.stream, gate, upload], { signal }),
+      pipeline([body, meter.stream, upload], { signal }),
     ]);
     const method = await verifyCopy(destination, { ...options, etag: destination.etagMeter?.etag() ?? null });
     const place = { prefix: to.prefix, folder: source.tier, id: source.id };

@@ -2,7 +2,7 @@
 
 /** Where a run stands. */
 export interface Progress {
-  readonly step: 'dump' | 'verify';
+  readonly step: 'dump' | 'verify' | 'restore';
   /** Plain bytes of the dump, or bytes read back. */
   readonly bytes: number;
   /** What `bytes` will come to, estimated; null when nothing is known. */

@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { AppError } from '../errors.ts';
 import type { CommandContext } from './command-context.ts';
 import { addDaemonCommand } from './daemon-command.ts';
+import { addDrillCommand } from './drill-command.ts';
 import { addHealthCommand } from './health-command.ts';
 import { addInspectionCommands } from './inspection-commands.ts';
 import { addReadingCommands } from './reading-commands.ts';
@@ -15,7 +16,7 @@ import { addRunCommand } from './run-command.ts';
 const exitStatuses = `
 Exit status: 0 done, 1 unexpected, 2 settings or arguments, 3 another run holds the lock, 4 no such snapshot,
 5 doctor found problems, 10 dump failed or database unreachable, 11 compression or encryption failed, 12 storing failed,
-13 verification failed, 124 timed out or stalled, 130 interrupted.`;
+13 verification failed, 20 restore failed, 21 drill failed, 124 timed out or stalled, 130 interrupted.`;
 
 /** Runs the command in `argv` (without node and script). Rejects with AppError. */
 export async function runProgram(argv: readonly string[], context: CommandContext): Promise<void> {
@@ -43,6 +44,7 @@ function createProgram(context: CommandContext): Command {
   addDaemonCommand(program, context);
   addRunCommand(program, context);
   addReadingCommands(program, context);
+  addDrillCommand(program, context);
   addRetentionCommands(program, context);
   addHealthCommand(program, context);
   addRecoveryKitCommand(program, context);

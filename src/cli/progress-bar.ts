@@ -16,6 +16,8 @@ const logMs = 30_000;
 const barWidth = 24;
 const eraseLine = '\r\u001B[K';
 
+const verbs = { dump: 'Dumping', verify: 'Reading back', restore: 'Restoring' } as const;
+
 /** Starts showing; its disposer takes the line away. */
 export function showProgress(output: ProgressOutput, log: Log): Disposable & { readonly update: ProgressListener } {
   let latest: { readonly progress: Progress; readonly since: number } | undefined;
@@ -54,6 +56,6 @@ export function describeProgress(progress: Progress, { elapsedMs }: { readonly e
     share === null || rate === 0
       ? ''
       : `, about ${formatDuration(((expectedBytes ?? 0) - bytes) / (rate / 1_000))} left`;
-  const verb = progress.step === 'dump' ? 'Dumping' : 'Reading back';
+  const verb = verbs[progress.step];
   return `${verb}${bar} ${formatBytes(bytes)}${known ? ` of about ${formatBytes(expectedBytes)}` : ''}, ${formatBytes(rate)}/s${left}`;
 }

@@ -69,7 +69,8 @@ export function chooseClient(
   );
 }
 
-async function versionedDirectories(): Promise<readonly string[]> {
+/** The directories in which distributions put the programs of one major version. */
+export async function versionedDirectories(): Promise<readonly string[]> {
   const directories: string[] = [];
   for (const { root, toBin } of versionedRoots) {
     const names = await readdir(root).catch(() => []);

@@ -24,7 +24,7 @@ export const applicationName = 'mastodon-backup';
 
 const connectTimeoutMs = 15_000;
 /** Far above what our questions take; a server that hangs would never answer. */
-const queryTimeoutMs = 600_000;
+const usualQueryTimeoutMs = 600_000;
 const keepAliveMs = 30_000;
 /** How long a goodbye may take, in milliseconds: a host that is gone never acknowledges it. */
 const goodbyeMs = 2_000;
@@ -62,12 +62,17 @@ function sessionOptions(serverMajor: number): string {
  * Opens a connection that is closed by its disposer, and cut off when `signal` aborts: its queries then reject.
  * @throws AppError `database`, with the remedy for the usual reasons.
  */
-export async function connect(settings: ConnectionSettings, signal: AbortSignal): Promise<Client & AsyncDisposable> {
+export async function connect(
+  settings: ConnectionSettings,
+  signal: AbortSignal,
+  /** How long one query may take; 0: as long as it needs. */
+  { queryTimeoutMs = usualQueryTimeoutMs }: { readonly queryTimeoutMs?: number } = {},
+): Promise<Client & AsyncDisposable> {
   signal.throwIfAborted();
   let lastError: unknown;
   for (const ssl of await sslChoices(settings)) {
     const socket = new Socket();
-    const client = createClient(settings, { ssl, socket });
+    const client = createClient(settings, { ssl, socket, queryTimeoutMs });
     const cutOff = (): void => void socket.destroy();
     signal.addEventListener('abort', cutOff, { once: true });
     const leave = async (): Promise<void> => {
@@ -101,7 +106,11 @@ export function describeTarget(settings: ConnectionSettings): string {
 // somebody's shell would otherwise change what we ask, and how.
 function createClient(
   settings: ConnectionSettings,
-  { ssl, socket }: { readonly ssl: NonNullable<ClientConfig['ssl']>; readonly socket: Socket },
+  {
+    ssl,
+    socket,
+    queryTimeoutMs,
+  }: { readonly ssl: NonNullable<ClientConfig['ssl']>; readonly socket: Socket; readonly queryTimeoutMs: number },
 ): Client {
   const client = new Client({
     host: settings.host,

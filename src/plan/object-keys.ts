@@ -66,3 +66,8 @@ export function parseKey(text: string, { prefix }: { readonly prefix: string }):
   if (Number.isNaN(startedAt.getTime()) || startedAt.toISOString() !== iso) return undefined;
   return { key: text as ObjectKey, folder, id, part, suffix, startedAt };
 }
+
+/** The key of what a drill found; `id` is made like a snapshot's. */
+export function buildDrillKey({ prefix, id }: { readonly prefix: string; readonly id: string }): ObjectKey {
+  return `${prefix}drills/${id}.json` as ObjectKey;
+}

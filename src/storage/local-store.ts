@@ -15,6 +15,7 @@ import { createDiskPatience } from './disk-patience.ts';
 import { localError } from './local-errors.ts';
 import type {
   CopyOptions,
+  GetOptions,
   ObjectKey,
   PutOptions,
   PutReceipt,
@@ -145,13 +146,13 @@ export function createLocalStore({
     await write(key, Readable.from([Buffer.from(content)]), { signal });
   }
 
-  async function read(key: ObjectKey, signal: AbortSignal): Promise<Readable> {
+  async function read(key: ObjectKey, { signal, offset = 0 }: GetOptions): Promise<Readable> {
     const action = `'${key}' could not be read from '${directory}'`;
     try {
       const file = fileOf(key);
       const { size } = await stat(file);
-      const source = createReadStream(file, { highWaterMark: 1024 * 1024 });
-      const checked = createBodyCheck({ bytes: size, idleMs, action });
+      const source = createReadStream(file, { highWaterMark: 1024 * 1024, start: offset });
+      const checked = createBodyCheck({ bytes: Math.max(0, size - offset), idleMs, action });
       const abort = (): void => void checked.destroy(signal.reason as Error);
       signal.addEventListener('abort', abort, { once: true });
       if (signal.aborted) abort();
@@ -207,7 +208,7 @@ export function createLocalStore({
     copy: async (from, options) =>
       unlessAborted(duplicate(from, options), { signal: options.signal, graceMs: cleanUpMs }),
     putDocument: async (key, content, { signal }) => answered(keep(key, content, signal), signal),
-    get: async (key, { signal }) => answered(read(key, signal), signal),
+    get: async (key, options) => answered(read(key, options), options.signal),
     head: async (key, { signal }) => answered(lookUp(key), signal),
     list: (prefix, { signal }) => each(objects(prefix), signal),
     listUnfinished: (prefix, { signal }) => each(partials(prefix), signal),

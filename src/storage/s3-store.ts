@@ -21,7 +21,7 @@ import { isNotFound, isNotImplemented, isPreconditionFailed, s3Error } from './s
 import { readRules, replaceRules, toLifecycleRule } from './s3-lifecycle.ts';
 import { maxObjectBytes } from './s3-limits.ts';
 import { upload } from './s3-upload.ts';
-import type { ObjectKey, RemovableStore, StoredObject } from './store.ts';
+import type { GetOptions, ObjectKey, RemovableStore, StoredObject } from './store.ts';
 
 /** Slowest upload that is not taken for a hang, in bytes a second; with it a part's deadline grows with its size. */
 const slowestBytesPerSecond = 64 * 1024;
@@ -99,14 +99,18 @@ export function createS3Store(
     });
   }
 
-  async function read(key: ObjectKey, { signal }: { readonly signal: AbortSignal }): Promise<Readable> {
+  async function read(key: ObjectKey, { signal, offset = 0, ifMatch }: GetOptions): Promise<Readable> {
     const action = `'${key}' could not be read`;
     return attempt(action, {
       signal,
       run: async () => {
-        const { Body, ContentLength } = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }), {
-          abortSignal: signal,
+        const command = new GetObjectCommand({
+          Bucket: bucket,
+          Key: key,
+          ...(offset === 0 ? {} : { Range: `bytes=${offset}-` }),
+          ...(ifMatch === undefined ? {} : { IfMatch: `"${ifMatch}"` }),
         });
+        const { Body, ContentLength } = await client.send(command, { abortSignal: signal });
         const body = Body as Readable;
         const checked = createBodyCheck({
           bytes: ContentLength ?? 0,

@@ -41,6 +41,14 @@ export interface PutOptions {
   readonly onProgress?: (sentBytes: number) => void;
 }
 
+export interface GetOptions {
+  readonly signal: AbortSignal;
+  /** Bytes to leave out at the start; 0 when it is not given. */
+  readonly offset?: number;
+  /** Rejects when the object's ETag is another one (S3's If-Match); without effect where there is none. */
+  readonly ifMatch?: string;
+}
+
 export interface CopyOptions {
   readonly to: ObjectKey;
   /** The source as its manifest describes it. */
@@ -88,7 +96,7 @@ export interface ObjectStore {
   putDocument(key: ObjectKey, content: Uint8Array, options: { readonly signal: AbortSignal }): Promise<void>;
 
   /** Opens an object for reading. Rejects with code `store` when it is missing. The stream fails on a short read. */
-  get(key: ObjectKey, options: { readonly signal: AbortSignal }): Promise<Readable>;
+  get(key: ObjectKey, options: GetOptions): Promise<Readable>;
 
   /** Size and date of an object; null only if the store said "not found" (never for 403, 5xx or a time-out). */
   head(key: ObjectKey, options: { readonly signal: AbortSignal }): Promise<StoredObject | null>;

@@ -31,12 +31,17 @@ export function startChild(
     readonly args: readonly string[];
     readonly env: Readonly<Record<string, string>>;
     readonly stdin?: 'ignore' | 'pipe';
+    readonly cwd?: string;
+    /** Whom it runs as; by default as we do. */
+    readonly user?: { readonly uid: number; readonly gid: number } | null;
     /** Called with each line of stderr. */
     readonly onStderrLine?: (line: string) => void;
   },
 ): Child {
   const child = spawn(file, [...options.args], {
     env: { ...options.env },
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...options.user,
     stdio: [options.stdin ?? 'ignore', 'pipe', 'pipe'],
   });
   let tail = '';
@@ -80,6 +85,8 @@ export async function captureChild(
   options: {
     readonly args: readonly string[];
     readonly env: Readonly<Record<string, string>>;
+    readonly cwd?: string;
+    readonly user?: { readonly uid: number; readonly gid: number } | null;
     readonly signal: AbortSignal;
   },
 ): Promise<ChildExit & { readonly stdout: string }> {

@@ -6,9 +6,12 @@ import {
   chownSync,
   cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
+  readdirSync,
   renameSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
   accessSync,
   constants,
@@ -164,6 +167,17 @@ export async function freePort(): Promise<number> {
   await new Promise((resolve) => server.close(resolve));
   if (address === null || typeof address === 'string') throw new Error('No port');
   return address.port;
+}
+
+/** Fills `directory` with links to the newest installed client programs and to a server's, for BACKUP_PG_BIN. */
+export function linkPrograms(directory: string, major: ServerMajor): string {
+  mkdirSync(directory, { recursive: true });
+  const roots = readdirSync('/usr/lib/postgresql').filter((name) => /^\d+$/.test(name));
+  const client = `/usr/lib/postgresql/${roots.toSorted((a, b) => Number(b) - Number(a))[0]}/bin`;
+  const server = path.join(reachableBinaries(major), 'bin');
+  for (const name of ['pg_dump', 'pg_restore']) symlinkSync(path.join(client, name), path.join(directory, name));
+  for (const name of ['initdb', 'postgres']) symlinkSync(path.join(server, name), path.join(directory, name));
+  return directory;
 }
 
 // The server's user cannot enter a checkout below /root: then the binaries are copied once to a place where it can.

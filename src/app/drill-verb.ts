@@ -1,0 +1,220 @@
+// The restore drill by hand and by the clock: under the lock, its result stored beside the snapshots, remembered for health,
+// and told to people.
+
+import type { ProgressListener } from '../backup/progress.ts';
+import { findServers } from '../database/server-programs.ts';
+import { AppError, describeError } from '../errors.ts';
+import { readAll, readCatalogue, selectSnapshot } from '../manifest/catalogue.ts';
+import { decodeDrill, encodeDrill, type DrillDocument } from '../manifest/drill-record.ts';
+import type { Manifest } from '../manifest/manifest.ts';
+import { failed, note, ok, type CheckResult } from '../mastodon/check.ts';
+import { compareFingerprints, describeDifference } from '../mastodon/secret-fingerprints.ts';
+import { buildDrillKey, createSnapshotId } from '../plan/object-keys.ts';
+import { lastSlot } from '../plan/timetable.ts';
+import { drill as carryOut } from '../restore/drill.ts';
+import { takeLock } from '../state/lock.ts';
+import type { DrillRecord } from '../state/records.ts';
+import type { ObjectKey } from '../storage/store.ts';
+import type { AppContext } from './context.ts';
+import { rememberFailure } from './failures.ts';
+import { readPlaces, snapshotsOfAll } from './places.ts';
+import type { PlacedStore } from './placed-stores.ts';
+import type { SnapshotRequest } from './reading-verbs.ts';
+
+/** Options of `drill`. */
+export interface DrillRequest extends SnapshotRequest {
+  /** age identities from the command line. */
+  readonly identities: readonly string[];
+  /** Whether to wait while a run holds the lock. */
+  readonly wait: boolean;
+  readonly signal: AbortSignal;
+  readonly onProgress: ProgressListener;
+}
+
+/** A drill that could not be carried out is tried again after an hour. */
+const retryAfterMs = 60 * 60_000;
+
+/** Restores a snapshot into a throw-away server and checks it. */
+export async function drill(context: AppContext, request: DrillRequest): Promise<DrillDocument> {
+  const { log, now } = context;
+  const { signal } = request;
+  const { settings, instance } = context.load();
+  const placed = context.storeToRead(request.from);
+  await using _lock = await takeLock({
+    directory: settings.stateDirectory,
+    holder: { command: 'drill', processId: context.processId, since: now().toISOString() },
+    wait: request.wait,
+    signal,
+    log,
+  });
+  const { store, prefix } = placed;
+  const catalogue = await readCatalogue(store, { prefix, signal, cache: placed.manifests });
+  const manifest = selectSnapshot(catalogue, {
+    text: request.snapshot,
+    instance: request.instance ?? undefined,
+    place: store.description,
+  });
+  const startedAt = now();
+  log.info({ snapshot: `${manifest.tier}/${manifest.id}`, store: store.description }, 'Drill started');
+  const outcome = await carryOut({
+    source: {
+      store,
+      manifest,
+      identities: manifest.object.encryption === null ? null : [...request.identities, ...settings.ageIdentities],
+    },
+    servers: await findServers({
+      directory: settings.pgBin,
+      path: context.environment.get('PATH')?.text ?? '',
+      signal,
+    }),
+    clients: await context.findClients(signal),
+    scratchDirectory: settings.scratchDirectory,
+    uid: context.uid,
+    secrets: checkSecrets(context, manifest),
+    now,
+    log,
+    signal,
+    onProgress: (bytes) => request.onProgress({ step: 'restore', bytes, expectedBytes: manifest.object.bytes }),
+  });
+  const document: DrillDocument = {
+    format: 1,
+    id: createSnapshotId(startedAt),
+    instance: manifest.instance,
+    tool: { version: context.toolVersion },
+    snapshot: `${manifest.tier}/${manifest.id}`,
+    dataAt: manifest.dataAt,
+    startedAt: startedAt.toISOString(),
+    endedAt: now().toISOString(),
+    ...outcome,
+  };
+  const newest = catalogue.snapshots.find((snapshot) => snapshot.instance === instance);
+  await remember(context, { document, ofNewest: newest?.dataAt === manifest.dataAt });
+  await keep(context, { document, placed, signal });
+  await context.tell(
+    {
+      kind: 'drill-ended',
+      status: document.status,
+      snapshot: document.snapshot,
+      durationMs: document.durationMs,
+      findings: findingsOf(document),
+    },
+    signal,
+  );
+  return document;
+}
+
+/** Drills the newest snapshot when the drill's slot has come and no drill has answered it. Answers whether it did. */
+export async function drillIfDue(context: AppContext, signal: AbortSignal): Promise<boolean> {
+  const now = context.now();
+  const slot = lastSlot(context.timetable(), { of: 'drill', at: now });
+  if (slot === null) return false;
+  const places = await readPlaces(context, signal);
+  const snapshots = snapshotsOfAll(places);
+  // What was due before there was anything to drill was not missed.
+  const beginning = Math.min(...snapshots.map(({ committedAt }) => Date.parse(committedAt)));
+  if (snapshots.length === 0 || slot.getTime() <= beginning) return false;
+  const { failures, drill: remembered } = await context.state().readAttempts();
+  const failure = failures['drill'];
+  if (failure !== undefined && now.getTime() - Date.parse(failure.at) < retryAfterMs) return false;
+  const last = remembered ?? (await recall(context, signal));
+  if (last !== null && Date.parse(last.at) >= slot.getTime() && Date.parse(last.at) <= now.getTime()) return false;
+  const { instance } = context.load();
+  const request = { snapshot: 'latest', from: null, instance, identities: [], wait: false, signal } as const;
+  try {
+    await drill(context, { ...request, onProgress: () => undefined });
+    return true;
+  } catch (error) {
+    if (signal.aborted || (error instanceof AppError && error.code === 'locked')) return false;
+    context.log.error({ err: error }, 'The drill could not be carried out');
+    await rememberFailure(context, { tier: 'drill', error });
+    const hint = error instanceof AppError ? (error.hint ?? null) : null;
+    await context.tell(
+      { kind: 'attention', subject: 'the restore drill could not be carried out', message: describeError(error), hint },
+      signal,
+    );
+    return false;
+  }
+}
+
+/** What was found wrong or left out, a line each. */
+export function findingsOf({ checks, status }: Pick<DrillDocument, 'checks' | 'status'>): readonly string[] {
+  const worth = checks.filter((check) => check.status !== 'ok');
+  const lines = worth.map(({ check, detail, remedy }) => `${check}: ${detail}${remedy === null ? '' : `. ${remedy}`}`);
+  return status === 'passed' ? [`${checks.length - worth.length} checks passed`, ...lines] : lines;
+}
+
+function checkSecrets(context: AppContext, manifest: Manifest): CheckResult | null {
+  const comparison = compareFingerprints(manifest, context.environment);
+  if (comparison === null) return null;
+  const snapshot = `${manifest.tier}/${manifest.id}`;
+  const difference = describeDifference(comparison, { snapshot }).join('; ');
+  if (comparison.changed.length > 0) {
+    return failed('secrets', {
+      detail: difference,
+      remedy: 'Put the former values back, or take a new backup if they were changed on purpose.',
+    });
+  }
+  return difference === '' ? ok('secrets', 'those of the snapshot are still in force') : note('secrets', difference);
+}
+
+async function remember(
+  context: AppContext,
+  { document, ofNewest }: { readonly document: DrillDocument; readonly ofNewest: boolean },
+): Promise<void> {
+  await context.state().updateAttempts(({ drill: before, failures }) => ({
+    drill: toRecord(document, { ofNewest, lastSuccessAt: before?.lastSuccessAt ?? null }),
+    failures: Object.fromEntries(Object.entries(failures).filter(([tier]) => tier !== 'drill')),
+  }));
+}
+
+function toRecord(
+  document: DrillDocument,
+  { ofNewest, lastSuccessAt }: { readonly ofNewest: boolean; readonly lastSuccessAt: string | null },
+): DrillRecord {
+  const { endedAt, status, snapshot, durationMs } = document;
+  return {
+    at: endedAt,
+    status,
+    snapshot,
+    durationMs,
+    ofNewest,
+    lastSuccessAt: status === 'passed' ? endedAt : lastSuccessAt,
+    findings: findingsOf(document),
+  };
+}
+
+// A skipped one proves nothing and is not kept. What cannot be kept is no reason to throw away what was found.
+async function keep(
+  context: AppContext,
+  {
+    document,
+    placed,
+    signal,
+  }: { readonly document: DrillDocument; readonly placed: PlacedStore; readonly signal: AbortSignal },
+): Promise<void> {
+  if (document.status === 'skipped') return;
+  const key = buildDrillKey({ prefix: placed.prefix, id: document.id });
+  try {
+    await placed.store.putDocument(key, encodeDrill(document), { signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    context.log.warn({ err: error, key }, "The drill's result could not be stored");
+  }
+}
+
+// A new container knows of the last drill from the store.
+async function recall(context: AppContext, signal: AbortSignal): Promise<DrillRecord | null> {
+  const { store, prefix } = context.storeToRead(null);
+  const { instance } = context.load();
+  const keys: ObjectKey[] = [];
+  for await (const { key } of store.list(`${prefix}drills/`, { signal })) keys.push(key);
+  // Keys sort by time.
+  for (const key of keys.toSorted().toReversed().slice(0, 10)) {
+    const document = decodeDrill(await readAll(await store.get(key, { signal })));
+    if (document?.instance !== instance) continue;
+    const record = toRecord(document, { ofNewest: true, lastSuccessAt: null });
+    await context.state().updateAttempts(() => ({ drill: record }));
+    return record;
+  }
+  return null;
+}

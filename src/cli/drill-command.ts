@@ -1,0 +1,51 @@
+// `drill`: does the backup become a working database?
+
+import type { Command } from 'commander';
+import { AppError } from '../errors.ts';
+import type { StoreName } from '../storage/store.ts';
+import { parseStore, readIdentities, snapshotForms } from './arguments.ts';
+import { print, type CommandContext } from './command-context.ts';
+import { renderDrill } from './drill-text.ts';
+import { showProgress } from './progress-bar.ts';
+
+interface DrillOptions {
+  readonly identity?: string;
+  readonly from?: StoreName;
+  readonly instance?: string;
+  readonly wait?: boolean;
+  readonly json?: boolean;
+}
+
+/** Adds the command. */
+export function addDrillCommand(program: Command, context: CommandContext): void {
+  const { app, signal } = context;
+  program
+    .command('drill')
+    .description('restore a snapshot into a throw-away server and check that it is a working Mastodon')
+    .argument('[snapshot]', snapshotForms, 'latest')
+    .option('--identity <file>', 'age private key, for an encrypted snapshot')
+    .option('--from <store>', 's3 or local', parseStore)
+    .option('--instance <name>', 'which instance, when several share the prefix')
+    .option('--wait', 'wait while a run holds the lock')
+    .option('--json', 'print the report as one JSON document')
+    .action(async (snapshot: string, options: DrillOptions) => {
+      using progress = showProgress(context.progress, app.log);
+      const document = await app.drill({
+        snapshot,
+        from: options.from ?? null,
+        instance: options.instance ?? null,
+        identities: await readIdentities(options.identity, context),
+        wait: options.wait === true,
+        signal,
+        onProgress: progress.update,
+      });
+      progress[Symbol.dispose]();
+      print(context, { json: options.json, document, text: renderDrill(document) });
+      if (document.status === 'failed') {
+        const first = document.checks.find(({ status }) => status === 'failed');
+        throw new AppError('drill', `The drill of ${document.snapshot} failed: ${first?.check}: ${first?.detail}`, {
+          hint: first?.remedy ?? 'Run a new backup and drill again.',
+        });
+      }
+    });
+}

@@ -1,0 +1,84 @@
+// pg_restore as { input, done }: it reads an archive from its stdin into a database, and tells every statement that failed.
+
+import path from 'node:path';
+import type { Writable } from 'node:stream';
+import type { Log } from '../log.ts';
+import { startChild, type ChildExit } from '../stream/child.ts';
+import type { ClientPrograms } from './clients.ts';
+import { libpqEnvironment, type ConnectionSettings } from './connection.ts';
+
+/** A statement that failed, as pg_restore reports it. */
+export interface RestoreFailure {
+  /** The server's words, such as `could not create unique index "…"`, with their DETAIL. */
+  readonly message: string;
+  /** The statement, as far as pg_restore shows it; null when the failure was not a statement's. */
+  readonly statement: string | null;
+}
+
+/** A running pg_restore. */
+export interface RestoreProcess extends AsyncDisposable {
+  readonly input: Writable;
+  /** Resolves when it is gone. */
+  readonly done: Promise<{ readonly exit: ChildExit; readonly failures: readonly RestoreFailure[] }>;
+}
+
+/** More are counted, but not kept. */
+const mostFailures = 200;
+
+/** Starts pg_restore into `connection`'s database with these further arguments. */
+export function startRestore(options: {
+  readonly connection: ConnectionSettings;
+  readonly client: ClientPrograms;
+  readonly serverMajor: number;
+  readonly args: readonly string[];
+  readonly log: Log;
+}): RestoreProcess {
+  const { connection, log } = options;
+  const collector = createFailureCollector();
+  const child = startChild(path.join(options.client.directory, 'pg_restore'), {
+    args: ['--no-password', `--dbname=${connection.database}`, ...options.args],
+    env: libpqEnvironment(connection, options),
+    stdin: 'pipe',
+    onStderrLine(line) {
+      log.debug({ program: 'pg_restore' }, line);
+      collector.push(line);
+    },
+  });
+  if (child.stdin === null) throw new Error('pg_restore has no stdin');
+  child.stdout.resume();
+  return {
+    input: child.stdin,
+    done: child.done.then((exit) => ({ exit, failures: collector.failures() })),
+    [Symbol.asyncDispose]: async () => child.stop(),
+  };
+}
+
+/** Puts pg_restore's lines together: an error, its DETAIL, and the command it was. */
+export function createFailureCollector(): {
+  push(line: string): void;
+  failures(): readonly RestoreFailure[];
+} {
+  const found: { message: string; statement: string | null }[] = [];
+  let inStatement = false;
+  return {
+    push(line) {
+      const current = found.at(-1);
+      const error = /^pg_restore: error: (.*)$/.exec(line)?.[1];
+      const statement = /^Command was: (.*)$/.exec(line)?.[1];
+      const detail = /^(?:DETAIL|CONTEXT):\s+(.*)$/.exec(line)?.[1];
+      if (error !== undefined) {
+        inStatement = false;
+        if (found.length < mostFailures)
+          found.push({ message: error.replace(/^could not execute query: ERROR:\s+/, ''), statement: null });
+      } else if (statement !== undefined && current !== undefined) {
+        inStatement = true;
+        current.statement = statement;
+      } else if (detail !== undefined && current !== undefined && !inStatement) {
+        current.message += ` (${detail})`;
+      } else if (inStatement && current !== undefined && /^\s*\S/.test(line) && !line.startsWith('pg_restore:')) {
+        current.statement = `${current.statement ?? ''} ${line.trim()}`;
+      } else if (line.trim() === '' || line.startsWith('pg_restore:')) inStatement = false;
+    },
+    failures: () => found,
+  };
+}

@@ -1,0 +1,228 @@
+// A throw-away PostgreSQL of our own: on a Unix socket in a directory of its own, without safety against crashes, and always
+// removed, at the latest by the next one when we were killed. Nothing of it can be reached from outside.
+
+import { randomBytes } from 'node:crypto';
+import { chown, mkdir, mkdtemp, readFile, readdir, readlink, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AppError, describeError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { captureChild, startChild } from '../stream/child.ts';
+import { connect, type ConnectionSettings } from './connection.ts';
+import { prepareScratchUser, type ScratchUser } from './scratch-user.ts';
+import type { ServerPrograms } from './server-programs.ts';
+
+/** A running server. */
+export interface ScratchServer extends AsyncDisposable {
+  readonly programs: ServerPrograms;
+  /** How its superuser reaches a database. */
+  connection(database: string): ConnectionSettings;
+}
+
+const namePattern = /^drill-[0-9a-f]{12}$/;
+const startTimeoutMs = 60_000;
+const stopTimeoutMs = 10_000;
+const port = 5432;
+/** Linux takes 107 bytes for the path of a socket (unix(7)); `/.s.PGSQL.5432` and a terminator are part of it. */
+const maxSocketDirectoryBytes = 107 - 16;
+
+/**
+ * What the server runs with. Docker's /dev/shm has 64 MB, so shared memory is mapped from files; nothing has to survive a
+ * crash; nothing may run in parallel or by itself that takes memory away from the host.
+ */
+const serverSettings = {
+  listen_addresses: '',
+  unix_socket_permissions: '0700',
+  dynamic_shared_memory_type: 'mmap',
+  shared_buffers: '64MB',
+  maintenance_work_mem: '128MB',
+  max_connections: '20',
+  max_wal_size: '256MB',
+  min_wal_size: '80MB',
+  wal_level: 'minimal',
+  max_wal_senders: '0',
+  fsync: 'off',
+  full_page_writes: 'off',
+  synchronous_commit: 'off',
+  autovacuum: 'off',
+  jit: 'off',
+  max_parallel_workers: '0',
+  huge_pages: 'off',
+  logging_collector: 'off',
+  log_min_messages: 'error',
+} as const;
+
+/**
+ * Starts a server in `directory` after removing what earlier ones left there. Call it holding the lock.
+ * @throws AppError `drill`.
+ */
+export async function startScratchServer(options: {
+  readonly programs: ServerPrograms;
+  readonly directory: string;
+  readonly uid: number;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}): Promise<ScratchServer> {
+  const { programs, signal, log } = options;
+  await removeLeftovers(options);
+  const home = path.join(options.directory, `drill-${randomBytes(6).toString('hex')}`);
+  try {
+    await mkdir(options.directory, { recursive: true });
+    await mkdir(home, { mode: 0o700 });
+    const user = await prepareScratchUser(home, options.uid);
+    await initialise(programs, { home, user, signal });
+    const sockets = await socketDirectory(home, user);
+    const child = startChild(path.join(programs.directory, 'postgres'), {
+      args: [
+        '-D',
+        path.join(home, 'data'),
+        ...settingArguments({ ...serverSettings, unix_socket_directories: sockets }),
+      ],
+      env: childEnvironment(user),
+      cwd: home,
+      user: user.user,
+      onStderrLine: (line) => log.debug({ program: 'postgres' }, line),
+    });
+    const connection = (database: string): ConnectionSettings => ({
+      host: sockets,
+      port,
+      user: 'postgres',
+      password: '',
+      database,
+      sslMode: 'disable',
+      sslRootCertificate: null,
+    });
+    const stop = async (): Promise<void> => {
+      await child.stop({ graceMs: stopTimeoutMs });
+      await rm(home, { recursive: true, force: true });
+      if (!sockets.startsWith(home)) await rm(sockets, { recursive: true, force: true });
+    };
+    try {
+      await answers(connection('postgres'), { ended: child.done, signal });
+    } catch (error) {
+      await stop();
+      throw error;
+    }
+    return { programs, connection, [Symbol.asyncDispose]: stop };
+  } catch (error) {
+    await rm(home, { recursive: true, force: true }).catch(() => undefined);
+    signal.throwIfAborted();
+    if (error instanceof AppError) throw error;
+    throw new AppError(
+      'drill',
+      `A throw-away server could not be started in '${options.directory}': ${describeError(error)}`,
+      {
+        cause: error,
+        hint: 'Mount a volume that this user may write at BACKUP_SCRATCH_DIR.',
+      },
+    );
+  }
+}
+
+async function initialise(
+  programs: ServerPrograms,
+  { home, user, signal }: { readonly home: string; readonly user: ScratchUser; readonly signal: AbortSignal },
+): Promise<void> {
+  const args = [
+    '-D',
+    path.join(home, 'data'),
+    '-U',
+    'postgres',
+    '-E',
+    'UTF8',
+    '--locale=C',
+    '--no-sync',
+    '--auth=trust',
+  ];
+  const { code, stdout, stderrTail } = await captureChild(path.join(programs.directory, 'initdb'), {
+    args,
+    env: childEnvironment(user),
+    cwd: home,
+    user: user.user,
+    signal,
+  });
+  if (code === 0) return;
+  throw new AppError('drill', `initdb ${programs.version} failed: ${describeError(stderrTail || stdout)}`, {
+    hint: 'Check that this user may write to BACKUP_SCRATCH_DIR, and that there is space.',
+  });
+}
+
+function childEnvironment(user: ScratchUser): Readonly<Record<string, string>> {
+  return { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC', ...user.env };
+}
+
+function settingArguments(settings: Readonly<Record<string, string>>): readonly string[] {
+  return Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+}
+
+// The data directory itself, unless its path is too long for a socket.
+async function socketDirectory(home: string, { user }: ScratchUser): Promise<string> {
+  if (Buffer.byteLength(home) <= maxSocketDirectoryBytes) return home;
+  const short = await mkdtemp(path.join(tmpdir(), 'drill-'));
+  if (user !== null) await chown(short, user.uid, user.gid);
+  return short;
+}
+
+async function answers(
+  connection: ConnectionSettings,
+  { ended, signal }: { readonly ended: Promise<{ readonly stderrTail: string }>; readonly signal: AbortSignal },
+): Promise<void> {
+  let exit: { readonly stderrTail: string } | undefined;
+  const noteExit = async (): Promise<void> => {
+    exit = await ended;
+  };
+  noteExit().catch(() => undefined);
+  const deadline = performance.now() + startTimeoutMs;
+  for (;;) {
+    signal.throwIfAborted();
+    if (exit !== undefined)
+      throw new AppError('drill', `The throw-away server did not start: ${describeError(exit.stderrTail)}`, {
+        hint: 'Look at the memory of this container and the space in BACKUP_SCRATCH_DIR.',
+      });
+    try {
+      await using _client = await connect(connection, signal);
+      return;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (performance.now() > deadline) throw error;
+      await sleep(100);
+    }
+  }
+}
+
+/** Ends and removes servers that earlier processes left in `directory` when they were killed. */
+export async function removeLeftovers({
+  directory,
+  log,
+}: {
+  readonly directory: string;
+  readonly log: Log;
+}): Promise<void> {
+  const names = (await readdir(directory).catch(() => [])).filter((name) => namePattern.test(name));
+  for (const name of names) {
+    const home = path.join(directory, name);
+    log.warn({ directory: home }, 'Removing a throw-away server that an interrupted drill left behind');
+    await endPostmaster(home);
+    await rm(home, { recursive: true, force: true }).catch((error: unknown) =>
+      log.warn({ err: error, directory: home }, 'It could not be removed'),
+    );
+  }
+}
+
+// Only a process that really is this server: a pid from before a reboot may be anybody's.
+async function endPostmaster(home: string): Promise<void> {
+  const text = await readFile(path.join(home, 'data', 'postmaster.pid'), 'utf8').catch(() => '');
+  const processId = Number.parseInt(text, 10);
+  if (!(processId > 1)) return;
+  const isOurs = async (): Promise<boolean> =>
+    (await readlink(`/proc/${processId}/cwd`).catch(() => '')) === path.join(home, 'data');
+  for (let attempt = 0; attempt < 50 && (await isOurs()); attempt += 1) {
+    try {
+      process.kill(processId, attempt < 40 ? 'SIGQUIT' : 'SIGKILL');
+    } catch {
+      return;
+    }
+    await sleep(100);
+  }
+}

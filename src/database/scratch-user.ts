@@ -1,0 +1,68 @@
+// Whom a throw-away server runs as. PostgreSQL refuses root, and `initdb` a user id without an entry in the password
+// database, which is what a container with an asserted user id has.
+
+import { access, chown, writeFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import path from 'node:path';
+import { AppError } from '../errors.ts';
+
+/** What children of the server are started with. */
+export interface ScratchUser {
+  /** Null: as we are. */
+  readonly user: { readonly uid: number; readonly gid: number } | null;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** The user `nobody` of Debian, whom a server of root's is given to. */
+const nobody = { uid: 65_534, gid: 65_534 } as const;
+
+const wrappers = [
+  '/usr/lib/x86_64-linux-gnu/libnss_wrapper.so',
+  '/usr/lib/aarch64-linux-gnu/libnss_wrapper.so',
+  '/usr/lib64/libnss_wrapper.so',
+  '/usr/lib/libnss_wrapper.so',
+];
+
+/**
+ * Prepares `directory`, which must be ours, for whoever the server runs as.
+ * @throws AppError `drill` when our user id has no entry and libnss_wrapper is not installed.
+ */
+export async function prepareScratchUser(directory: string, uid: number): Promise<ScratchUser> {
+  if (uid === 0) {
+    await chown(directory, nobody.uid, nobody.gid);
+    return { user: nobody, env: {} };
+  }
+  if (hasEntry()) return { user: null, env: {} };
+  const wrapper = await firstThere(wrappers);
+  if (wrapper === undefined) {
+    throw new AppError('drill', `The user id ${uid} has no entry in /etc/passwd, which PostgreSQL's initdb needs`, {
+      hint: 'Install libnss-wrapper, or run as a user that has an entry.',
+    });
+  }
+  const passwd = path.join(directory, 'passwd');
+  const group = path.join(directory, 'group');
+  await writeFile(passwd, `postgres:x:${uid}:${uid}:throw-away server:${directory}:/bin/sh\n`);
+  await writeFile(group, `postgres:x:${uid}:\n`);
+  return { user: null, env: { LD_PRELOAD: wrapper, NSS_WRAPPER_PASSWD: passwd, NSS_WRAPPER_GROUP: group } };
+}
+
+function hasEntry(): boolean {
+  try {
+    userInfo();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function firstThere(files: readonly string[]): Promise<string | undefined> {
+  for (const file of files) {
+    try {
+      await access(file);
+      return file;
+    } catch {
+      // The next one.
+    }
+  }
+  return undefined;
+}

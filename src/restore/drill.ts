@@ -1,0 +1,167 @@
+// The restore drill: a stored snapshot becomes a database in a throw-away server, and that database is checked as whoever
+// needs it would. What it says is only what it saw.
+
+import { chooseClient, type ClientPrograms } from '../database/clients.ts';
+import { connect, type ConnectionSettings } from '../database/connection.ts';
+import { startScratchServer, type ScratchServer } from '../database/scratch-server.ts';
+import { chooseServer, type ServerPrograms } from '../database/server-programs.ts';
+import { AppError, describeError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { DrillDocument, DrillStatus } from '../manifest/drill-record.ts';
+import { failed, note, ok, type CheckResult } from '../mastodon/check.ts';
+import { checkDatabase } from '../mastodon/database-checks.ts';
+import { explainFailures } from '../mastodon/duplicate-keys.ts';
+import { fillDatabase, type SnapshotSource } from './fill.ts';
+import { createDatabase, missingExtensions } from './database-creation.ts';
+import { isNearlyFull, predictBytes, readSpace, tooLittle } from './scratch-space.ts';
+
+const database = 'drill';
+const spaceEveryMs = 2_000;
+
+/** Everything a drill needs. */
+export interface DrillOptions {
+  readonly source: SnapshotSource;
+  readonly servers: readonly ServerPrograms[];
+  readonly clients: readonly ClientPrograms[];
+  readonly scratchDirectory: string;
+  readonly uid: number;
+  /** What is known of Mastodon's secrets; null: nothing. */
+  readonly secrets: CheckResult | null;
+  readonly now: () => Date;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  readonly onProgress: (objectBytes: number) => void;
+}
+
+/** What a drill found. */
+export type DrillOutcome = Pick<DrillDocument, 'status' | 'durationMs' | 'serverVersion' | 'checks'>;
+
+/** Drills. Rejects with AppError when the drill itself could not be carried out, which says nothing of the snapshot. */
+export async function drill(options: DrillOptions): Promise<DrillOutcome> {
+  const { source, signal, log } = options;
+  const { manifest } = source;
+  const skipped = (detail: string): DrillOutcome => ({
+    status: 'skipped',
+    durationMs: null,
+    serverVersion: null,
+    checks: [note('drill', detail)],
+  });
+  if (manifest.object.encryption !== null && (source.identities ?? []).length === 0)
+    return skipped(
+      'the snapshot is encrypted and no private key is on this machine: set BACKUP_AGE_IDENTITY, or use --identity',
+    );
+  const major = Number.parseInt(manifest.database.serverVersion, 10);
+  const programs = chooseServer(options.servers, major);
+  if (programs === undefined)
+    return skipped(`no PostgreSQL server of version ${major} or newer is installed: install postgresql-${major}`);
+  const client = chooseClient(options.clients, programs);
+  const lack = tooLittle(await readSpace(options.scratchDirectory), predictBytes(manifest.database.sizeBytes));
+  if (lack !== null) return skipped(lack);
+
+  using space = watchSpace(options.scratchDirectory);
+  const stop = AbortSignal.any([signal, space.signal]);
+  try {
+    const directory = options.scratchDirectory;
+    await using server = await startScratchServer({ programs, directory, uid: options.uid, log, signal: stop });
+    return await drillIn(server, { ...options, client, signal: stop });
+  } catch (error) {
+    signal.throwIfAborted();
+    if (space.signal.aborted) return skipped('it was stopped: less than 10 % of the scratch volume were left');
+    // A snapshot that cannot be read or opened is what a drill is there to find.
+    if (!(error instanceof AppError) || (error.code !== 'verify' && error.code !== 'restore')) throw error;
+    const check = failed('snapshot', {
+      detail: error.message,
+      remedy: error.hint ?? 'Run a new backup and drill again.',
+    });
+    return { status: 'failed', durationMs: null, serverVersion: programs.version, checks: [check] };
+  }
+}
+
+async function drillIn(
+  server: ScratchServer,
+  options: DrillOptions & { readonly client: ClientPrograms },
+): Promise<DrillOutcome> {
+  const { source, client, log, signal } = options;
+  const { manifest } = source;
+  const { programs } = server;
+  const notes: CheckResult[] = [];
+  const startedAt = performance.now();
+  const collation = await createScratchDatabase(server.connection('postgres'), { manifest, signal });
+  if (collation !== manifest.database.collation)
+    notes.push(
+      note('collation', `'${manifest.database.collation}' does not exist here; '${collation}' was taken instead`),
+    );
+  const connection = server.connection(database);
+  await using control = await connect(connection, signal, { queryTimeoutMs: 0 });
+  const missing = await missingExtensions(control, manifest.database.extensions);
+  const { failures } = await fillDatabase(source, {
+    connection,
+    client,
+    serverMajor: programs.major,
+    args: [
+      '--no-owner',
+      '--no-privileges',
+      '--no-tablespaces',
+      '--no-publications',
+      '--no-subscriptions',
+      '--no-security-labels',
+    ],
+    log,
+    signal,
+    onProgress: options.onProgress,
+  });
+  await control.query('analyze');
+  const durationMs = Math.round(performance.now() - startedAt);
+  const { rows } = manifest.database;
+  const schemaVersion = manifest.mastodon?.schemaVersion ?? null;
+  const dataAt = new Date(manifest.dataAt);
+  const checks = [
+    ...(failures.length === 0 ? [ok('restore', 'every statement of the archive went well')] : []),
+    ...(await explainFailures(control, failures)),
+    ...(await checkDatabase(control, { rows, schemaVersion, dataAt, signal })),
+    ...(options.secrets === null ? [] : [options.secrets]),
+    ...notes,
+  ];
+  const status = ((): DrillStatus => {
+    if (missing.length > 0) return 'incomplete';
+    return checks.some((check) => check.status === 'failed') ? 'failed' : 'passed';
+  })();
+  const extensions =
+    missing.length === 0 ? [] : [note('extensions', `not available in this server: ${missing.join(', ')}`)];
+  return { status, durationMs, serverVersion: programs.version, checks: [...extensions, ...checks] };
+}
+
+// A collation that exists only where the source runs, such as the alpine image's `en_US.utf8`.
+async function createScratchDatabase(
+  connection: ConnectionSettings,
+  { manifest, signal }: { readonly manifest: SnapshotSource['manifest']; readonly signal: AbortSignal },
+): Promise<string> {
+  const { encoding, collation } = manifest.database;
+  await using admin = await connect(connection, signal);
+  let lastError: unknown;
+  for (const locale of [collation, 'C.UTF-8', 'C.utf8', 'C']) {
+    try {
+      await createDatabase(admin, { name: database, encoding, locale });
+      return locale;
+    } catch (error) {
+      signal.throwIfAborted();
+      lastError = error;
+    }
+  }
+  throw new AppError('drill', `A database like the source's could not be created: ${describeError(lastError)}`, {
+    cause: lastError,
+    hint: 'Look at the encoding of the source database: SHOW server_encoding.',
+  });
+}
+
+function watchSpace(directory: string): Disposable & { readonly signal: AbortSignal } {
+  const controller = new AbortController();
+  const look = async (): Promise<void> => {
+    if (isNearlyFull(await readSpace(directory)))
+      controller.abort(new AppError('drill', 'The scratch volume is nearly full'));
+  };
+  const timer = setInterval(() => {
+    look().catch(() => undefined);
+  }, spaceEveryMs);
+  return { signal: controller.signal, [Symbol.dispose]: () => clearInterval(timer) };
+}

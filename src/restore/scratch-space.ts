@@ -1,0 +1,41 @@
+// Whether a drill may use the scratch volume: it must leave a fifth of it free with a fifth more than predicted, and it ends
+// when less than a tenth is left. A drill that fills the disk of a live Mastodon would be the outage it is meant to prevent.
+
+import { mkdir, statfs } from 'node:fs/promises';
+import { formatBytes } from '../text/format.ts';
+
+const headroom = 1.2;
+const freeShareAfter = 0.2;
+const freeShareToStop = 0.1;
+
+/** A file system's space in bytes. */
+export interface Space {
+  readonly totalBytes: number;
+  readonly freeBytes: number;
+}
+
+/** The space where `directory` is; it is created. */
+export async function readSpace(directory: string): Promise<Space> {
+  await mkdir(directory, { recursive: true });
+  const { blocks, bavail, bsize } = await statfs(directory);
+  return { totalBytes: blocks * bsize, freeBytes: bavail * bsize };
+}
+
+/** What a restored database takes: as much as the source did, of which bloat is the part that does not come back. */
+export function predictBytes(databaseBytes: number): number {
+  // An empty cluster and its write-ahead log.
+  const cluster = 128 * 1024 * 1024;
+  return databaseBytes + cluster;
+}
+
+/** Why there is too little space, with the figures; null: there is enough. */
+export function tooLittle(space: Space, predictedBytes: number): string | null {
+  const left = space.freeBytes - headroom * predictedBytes;
+  if (left >= freeShareAfter * space.totalBytes) return null;
+  return `${formatBytes(predictedBytes)} are predicted; of ${formatBytes(space.totalBytes)} in the scratch volume ${formatBytes(space.freeBytes)} are free, and after ${headroom} times that less than ${freeShareAfter * 100} % would be`;
+}
+
+/** Whether a drill that runs must stop. */
+export function isNearlyFull({ totalBytes, freeBytes }: Space): boolean {
+  return freeBytes < freeShareToStop * totalBytes;
+}

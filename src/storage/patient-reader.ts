@@ -1,0 +1,73 @@
+// Reads a stored object to its end however often the connection breaks: it goes on where it was, and only at the same object.
+// The last bytes are held back until length and SHA-256 are known to be right, so that whoever reads never sees the end of
+// something that is not what its manifest says.
+
+import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AppError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { ObjectKey, ObjectStore } from './store.ts';
+
+/** How often a broken download is taken up again without a byte in between, and the pause before it in milliseconds. */
+export interface ReadPatience {
+  readonly attempts: number;
+  readonly pauseMs: number;
+}
+
+const usualPatience: ReadPatience = { attempts: 6, pauseMs: 2_000 };
+
+/** The object's bytes. The stream fails with AppError `verify` when they are not the expected ones, else `store`. */
+export function readPatiently(
+  store: ObjectStore,
+  options: {
+    readonly key: ObjectKey;
+    readonly bytes: number;
+    /** In hexadecimal. */
+    readonly sha256: string;
+    readonly log: Log;
+    readonly signal: AbortSignal;
+    readonly onProgress?: (bytes: number) => void;
+    readonly patience?: ReadPatience;
+  },
+): Readable {
+  return Readable.from(chunks(store, options), { objectMode: false, highWaterMark: 1024 * 1024 });
+}
+
+async function* chunks(store: ObjectStore, options: Parameters<typeof readPatiently>[1]): AsyncGenerator<Buffer> {
+  const { key, signal, log, patience = usualPatience } = options;
+  const hash = createHash('sha256');
+  const problem = (text: string): AppError =>
+    new AppError('verify', `'${key}' in ${store.description} is not what its manifest says: ${text}`, {
+      hint: 'Restore another snapshot, from the other destination if there are two; see them with: mastodon-backup list.',
+    });
+  const found = await store.head(key, { signal });
+  if (found === null) throw problem('it is missing');
+  if (found.bytes !== options.bytes) throw problem(`it has ${found.bytes} bytes instead of ${options.bytes}`);
+  let offset = 0;
+  let held: Buffer | undefined;
+  for (let attempt = 1; offset < options.bytes;) {
+    try {
+      const ifMatch = found.etag === null ? {} : { ifMatch: found.etag };
+      const body = await store.get(key, { signal, offset, ...ifMatch });
+      for await (const chunk of body as AsyncIterable<Buffer>) {
+        attempt = 1;
+        hash.update(chunk);
+        offset += chunk.length;
+        options.onProgress?.(offset);
+        if (held !== undefined) yield held;
+        held = chunk;
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      if (attempt >= patience.attempts) throw error;
+      log.warn({ key, offset, err: error }, `The download broke off; going on at byte ${offset}`);
+      const pauseMs = patience.pauseMs * 2 ** (attempt - 1) * (0.75 + Math.random() / 2);
+      attempt += 1;
+      await sleep(pauseMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+    }
+  }
+  if (offset !== options.bytes) throw problem(`${offset} bytes came instead of ${options.bytes}`);
+  if (hash.digest('hex') !== options.sha256) throw problem(`its SHA-256 differs`);
+  if (held !== undefined) yield held;
+}

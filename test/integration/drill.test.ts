@@ -1,0 +1,240 @@
+// The restore drill against real servers: a good backup passes, and everything that is wrong with one is found and named.
+
+import assert from 'node:assert/strict';
+import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DrillDocument } from '../../src/manifest/drill-record.ts';
+import type { Manifest } from '../../src/manifest/manifest.ts';
+import { databaseEnvironment, runCommand, startCommand, temporaryDirectory } from '../support/command.ts';
+import { createMastodonDatabase } from '../support/mastodon-data.ts';
+import { linkPrograms, startPostgres, type PostgresServer } from '../support/postgres-server.ts';
+
+describe('the restore drill', () => {
+  let server: PostgresServer;
+  let environment: Readonly<Record<string, string>>;
+  const scratch = temporaryDirectory();
+  const backups = `${scratch.path}/backups`;
+  const drills = `${scratch.path}/scratch`;
+  let names = 0;
+  before(async () => {
+    // The server of a drill does not run as root.
+    chmodSync(scratch.path, 0o755);
+    server = await startPostgres({ major: 15 });
+    await createMastodonDatabase(server, { name: 'mastodon_production', megabytes: 3 });
+    environment = {
+      ...databaseEnvironment(server.mastodon('mastodon_production')),
+      LOCAL_DOMAIN: 'social.example',
+      BACKUP_STATE_DIR: `${scratch.path}/state`,
+      BACKUP_SCRATCH_DIR: drills,
+      BACKUP_PG_BIN: linkPrograms(`${scratch.path}/bin`, 15),
+      BACKUP_COMPRESSION_LEVEL: '1',
+    };
+  });
+  after(async () => {
+    await server[Symbol.asyncDispose]();
+    scratch[Symbol.dispose]();
+  });
+
+  // A directory of its own, so that `latest` is the snapshot just made.
+  const backUp = async (more: Readonly<Record<string, string>> = {}): Promise<Readonly<Record<string, string>>> => {
+    names += 1;
+    const directory = `${backups}-${names}`;
+    mkdirSync(directory);
+    const settings = { ...environment, BACKUP_LOCAL_DIR: directory, ...more };
+    const result = await runCommand(['run'], settings);
+    assert.equal(result.status, 0, result.stderr);
+    return settings;
+  };
+  const drill = async (
+    settings: Readonly<Record<string, string>>,
+    { args = [], status = 0 }: { readonly args?: readonly string[]; readonly status?: number } = {},
+  ): Promise<DrillDocument & { readonly stderr: string }> => {
+    const result = await runCommand(['drill', '--json', ...args], settings);
+    assert.equal(result.status, status, result.stderr + result.stdout);
+    assert.deepEqual(leftovers(), [], 'the throw-away server is gone');
+    return { ...(JSON.parse(result.stdout) as DrillDocument), stderr: result.stderr };
+  };
+  const leftovers = (): readonly string[] => (existsSync(drills) ? readdirSync(drills) : []);
+  const failures = ({ checks }: DrillDocument): readonly string[] =>
+    checks.filter(({ status }) => status === 'failed').map(({ check, detail }) => `${check}: ${detail}`);
+  const changeManifest = (directory: string, change: (manifest: Manifest) => object): void => {
+    const [name] = readdirSync(`${directory}/daily`).filter((one) => one.endsWith('.json'));
+    const file = `${directory}/daily/${name}`;
+    const manifest = JSON.parse(readFileSync(file, 'utf8')) as Manifest;
+    writeFileSync(file, JSON.stringify({ ...manifest, ...change(manifest) }));
+  };
+
+  it('passes on a good backup, stores what it found, and shows it in health', async () => {
+    const settings = await backUp();
+    const report = await drill(settings);
+    assert.equal(report.status, 'passed', JSON.stringify(report.checks));
+    assert.ok((report.durationMs ?? 0) > 0);
+    for (const check of [
+      'restore',
+      'rows',
+      'indexes',
+      'constraints',
+      'materialised views',
+      'sequences',
+      'schema',
+      'ids',
+      'newest post',
+    ])
+      assert.equal(report.checks.find((one) => one.check === check)?.status, 'ok', check);
+    const [stored] = readdirSync(`${settings['BACKUP_LOCAL_DIR']}/drills`);
+    const { stderr: _stderr, ...document } = report;
+    assert.deepEqual(JSON.parse(readFileSync(`${settings['BACKUP_LOCAL_DIR']}/drills/${stored}`, 'utf8')), document);
+    const health = JSON.parse((await runCommand(['health', '--json'], settings)).stdout) as {
+      drill: { status: string; lastSuccessAt: string };
+    };
+    assert.equal(health.drill.status, 'passed');
+    assert.equal(health.drill.lastSuccessAt, report.endedAt);
+    const text = await runCommand(['drill'], settings);
+    assert.match(text.stdout, /^Drill of daily\/\S+ into PostgreSQL 15\.\S+: passed, recovered in /);
+    const listed = await runCommand(['list', '--json'], settings);
+    assert.deepEqual((JSON.parse(listed.stdout) as { foreign: unknown[] }).foreign, []);
+  });
+
+  it('opens an encrypted backup with an identity, and is skipped without one', async () => {
+    const { execFileSync } = await import('node:child_process');
+    const key = execFileSync('age-keygen', { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    const identity = `${scratch.path}/key.txt`;
+    writeFileSync(identity, key);
+    const settings = await backUp({
+      BACKUP_AGE_RECIPIENTS: /age1\w+/.exec(key)?.[0] ?? '',
+      SECRET_KEY_BASE: 'a'.repeat(40),
+    });
+    const skipped = await drill(settings);
+    assert.equal(skipped.status, 'skipped');
+    assert.match(skipped.checks[0]?.detail ?? '', /no private key is on this machine/);
+    const report = await drill(settings, { args: ['--identity', identity] });
+    assert.equal(report.status, 'passed', JSON.stringify(report.checks));
+    assert.equal(report.checks.find(({ check }) => check === 'secrets')?.status, 'ok');
+    const other = await drill(
+      { ...settings, SECRET_KEY_BASE: 'b'.repeat(40) },
+      { args: ['--identity', identity], status: 21 },
+    );
+    assert.match(failures(other).join(), /secrets: .*SECRET_KEY_BASE changed/);
+  });
+
+  it('names the duplicates that a corrupted unique index let in, table, index and keys', async () => {
+    await createMastodonDatabase(server, { name: 'corrupted', megabytes: 1 });
+    const sql = `
+      update pg_index set indisready = false where indexrelid = 'index_tags_on_name'::regclass;
+      insert into tags (name, created_at, updated_at) select name, now(), now() from tags order by id limit 2;
+      update pg_index set indisready = true where indexrelid = 'index_tags_on_name'::regclass;`;
+    const [index] = await server.query(
+      "select indexdef from pg_indexes where indexname like 'index_tags_on_name%'",
+      'corrupted',
+    );
+    const name = /INDEX (\S+)/.exec(String(index?.['indexdef']))?.[1] ?? 'index_tags_on_name';
+    await server.query(sql.replaceAll('index_tags_on_name', name), 'corrupted');
+    const [first] = await server.query('select name from tags order by id limit 1', 'corrupted');
+    const settings = await backUp({ DB_NAME: 'corrupted' });
+    const report = await drill(settings, { status: 21 });
+    assert.equal(report.status, 'failed');
+    const found = report.checks.find(({ check }) => check === 'duplicate keys');
+    assert.ok(found !== undefined, JSON.stringify(report.checks));
+    assert.match(found.detail, new RegExp(`public\\.tags has duplicate keys.*${name}.*2 times`));
+    assert.ok(found.detail.toLowerCase().includes(String(first?.['name']).toLowerCase()), found.detail);
+    assert.match(found.remedy ?? '', /tootctl maintenance fix-duplicates/);
+    const health = await runCommand(['health', '--json'], settings);
+    assert.equal(health.status, 1);
+    assert.equal((JSON.parse(health.stdout) as { status: string }).status, 'failed');
+  });
+
+  it('notices a table with other rows than the manifest says, and posts from after the snapshot', async () => {
+    const settings = await backUp();
+    changeManifest(settings['BACKUP_LOCAL_DIR'] ?? '', (manifest) => ({
+      dataAt: '2020-01-01T00:00:00.000Z',
+      database: { ...manifest.database, rows: { ...manifest.database.rows, 'public.accounts': 1 } },
+    }));
+    const report = await drill(settings, { status: 21 });
+    assert.match(failures(report).join('\n'), /rows: public\.accounts has \d+ instead of 1/);
+    assert.match(failures(report).join('\n'), /newest post: .* after the snapshot of 2020/);
+  });
+
+  it('finds a flipped bit and a missing object', async () => {
+    const settings = await backUp();
+    const folder = `${settings['BACKUP_LOCAL_DIR']}/daily`;
+    const [object] = readdirSync(folder).filter((one) => one.endsWith('.xz'));
+    const content = readFileSync(`${folder}/${object}`);
+    const middle = Math.floor(content.length / 2);
+    content.writeUInt8(content.readUInt8(middle) ^ 1, middle);
+    chmodSync(`${folder}/${object}`, 0o600);
+    writeFileSync(`${folder}/${object}`, content);
+    const report = await drill(settings, { status: 21 });
+    assert.match(failures(report).join(), /snapshot: .*(not what its manifest says|cannot be opened)/);
+  });
+
+  it('takes another collation where the source’s does not exist, and says so', async () => {
+    const settings = await backUp();
+    changeManifest(settings['BACKUP_LOCAL_DIR'] ?? '', (manifest) => ({
+      database: { ...manifest.database, collation: 'xx_XX.utf8' },
+    }));
+    const report = await drill(settings);
+    assert.equal(report.status, 'passed', JSON.stringify(report.checks));
+    assert.match(
+      report.checks.find(({ check }) => check === 'collation')?.detail ?? '',
+      /'xx_XX\.utf8' does not exist here; 'C/,
+    );
+  });
+
+  it('is incomplete without an extension, which it names', async () => {
+    const settings = await backUp();
+    changeManifest(settings['BACKUP_LOCAL_DIR'] ?? '', (manifest) => ({
+      database: { ...manifest.database, extensions: ['plpgsql', 'pg_repack'] },
+    }));
+    const report = await drill(settings);
+    assert.equal(report.status, 'incomplete');
+    assert.match(report.checks[0]?.detail ?? '', /pg_repack/);
+  });
+
+  it('says of another database that it is no Mastodon, and makes the general checks', async () => {
+    await server.createDatabase('other');
+    await server.query('create table things (id integer primary key); insert into things values (1), (2)', 'other');
+    await server.query('grant select on things to mastodon', 'other');
+    const report = await drill(await backUp({ DB_NAME: 'other' }));
+    assert.equal(report.status, 'passed');
+    assert.match(report.checks.find(({ check }) => check === 'Mastodon')?.detail ?? '', /no Mastodon database/);
+  });
+
+  it('is skipped with the figures when there is too little space', async () => {
+    const settings = await backUp();
+    changeManifest(settings['BACKUP_LOCAL_DIR'] ?? '', (manifest) => ({
+      database: { ...manifest.database, sizeBytes: 10 ** 15 },
+    }));
+    const report = await drill(settings);
+    assert.equal(report.status, 'skipped');
+    assert.match(report.checks[0]?.detail ?? '', /909\.5 TiB are predicted; of .* free/);
+  });
+
+  it('leaves nothing behind when it is interrupted, and removes what a killed one left', async () => {
+    const settings = await backUp();
+    const stopped = startCommand(['drill'], settings);
+    await stopped.saw('Drill started');
+    while (leftovers().length === 0) await sleep(20);
+    await sleep(700);
+    stopped.child.kill('SIGTERM');
+    assert.equal((await stopped.result).status, 130);
+    assert.deepEqual(leftovers(), []);
+
+    const killed = startCommand(['drill'], settings);
+    await killed.saw('Drill started');
+    const pidFile = (): string => `${drills}/${leftovers()[0]}/data/postmaster.pid`;
+    while (leftovers().length === 0 || !existsSync(pidFile())) await sleep(20);
+    await sleep(100);
+    const processId = Number.parseInt(readFileSync(pidFile(), 'utf8'), 10);
+    killed.child.kill('SIGKILL');
+    await killed.result;
+    assert.equal(leftovers().length, 1);
+    const report = await drill(settings);
+    assert.equal(report.status, 'passed');
+    assert.match(report.stderr, /interrupted drill left behind/);
+    assert.equal(
+      existsSync(`/proc/${processId}/cwd`) && readFileSync(`/proc/${processId}/comm`, 'utf8') === 'postgres\n',
+      false,
+    );
+  });
+});
