@@ -130,6 +130,33 @@ describe('a dump that fails', () => {
     assert.ok(performance.now() - started < 30_000);
   });
 
+  for (const [what, script] of [
+    ['after its last byte', '"$real" "$@"; exec >&-; exec sleep 60'],
+    ['after half of its bytes', '"$real" "$@" | head -c 3000000; exec >&-; exec sleep 60'],
+  ] as const) {
+    it(`is cut off when pg_dump does not exit ${what}`, async () => {
+      const result = await runCommand(['run'], {
+        ...stage.environment,
+        BACKUP_STALL_TIMEOUT: '2s',
+        BACKUP_LOCK_WAIT: '1s',
+        BACKUP_TIMEOUT: '30s',
+        BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'no-exit', script }),
+      });
+      await stage.assertFailed(result, { status: 124, says: /The dump stood still for 2 s/ });
+    });
+  }
+
+  it('is refused at once when pg_dump writes something else', async () => {
+    const started = performance.now();
+    const script = 'echo "NOTICE: this wrapper of pg_dump says hello"; exec sleep 60';
+    const result = await runCommand(['run'], {
+      ...stage.environment,
+      BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'chatty', script }),
+    });
+    await stage.assertFailed(result, { status: 10, says: /What pg_dump writes is no archive/ });
+    assert.ok(performance.now() - started < 20_000);
+  });
+
   it('ends after BACKUP_TIMEOUT', async () => {
     const script = '"$real" "$@" | head -c 3000000; exec sleep 60';
     const result = await runCommand(['run'], {
