@@ -225,6 +225,21 @@ describe('a dump that fails', () => {
   });
 });
 
+describe('a pg_dump that warns', () => {
+  it('is heard, and the backup counts', async () => {
+    await using stage = await startStage();
+    const script = 'echo "pg_dump: warning: there are circular foreign keys" >&2; exec "$real" "$@"';
+    const result = await runCommand(['run', '--json'], {
+      ...stage.environment,
+      BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'warning', script }),
+    });
+    assert.equal(result.status, 0, result.stderr);
+    assert.match(result.stderr, /"level":40.*there are circular foreign keys/);
+    const { warnings } = JSON.parse(result.stdout) as { warnings: string[] };
+    assert.deepEqual(warnings, ['pg_dump: warning: there are circular foreign keys']);
+  });
+});
+
 describe('a database without tables', () => {
   it('is backed up with a warning', async () => {
     await using stage = await startStage();
