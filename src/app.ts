@@ -235,7 +235,11 @@ export function createApp(input: AppInput): App {
             store,
             prefix,
             partsInMemory,
-            probe: { key, remove: async () => removeProbe(store, { key, prefix, signal }) },
+            // A time of its own: also who is interrupted takes the probe away.
+            probe: {
+              key,
+              remove: async () => removeProbe(store, { key, prefix, signal: AbortSignal.timeout(10_000) }),
+            },
           };
         }),
         now,

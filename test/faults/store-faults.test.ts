@@ -113,6 +113,32 @@ describe('a destination that fails', () => {
   }
 });
 
+describe('the doctor', () => {
+  const isProbeRead = ({ method, path: key }: SeenRequest): boolean => method === 'GET' && key.includes('/probe-');
+
+  it('takes its probe away also when it cannot be read', async () => {
+    await using stage = await startStage();
+    stage.s3.rule((request) =>
+      isProbeRead(request) ? { kind: 'answer', status: 403, code: 'AccessDenied' } : { kind: 'pass' },
+    );
+    const result = await runCommand(['doctor'], stage.environment);
+    assert.equal(result.status, 5, result.stderr);
+    assert.match(result.stdout, /PROBLEM {2}s3: 'probe-.*access is denied/);
+    assert.deepEqual(await stage.s3.keys(), []);
+  });
+
+  it('is interrupted by SIGTERM, which is no finding, and takes its probe away', async () => {
+    await using stage = await startStage();
+    stage.s3.rule((request) => ({ kind: isProbeRead(request) ? 'hang' : 'pass' }));
+    const running = startCommand(['doctor', '--json'], stage.environment);
+    while (!stage.s3.seen.some(isProbeRead)) await new Promise((resolve) => setTimeout(resolve, 50));
+    running.child.kill('SIGTERM');
+    const result = await running.result;
+    assert.equal(result.status, 130, result.stderr);
+    assert.deepEqual(await stage.s3.keys(), []);
+  });
+});
+
 describe('a destination that fails for a while', () => {
   it('still gets its backup', async () => {
     await using stage = await startStage();
