@@ -19,7 +19,7 @@ import { createBodyCheck } from './body-check.ts';
 import { createS3Client } from './s3-client.ts';
 import { isNotFound, isNotImplemented, isPreconditionFailed, s3Error } from './s3-errors.ts';
 import { toLifecycleRule } from './s3-lifecycle.ts';
-import { upload } from './s3-upload.ts';
+import { etagOf, upload } from './s3-upload.ts';
 import type { ObjectKey, RemovableStore, StoredObject } from './store.ts';
 
 /** R2 and S3 take 5 TB an object (R2 "Limits", S3 "Multipart upload limits"). */
@@ -85,7 +85,7 @@ export function createS3Store(
             key,
             bytes: found.ContentLength ?? 0,
             modifiedAt: found.LastModified ?? new Date(0),
-            etag: found.ETag?.replaceAll('"', '') ?? null,
+            etag: etagOf(found),
           };
         } catch (error) {
           // The answer to HEAD has no body: a missing bucket looks like a missing object, and every refusal looks alike,

@@ -113,6 +113,40 @@ describe('a destination that fails', () => {
   }
 });
 
+describe('an ETag', () => {
+  let stage: FaultStage;
+  before(async () => {
+    stage = await startStage();
+  });
+  after(async () => stage[Symbol.asyncDispose]());
+  const other = { etag: '"0123456789abcdef0123456789abcdef-2"' };
+
+  it('of another object fails the verification', async () => {
+    stage.s3.rule(({ method }) => (method === 'HEAD' ? { kind: 'headers', headers: other } : { kind: 'pass' }));
+    const result = await runCommand(['run'], { ...stage.environment, BACKUP_VERIFY: 'etag' });
+    await stage.assertFailed(result, { status: 13, says: /its ETag is 0123456789abcdef/ });
+  });
+
+  for (const encryption of [
+    { 'x-amz-server-side-encryption': 'aws:kms' },
+    { 'x-amz-server-side-encryption': 'aws:kms:dsse' },
+    { 'x-amz-server-side-encryption-customer-algorithm': 'AES256' },
+  ]) {
+    it(`is no MD5 where the store encrypts (${Object.entries(encryption).join()}), and the manifest says so`, async () => {
+      stage.s3.rule(({ method }) =>
+        method === 'HEAD' ? { kind: 'headers', headers: { ...other, ...encryption } } : { kind: 'pass' },
+      );
+      const result = await runCommand(['run', '--json'], { ...stage.environment, BACKUP_VERIFY: 'etag' });
+      assert.equal(result.status, 0, result.stderr);
+      const { destinations } = JSON.parse(result.stdout) as { destinations: { verified: string }[] };
+      assert.deepEqual(
+        destinations.map(({ verified }) => verified),
+        ['size'],
+      );
+    });
+  }
+});
+
 describe('the doctor', () => {
   const isProbeRead = ({ method, path: key }: SeenRequest): boolean => method === 'GET' && key.includes('/probe-');
 
