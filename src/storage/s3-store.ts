@@ -174,19 +174,23 @@ export function createS3Store(
         signal,
         run: async () => {
           const input = { Bucket: bucket, Key: key, Body: content, ContentType: 'application/json' };
+          const comparePresent = async (): Promise<void> => {
+            const stored = await collect(await read(key, { signal }));
+            if (Buffer.compare(stored, content) === 0) return;
+            throw new AppError('store', `'${key}' exists already in ${place} with other content`);
+          };
+          // Asked first: some stores take the condition below and do not look at it.
+          if ((await head(key, { signal })) !== null) {
+            await comparePresent();
+            return;
+          }
           try {
             await client.send(new PutObjectCommand({ ...input, IfNoneMatch: '*' }), { abortSignal: signal });
           } catch (error) {
-            if (isPreconditionFailed(error)) {
-              // Also the answer to a retry whose first attempt had landed.
-              const stored = await collect(await read(key, { signal }));
-              if (Buffer.compare(stored, content) === 0) return;
-              throw new AppError('store', `'${key}' exists already in ${place} with other content`);
-            }
-            if (!isNotImplemented(error)) throw error;
-            if ((await head(key, { signal })) !== null)
-              throw new AppError('store', `'${key}' exists already in ${place}`);
-            await client.send(new PutObjectCommand(input), { abortSignal: signal });
+            // A failed condition is also the answer to a retry whose first attempt had landed.
+            if (isPreconditionFailed(error)) await comparePresent();
+            else if (isNotImplemented(error)) await client.send(new PutObjectCommand(input), { abortSignal: signal });
+            else throw error;
           }
         },
       });
