@@ -13,7 +13,7 @@ const sameSignalMs = 1_000;
 
 const interrupted = new AbortController();
 let firstSignalAt: number | undefined;
-for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+for (const name of ['SIGINT', 'SIGTERM'] as const) {
   process.on(name, () => {
     const now = performance.now();
     if (firstSignalAt !== undefined && now - firstSignalAt >= sameSignalMs) process.exit(130);
@@ -25,7 +25,8 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     );
   });
 }
-// A dropped ssh closes our streams; that is no reason to end a backup.
+// A dropped ssh hangs up and closes our streams; that is no reason to end a backup.
+process.on('SIGHUP', () => undefined);
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {

@@ -225,6 +225,25 @@ describe('a dump that fails', () => {
   });
 });
 
+describe('a dropped ssh', () => {
+  it('hangs up and closes the streams, and the backup is made all the same', async () => {
+    await using stage = await startStage();
+    const script = 'sleep 1; exec "$real" "$@"';
+    const running = startCommand(['run', '--json'], {
+      ...stage.environment,
+      BACKUP_LOG_LEVEL: 'trace',
+      BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'slow-start', script }),
+    });
+    await running.saw('Dump started');
+    running.child.stdout?.destroy();
+    running.child.stderr?.destroy();
+    running.child.kill('SIGHUP');
+    const { status, signal } = await running.result;
+    assert.deepEqual({ status, signal }, { status: 0, signal: null });
+    assert.equal((await stage.s3.keys()).length, 2);
+  });
+});
+
 describe('a pg_dump that warns', () => {
   it('is heard, and the backup counts', async () => {
     await using stage = await startStage();
