@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createApp } from './app.ts';
+import { eraseLine } from './cli/progress-bar.ts';
 import { runProgram } from './cli/program.ts';
 import { AppError, describeError, exitStatusOf } from './errors.ts';
 
@@ -37,7 +38,8 @@ const app = createApp({
   uid: process.getuid?.() ?? 0,
   toolVersion: version,
   isTerminal: process.stderr.isTTY,
-  writeLog: (text) => void process.stderr.write(text),
+  // A progress bar may stand on the terminal's last line.
+  writeLog: (text) => void process.stderr.write(process.stderr.isTTY ? `${eraseLine}${text}` : text),
 });
 
 let status = 0;
@@ -47,7 +49,11 @@ try {
     signal: interrupted.signal,
     processId: process.pid,
     write: (text) => void process.stdout.write(text),
-    progress: { isTerminal: process.stderr.isTTY, write: (text) => void process.stderr.write(text) },
+    progress: {
+      isTerminal: process.stderr.isTTY,
+      columns: () => process.stderr.columns,
+      write: (text) => void process.stderr.write(text),
+    },
     readFile: async (file) => readFile(file, 'utf8'),
     toolVersion: version,
   });
