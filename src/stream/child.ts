@@ -38,6 +38,8 @@ export function startChild(
   const child = spawn(file, [...options.args], {
     env: { ...options.env },
     stdio: [options.stdin ?? 'ignore', 'pipe', 'pipe'],
+    // A group of its own: what a terminal sends to all of its processes (Ctrl-C, a hang-up) is ours to decide about.
+    detached: true,
   });
   let tail = '';
   let partialLine = '';
