@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createApp } from './app/app.ts';
+import { eraseLine } from './cli/progress-bar.ts';
 import { runProgram } from './cli/program.ts';
 import { createClock } from './daemon/clock.ts';
 import { runDaemon } from './daemon/daemon.ts';
@@ -18,7 +19,7 @@ const yieldPauseMs = 5 * 60_000;
 
 const interrupted = new AbortController();
 let firstSignalAt: number | undefined;
-for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+for (const name of ['SIGINT', 'SIGTERM'] as const) {
   process.on(name, () => {
     const now = performance.now();
     if (firstSignalAt !== undefined && now - firstSignalAt >= sameSignalMs) process.exit(130);
@@ -30,7 +31,8 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     );
   });
 }
-// A dropped ssh closes our streams; that is no reason to end a backup.
+// A dropped ssh hangs up and closes our streams; that is no reason to end a backup.
+process.on('SIGHUP', () => undefined);
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
@@ -42,7 +44,8 @@ const app = createApp({
   processId: process.pid,
   toolVersion: version,
   isTerminal: process.stderr.isTTY,
-  writeLog: (text) => void process.stderr.write(text),
+  // A progress bar may stand on the terminal's last line.
+  writeLog: (text) => void process.stderr.write(process.stderr.isTTY ? `${eraseLine}${text}` : text),
 });
 
 let status = 0;
@@ -51,7 +54,11 @@ try {
     app,
     signal: interrupted.signal,
     write: (text) => void process.stdout.write(text),
-    progress: { isTerminal: process.stderr.isTTY, write: (text) => void process.stderr.write(text) },
+    progress: {
+      isTerminal: process.stderr.isTTY,
+      columns: () => process.stderr.columns,
+      write: (text) => void process.stderr.write(text),
+    },
     readFile: async (file) => readFile(file, 'utf8'),
     toolVersion: version,
     runDaemon: async (signal) => {

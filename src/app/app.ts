@@ -10,7 +10,7 @@ import type { DrillDocument } from '../manifest/drill-record.ts';
 import type { Timetable } from '../plan/timetable.ts';
 import { createContext, type AppInput } from './context.ts';
 import { drill, drillIfDue, type DrillRequest } from './drill-verb.ts';
-import { heartbeat, lookAround, waitForDatabase, type Surroundings } from './daemon-verbs.ts';
+import { heartbeat, lookAround, tidyScratch, waitForDatabase, type Surroundings } from './daemon-verbs.ts';
 import { doctor } from './doctor-verb.ts';
 import { applyLifecycle, showLifecycle, type LifecycleReport } from './lifecycle-verb.ts';
 import { mend } from './mend-verb.ts';
@@ -47,6 +47,8 @@ export interface App extends AsyncDisposable {
   http(): Settings['http'];
   /** When backups are to be made. */
   timetable(): Timetable;
+  /** Removes what killed drills and restores left in the scratch directory. */
+  tidyScratch(signal: AbortSignal): Promise<void>;
   waitForDatabase(signal: AbortSignal): Promise<void>;
   lookAround(options: { readonly startedAt: Date; readonly signal: AbortSignal }): Promise<Surroundings>;
   /** Copies what a destination missed; answers whether anything was copied. */
@@ -78,6 +80,7 @@ export function createApp(input: AppInput): App {
     remembered: async () => remembered(context),
     http: () => context.load().settings.http,
     timetable: () => context.timetable(),
+    tidyScratch: async (signal) => tidyScratch(context, signal),
     waitForDatabase: async (signal) => waitForDatabase(context, signal),
     lookAround: async (options) => lookAround(context, options),
     mend: async (signal) => mend(context, signal),

@@ -31,7 +31,11 @@ export async function doctor(context: AppContext, signal: AbortSignal): Promise<
         partsInMemory,
         earlyExpiry: (rules) =>
           findEarlyExpiry(rules, { prefix, keep: settings.retention.keep }).map(describeEarlyExpiry),
-        probe: { key, remove: async () => removeProbe(store, { key, prefix, signal }) },
+        // A time of its own: also who is interrupted takes the probe away.
+        probe: {
+          key,
+          remove: async () => removeProbe(store, { key, prefix, signal: AbortSignal.timeout(10_000) }),
+        },
       };
     }),
     now: context.now,

@@ -188,7 +188,7 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
     dataAt: passed.dataAt,
     dumpBytes: passed.dump.bytes,
     objectBytes: passed.object.bytes,
-    warnings,
+    warnings: [...warnings, ...dump.warnings],
     outcomes,
   };
 }

@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { ArchiveError, createArchiveReader, type ArchiveSummary } from '../database/archive-reader.ts';
 import type { Dump } from '../database/dump.ts';
 import { AppError, describeError, toAppError } from '../errors.ts';
+import { unlessAborted } from '../stream/abortable.ts';
 import { createFanOut, type Branch } from '../stream/fan-out.ts';
 import { createGate } from '../stream/gate.ts';
 import { createMeter, type MeterReading } from '../stream/meter.ts';
@@ -52,7 +53,7 @@ export function startPipeline(options: {
     observe(chunk) {
       archive.push(chunk);
       clock.moved();
-      options.onProgress(plain.bytes() + chunk.length);
+      options.onProgress(plain.bytes());
     },
     onEnd() {
       summary = archive.end();
@@ -62,13 +63,19 @@ export function startPipeline(options: {
   const gate = createGate(() => dump.done);
   const fanOut = createFanOut(options.destinations);
 
+  // An end of output is no end of pg_dump: it may hang before it exits.
+  let dumpSettled = false;
+  const settle = (): void => {
+    dumpSettled = true;
+  };
+  dump.done.then(settle, settle);
   const startedAt = performance.now();
   const stop = new AbortController();
   const clock = startStallClock({
     timeoutMs: options.stallTimeoutMs,
     waiting: () =>
       !plain.stream.writableNeedDrain &&
-      !dump.bytes.readableEnded &&
+      !dumpSettled &&
       (plain.bytes() > 0 || performance.now() - startedAt > options.firstByteGraceMs),
     onStall: () =>
       stop.abort(
@@ -98,7 +105,7 @@ export function startPipeline(options: {
       if (signal.aborted) throw signal.reason;
       const first = origin ?? { stage: 'dump' as const, error };
       if (first.stage === 'destinations') return null;
-      throw await explain(first.error, { stage: first.stage, dump });
+      throw await explain(first.error, { stage: first.stage, dump, signal });
     } finally {
       clock[Symbol.dispose]();
     }
@@ -109,14 +116,18 @@ export function startPipeline(options: {
 
 async function explain(
   error: unknown,
-  { stage, dump }: { readonly stage: 'dump' | 'codec'; readonly dump: Dump },
+  { stage, dump, signal }: { readonly stage: 'dump' | 'codec'; readonly dump: Dump; readonly signal: AbortSignal },
 ): Promise<AppError> {
   if (error instanceof ArchiveError) {
+    const hint = 'Run the backup again; if it stays like that, check the client with BACKUP_PG_BIN.';
+    if (!dump.bytes.readableEnded) {
+      return new AppError('dump', `What pg_dump writes is no archive: ${describeError(error)}`, { cause: error, hint });
+    }
     // An archive that ends early is what a dead pg_dump leaves; its own words say why.
-    await dump.done;
+    await unlessAborted(dump.done, { signal });
     return new AppError('dump', `pg_dump exited well, but its archive is not whole: ${describeError(error)}`, {
       cause: error,
-      hint: 'Run the backup again; if it stays like that, check the client with BACKUP_PG_BIN.',
+      hint,
     });
   }
   return stage === 'codec'

@@ -28,7 +28,8 @@ const retryWaitMs = 2_000;
 
 /**
  * Reads the object back, hashes it, and decodes it to the end unless `identities` is `missing`.
- * `identities` null: not encrypted. Throws AppError `verify`, or the reason of `signal`.
+ * `identities` null: not encrypted. Throws AppError `verify`; `usage` when it is unchanged and no identity opens it; or the
+ * reason of `signal`.
  */
 export async function verifyFully(
   store: ObjectStore,
@@ -46,6 +47,7 @@ export async function verifyFully(
       return;
     } catch (error) {
       options.signal.throwIfAborted();
+      if (error instanceof AppError && error.code === 'usage') throw error;
       const transient = error instanceof AppError && (error.code === 'store' || error.code === 'stalled');
       if (!transient || attempt === attempts) throw verifyError(error, { ...options, store });
       options.log.warn({ err: error, store: store.description }, 'Reading back broke off; trying again');
@@ -58,30 +60,22 @@ export async function verifyFully(
 
 async function readBack(store: ObjectStore, options: Parameters<typeof verifyFully>[1]): Promise<void> {
   const { expected, identities, signal } = options;
-  const object = createMeter({
-    observe: () => options.onProgress?.(object.bytes()),
-    onEnd: () => undefined,
-  });
-  const sink = new Writable({ write: (_chunk, _encoding, callback) => callback() });
-  const body = await store.get(expected.key, { signal });
   if (identities === 'missing') {
-    await pipeline(body, object.stream, sink, { signal });
-    compare('object', { found: object.reading(), expected });
+    await hashObject(store, options);
     return;
   }
+  const object = createMeter({ observe: () => options.onProgress?.(object.bytes()) });
   const archive = createArchiveReader();
   const dump = createMeter({ observe: (chunk) => archive.push(chunk) });
   const chain = decoders({ compression: expected.compression, identities });
-  // The hash is looked at first: it says more than a decoder's complaint about the same flipped bit.
-  let decodeError: unknown;
+  const body = await store.get(expected.key, { signal });
   try {
-    await pipeline([body, object.stream, ...chain, dump.stream, sink], { signal });
+    await pipeline([body, object.stream, ...chain, dump.stream, devNull()], { signal });
   } catch (error) {
     if (error instanceof AppError || signal.aborted) throw error;
-    decodeError = error;
-  }
-  if (decodeError !== undefined) {
-    throw mismatch(`the stored object cannot be decoded: ${describeError(decodeError)}`, decodeError);
+    // The hash says more than a decoder's complaint: whether the store changed the object, or the key is another one.
+    await hashObject(store, options);
+    throw decodeError(error, { identities, key: expected.key });
   }
   compare('object', { found: object.reading(), expected });
   compare('dump', { found: dump.reading(), expected: expected.dump });
@@ -98,6 +92,30 @@ async function readBack(store: ObjectStore, options: Parameters<typeof verifyFul
       throw mismatch(`table ${table} has ${rows[table] ?? 'no'} rows instead of ${expected.rows[table] ?? 'none'}`);
     }
   }
+}
+
+async function hashObject(store: ObjectStore, options: Parameters<typeof verifyFully>[1]): Promise<void> {
+  const { expected, signal } = options;
+  const object = createMeter({ observe: () => options.onProgress?.(object.bytes()) });
+  await pipeline(await store.get(expected.key, { signal }), object.stream, devNull(), { signal });
+  compare('object', { found: object.reading(), expected });
+}
+
+function decodeError(
+  error: unknown,
+  { identities, key }: { readonly identities: readonly string[] | null; readonly key: ObjectKey },
+): Error {
+  if (identities !== null && /no identity matched/i.test(describeError(error))) {
+    return new AppError('usage', `'${key}' is unchanged, but was encrypted for other keys than the one given`, {
+      cause: error,
+      hint: 'Name the private key that belongs to its recipients with --identity.',
+    });
+  }
+  return mismatch(`the stored object cannot be decoded: ${describeError(error)}`, error);
+}
+
+function devNull(): Writable {
+  return new Writable({ write: (_chunk, _encoding, callback) => callback() });
 }
 
 /**

@@ -2,7 +2,7 @@
 // status 2 like wrong settings.
 
 import { Command, CommanderError } from 'commander';
-import { AppError } from '../errors.ts';
+import { AppError, describeError, exitStatusOf } from '../errors.ts';
 import type { CommandContext } from './command-context.ts';
 import { addDaemonCommand } from './daemon-command.ts';
 import { addDrillCommand } from './drill-command.ts';
@@ -18,19 +18,45 @@ Exit status: 0 done, 1 unexpected, 2 settings or arguments, 3 another run holds 
 5 doctor found problems, 10 dump failed or database unreachable, 11 compression or encryption failed, 12 storing failed,
 13 verification failed, 20 restore failed, 21 drill failed, 124 timed out or stalled, 130 interrupted.`;
 
-/** Runs the command in `argv` (without node and script). Rejects with AppError. */
+/** Runs the command in `argv` (without node and script). Rejects with AppError, also told on stdout where `--json` is asked for. */
 export async function runProgram(argv: readonly string[], context: CommandContext): Promise<void> {
-  const program = createProgram(context);
+  let printed = false;
+  const write = (text: string): void => {
+    printed = true;
+    context.write(text);
+  };
+  const program = createProgram({ ...context, write });
   try {
     await program.parseAsync([...argv], { from: 'user' });
   } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0) return;
-    throw new AppError('usage', error.message.replace(/^error: /, ''), {
-      cause: error,
-      hint: 'See what there is with the command: mastodon-backup --help.',
-    });
+    if (error instanceof CommanderError && error.exitCode === 0) return;
+    const failure = error instanceof CommanderError ? usageError(error) : error;
+    // Whoever reads JSON finds one document, whatever happened.
+    if (!printed && argv.includes('--json')) context.write(context.app.redact(failureDocument(failure)));
+    throw failure;
   }
+}
+
+function usageError(error: CommanderError): AppError {
+  const message =
+    error.code === 'commander.help' ? 'No command was given' : error.message.replace(/^error: /, '').replace(/\.$/, '');
+  return new AppError('usage', message, {
+    cause: error,
+    hint: 'See what there is with the command: mastodon-backup --help.',
+  });
+}
+
+function failureDocument(error: unknown): string {
+  const known = error instanceof AppError;
+  const document = {
+    error: {
+      code: known ? error.code : 'unexpected',
+      exitStatus: exitStatusOf(error),
+      message: known ? error.message : describeError(error),
+      hint: known ? (error.hint ?? null) : null,
+    },
+  };
+  return `${JSON.stringify(document, null, 2)}\n`;
 }
 
 function createProgram(context: CommandContext): Command {

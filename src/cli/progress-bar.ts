@@ -7,6 +7,8 @@ import { formatBytes, formatDuration } from '../text/format.ts';
 /** Where progress goes. */
 export interface ProgressOutput {
   readonly isTerminal: boolean;
+  /** The terminal's width in characters, now. */
+  readonly columns: () => number;
   /** Writes to the terminal. */
   readonly write: (text: string) => void;
 }
@@ -14,7 +16,9 @@ export interface ProgressOutput {
 const redrawMs = 200;
 const logMs = 30_000;
 const barWidth = 24;
-const eraseLine = '\r\u001B[K';
+const shortestBar = 4;
+/** Takes the line away that the cursor is on; what is written to the same terminal begins with it. */
+export const eraseLine = '\r\u001B[K';
 
 const verbs = { dump: 'Dumping', verify: 'Reading back', restore: 'Restoring' } as const;
 
@@ -24,7 +28,10 @@ export function showProgress(output: ProgressOutput, log: Log): Disposable & { r
   const timer = setInterval(
     () => {
       if (latest === undefined) return;
-      const text = describeProgress(latest.progress, { elapsedMs: performance.now() - latest.since });
+      const elapsedMs = performance.now() - latest.since;
+      // A line that fills the last column has begun the next one, which nothing would take away again.
+      const columns = output.isTerminal ? output.columns() - 1 : Number.POSITIVE_INFINITY;
+      const text = describeProgress(latest.progress, { elapsedMs, columns });
       if (output.isTerminal) output.write(`${eraseLine}${text}`);
       else log.info({ ...latest.progress }, text);
     },
@@ -44,18 +51,30 @@ export function showProgress(output: ProgressOutput, log: Log): Disposable & { r
   };
 }
 
-/** One line: a bar, bytes, rate, and the time it will still take, estimated from the expected size. */
-export function describeProgress(progress: Progress, { elapsedMs }: { readonly elapsedMs: number }): string {
+/**
+ * One line of at most `columns` characters: bytes, rate, the time it will still take, estimated from the expected size, and
+ * a bar where there is room for it.
+ */
+export function describeProgress(
+  progress: Progress,
+  { elapsedMs, columns }: { readonly elapsedMs: number; readonly columns: number },
+): string {
   const { bytes, expectedBytes } = progress;
   const rate = elapsedMs > 0 ? (bytes / elapsedMs) * 1_000 : 0;
   const known = expectedBytes !== null && expectedBytes > 0 && bytes <= expectedBytes;
   const share = known ? bytes / expectedBytes : null;
-  const filled = share === null ? 0 : Math.round(share * barWidth);
-  const bar = share === null ? '' : ` [${'#'.repeat(filled)}${'.'.repeat(barWidth - filled)}]`;
   const left =
     share === null || rate === 0
       ? ''
       : `, about ${formatDuration(((expectedBytes ?? 0) - bytes) / (rate / 1_000))} left`;
   const verb = verbs[progress.step];
-  return `${verb}${bar} ${formatBytes(bytes)}${known ? ` of about ${formatBytes(expectedBytes)}` : ''}, ${formatBytes(rate)}/s${left}`;
+  const figures = `${formatBytes(bytes)}${known ? ` of about ${formatBytes(expectedBytes)}` : ''}, ${formatBytes(rate)}/s${left}`;
+  const room = Math.min(barWidth, columns - `${verb} [] ${figures}`.length);
+  const bar = share === null || room < shortestBar ? '' : ` ${drawBar(share, room)}`;
+  return `${verb}${bar} ${figures}`.slice(0, Math.max(0, columns));
+}
+
+function drawBar(share: number, width: number): string {
+  const filled = Math.round(share * width);
+  return `[${'#'.repeat(filled)}${'.'.repeat(width - filled)}]`;
 }

@@ -27,27 +27,23 @@ export const mastodonDatabaseVariables = {
 /** The settings of the section by name. */
 export const databaseVariables = {
   BACKUP_DATABASE_URL: row({
-    availability: 'now',
     parse: parseText,
     preset: null,
     secret: true,
     doc: 'replaces all of the above: a direct connection where Mastodon itself goes through PgBouncer, or a replica; `postgresql://user:password@host:5432/database`',
   }),
   BACKUP_PG_BIN: row({
-    availability: 'now',
     parse: parseDirectory,
     preset: null,
     presetNote: 'found',
     doc: "directory of `pg_dump` and friends; by default the installed client of the server's major version, else the next newer one",
   }),
   BACKUP_LOCK_WAIT: row({
-    availability: 'now',
     parse: parseDuration('timer'),
     preset: '5m',
     doc: "how long the dump may wait for others' table locks",
   }),
   BACKUP_YIELD_AFTER: row({
-    availability: 'now',
     parse: parseDuration('timer'),
     preset: '30s',
     doc: 'how long others may wait for ours before the dump gives way',

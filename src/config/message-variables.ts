@@ -8,32 +8,28 @@ import { rowsOf, type Variable } from './variable.ts';
 const row = rowsOf('messages');
 
 function channel(doc: string): Variable<string> {
-  return row({ availability: 'now', parse: parseSecretUrl, preset: null, secret: true, doc });
+  return row({ parse: parseSecretUrl, preset: null, secret: true, doc });
 }
 
 /** The settings of the section by name. */
 export const messageVariables = {
   BACKUP_NOTIFY: row({
-    availability: 'now',
     parse: parseWord('always', 'failure', 'off'),
     preset: 'always',
     doc: '`always`, `failure` or `off`',
   }),
   BACKUP_TELEGRAM_BOT_TOKEN: row({
-    availability: 'now',
     parse: parseBotToken,
     preset: null,
     secret: true,
     doc: 'token of a Telegram bot, together with the next',
   }),
   BACKUP_TELEGRAM_CHAT_ID: row({
-    availability: 'now',
     parse: parseChatId,
     preset: null,
     doc: 'the chat it writes to: a number, or `@channel`',
   }),
   BACKUP_EMAIL_TO: row({
-    availability: 'now',
     parse: parseEmailAddresses,
     preset: null,
     doc: "addresses, separated by commas; sent through Mastodon's own `SMTP_*` settings",
@@ -46,33 +42,28 @@ export const messageVariables = {
     "dead man's switch: `/start`, success and `/fail` as healthchecks.io has it, or an Uptime Kuma push URL",
   ),
   BACKUP_HEALTH_GRACE: row({
-    availability: 'now',
     parse: parseDuration('age'),
     preset: '2h',
     doc: 'how late a backup may be before health says so',
   }),
   BACKUP_HTTP_PORT: row({
-    availability: 'now',
     parse: parseInteger(1, 65_535),
     preset: null,
     presetNote: 'off',
     doc: 'serves `/healthz`, `/metrics` and the status page',
   }),
   BACKUP_HTTP_TOKEN: row({
-    availability: 'now',
     parse: parseText,
     preset: null,
     secret: true,
     doc: 'bearer token these ask for',
   }),
   BACKUP_LOG_LEVEL: row({
-    availability: 'now',
     parse: parseWord('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
     preset: 'info',
     doc: '`trace`, `debug`, `info`, `warn`, `error`, `fatal` or `silent`',
   }),
   BACKUP_LOG_FORMAT: row({
-    availability: 'now',
     parse: parseWord('json', 'pretty'),
     preset: null,
     presetNote: '`pretty` on a terminal, else `json`',

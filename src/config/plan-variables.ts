@@ -11,16 +11,12 @@ import { rowsOf, type Variable } from './variable.ts';
 
 const row = rowsOf('plan');
 
-function schedule(
-  preset: string,
-  doc: string,
-  { availability = 'now' }: { readonly availability?: 'now' | 'later' } = {},
-): Variable<string | null> {
-  return row({ availability, parse: parseCronPattern, preset, doc });
+function schedule(preset: string, doc: string): Variable<string | null> {
+  return row({ parse: parseCronPattern, preset, doc });
 }
 
 function keep(preset: string, doc: string): Variable<KeepRule> {
-  return row({ availability: 'now', parse: parseKeepRule, preset, doc });
+  return row({ parse: parseKeepRule, preset, doc });
 }
 
 /** The settings of the section by name. */
@@ -30,9 +26,8 @@ export const planVariables = {
   BACKUP_SCHEDULE_WEEKLY: schedule('0 13 * * 0', 'the same for weekly backups'),
   BACKUP_SCHEDULE_MONTHLY: schedule('0 14 1 * *', 'the same for monthly backups'),
   BACKUP_SCHEDULE_YEARLY: schedule('off', 'the same for yearly backups'),
-  BACKUP_SCHEDULE_DRILL: schedule('0 15 * * 0', 'the same for the restore drill', { availability: 'later' }),
+  BACKUP_SCHEDULE_DRILL: schedule('0 15 * * 0', 'the same for the restore drill'),
   BACKUP_TIMEZONE: row({
-    availability: 'now',
     parse: parseTimeZone,
     preset: null,
     presetNote: '`TZ`, else `UTC`',
@@ -45,63 +40,53 @@ export const planVariables = {
   BACKUP_KEEP_YEARLY: keep('all', 'the same for yearly ones'),
   BACKUP_KEEP_LABELLED: keep('all', 'the same for labelled ones'),
   BACKUP_RETENTION: row({
-    availability: 'now',
     parse: parseWord('prune', 'lifecycle', 'off'),
     preset: 'prune',
     doc: '`prune`: this tool deletes what is older; `lifecycle`: bucket rules do; `off`',
   }),
   BACKUP_REUSE_WITHIN: row({
-    availability: 'now',
     parse: parseDuration('age'),
     preset: '3h',
     doc: 'a scheduled coarser tier is a copy of a verified finer snapshot this young, instead of a new dump; `0s` switches it off',
   }),
   BACKUP_TIMEOUT: row({
-    availability: 'now',
     parse: parseDuration('timer'),
     preset: '12h',
     doc: 'how long a whole run may take',
   }),
   BACKUP_STALL_TIMEOUT: row({
-    availability: 'now',
     parse: parseDuration('timer'),
     preset: '10m',
     doc: 'how long the dump, or one destination, may stand still without a byte moving',
   }),
   BACKUP_COMPRESSION: row({
-    availability: 'now',
     parse: parseWord('xz', 'zstd', 'none'),
     preset: 'xz',
     doc: '`xz`, `zstd` or `none`',
   }),
   BACKUP_COMPRESSION_LEVEL: row({
-    availability: 'now',
     parse: parseInteger(0, 22),
     preset: null,
     presetNote: '`6` (zstd: `12`)',
     doc: '0 to 9 for xz, 1 to 22 for zstd',
   }),
   BACKUP_THREADS: row({
-    availability: 'now',
     parse: parseInteger(1, 1024),
     preset: '4',
     doc: 'compression threads, at most the cores; lowered by itself when the memory limit asks for it, and said so',
   }),
   BACKUP_MEMORY_LIMIT: row({
-    availability: 'now',
     parse: parseSize,
     preset: null,
     presetNote: "half of the container's limit, or of available memory",
     doc: 'a plan that cannot fit is refused before the dump; a size such as `512MiB`',
   }),
   BACKUP_VERIFY: row({
-    availability: 'now',
     parse: parseWord('auto', 'full', 'etag'),
     preset: 'auto',
     doc: '`full`: read the stored object back, hash it, decode it to the end; `etag`: compare size and, where it can be recomputed, the ETag; `auto`: `etag` on amazonaws.com (egress costs), `full` elsewhere; a directory is always read back',
   }),
   BACKUP_AGE_RECIPIENTS: row({
-    availability: 'now',
     parse: parseAgeRecipients,
     preset: null,
     emptyIsError: true,
@@ -109,13 +94,11 @@ export const planVariables = {
     doc: 'age public keys (`age1…`), separated by commas or white space; when set, everything but the manifest is encrypted',
   }),
   BACKUP_ALLOW_PLAINTEXT: row({
-    availability: 'now',
     parse: parseBoolean,
     preset: 'false',
     doc: 'allows a run without recipients after encrypted ones, which is refused otherwise',
   }),
   BACKUP_AGE_IDENTITY: row({
-    availability: 'now',
     parse: parseAgeIdentity,
     preset: null,
     secret: true,
@@ -123,19 +106,16 @@ export const planVariables = {
     doc: 'optional private key (`AGE-SECRET-KEY-…`) for `verify` and drills on this machine; a run never needs it',
   }),
   BACKUP_SECRETS: row({
-    availability: 'now',
     parse: parseWord('auto', 'off'),
     preset: 'auto',
     doc: "`auto`: with recipients, Mastodon's own settings are stored encrypted beside each backup, without recipients they are not; `off`",
   }),
   BACKUP_STATE_DIR: row({
-    availability: 'now',
     parse: parseDirectory,
     preset: '/var/lib/mastodon-backup',
     doc: "a cache, the daemon's heartbeat and the lock",
   }),
   BACKUP_SCRATCH_DIR: row({
-    availability: 'later',
     parse: parseDirectory,
     preset: '/var/tmp/mastodon-backup',
     doc: 'space for drills and parallel restores',

@@ -34,9 +34,6 @@ export function readValues(environment: Environment, findings: Findings): Values
       continue;
     }
     values[name] = parseGiven(name, { given, findings });
-    if (variable.availability === 'later') {
-      findings.warnings.push(`${name} is not available yet and has no effect in this version`);
-    }
   }
   checkNames(environment, findings);
   return values as Values;

@@ -13,31 +13,28 @@ export interface ShownSetting {
   readonly value: string | null;
   readonly source: 'default' | 'environment' | `file ${string}`;
   readonly section: Section;
-  /** `later`: no effect in this version. */
-  readonly availability: 'now' | 'later';
 }
 
-type Row = ForeignVariable &
-  Pick<Variable, 'section' | 'availability'> & { readonly name: string; readonly parse?: Variable['parse'] };
+type Row = ForeignVariable & Pick<Variable, 'section'> & { readonly name: string; readonly parse?: Variable['parse'] };
 
 /** All variables that this program reads, Mastodon's own first, in the order of the README. Never throws. */
 export function describeSettings(environment: Environment): readonly ShownSetting[] {
   const foreign = mastodonVariableNames.map((name) =>
-    describe(environment, { name, section: 'database', availability: 'now', ...mastodonVariables[name] }),
+    describe(environment, { name, section: 'database', ...mastodonVariables[name] }),
   );
   return [...foreign, ...variableNames.map((name) => describe(environment, { name, ...variables[name] }))];
 }
 
 function describe(environment: Environment, row: Row): ShownSetting {
-  const { name, section, availability } = row;
+  const { name, section } = row;
   const given = environment.get(name);
   if (given === undefined) {
     const value = row.preset ?? row.presetNote?.replaceAll('`', '') ?? null;
-    return { name, value, source: 'default', section, availability };
+    return { name, value, source: 'default', section };
   }
   const source = given.source.kind === 'file' ? (`file ${given.source.path}` as const) : 'environment';
   const hide = row.secret === true || holdsSecret(given.text, row.parse);
-  return { name, value: hide ? '[set, hidden]' : toShownValue(given.text), source, section, availability };
+  return { name, value: hide ? '[set, hidden]' : toShownValue(given.text), source, section };
 }
 
 // Such as a private key in the place of a public one.

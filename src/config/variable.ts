@@ -7,8 +7,6 @@ export type Section = 'database' | 'destination' | 'plan' | 'messages';
 /** One setting of this program. */
 export interface Variable<Value = unknown> {
   readonly section: Section;
-  /** `later`: checked like any other, but without effect in this version; whoever sets it is told so. */
-  readonly availability: 'now' | 'later';
   /** How its text becomes a value. Throws `ValueError`. */
   readonly parse: (text: string) => Value;
   /** The default as one would write it; null when there is none or it depends on other settings. */

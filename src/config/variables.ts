@@ -1,5 +1,5 @@
 // THE table of settings. The reader, the README's table, `config`, the check for typing errors and the warning about what
-// is not available yet all come from it; a test holds the README against it.
+// are known all come from it; a test holds the README against it.
 
 import { databaseVariables, mastodonDatabaseVariables } from './database-variables.ts';
 import { destinationVariables } from './destination-variables.ts';

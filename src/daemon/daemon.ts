@@ -15,7 +15,15 @@ const catchUpJitterMs = 30_000;
 export interface DaemonOptions {
   readonly app: Pick<
     App,
-    'log' | 'timetable' | 'waitForDatabase' | 'lookAround' | 'runScheduled' | 'mend' | 'drillIfDue' | 'heartbeat'
+    | 'log'
+    | 'timetable'
+    | 'tidyScratch'
+    | 'waitForDatabase'
+    | 'lookAround'
+    | 'runScheduled'
+    | 'mend'
+    | 'drillIfDue'
+    | 'heartbeat'
   >;
   readonly clock: DaemonClock;
   /** How long a dump that gave way to a migration waits before it tries again, in milliseconds. */
@@ -34,6 +42,7 @@ export async function runDaemon({ app, clock, yieldPauseMs, signal }: DaemonOpti
   await beat();
   const heart = setInterval(() => void beat(), heartbeatEveryMs);
   try {
+    await app.tidyScratch(signal);
     await app.waitForDatabase(signal);
     let setback: Setback | null = null;
     // A store that does not list at once what was just committed must not cause the same run again and again.

@@ -16,9 +16,12 @@ export interface Dump extends AsyncDisposable {
   readonly bytes: Readable;
   /** Resolves when pg_dump has exited 0, with the moment of its snapshot; rejects with AppError `dump`. */
   readonly done: Promise<{ readonly dataAt: Date }>;
+  /** What pg_dump warned of so far, in its own words; it exits 0 all the same. */
+  readonly warnings: readonly string[];
 }
 
 const backendPollMs = 100;
+const mostWarnings = 20;
 
 /**
  * Starts `pg_dump -Fc -Z 0` of the whole database. The disposer stops it and ends its backend, unless it has
@@ -37,10 +40,17 @@ export async function startDump(options: {
 }): Promise<Dump> {
   const { control, log } = options;
   const since = await serverClock(control);
+  const warnings: string[] = [];
+  const hear = (line: string): void => {
+    const warns = /\bwarning:/i.test(line);
+    if (warns && warnings.length < mostWarnings) warnings.push(line.trim());
+    if (warns) log.warn({ program: 'pg_dump' }, line);
+    else log.debug({ program: 'pg_dump' }, line);
+  };
   const child = startChild(path.join(options.client.directory, 'pg_dump'), {
     args: ['--format=custom', '--compress=0', '--no-password', `--lock-wait-timeout=${options.lockWaitMs}`],
     env: libpqEnvironment(options.connection, options),
-    onStderrLine: (line) => log.debug({ program: 'pg_dump' }, line),
+    onStderrLine: hear,
   });
   let ended = false;
   const watch = watchBackend({ control, since, firstByte: child.stdout });
@@ -76,6 +86,7 @@ export async function startDump(options: {
   return {
     bytes: child.stdout,
     done,
+    warnings,
     async [Symbol.asyncDispose]() {
       stopWatching();
       if (ended) return;

@@ -5,6 +5,7 @@ import type { Settings } from '../config/settings.ts';
 import { chooseClient, findClients } from '../database/clients.ts';
 import { connect, describeTarget } from '../database/connection.ts';
 import { readDatabaseFacts, type DatabaseFacts } from '../database/server.ts';
+import { AppError } from '../errors.ts';
 import { examineMemory } from './memory-check.ts';
 import { examineSecrets } from './secrets-check.ts';
 import { examineStore } from './store-check.ts';
@@ -24,10 +25,16 @@ export async function examine(examination: Examination): Promise<readonly Findin
   const { facts, findings } = await examineDatabase(examination);
   const stores = await Promise.all(
     examination.stores.map(async (store) => {
-      const signal = AbortSignal.any([examination.signal, AbortSignal.timeout(checkTimeoutMs)]);
-      return examineStore(store, { ...examination, signal });
+      const { signal, clear } = patience(store.store.description);
+      try {
+        return await examineStore(store, { ...examination, signal: AbortSignal.any([examination.signal, signal]) });
+      } finally {
+        clear();
+      }
     }),
   );
+  // What was cut short by a signal is no finding.
+  examination.signal.throwIfAborted();
   return [
     ...settings,
     ...findings,
@@ -36,6 +43,18 @@ export async function examine(examination: Examination): Promise<readonly Findin
     examineEncryption(examination.settings),
     ...(await examineSecrets(examination)),
   ];
+}
+
+function patience(place: string): { readonly signal: AbortSignal; readonly clear: () => void } {
+  const controller = new AbortController();
+  const timer = setTimeout(() => {
+    controller.abort(
+      new AppError('timeout', `There was no answer from ${place} within ${checkTimeoutMs / 1_000} s`, {
+        hint: 'Check the network to the store, or the disk.',
+      }),
+    );
+  }, checkTimeoutMs);
+  return { signal: controller.signal, clear: () => clearTimeout(timer) };
 }
 
 async function examineDatabase(

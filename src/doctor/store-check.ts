@@ -17,23 +17,9 @@ export async function examineStore(
 ): Promise<readonly Finding[]> {
   const { signal } = options;
   const findings: Finding[] = [];
-  try {
-    const content = Buffer.from('mastodon-backup doctor\n');
-    await store.putDocument(probe.key, content, { signal });
-    const back = await readAll(await store.get(probe.key, { signal }));
-    if (Buffer.compare(back, content) !== 0) throw new AppError('store', 'The probe object came back changed');
-    await probe.remove();
-    if ((await store.head(probe.key, { signal })) !== null)
-      throw new AppError('store', 'The probe object could not be removed');
-    findings.push({
-      check: store.name,
-      status: 'ok',
-      detail: `${store.description}: written, read and removed a probe`,
-      remedy: null,
-    });
-  } catch (error) {
-    return [problem(store.name, error)];
-  }
+  const access = await examineAccess(store, { probe, signal });
+  if (access.status === 'problem') return [access];
+  findings.push(access);
   const checks: readonly (readonly [string, () => Promise<Finding | null>])[] = [
     [`${store.name} clock`, async () => examineClock(store, options)],
     [`${store.name} unfinished uploads`, async () => examineUnfinished(store, { prefix, ...options })],
@@ -51,6 +37,36 @@ export async function examineStore(
 }
 
 type Store = StoreToExamine['store'];
+
+async function examineAccess(
+  store: Store,
+  { probe, signal }: { readonly probe: StoreToExamine['probe']; readonly signal: AbortSignal },
+): Promise<Finding> {
+  let failure: { readonly error: unknown } | undefined;
+  try {
+    const content = Buffer.from('mastodon-backup doctor\n');
+    await store.putDocument(probe.key, content, { signal });
+    const back = await readAll(await store.get(probe.key, { signal }));
+    if (Buffer.compare(back, content) !== 0) throw new AppError('store', 'The probe object came back changed');
+  } catch (error) {
+    failure = { error };
+  }
+  try {
+    // Whatever failed before: it may have been written.
+    await probe.remove();
+    if (failure === undefined && (await store.head(probe.key, { signal })) !== null)
+      throw new AppError('store', 'The probe object could not be removed');
+  } catch (error) {
+    failure ??= { error };
+  }
+  if (failure !== undefined) return problem(store.name, failure.error);
+  return {
+    check: store.name,
+    status: 'ok',
+    detail: `${store.description}: written, read and removed a probe`,
+    remedy: null,
+  };
+}
 
 async function examineClock(
   store: Store,

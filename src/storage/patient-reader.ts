@@ -58,6 +58,8 @@ async function* chunks(store: ObjectStore, options: Parameters<typeof readPatien
         if (held !== undefined) yield held;
         held = chunk;
       }
+      if (offset < options.bytes)
+        throw new AppError('store', `'${key}' ended after ${offset} of ${options.bytes} bytes`);
     } catch (error) {
       signal.throwIfAborted();
       if (attempt >= patience.attempts) throw error;

@@ -20,7 +20,7 @@ import { copyObject } from './s3-copy.ts';
 import { isNotFound, isNotImplemented, isPreconditionFailed, s3Error } from './s3-errors.ts';
 import { readRules, replaceRules, toLifecycleRule } from './s3-lifecycle.ts';
 import { maxObjectBytes } from './s3-limits.ts';
-import { upload } from './s3-upload.ts';
+import { etagOf, upload } from './s3-upload.ts';
 import type { GetOptions, ObjectKey, RemovableStore, StoredObject } from './store.ts';
 
 /** Slowest upload that is not taken for a hang, in bytes a second; with it a part's deadline grows with its size. */
@@ -84,7 +84,7 @@ export function createS3Store(
             key,
             bytes: found.ContentLength ?? 0,
             modifiedAt: found.LastModified ?? new Date(0),
-            etag: found.ETag?.replaceAll('"', '') ?? null,
+            etag: etagOf(found),
           };
         } catch (error) {
           // The answer to HEAD has no body: a missing bucket looks like a missing object, and every refusal looks alike,
@@ -190,19 +190,23 @@ export function createS3Store(
         signal,
         run: async () => {
           const input = { Bucket: bucket, Key: key, Body: content, ContentType: 'application/json' };
+          const comparePresent = async (): Promise<void> => {
+            const stored = await collect(await read(key, { signal }));
+            if (Buffer.compare(stored, content) === 0) return;
+            throw new AppError('store', `'${key}' exists already in ${place} with other content`);
+          };
+          // Asked first: some stores take the condition below and do not look at it.
+          if ((await head(key, { signal })) !== null) {
+            await comparePresent();
+            return;
+          }
           try {
             await client.send(new PutObjectCommand({ ...input, IfNoneMatch: '*' }), { abortSignal: signal });
           } catch (error) {
-            if (isPreconditionFailed(error)) {
-              // Also the answer to a retry whose first attempt had landed.
-              const stored = await collect(await read(key, { signal }));
-              if (Buffer.compare(stored, content) === 0) return;
-              throw new AppError('store', `'${key}' exists already in ${place} with other content`);
-            }
-            if (!isNotImplemented(error)) throw error;
-            if ((await head(key, { signal })) !== null)
-              throw new AppError('store', `'${key}' exists already in ${place}`);
-            await client.send(new PutObjectCommand(input), { abortSignal: signal });
+            // A failed condition is also the answer to a retry whose first attempt had landed.
+            if (isPreconditionFailed(error)) await comparePresent();
+            else if (isNotImplemented(error)) await client.send(new PutObjectCommand(input), { abortSignal: signal });
+            else throw error;
           }
         },
       });

@@ -88,7 +88,7 @@ export async function upload(options: {
       queueSize: options.concurrency,
       leavePartsOnError: false,
     }).done();
-    return { bytes, etag: unquoted(result.ETag) };
+    return { bytes, etag: etagOf(result) };
   } catch (error) {
     fail(error);
     const stored = body.readableEnded && !signal.aborted ? await lookUp(options) : undefined;
@@ -116,14 +116,24 @@ async function lookUp({
     const found = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }), {
       abortSignal: AbortSignal.timeout(abortDeadlineMs),
     });
-    return { bytes: found.ContentLength ?? -1, etag: unquoted(found.ETag) };
+    return { bytes: found.ContentLength ?? -1, etag: etagOf(found) };
   } catch {
     return undefined;
   }
 }
 
-function unquoted(etag: string | undefined): string | null {
-  return etag?.replaceAll('"', '') ?? null;
+/**
+ * The ETag of an answer, without quotes; null where there is none, or where it is no MD5 though it has the form of one: of
+ * objects that are encrypted with keys of KMS or of the customer (S3 "Checking object integrity").
+ */
+export function etagOf(answer: {
+  readonly ETag?: string | undefined;
+  readonly ServerSideEncryption?: string | undefined;
+  readonly SSECustomerAlgorithm?: string | undefined;
+}): string | null {
+  const opaque =
+    answer.ServerSideEncryption?.startsWith('aws:kms') === true || answer.SSECustomerAlgorithm !== undefined;
+  return opaque ? null : (answer.ETag?.replaceAll('"', '') ?? null);
 }
 
 // Sends every body in slices that are counted, anew at every attempt, and reports the most bytes any attempt has sent of

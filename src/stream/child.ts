@@ -43,6 +43,8 @@ export function startChild(
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...options.user,
     stdio: [options.stdin ?? 'ignore', 'pipe', 'pipe'],
+    // A group of its own: what a terminal sends to all of its processes (Ctrl-C, a hang-up) is ours to decide about.
+    detached: true,
   });
   let tail = '';
   let partialLine = '';

@@ -1,7 +1,7 @@
 // The table of settings as the README has it, between `<!-- settings -->` and `<!-- /settings -->`. To write it anew:
 // node test/config/settings-markdown.ts
 
-import type { ForeignVariable, Section, Variable } from '../../src/config/variable.ts';
+import type { ForeignVariable, Section } from '../../src/config/variable.ts';
 import { mastodonVariableNames, mastodonVariables, variableNames, variables } from '../../src/config/variables.ts';
 
 /** The line before the table in the README. */
@@ -37,10 +37,9 @@ function renderSection(section: Section): string {
   ].join('\n');
 }
 
-function renderRow(name: string, row: ForeignVariable & Partial<Pick<Variable, 'availability'>>): string {
+function renderRow(name: string, row: ForeignVariable): string {
   const preset = row.presetNote ?? (row.preset === null ? '' : `\`${row.preset}\``);
-  const later = row.availability === 'later' ? ' _(not available yet)_' : '';
-  return `| \`${name}\` | ${cell(preset)} | ${cell(row.doc)}${later} |`;
+  return `| \`${name}\` | ${cell(preset)} | ${cell(row.doc)} |`;
 }
 
 function cell(text: string): string {

@@ -139,14 +139,10 @@ describe('settings', () => {
     assert.ok(!/\p{Cc}/u.test(line ?? ''));
   });
 
-  it('takes what is not available yet, says so and goes on', () => {
-    const { settings, warnings } = read({ ...localOnly, BACKUP_SCHEDULE_DRILL: '0 3 * * 0', BACKUP_KEEP_DAILY: '14' });
+  it('reads schedules and what they keep', () => {
+    const { settings } = read({ ...localOnly, BACKUP_SCHEDULE_DRILL: '0 3 * * 0', BACKUP_KEEP_DAILY: '14' });
     assert.equal(settings?.schedules.drill, '0 3 * * 0');
     assert.deepEqual(settings?.retention.keep.daily, { kind: 'count', n: 14 });
-    const later = variableNames.filter((name) => variables[name].availability === 'later');
-    for (const name of later.filter((one) => one === 'BACKUP_SCHEDULE_DRILL'))
-      assert.ok(warnings.includes(`${name} is not available yet and has no effect in this version`));
-    assert.ok(warnings.every((text) => !text.includes('BACKUP_KEEP_DAILY')));
     assert.match(problemsOf({ ...localOnly, BACKUP_KEEP_DAILY: 'never' })[0] ?? '', /BACKUP_KEEP_DAILY/);
   });
 

@@ -4,11 +4,18 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { Readable } from 'node:stream';
+import { createEtagMeter } from '../../src/backup/etag.ts';
 import { readAll } from '../../src/manifest/catalogue.ts';
 import type { ObjectKey, ObjectStore, RemovableStore } from '../../src/storage/store.ts';
 
 const partBytes = 5 * 1024 * 1024;
 const signal = AbortSignal.timeout(120_000);
+
+function expectedEtag(content: Buffer): string {
+  const meter = createEtagMeter(partBytes);
+  meter.push(content);
+  return meter.etag();
+}
 
 /** Declares the suite; `open` gives a store and takes it away again. Keys are below a folder of the suite's own. */
 export function testObjectStore(
@@ -39,7 +46,7 @@ export function testObjectStore(
     it('gives back what it was given, at every boundary of a part', async () => {
       await using place = await open();
       const { store } = place;
-      for (const bytes of [0, 1, partBytes - 1, partBytes, partBytes + 1, 2 * partBytes + 12_345]) {
+      for (const bytes of [0, 1, partBytes - 1, partBytes, partBytes + 1, 2 * partBytes, 2 * partBytes + 12_345]) {
         const content = randomBytes(bytes);
         let progress = 0;
         const receipt = await store.put(key(`size-${bytes}`), chunks(content), {
@@ -55,6 +62,7 @@ export function testObjectStore(
         const head = await store.head(key(`size-${bytes}`), { signal });
         assert.equal(head?.bytes, bytes);
         assert.equal(head?.etag, receipt.etag);
+        if (receipt.etag !== null) assert.equal(receipt.etag, expectedEtag(content), `ETag of ${bytes} bytes`);
         assert.ok((await readAll(await store.get(key(`size-${bytes}`), { signal }))).equals(content));
       }
       assert.equal(await unfinished(store), 0);
@@ -158,10 +166,15 @@ export function testObjectStore(
       await assert.rejects(async () => readAll(await store.get(key('missing'), { signal })), { code: 'store' });
     });
 
-    it('keeps a document, and refuses another under its key', async () => {
+    it('keeps a document, takes it once more, and refuses another under its key', async () => {
       await using place = await open();
       const { store } = place;
       await store.putDocument(key('document.json'), Buffer.from('{}'), { signal });
+      await store.putDocument(key('document.json'), Buffer.from('{}'), { signal });
+      await assert.rejects(store.putDocument(key('document.json'), Buffer.from('{"other":1}'), { signal }), {
+        code: 'store',
+        message: /exists already/,
+      });
       assert.equal((await readAll(await store.get(key('document.json'), { signal }))).toString(), '{}');
     });
 

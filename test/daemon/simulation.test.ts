@@ -88,6 +88,7 @@ async function liveOnce(world: World, fate: Fate, diesAt: number): Promise<void>
   const app: DaemonOptions['app'] = {
     log: quietLog,
     timetable: () => timetable,
+    tidyScratch: async () => undefined,
     waitForDatabase: async () => undefined,
     mend: async () => false,
     drillIfDue: async () => false,

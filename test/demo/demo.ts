@@ -1,13 +1,14 @@
 // The main job on an embedded default: a throw-away PostgreSQL with a small realistic Mastodon database and a directory as
-// destination; backed up, read back, restored with stock tools, and the rows compared. Everything is gone afterwards.
+// destination; backed up, read back, restored with stock tools, the rows compared, and a restore drill at the end. Everything
+// is gone afterwards.
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Manifest } from '../../src/manifest/manifest.ts';
 import { databaseEnvironment, runCommand, temporaryDirectory } from '../support/command.ts';
 import { countRows, createMastodonDatabase } from '../support/mastodon-data.ts';
-import { startPostgres, testPassword } from '../support/postgres-server.ts';
+import { linkPrograms, startPostgres, testPassword } from '../support/postgres-server.ts';
 
 const megabytes = 10;
 
@@ -24,14 +25,20 @@ async function command(args: readonly string[], environment: Readonly<Record<str
 
 const startedAt = performance.now();
 using folder = temporaryDirectory();
+// Root gives the server of a drill to another user, who must reach it.
+chmodSync(folder.path, 0o755);
+const backups = path.join(folder.path, 'backups');
+mkdirSync(backups);
 say(`Starting PostgreSQL 15 with about ${megabytes} MB of Mastodon`);
 await using server = await startPostgres({ major: 15, auth: 'scram-sha-256' });
 await createMastodonDatabase(server, { name: 'mastodon_production', megabytes });
 const environment = {
   ...databaseEnvironment(server.mastodon('mastodon_production')),
   LOCAL_DOMAIN: 'social.example',
-  BACKUP_LOCAL_DIR: folder.path,
-  BACKUP_STATE_DIR: path.join(folder.path, '.state'),
+  BACKUP_LOCAL_DIR: backups,
+  BACKUP_STATE_DIR: path.join(folder.path, 'state'),
+  BACKUP_SCRATCH_DIR: path.join(folder.path, 'scratch'),
+  BACKUP_PG_BIN: linkPrograms(path.join(folder.path, 'bin'), 15),
 };
 
 say('Taking a backup; it counts only when it has been read back');
@@ -46,7 +53,7 @@ const { snapshots } = JSON.parse((await runCommand(['list', '--json'], environme
 const [manifest] = snapshots;
 if (manifest === undefined) throw new Error('There is no snapshot');
 await server.createDatabase('mastodon_restored');
-const archive = execFileSync('xz', ['-d', '-c', path.join(folder.path, manifest.object.key)], { maxBuffer: 2 ** 30 });
+const archive = execFileSync('xz', ['-d', '-c', path.join(backups, manifest.object.key)], { maxBuffer: 2 ** 30 });
 const restored = spawnSync(
   'pg_restore',
   [
@@ -75,8 +82,13 @@ if (wrong.length > 0) throw new Error(`These tables differ: ${wrong.join(', ')}`
 for (const table of ['accounts', 'statuses', 'media_attachments', 'follows', 'favourites']) {
   console.log(`${table.padEnd(20)} ${String(source[`public.${table}`]).padStart(8)} rows in all three`);
 }
+
+say('The restore drill: a throw-away server, and what Mastodon itself would ask of the database');
+process.stdout.write(await command(['drill'], environment));
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;
 };
 const seconds = Math.round((performance.now() - startedAt) / 1_000);
-console.log(`\nAll ${Object.keys(source).length} tables are equal. mastodon-postgres-backup ${version}, ${seconds} s.`);
+console.log(
+  `\nAll ${Object.keys(source).length} tables are equal, and the drill passed. mastodon-postgres-backup ${version}, ${seconds} s.`,
+);

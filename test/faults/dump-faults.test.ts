@@ -130,6 +130,33 @@ describe('a dump that fails', () => {
     assert.ok(performance.now() - started < 30_000);
   });
 
+  for (const [what, script] of [
+    ['after its last byte', '"$real" "$@"; exec >&-; exec sleep 60'],
+    ['after half of its bytes', '"$real" "$@" | head -c 3000000; exec >&-; exec sleep 60'],
+  ] as const) {
+    it(`is cut off when pg_dump does not exit ${what}`, async () => {
+      const result = await runCommand(['run'], {
+        ...stage.environment,
+        BACKUP_STALL_TIMEOUT: '2s',
+        BACKUP_LOCK_WAIT: '1s',
+        BACKUP_TIMEOUT: '30s',
+        BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'no-exit', script }),
+      });
+      await stage.assertFailed(result, { status: 124, says: /The dump stood still for 2 s/ });
+    });
+  }
+
+  it('is refused at once when pg_dump writes something else', async () => {
+    const started = performance.now();
+    const script = 'echo "NOTICE: this wrapper of pg_dump says hello"; exec sleep 60';
+    const result = await runCommand(['run'], {
+      ...stage.environment,
+      BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'chatty', script }),
+    });
+    await stage.assertFailed(result, { status: 10, says: /What pg_dump writes is no archive/ });
+    assert.ok(performance.now() - started < 20_000);
+  });
+
   it('ends after BACKUP_TIMEOUT', async () => {
     const script = '"$real" "$@" | head -c 3000000; exec sleep 60';
     const result = await runCommand(['run'], {
@@ -149,7 +176,8 @@ describe('a dump that fails', () => {
         const running = startCommand(['run'], stage.environment);
         await running.saw('Dump started');
         await new Promise((resolve) => setTimeout(resolve, 700));
-        running.child.kill(name);
+        // Ctrl-C reaches everybody in the terminal's group; what pg_dump makes of it is not the reason.
+        running.killGroup(name);
         const result = await running.result;
         await stage.assertFailed(result, { status: 130, says: new RegExp(`Interrupted by ${name}`) });
         await stage.assertNoBackend();
@@ -195,6 +223,41 @@ describe('a dump that fails', () => {
       await holder.query('rollback');
       await holder.end();
     }
+  });
+});
+
+describe('a dropped ssh', () => {
+  it('hangs up and closes the streams, and the backup is made all the same', async () => {
+    await using stage = await startStage();
+    const script = 'sleep 1; exec "$real" "$@"';
+    const running = startCommand(['run', '--json'], {
+      ...stage.environment,
+      BACKUP_LOG_LEVEL: 'trace',
+      BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'slow-start', script }),
+    });
+    await running.saw('Dump started');
+    running.child.stdout?.destroy();
+    running.child.stderr?.destroy();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    running.killGroup('SIGHUP');
+    const { status, signal } = await running.result;
+    assert.deepEqual({ status, signal }, { status: 0, signal: null });
+    assert.equal((await stage.s3.keys()).length, 2);
+  });
+});
+
+describe('a pg_dump that warns', () => {
+  it('is heard, and the backup counts', async () => {
+    await using stage = await startStage();
+    const script = 'echo "pg_dump: warning: there are circular foreign keys" >&2; exec "$real" "$@"';
+    const result = await runCommand(['run', '--json'], {
+      ...stage.environment,
+      BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'warning', script }),
+    });
+    assert.equal(result.status, 0, result.stderr);
+    assert.match(result.stderr, /"level":40.*there are circular foreign keys/);
+    const { warnings } = JSON.parse(result.stdout) as { warnings: string[] };
+    assert.deepEqual(warnings, ['pg_dump: warning: there are circular foreign keys']);
   });
 });
 

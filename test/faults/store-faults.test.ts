@@ -114,6 +114,66 @@ describe('a destination that fails', () => {
   }
 });
 
+describe('an ETag', () => {
+  let stage: FaultStage;
+  before(async () => {
+    stage = await startStage();
+  });
+  after(async () => stage[Symbol.asyncDispose]());
+  const other = { etag: '"0123456789abcdef0123456789abcdef-2"' };
+
+  it('of another object fails the verification', async () => {
+    stage.s3.rule(({ method }) => (method === 'HEAD' ? { kind: 'headers', headers: other } : { kind: 'pass' }));
+    const result = await runCommand(['run'], { ...stage.environment, BACKUP_VERIFY: 'etag' });
+    await stage.assertFailed(result, { status: 13, says: /its ETag is 0123456789abcdef/ });
+  });
+
+  for (const encryption of [
+    { 'x-amz-server-side-encryption': 'aws:kms' },
+    { 'x-amz-server-side-encryption': 'aws:kms:dsse' },
+    { 'x-amz-server-side-encryption-customer-algorithm': 'AES256' },
+  ]) {
+    it(`is no MD5 where the store encrypts (${Object.entries(encryption).join()}), and the manifest says so`, async () => {
+      stage.s3.rule(({ method }) =>
+        method === 'HEAD' ? { kind: 'headers', headers: { ...other, ...encryption } } : { kind: 'pass' },
+      );
+      const result = await runCommand(['run', '--json'], { ...stage.environment, BACKUP_VERIFY: 'etag' });
+      assert.equal(result.status, 0, result.stderr);
+      const { destinations } = JSON.parse(result.stdout) as { destinations: { verified: string }[] };
+      assert.deepEqual(
+        destinations.map(({ verified }) => verified),
+        ['size'],
+      );
+    });
+  }
+});
+
+describe('the doctor', () => {
+  const isProbeRead = ({ method, path: key }: SeenRequest): boolean => method === 'GET' && key.includes('/probe-');
+
+  it('takes its probe away also when it cannot be read', async () => {
+    await using stage = await startStage();
+    stage.s3.rule((request) =>
+      isProbeRead(request) ? { kind: 'answer', status: 403, code: 'AccessDenied' } : { kind: 'pass' },
+    );
+    const result = await runCommand(['doctor'], stage.environment);
+    assert.equal(result.status, 5, result.stderr);
+    assert.match(result.stdout, /PROBLEM {2}s3: 'probe-.*access is denied/);
+    assert.deepEqual(await stage.s3.keys(), []);
+  });
+
+  it('is interrupted by SIGTERM, which is no finding, and takes its probe away', async () => {
+    await using stage = await startStage();
+    stage.s3.rule((request) => ({ kind: isProbeRead(request) ? 'hang' : 'pass' }));
+    const running = startCommand(['doctor', '--json'], stage.environment);
+    while (!stage.s3.seen.some(isProbeRead)) await new Promise((resolve) => setTimeout(resolve, 50));
+    running.child.kill('SIGTERM');
+    const result = await running.result;
+    assert.equal(result.status, 130, result.stderr);
+    assert.deepEqual(await stage.s3.keys(), []);
+  });
+});
+
 describe('a destination that fails for a while', () => {
   it('still gets its backup', async () => {
     await using stage = await startStage();

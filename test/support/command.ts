@@ -22,16 +22,25 @@ export interface CommandResult {
 export interface RunningCommand {
   readonly child: ChildProcess;
   readonly result: Promise<CommandResult>;
+  /** Sends a signal to the command and all of its children, as a terminal does. */
+  killGroup(name: NodeJS.Signals): void;
   /** Resolves when the text has appeared on stderr. */
   saw(text: string): Promise<void>;
 }
 
-/** Starts `mastodon-backup` with these arguments and exactly these variables. */
+/**
+ * Starts `mastodon-backup` with these arguments and exactly these variables, as leader of a process group of its own: a
+ * signal to minus its id reaches what a terminal's would.
+ */
 export function startCommand(args: readonly string[], environment: Readonly<Record<string, string>>): RunningCommand {
   const child = spawn(process.execPath, [main, ...args], {
     env: { PATH: process.env['PATH'], ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
   });
+  const killNow = (): void => void child.kill('SIGKILL');
+  process.once('exit', killNow);
+  child.once('close', () => process.off('exit', killNow));
   let stdout = '';
   let stderr = '';
   const waiting: { readonly text: string; readonly resolve: () => void; readonly reject: (error: Error) => void }[] =
@@ -53,6 +62,9 @@ export function startCommand(args: readonly string[], environment: Readonly<Reco
   return {
     child,
     result,
+    killGroup(name) {
+      if (child.pid !== undefined) process.kill(-child.pid, name);
+    },
     async saw(text) {
       if (stderr.includes(text)) return;
       await new Promise<void>((resolve, reject) => {

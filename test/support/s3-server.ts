@@ -17,6 +17,8 @@ export type DoorAction =
   | { readonly kind: 'drop' }
   /** Passes the answer on, but drops the connection after so many bytes of its body. */
   | { readonly kind: 'cut'; readonly afterBytes: number }
+  /** Passes the answer on with these headers instead of its own. */
+  | { readonly kind: 'headers'; readonly headers: Readonly<Record<string, string>> }
   | { readonly kind: 'answer'; readonly status: number; readonly code: string };
 
 /** A request as rules see it. */
@@ -152,10 +154,12 @@ function answer(
       });
       return;
     case 'pass':
+    case 'headers':
     case 'cut': {
       const { method, url, headers } = incoming;
       const inner = forward({ host: '127.0.0.1', port, method, path: url, headers }, (response) => {
-        outgoing.writeHead(response.statusCode ?? 500, response.headers);
+        const changed = action.kind === 'headers' ? action.headers : {};
+        outgoing.writeHead(response.statusCode ?? 500, { ...response.headers, ...changed });
         let left = action.kind === 'cut' ? action.afterBytes : Number.POSITIVE_INFINITY;
         response.on('data', (chunk: Buffer) => {
           outgoing.write(chunk.subarray(0, Math.max(0, left)));

@@ -1,0 +1,55 @@
+// What a script that calls the command gets: an exit status, one line that says why, and with --json one document always.
+
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { runCommand, temporaryDirectory } from '../support/command.ts';
+
+it('a failure is one JSON document on stdout where --json is asked for', async () => {
+  using folder = temporaryDirectory();
+  const environment = { BACKUP_LOCAL_DIR: folder.path, DB_HOST: '127.0.0.1', DB_PORT: '9', DB_PASS: 'pässword-9' };
+  for (const { args, status, code } of [
+    { args: ['run', '--json'], status: 10, code: 'database' },
+    { args: ['verify', '--json'], status: 4, code: 'no-snapshot' },
+    { args: ['list', '--json', '--from', 's3'], status: 2, code: 'usage' },
+    { args: ['run', 'sometimes', '--json'], status: 2, code: 'usage' },
+    { args: ['run', '--json', '--no-such-option'], status: 2, code: 'usage' },
+  ]) {
+    const result = await runCommand(args, { ...environment, BACKUP_STATE_DIR: `${folder.path}/.state` });
+    assert.equal(result.status, status, result.stderr);
+    const { error } = JSON.parse(result.stdout) as {
+      error: { code: string; exitStatus: number; message: string; hint: string | null };
+    };
+    assert.equal(error.code, code);
+    assert.equal(error.exitStatus, status);
+    assert.ok(result.stderr.includes(error.message));
+    assert.ok(error.hint !== null);
+  }
+  const broken = await runCommand(['config', '--json'], { ...environment, BACKUP_TIMEOUT: 'soon' });
+  assert.equal(broken.status, 2);
+  assert.match((JSON.parse(broken.stdout) as { error: { message: string } }).error.message, /BACKUP_TIMEOUT 'soon'/);
+});
+
+it('what doctor finds is its document, and nothing follows it', async () => {
+  using folder = temporaryDirectory();
+  const result = await runCommand(['doctor', '--json'], {
+    BACKUP_LOCAL_DIR: folder.path,
+    DB_HOST: '127.0.0.1',
+    DB_PORT: '9',
+  });
+  assert.equal(result.status, 5);
+  assert.ok(Array.isArray(JSON.parse(result.stdout)));
+});
+
+it('wrong arguments are told in one line', async () => {
+  for (const [args, says] of [
+    [[], /^mastodon-backup: No command was given\. See .*--help\.$/],
+    [['frobnicate'], /^mastodon-backup: unknown command 'frobnicate'\. See .*--help\.$/],
+    [['run', 'sometimes'], /^mastodon-backup: .*'sometimes'.*Write one of hourly, .*yearly\. See .*--help\.$/],
+    [['run', 'daily', 'weekly'], /^mastodon-backup: too many arguments.*[^.]\. See .*--help\.$/],
+  ] as const) {
+    const result = await runCommand(args, {});
+    assert.equal(result.status, 2);
+    assert.equal(result.stdout, '');
+    assert.match(result.stderr.trimEnd(), says);
+  }
+});
