@@ -54,6 +54,7 @@ try {
     app,
     signal: interrupted.signal,
     write: (text) => void process.stdout.write(text),
+    stdout: process.stdout,
     progress: {
       isTerminal: process.stderr.isTTY,
       columns: () => process.stderr.columns,

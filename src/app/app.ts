@@ -26,6 +26,15 @@ import { health } from './health-verb.ts';
 import { prune, type PruneRequest } from './prune-verb.ts';
 import type { PlacePrune } from './pruning.ts';
 import { remembered, type Remembered } from './remembered.ts';
+import {
+  restore,
+  restoreFile,
+  restoreSecrets,
+  type FileReport,
+  type FileRequest,
+  type RestoreReport,
+  type RestoreRequest,
+} from './restore-verb.ts';
 import { run, runScheduled, type RunReport, type RunRequest, type ScheduledRunRequest } from './run-verb.ts';
 import { recoveryKit, type RecoveryKitRequest } from './recovery-kit-verb.ts';
 
@@ -53,6 +62,9 @@ export interface App extends AsyncDisposable {
   lookAround(options: { readonly startedAt: Date; readonly signal: AbortSignal }): Promise<Surroundings>;
   /** Copies what a destination missed; answers whether anything was copied. */
   mend(signal: AbortSignal): Promise<boolean>;
+  restore(request: RestoreRequest): Promise<RestoreReport>;
+  restoreFile(request: FileRequest): Promise<FileReport>;
+  restoreSecrets(request: FileRequest): Promise<FileReport>;
   drill(request: DrillRequest): Promise<DrillDocument>;
   /** Runs the restore drill when its slot has come; answers whether it ran. */
   drillIfDue(signal: AbortSignal): Promise<boolean>;
@@ -85,6 +97,9 @@ export function createApp(input: AppInput): App {
     lookAround: async (options) => lookAround(context, options),
     mend: async (signal) => mend(context, signal),
     drillIfDue: async (signal) => drillIfDue(context, signal),
+    restore: async (request) => restore(context, request),
+    restoreFile: async (request) => restoreFile(context, request),
+    restoreSecrets: async (request) => restoreSecrets(context, request),
     drill: async (request) => drill(context, request),
     heartbeat: async (sign) => heartbeat(context, sign),
     recoveryKit: async (request) => recoveryKit(context, request),

@@ -3,12 +3,12 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '../database/connection.ts';
-import { removeLeftovers } from '../database/scratch-server.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { PlannedSnapshot } from '../plan/due.ts';
 import type { AppContext } from './context.ts';
 import { describeEarlyExpiry, findEarlyExpiry } from '../retention/lifecycle.ts';
 import { takeLock } from '../state/lock.ts';
+import { tidyScratchDirectory } from './scratch.ts';
 import { readPlaces, type Place } from './places.ts';
 
 /** The database of a host that boots may take so long; after that a run fails, and says so. */
@@ -32,7 +32,7 @@ export async function tidyScratch(context: AppContext, signal: AbortSignal): Pro
   const holder = { command: 'tidy', processId, since: now().toISOString() };
   try {
     await using _lock = await takeLock({ directory: stateDirectory, holder, wait: false, signal, log });
-    await removeLeftovers({ directory: scratchDirectory, log });
+    await tidyScratchDirectory(context);
   } catch (error) {
     if (error instanceof AppError && error.code === 'locked') return;
     log.warn({ err: error, directory: scratchDirectory }, 'The scratch directory could not be tidied');

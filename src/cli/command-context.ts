@@ -1,5 +1,6 @@
 // What a command needs of the process, and how it answers: text for people, or exactly one JSON document.
 
+import type { Writable } from 'node:stream';
 import type { App } from '../app/app.ts';
 import type { ProgressOutput } from './progress-bar.ts';
 
@@ -9,6 +10,8 @@ export interface CommandContext {
   readonly signal: AbortSignal;
   /** Writes to stdout; a closed stdout is not an error. */
   readonly write: (text: string) => void;
+  /** Stdout itself, for a dump. */
+  readonly stdout: Writable;
   readonly progress: ProgressOutput;
   readonly readFile: (file: string) => Promise<string>;
   readonly toolVersion: string;

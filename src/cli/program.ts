@@ -9,6 +9,7 @@ import { addDrillCommand } from './drill-command.ts';
 import { addHealthCommand } from './health-command.ts';
 import { addInspectionCommands } from './inspection-commands.ts';
 import { addReadingCommands } from './reading-commands.ts';
+import { addRestoreCommand } from './restore-command.ts';
 import { addRetentionCommands } from './retention-commands.ts';
 import { addRecoveryKitCommand } from './recovery-kit-command.ts';
 import { addRunCommand } from './run-command.ts';
@@ -70,6 +71,7 @@ function createProgram(context: CommandContext): Command {
   addDaemonCommand(program, context);
   addRunCommand(program, context);
   addReadingCommands(program, context);
+  addRestoreCommand(program, context);
   addDrillCommand(program, context);
   addRetentionCommands(program, context);
   addHealthCommand(program, context);

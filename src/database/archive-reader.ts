@@ -11,8 +11,20 @@ export interface ArchiveSummary {
   readonly dumpVersion: string;
   /** Exact number of rows in the dump by `schema.table`; identifiers with a dot or quote are quoted as in SQL. */
   readonly rows: Readonly<Record<string, number>>;
-  /** Number of entries in the table of contents. */
-  readonly entries: number;
+  /** The table of contents. */
+  readonly contents: readonly ArchiveItem[];
+}
+
+/** An entry of the table of contents. */
+export interface ArchiveItem {
+  /** As pg_dump calls it, such as `TABLE`, `INDEX`, `FK CONSTRAINT`. */
+  readonly kind: string;
+  /** Empty for what is in no schema. */
+  readonly schema: string;
+  /** Of a constraint or trigger: the table, a space, its name. */
+  readonly name: string;
+  /** The statement that sets a sequence; null for every other kind. */
+  readonly setval: string | null;
 }
 
 /** Takes an archive in chunks. */
@@ -28,12 +40,9 @@ export class ArchiveError extends Error {
   override readonly name = 'ArchiveError';
 }
 
-interface TocEntry {
+interface TocEntry extends ArchiveItem {
   readonly dumpId: number;
   readonly hasData: boolean;
-  readonly schema: string;
-  readonly name: string;
-  readonly kind: string;
 }
 
 const dataBlock = 1;
@@ -112,7 +121,7 @@ export function createArchiveReader(): ArchiveReader {
         databaseVersion: toc.databaseVersion,
         dumpVersion: toc.dumpVersion,
         rows: Object.fromEntries(Object.entries(rows).toSorted(([a], [b]) => (a < b ? -1 : 1))),
-        entries: toc.entries.size,
+        contents: [...toc.entries.values()],
       };
     },
   };
@@ -162,7 +171,7 @@ function* readTocEntry(
   const name = yield* text(queue, integerBytes);
   const kind = yield* text(queue, integerBytes);
   yield* integer(queue, integerBytes); // section
-  yield* text(queue, integerBytes); // definition
+  const definition = yield* text(queue, integerBytes);
   yield* text(queue, integerBytes); // drop statement
   yield* text(queue, integerBytes); // copy statement
   const schema = yield* text(queue, integerBytes);
@@ -173,7 +182,8 @@ function* readTocEntry(
   yield* text(queue, integerBytes); // with oids
   while ((yield* text(queue, integerBytes)) !== null); // dependencies
   yield* bytes(queue, 1 + format.offsetBytes);
-  return { dumpId, hasData, schema: schema ?? '', name: name ?? '', kind: kind ?? '' };
+  const setval = kind === 'SEQUENCE SET' ? definition : null;
+  return { dumpId, hasData, schema: schema ?? '', name: name ?? '', kind: kind ?? '', setval };
 }
 
 function* readChunks(

@@ -1,4 +1,5 @@
-// pg_restore as { input, done }: it reads an archive from its stdin into a database, and tells every statement that failed.
+// pg_restore as { input, done }: it reads an archive, from its stdin or a file, into a database, and tells every statement
+// that failed.
 
 import path from 'node:path';
 import type { Writable } from 'node:stream';
@@ -17,7 +18,8 @@ export interface RestoreFailure {
 
 /** A running pg_restore. */
 export interface RestoreProcess extends AsyncDisposable {
-  readonly input: Writable;
+  /** Null when it reads a file. */
+  readonly input: Writable | null;
   /** Resolves when it is gone. */
   readonly done: Promise<{ readonly exit: ChildExit; readonly failures: readonly RestoreFailure[] }>;
 }
@@ -25,30 +27,54 @@ export interface RestoreProcess extends AsyncDisposable {
 /** More are counted, but not kept. */
 const mostFailures = 200;
 
-/** Starts pg_restore into `connection`'s database with these further arguments. */
+// pg_restore 17 and later says this at its start also to a server that does not know it.
+const harmless = /unrecognized configuration parameter "transaction_timeout"/;
+
+/** Whether these programs begin with a setting that such a server refuses. */
+export function annoysServer(client: ClientPrograms, serverMajor: number): boolean {
+  return client.major >= 17 && serverMajor < 17;
+}
+
+/**
+ * Starts pg_restore into `connection`'s database with these further arguments. With `exitOnError` it ends at the first
+ * statement that fails; what a newer pg_restore says to an older server without harm is no failure.
+ */
 export function startRestore(options: {
   readonly connection: ConnectionSettings;
   readonly client: ClientPrograms;
   readonly serverMajor: number;
   readonly args: readonly string[];
+  /** The archive; null: it comes through `input`. */
+  readonly file: string | null;
+  readonly exitOnError: boolean;
   readonly log: Log;
 }): RestoreProcess {
-  const { connection, log } = options;
+  const { connection, file, log } = options;
   const collector = createFailureCollector();
+  // Its own switch would end it at the harmless one.
+  const watch = options.exitOnError && annoysServer(options.client, options.serverMajor);
+  let stopping: NodeJS.Timeout | undefined;
   const child = startChild(path.join(options.client.directory, 'pg_restore'), {
-    args: ['--no-password', `--dbname=${connection.database}`, ...options.args],
+    args: [
+      '--no-password',
+      `--dbname=${connection.database}`,
+      ...(options.exitOnError && !watch ? ['--exit-on-error'] : []),
+      ...options.args,
+      ...(file === null ? [] : [file]),
+    ],
     env: libpqEnvironment(connection, options),
-    stdin: 'pipe',
+    stdin: file === null ? 'pipe' : 'ignore',
     onStderrLine(line) {
       log.debug({ program: 'pg_restore' }, line);
       collector.push(line);
+      // The lines that explain it come at once.
+      if (watch && collector.failures().length > 0) stopping ??= setTimeout(() => void child.stop(), 1_000);
     },
   });
-  if (child.stdin === null) throw new Error('pg_restore has no stdin');
   child.stdout.resume();
   return {
     input: child.stdin,
-    done: child.done.then((exit) => ({ exit, failures: collector.failures() })),
+    done: child.done.then((exit) => ({ exit, failures: collector.failures() })).finally(() => clearTimeout(stopping)),
     [Symbol.asyncDispose]: async () => child.stop(),
   };
 }
@@ -60,6 +86,7 @@ export function createFailureCollector(): {
 } {
   const found: { message: string; statement: string | null }[] = [];
   let inStatement = false;
+  let ignoring = false;
   return {
     push(line) {
       const current = found.at(-1);
@@ -68,8 +95,12 @@ export function createFailureCollector(): {
       const detail = /^(?:DETAIL|CONTEXT):\s+(.*)$/.exec(line)?.[1];
       if (error !== undefined) {
         inStatement = false;
-        if (found.length < mostFailures)
+        ignoring = harmless.test(error);
+        if (!ignoring && found.length < mostFailures)
           found.push({ message: error.replace(/^could not execute query: ERROR:\s+/, ''), statement: null });
+      } else if (ignoring) {
+        // Its statement.
+        if (line.startsWith('pg_restore:')) ignoring = false;
       } else if (statement !== undefined && current !== undefined) {
         inStatement = true;
         current.statement = statement;

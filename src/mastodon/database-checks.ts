@@ -63,7 +63,8 @@ function manifestName(name: string): string {
   return /[."]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name;
 }
 
-async function checkRows(client: Client, { rows }: DatabaseExpectations): Promise<CheckResult> {
+/** Every table of `rows` has as many. */
+export async function checkRows(client: Client, { rows }: Pick<DatabaseExpectations, 'rows'>): Promise<CheckResult> {
   const found = await countRows(client);
   const wrong = Object.entries(rows).flatMap(([table, expected]) => {
     const count = found.get(table);
@@ -78,7 +79,8 @@ async function checkRows(client: Client, { rows }: DatabaseExpectations): Promis
   });
 }
 
-async function checkIndexes(client: Client): Promise<CheckResult> {
+/** Every index can be used. */
+export async function checkIndexes(client: Client): Promise<CheckResult> {
   const { rows } = await client.query<{ name: string }>(
     'select indexrelid::regclass::text as name from pg_index where not indisvalid or not indisready order by 1',
   );

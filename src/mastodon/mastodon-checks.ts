@@ -32,7 +32,8 @@ export async function checkMastodon(
   ];
 }
 
-async function checkSchemaVersion(client: Client, expected: string | null): Promise<CheckResult> {
+/** The schema's version is the manifest's. */
+export async function checkSchemaVersion(client: Client, expected: string | null): Promise<CheckResult> {
   const { rows } = await client.query<{ version: string | null }>(
     'select max(version) as version from public.schema_migrations',
   );

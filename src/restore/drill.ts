@@ -11,8 +11,9 @@ import type { DrillDocument, DrillStatus } from '../manifest/drill-record.ts';
 import { failed, note, ok, type CheckResult } from '../mastodon/check.ts';
 import { checkDatabase } from '../mastodon/database-checks.ts';
 import { explainFailures } from '../mastodon/duplicate-keys.ts';
-import { fillDatabase, type SnapshotSource } from './fill.ts';
 import { createDatabase, missingExtensions } from './database-creation.ts';
+import type { SnapshotSource } from './dump-stream.ts';
+import { fillDatabase, portableArguments } from './fill.ts';
 import { isNearlyFull, predictBytes, readSpace, tooLittle } from './scratch-space.ts';
 
 const database = 'drill';
@@ -98,14 +99,8 @@ async function drillIn(
     connection,
     client,
     serverMajor: programs.major,
-    args: [
-      '--no-owner',
-      '--no-privileges',
-      '--no-tablespaces',
-      '--no-publications',
-      '--no-subscriptions',
-      '--no-security-labels',
-    ],
+    args: portableArguments,
+    exitOnError: false,
     log,
     signal,
     onProgress: options.onProgress,

@@ -1,103 +1,121 @@
-// A stored snapshot on its way into an empty database: read patiently, decrypted, decompressed, hashed, and handed to
-// pg_restore, as one stream. pg_restore sees the end of it only when every byte was the right one.
+// A stored snapshot on its way into an empty database, through pg_restore: as one stream, or from an archive on a disk where
+// several jobs are to share the work.
 
-import { pipeline } from 'node:stream/promises';
-import { decoders } from '../codec/codec.ts';
+import { Writable } from 'node:stream';
+import type { ArchiveItem } from '../database/archive-reader.ts';
 import type { ClientPrograms } from '../database/clients.ts';
 import { describeTarget, type ConnectionSettings } from '../database/connection.ts';
-import { startRestore, type RestoreFailure } from '../database/restore-client.ts';
+import { startRestore, type RestoreFailure, type RestoreProcess } from '../database/restore-client.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { Manifest } from '../manifest/manifest.ts';
-import { readPatiently } from '../storage/patient-reader.ts';
-import type { ObjectKey, ObjectStore } from '../storage/store.ts';
-import { createGate } from '../stream/gate.ts';
-import { createMeter } from '../stream/meter.ts';
+import { streamDump, type SnapshotSource, type StreamOptions, type StreamOutcome } from './dump-stream.ts';
 
-/** A snapshot, where it is, and what opens it. */
-export interface SnapshotSource {
-  readonly store: ObjectStore;
-  readonly manifest: Manifest;
-  /** age identities; null: it is not encrypted. */
-  readonly identities: readonly string[] | null;
+/** Into which database, and how. */
+export interface FillOptions {
+  readonly connection: ConnectionSettings;
+  readonly client: ClientPrograms;
+  readonly serverMajor: number;
+  /** Further arguments of pg_restore. */
+  readonly args: readonly string[];
+  /** Whether the first statement that fails ends it. */
+  readonly exitOnError: boolean;
+  readonly log: Log;
+  readonly signal: AbortSignal;
 }
 
 /** What happened inside pg_restore. */
 export interface FillResult {
-  /** Statements that failed; with `--exit-on-error` at most one. */
+  /** Statements that failed. */
   readonly failures: readonly RestoreFailure[];
+  /** The archive's table of contents; empty when pg_restore gave up before its end. */
+  readonly contents: readonly ArchiveItem[];
 }
 
+/** What every restore leaves out: what belongs to a server rather than to a database. */
+export const portableArguments = [
+  '--no-owner',
+  '--no-privileges',
+  '--no-tablespaces',
+  '--no-publications',
+  '--no-subscriptions',
+  '--no-security-labels',
+] as const;
+
 /**
- * Restores into `connection`'s database. Resolves when pg_restore has ended, with whatever statements failed; rejects with
- * AppError `verify` or `store` when the snapshot cannot be read, `restore` when pg_restore itself failed.
+ * Streams a snapshot into `connection`'s database. Resolves when pg_restore has ended, with whatever statements failed;
+ * rejects with AppError `verify`, `store` or `restore` when the snapshot cannot be read, `restore` when pg_restore failed.
  */
 export async function fillDatabase(
-  { store, manifest, identities }: SnapshotSource,
-  options: {
-    readonly connection: ConnectionSettings;
-    readonly client: ClientPrograms;
-    readonly serverMajor: number;
-    /** Further arguments of pg_restore. */
-    readonly args: readonly string[];
-    readonly log: Log;
-    readonly signal: AbortSignal;
-    readonly onProgress: (objectBytes: number) => void;
-  },
+  source: SnapshotSource,
+  options: FillOptions & Pick<StreamOptions, 'onProgress'>,
 ): Promise<FillResult> {
-  const { log, signal, connection } = options;
-  await using restore = startRestore(options);
-  const dump = createMeter();
-  const gate = createGate(async () => {
-    const { bytes, sha256 } = dump.reading();
-    if (bytes === manifest.dump.bytes && sha256 === manifest.dump.sha256) return;
-    throw new AppError('verify', `The dump inside '${manifest.object.key}' is not what its manifest says`, {
-      hint: 'Restore another snapshot; see them with: mastodon-backup list.',
-    });
-  });
-  const object = readPatiently(store, {
-    key: manifest.object.key as ObjectKey,
-    bytes: manifest.object.bytes,
-    sha256: manifest.object.sha256,
-    log,
-    signal,
-    onProgress: options.onProgress,
-  });
-  const { compression } = manifest.object;
-  let streamError: unknown;
+  const { signal } = options;
+  await using restore = startRestore({ ...options, file: null });
+  let outcome: StreamOutcome;
   try {
-    const chain = decoders({ compression, identities });
-    await pipeline([object, ...chain, dump.stream, gate, restore.input], { signal });
+    outcome = await streamDump(source, { ...options, to: inputOf(restore) });
   } catch (error) {
-    signal.throwIfAborted();
-    streamError = error;
     // What came is not the whole: pg_restore must not take it for one.
-    if (!isBrokenPipe(error)) await restore[Symbol.asyncDispose]();
+    await restore[Symbol.asyncDispose]();
+    throw error;
   }
   const { exit, failures } = await restore.done;
   signal.throwIfAborted();
-  if (streamError !== undefined && !isBrokenPipe(streamError)) throw readError(streamError, manifest);
-  if (exit.code === 0 || failures.length > 0) return { failures };
+  if (failures.length === 0) assertDone(exit, options);
+  return { failures, contents: outcome.kind === 'whole' ? outcome.contents : [] };
+}
+
+// pg_restore ends without reading what it does not need, such as the data of another schema at the archive's end; that is
+// read all the same, for only the whole has a hash.
+function inputOf({ input, done }: RestoreProcess): Writable {
+  if (input === null) throw new Error('pg_restore has no stdin');
+  input.on('error', () => undefined);
+  const forward = async (chunk: Buffer): Promise<void> => {
+    const error = await new Promise<Error | null>((resolve) => {
+      input.write(chunk, (problem) => resolve(problem ?? null));
+    });
+    if (error !== null && (await done).exit.code !== 0) throw error;
+  };
+  return new Writable({
+    highWaterMark: 1024 * 1024,
+    write(chunk: Buffer, _encoding, callback) {
+      forward(chunk).then(() => callback(), callback);
+    },
+    final(callback) {
+      input.end(() => callback());
+    },
+    destroy(error, callback) {
+      if (error !== null) input.destroy();
+      callback(error);
+    },
+  });
+}
+
+/** Fills `connection`'s database from an archive on a disk, with as many jobs as `args` say. */
+export async function fillFromFile(file: string, options: FillOptions): Promise<Pick<FillResult, 'failures'>> {
+  const { signal } = options;
+  await using restore = startRestore({ ...options, file });
+  const stop = (): void => void restore[Symbol.asyncDispose]();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    const { exit, failures } = await restore.done;
+    signal.throwIfAborted();
+    if (failures.length === 0) assertDone(exit, options);
+    return { failures };
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+function assertDone(
+  exit: { readonly code: number | null; readonly signal: string | null; readonly stderrTail: string },
+  { connection }: Pick<FillOptions, 'connection'>,
+): void {
+  // Status 1 without a failure: what was ignored is all that there was.
+  if (exit.code === 0 || (exit.code === 1 && exit.stderrTail.endsWith('errors ignored on restore: 1'))) return;
   throw new AppError(
     'restore',
     `pg_restore into ${describeTarget(connection)} ended with ${exit.signal ?? `status ${exit.code}`}: ${describeError(exit.stderrTail)}`,
     { hint: 'Look into the log of the target server, and at its disk.' },
   );
-}
-
-// pg_restore closes its stdin when it gives up; its own words say why.
-function isBrokenPipe(error: unknown): boolean {
-  const { code } = error as { readonly code?: string };
-  return code === 'EPIPE' || code === 'ERR_STREAM_PREMATURE_CLOSE' || code === 'ECONNRESET';
-}
-
-function readError(error: unknown, manifest: Manifest): AppError {
-  if (error instanceof AppError) return error;
-  const wrongKey = /no identity matched|identity/i.test(describeError(error));
-  return new AppError('restore', `'${manifest.object.key}' cannot be opened: ${describeError(error)}`, {
-    cause: error,
-    hint: wrongKey
-      ? 'Name the file with the private key of one of its recipients with --identity.'
-      : 'Verify it with: mastodon-backup verify, and restore another one if it is damaged.',
-  });
 }

@@ -46,30 +46,52 @@ async function* chunks(store: ObjectStore, options: Parameters<typeof readPatien
   if (found.bytes !== options.bytes) throw problem(`it has ${found.bytes} bytes instead of ${options.bytes}`);
   let offset = 0;
   let held: Buffer | undefined;
-  for (let attempt = 1; offset < options.bytes;) {
-    try {
-      const ifMatch = found.etag === null ? {} : { ifMatch: found.etag };
-      const body = await store.get(key, { signal, offset, ...ifMatch });
-      for await (const chunk of body as AsyncIterable<Buffer>) {
-        attempt = 1;
-        hash.update(chunk);
-        offset += chunk.length;
-        options.onProgress?.(offset);
-        if (held !== undefined) yield held;
-        held = chunk;
+  let body: AsyncIterator<Buffer> | undefined;
+  try {
+    for (let attempt = 1; offset < options.bytes;) {
+      // Nothing but reading is inside: what whoever reads us throws in is not a broken download.
+      let chunk: Buffer;
+      try {
+        body ??= await download(store, { key, offset, signal, etag: found.etag });
+        const next = await body.next();
+        if (next.done === true) throw new AppError('store', `'${key}' ended after ${offset} of ${options.bytes} bytes`);
+        chunk = next.value;
+      } catch (error) {
+        signal.throwIfAborted();
+        await body?.return?.();
+        body = undefined;
+        if (attempt >= patience.attempts) throw error;
+        log.warn({ key, offset, err: error }, `The download broke off; going on at byte ${offset}`);
+        const pauseMs = patience.pauseMs * 2 ** (attempt - 1) * (0.75 + Math.random() / 2);
+        attempt += 1;
+        await sleep(pauseMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+        continue;
       }
-      if (offset < options.bytes)
-        throw new AppError('store', `'${key}' ended after ${offset} of ${options.bytes} bytes`);
-    } catch (error) {
-      signal.throwIfAborted();
-      if (attempt >= patience.attempts) throw error;
-      log.warn({ key, offset, err: error }, `The download broke off; going on at byte ${offset}`);
-      const pauseMs = patience.pauseMs * 2 ** (attempt - 1) * (0.75 + Math.random() / 2);
-      attempt += 1;
-      await sleep(pauseMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+      attempt = 1;
+      hash.update(chunk);
+      offset += chunk.length;
+      options.onProgress?.(offset);
+      if (held !== undefined) yield held;
+      held = chunk;
     }
+  } finally {
+    await body?.return?.();
   }
   if (offset !== options.bytes) throw problem(`${offset} bytes came instead of ${options.bytes}`);
   if (hash.digest('hex') !== options.sha256) throw problem(`its SHA-256 differs`);
   if (held !== undefined) yield held;
+}
+
+async function download(
+  store: ObjectStore,
+  options: {
+    readonly key: ObjectKey;
+    readonly offset: number;
+    readonly signal: AbortSignal;
+    readonly etag: string | null;
+  },
+): Promise<AsyncIterator<Buffer>> {
+  const { key, offset, signal, etag } = options;
+  const body = await store.get(key, { signal, offset, ...(etag === null ? {} : { ifMatch: etag }) });
+  return (body as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
 }

@@ -1,0 +1,215 @@
+// `restore`: a snapshot becomes a database, a plain archive, or the env file that belongs to it. What a snapshot's secrets say
+// about this environment is looked at first: a database without its keys is only partly one.
+
+import type { ProgressListener } from '../backup/progress.ts';
+import { readSecrets } from '../backup/secrets-object.ts';
+import { decryptDocument } from '../codec/age.ts';
+import { AppError, describeError, type ErrorCode } from '../errors.ts';
+import { readCatalogue, selectSnapshot } from '../manifest/catalogue.ts';
+import type { Manifest } from '../manifest/manifest.ts';
+import { compareFingerprints, describeConsequences } from '../mastodon/secret-fingerprints.ts';
+import { writeArchive, writeSecrets, type FileOutput } from '../restore/archive-file.ts';
+import type { SnapshotSource } from '../restore/dump-stream.ts';
+import { nextSteps } from '../restore/next-steps.ts';
+import { restoreDatabase, type RestoreOutcome } from '../restore/restore.ts';
+import { assertUsableName } from '../restore/target.ts';
+import { takeLock } from '../state/lock.ts';
+import type { AppContext } from './context.ts';
+import type { SnapshotRequest } from './reading-verbs.ts';
+import { tidyScratchDirectory } from './scratch.ts';
+
+/** What all three have in common. */
+export interface RestoreSource extends SnapshotRequest {
+  /** age identities from the command line. */
+  readonly identities: readonly string[];
+  readonly signal: AbortSignal;
+  readonly onProgress: ProgressListener;
+}
+
+/** Options of `restore --to-database`. */
+export interface RestoreRequest extends RestoreSource {
+  readonly database: string;
+  readonly replace: boolean;
+  readonly jobs: number;
+  readonly allSchemas: boolean;
+  readonly locale: string | null;
+  readonly ignoreSecrets: boolean;
+  /** Whether to wait while a run holds the lock. */
+  readonly wait: boolean;
+}
+
+/** Options of `restore --output` and `--secrets-output`. */
+export interface FileRequest extends RestoreSource {
+  readonly output: FileOutput;
+}
+
+/** What `restore --to-database` did. */
+export interface RestoreReport extends RestoreOutcome {
+  readonly snapshot: string;
+  readonly dataAt: string;
+  readonly place: string;
+  readonly nextSteps: readonly string[];
+}
+
+/** What was written. */
+export interface FileReport {
+  readonly snapshot: string;
+  readonly place: string;
+  readonly bytes: number;
+}
+
+/** Restores into a database. */
+export async function restore(context: AppContext, request: RestoreRequest): Promise<RestoreReport> {
+  const { log, now } = context;
+  const { signal, database } = request;
+  const { settings } = context.load();
+  assertUsableName(database);
+  await using _lock = await takeLock({
+    directory: settings.stateDirectory,
+    holder: { command: 'restore', processId: context.processId, since: now().toISOString() },
+    wait: request.wait,
+    signal,
+    log,
+  });
+  await tidyScratchDirectory(context);
+  return await asRestoreFailure(signal, async () =>
+    restoreFrom(context, { source: await openSnapshot(context, request), request }),
+  );
+}
+
+async function restoreFrom(
+  context: AppContext,
+  { source, request }: { readonly source: SnapshotSource; readonly request: RestoreRequest },
+): Promise<RestoreReport> {
+  const { log, now } = context;
+  const { settings, target } = context.load();
+  const { database, signal } = request;
+  const { manifest, store } = source;
+  const snapshot = nameOf(manifest);
+  if (!request.ignoreSecrets) assertSecrets(context, manifest);
+  log.info({ snapshot, store: store.description, database }, 'Restore started');
+  const outcome = await restoreDatabase({
+    ...request,
+    source,
+    connection: target,
+    name: database,
+    clients: await context.findClients(signal),
+    scratchDirectory: settings.scratchDirectory,
+    now,
+    log,
+    onProgress: (bytes) => request.onProgress({ step: 'restore', bytes, expectedBytes: manifest.object.bytes }),
+  });
+  log.info({ snapshot, database, durationMs: outcome.durationMs }, 'Restore done');
+  return {
+    ...outcome,
+    snapshot,
+    dataAt: manifest.dataAt,
+    place: store.description,
+    nextSteps: nextSteps({ manifest, database, configured: target.database, movedAside: outcome.movedAside }),
+  };
+}
+
+/** Writes a snapshot's dump as pg_dump made it. */
+export async function restoreFile(context: AppContext, request: FileRequest): Promise<FileReport> {
+  const { output, signal } = request;
+  return asRestoreFailure(signal, async () => {
+    const source = await openSnapshot(context, request);
+    const { manifest, store } = source;
+    const { bytes } = manifest.dump;
+    await writeArchive(source, {
+      output,
+      log: context.log,
+      signal,
+      onProgress: (read) => request.onProgress({ step: 'restore', bytes: read, expectedBytes: manifest.object.bytes }),
+    });
+    return { snapshot: nameOf(manifest), place: store.description, bytes };
+  });
+}
+
+/** Writes the settings that travelled with a snapshot as an env file. */
+export async function restoreSecrets(context: AppContext, request: FileRequest): Promise<FileReport> {
+  const { output, signal } = request;
+  return asRestoreFailure(signal, async () => {
+    const { store, manifest, identities } = await selectSource(context, request);
+    if (manifest.secrets === null) {
+      throw new AppError('restore', `No settings travelled with ${nameOf(manifest)}`, {
+        hint: 'Look for another snapshot with them, or for a copy of .env.production; set BACKUP_AGE_RECIPIENTS for the future.',
+      });
+    }
+    if (identities.length === 0) throw needsIdentity(manifest);
+    const content = await readSecrets(store, { secrets: manifest.secrets, signal });
+    let plain: Buffer;
+    try {
+      plain = await decryptDocument(content, identities);
+    } catch (error) {
+      throw new AppError('restore', `The settings of ${nameOf(manifest)} cannot be opened: ${describeError(error)}`, {
+        cause: error,
+        hint: 'Name the file with the private key of one of its recipients with --identity.',
+      });
+    }
+    await writeSecrets(output, plain);
+    return { snapshot: nameOf(manifest), place: store.description, bytes: plain.length };
+  });
+}
+
+async function selectSource(
+  context: AppContext,
+  request: RestoreSource,
+): Promise<SnapshotSource & { readonly identities: readonly string[] }> {
+  const { settings } = context.load();
+  const { store, prefix, manifests } = context.storeToRead(request.from);
+  const catalogue = await readCatalogue(store, { prefix, signal: request.signal, cache: manifests });
+  const manifest = selectSnapshot(catalogue, {
+    text: request.snapshot,
+    instance: request.instance ?? undefined,
+    place: store.description,
+  });
+  return { store, manifest, identities: [...request.identities, ...settings.ageIdentities] };
+}
+
+async function openSnapshot(context: AppContext, request: RestoreSource): Promise<SnapshotSource> {
+  const source = await selectSource(context, request);
+  if (source.manifest.object.encryption === null) return { ...source, identities: null };
+  if (source.identities.length === 0) throw needsIdentity(source.manifest);
+  return source;
+}
+
+function needsIdentity(manifest: Manifest): AppError {
+  return new AppError('restore', `${nameOf(manifest)} is encrypted, and no private key is at hand`, {
+    hint: 'Name the file with the private key with --identity, or set BACKUP_AGE_IDENTITY_FILE.',
+  });
+}
+
+function assertSecrets(context: AppContext, manifest: Manifest): void {
+  const comparison = compareFingerprints(manifest, context.environment);
+  const wrong = [...(comparison?.changed ?? []), ...(comparison?.missing ?? [])];
+  if (comparison === null || wrong.length === 0) return;
+  const { changed, missing } = comparison;
+  const what = [
+    ...(changed.length === 0 ? [] : [`${changed.join(', ')} differ here from what the backup was made with`]),
+    ...(missing.length === 0 ? [] : [`${missing.join(', ')} are not set here`]),
+  ].join('; ');
+  throw new AppError('restore', `${what}: ${describeConsequences(wrong)}`, {
+    hint: `Put the right ones into .env.production (mastodon-backup restore ${nameOf(manifest)} --secrets-output FILE has them), or use --ignore-secrets.`,
+  });
+}
+
+/** A restore that did not come about has failed as a restore, whatever it was that failed. */
+const asRestore: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['database', 'store', 'verify', 'codec']);
+
+async function asRestoreFailure<Result>(signal: AbortSignal, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof AppError) || !asRestore.has(error.code)) throw error;
+    throw new AppError('restore', error.message, {
+      cause: error,
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
+    });
+  }
+}
+
+function nameOf(manifest: Pick<Manifest, 'tier' | 'id'>): string {
+  return `${manifest.tier}/${manifest.id}`;
+}

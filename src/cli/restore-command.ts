@@ -1,0 +1,113 @@
+// `restore`: a snapshot back into a database, a file, or the env file that belongs to it.
+
+import { InvalidArgumentError, type Command } from 'commander';
+import { AppError } from '../errors.ts';
+import type { StoreName } from '../storage/store.ts';
+import { parseStore, readIdentities, snapshotForms } from './arguments.ts';
+import { print, type CommandContext } from './command-context.ts';
+import { showProgress } from './progress-bar.ts';
+import { renderFile, renderRestore } from './restore-text.ts';
+
+interface RestoreOptions {
+  readonly toDatabase?: string;
+  readonly replace?: string | true;
+  readonly output?: string;
+  readonly secretsOutput?: string;
+  readonly jobs: number;
+  readonly identity?: string;
+  readonly allSchemas?: boolean;
+  readonly locale?: string;
+  readonly ignoreSecrets?: boolean;
+  readonly from?: StoreName;
+  readonly instance?: string;
+  readonly wait?: boolean;
+  readonly json?: boolean;
+}
+
+const mostJobs = 64;
+
+/** Adds the command. */
+export function addRestoreCommand(program: Command, context: CommandContext): void {
+  const { app, signal } = context;
+  program
+    .command('restore')
+    .description("restore a snapshot: into a database, as a plain archive, or Mastodon's settings as an env file")
+    .argument('<snapshot>', snapshotForms)
+    .option('--to-database <name>', 'into a database of this name, which it creates or finds empty')
+    .option('--replace [name]', 'move a database with tables out of the way as NAME_before_<time>; never drops it')
+    .option('--output <file>', 'write the plain pg_dump archive; - is stdout')
+    .option('--secrets-output <file>', "write Mastodon's settings as an env file; - is stdout")
+    .option('--jobs <number>', 'jobs of pg_restore; more than one need scratch space for the plain dump', parseJobs, 1)
+    .option('--identity <file>', 'age private key, for an encrypted snapshot')
+    .option('--all-schemas', 'restore every schema, not public alone')
+    .option('--locale <name>', "collation of the new database, instead of the source's")
+    .option('--ignore-secrets', 'restore although secrets here are not those of the snapshot')
+    .option('--from <store>', 's3 or local', parseStore)
+    .option('--instance <name>', 'which instance, when several share the prefix')
+    .option('--wait', 'wait while a run holds the lock')
+    .option('--json', 'print the result as one JSON document')
+    .action(async (snapshot: string, options: RestoreOptions) => {
+      const goal = readGoal(options);
+      using progress = showProgress(context.progress, app.log);
+      const source = {
+        snapshot,
+        from: options.from ?? null,
+        instance: options.instance ?? null,
+        identities: await readIdentities(options.identity, context),
+        signal,
+        onProgress: progress.update,
+      };
+      if (goal.kind === 'database') {
+        const report = await app.restore({
+          ...source,
+          database: goal.name,
+          replace: goal.replace,
+          jobs: options.jobs,
+          allSchemas: options.allSchemas === true,
+          locale: options.locale ?? null,
+          ignoreSecrets: options.ignoreSecrets === true,
+          wait: options.wait === true,
+        });
+        progress[Symbol.dispose]();
+        print(context, { json: options.json, document: report, text: renderRestore(report) });
+        return;
+      }
+      const request = { ...source, output: goal.file === '-' ? context.stdout : goal.file };
+      const report = goal.kind === 'archive' ? await app.restoreFile(request) : await app.restoreSecrets(request);
+      progress[Symbol.dispose]();
+      if (goal.file === '-') return;
+      const document = { ...report, file: goal.file };
+      print(context, { json: options.json, document, text: renderFile(document) });
+    });
+}
+
+type Goal =
+  | { readonly kind: 'database'; readonly name: string; readonly replace: boolean }
+  | { readonly kind: 'archive' | 'secrets'; readonly file: string };
+
+function readGoal(options: RestoreOptions): Goal {
+  const { toDatabase, replace, output, secretsOutput } = options;
+  const replaced = typeof replace === 'string' ? replace : undefined;
+  const name = toDatabase ?? replaced;
+  const goals = [name ?? (replace === true ? '' : undefined), output, secretsOutput].filter((one) => one !== undefined);
+  if (goals.length !== 1) {
+    throw new AppError('usage', goals.length === 0 ? 'Nothing says where to restore to' : 'Only one goal at a time', {
+      hint: 'Write one of --to-database NAME, --output FILE and --secrets-output FILE.',
+    });
+  }
+  if (output !== undefined) return { kind: 'archive', file: output };
+  if (secretsOutput !== undefined) return { kind: 'secrets', file: secretsOutput };
+  if (name === undefined || (replaced !== undefined && replaced !== name)) {
+    throw new AppError('usage', 'It is not clear which database is to be replaced', {
+      hint: 'Write --replace NAME, with the name of the database alone.',
+    });
+  }
+  return { kind: 'database', name, replace: replace !== undefined };
+}
+
+function parseJobs(text: string): number {
+  const jobs = Number(text);
+  if (!/^\d+$/.test(text) || jobs < 1 || jobs > mostJobs)
+    throw new InvalidArgumentError(`Write a number from 1 to ${mostJobs}.`);
+  return jobs;
+}

@@ -1,0 +1,66 @@
+// A restored database against the table of contents of its archive: every table, index, constraint, view and sequence that
+// was dumped must be there, and every sequence where it stood.
+
+import { escapeIdentifier, type Client } from 'pg';
+import type { ArchiveItem } from '../database/archive-reader.ts';
+import { failed, ok, type CheckResult } from '../mastodon/check.ts';
+
+const relationKinds: ReadonlySet<string> = new Set([
+  'TABLE',
+  'INDEX',
+  'SEQUENCE',
+  'VIEW',
+  'MATERIALIZED VIEW',
+  'FOREIGN TABLE',
+]);
+const constraintKinds: ReadonlySet<string> = new Set(['CONSTRAINT', 'FK CONSTRAINT', 'CHECK CONSTRAINT']);
+const shown = 5;
+
+/** Compares them; two findings, for what there is and for where the sequences stand. */
+export async function compareWithArchive(
+  client: Client,
+  contents: readonly ArchiveItem[],
+): Promise<readonly CheckResult[]> {
+  return [await compareObjects(client, contents), await compareSequences(client, contents)];
+}
+
+async function compareObjects(client: Client, contents: readonly ArchiveItem[]): Promise<CheckResult> {
+  const { rows: relations } = await client.query<{ schema: string; name: string }>(
+    'select n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace',
+  );
+  const { rows: constraints } = await client.query<{ schema: string; name: string }>(
+    `select n.nspname as schema, c.relname || ' ' || x.conname as name from pg_constraint x
+       join pg_class c on c.oid = x.conrelid join pg_namespace n on n.oid = c.relnamespace`,
+  );
+  const there = new Set([...relations, ...constraints].map(({ schema, name }) => JSON.stringify([schema, name])));
+  const expected = contents.filter(({ kind }) => relationKinds.has(kind) || constraintKinds.has(kind));
+  const missing = expected.filter(({ schema, name }) => !there.has(JSON.stringify([schema, name])));
+  if (missing.length === 0) return ok('contents', `all ${expected.length} objects of the archive are there`);
+  return failed('contents', {
+    detail: `missing: ${missing
+      .slice(0, shown)
+      .map(({ kind, schema, name }) => `${kind.toLowerCase()} ${schema}.${name}`)
+      .join('; ')}${missing.length > shown ? `; and ${missing.length - shown} more` : ''}`,
+    remedy: 'Restore another snapshot.',
+  });
+}
+
+async function compareSequences(client: Client, contents: readonly ArchiveItem[]): Promise<CheckResult> {
+  const wrong: string[] = [];
+  const sequences = contents.flatMap(({ schema, name, setval }) => {
+    const [, last, called] = /, (-?\d+), (true|false)\);?\s*$/.exec(setval ?? '') ?? [];
+    return last === undefined ? [] : [{ schema, name, last, called: called === 'true' }];
+  });
+  for (const { schema, name, last, called } of sequences) {
+    const { rows } = await client.query<{ last_value: string; is_called: boolean }>(
+      `select last_value, is_called from ${escapeIdentifier(schema)}.${escapeIdentifier(name)}`,
+    );
+    if (rows[0]?.last_value !== last || rows[0].is_called !== called)
+      wrong.push(`${schema}.${name} is at ${rows[0]?.last_value} instead of ${last}`);
+  }
+  if (wrong.length === 0) return ok('sequence positions', `${sequences.length}, each where it stood`);
+  return failed('sequence positions', {
+    detail: wrong.slice(0, shown).join('; '),
+    remedy: 'Set them with setval(), or restore again.',
+  });
+}

@@ -1,0 +1,97 @@
+// A stored snapshot as the plain dump it was: read patiently, decrypted, decompressed, hashed, and handed on as one stream
+// whose end comes only when every byte was the right one. Whoever takes it never takes half a dump for a whole one.
+
+import type { Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { decoders } from '../codec/codec.ts';
+import { createArchiveReader, type ArchiveItem } from '../database/archive-reader.ts';
+import { AppError, describeError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Manifest } from '../manifest/manifest.ts';
+import { readPatiently } from '../storage/patient-reader.ts';
+import type { ObjectKey, ObjectStore } from '../storage/store.ts';
+import { createGate } from '../stream/gate.ts';
+import { createMeter } from '../stream/meter.ts';
+
+/** A snapshot, where it is, and what opens it. */
+export interface SnapshotSource {
+  readonly store: ObjectStore;
+  readonly manifest: Manifest;
+  /** age identities; null: it is not encrypted. */
+  readonly identities: readonly string[] | null;
+}
+
+/** What a stream of a snapshot needs besides. */
+export interface StreamOptions {
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  /** Called with the bytes of the stored object that have been read. */
+  readonly onProgress: (objectBytes: number) => void;
+}
+
+/** How it ended: all of it was taken, with the archive's table of contents; or `to` closed before the end, and knows why. */
+export type StreamOutcome =
+  { readonly kind: 'whole'; readonly contents: readonly ArchiveItem[] } | { readonly kind: 'refused' };
+
+/**
+ * Streams the dump into `to`. Rejects with AppError `verify` or `store` when the snapshot cannot be read or is not what its
+ * manifest says, `restore` when it cannot be opened, and with `to`'s own error when writing failed.
+ */
+export async function streamDump(
+  { store, manifest, identities }: SnapshotSource,
+  options: StreamOptions & { readonly to: Writable },
+): Promise<StreamOutcome> {
+  const { to, log, signal, onProgress } = options;
+  const archive = createArchiveReader();
+  const dump = createMeter({ observe: (chunk) => archive.push(chunk) });
+  const gate = createGate(async () => {
+    const { bytes, sha256 } = dump.reading();
+    if (bytes === manifest.dump.bytes && sha256 === manifest.dump.sha256) return;
+    throw new AppError('verify', `The dump inside '${manifest.object.key}' is not what its manifest says`, {
+      hint: 'Restore another snapshot; see them with: mastodon-backup list.',
+    });
+  });
+  const object = readPatiently(store, {
+    key: manifest.object.key as ObjectKey,
+    bytes: manifest.object.bytes,
+    sha256: manifest.object.sha256,
+    log,
+    signal,
+    onProgress,
+  });
+  let writeError: unknown;
+  to.once('error', (error) => {
+    writeError ??= error;
+  });
+  try {
+    const chain = decoders({ compression: manifest.object.compression, identities });
+    await pipeline([object, ...chain, dump.stream, gate, to], { signal });
+    return { kind: 'whole', contents: archive.end().contents };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (isBrokenPipe(error)) return { kind: 'refused' };
+    if (error instanceof AppError || error === writeError) throw error;
+    throw cannotBeOpened(error, manifest);
+  }
+}
+
+// A program that gives up closes its stdin; its own words say why.
+function isBrokenPipe(error: unknown): boolean {
+  const { code } = error as { readonly code?: string };
+  return (
+    code === 'EPIPE' ||
+    code === 'ERR_STREAM_PREMATURE_CLOSE' ||
+    code === 'ERR_STREAM_DESTROYED' ||
+    code === 'ECONNRESET'
+  );
+}
+
+function cannotBeOpened(error: unknown, manifest: Manifest): AppError {
+  const wrongKey = /no identity matched|identity/i.test(describeError(error));
+  return new AppError('restore', `'${manifest.object.key}' cannot be opened: ${describeError(error)}`, {
+    cause: error,
+    hint: wrongKey
+      ? 'Name the file with the private key of one of its recipients with --identity.'
+      : 'Verify it with: mastodon-backup verify, and restore another one if it is damaged.',
+  });
+}

@@ -1,0 +1,35 @@
+// What a person does after the database is back, in its order; see "Migrating to a new machine" in Mastodon's guide.
+
+import type { Manifest } from '../manifest/manifest.ts';
+
+/** The steps, a sentence each. */
+export function nextSteps(facts: {
+  readonly manifest: Pick<Manifest, 'instance' | 'secrets' | 'mastodon' | 'tier' | 'id'>;
+  /** The restored database. */
+  readonly database: string;
+  /** The one that Mastodon's settings name. */
+  readonly configured: string;
+  readonly movedAside: string | null;
+}): readonly string[] {
+  const { manifest, database, configured, movedAside } = facts;
+  return [
+    `Never let two copies of ${manifest.instance} run: be sure that the old server stays off.`,
+    ...(database === configured
+      ? []
+      : [
+          `Mastodon's settings name the database ${configured}: set DB_NAME=${database} in .env.production to use this one.`,
+        ]),
+    manifest.secrets === null
+      ? 'Put .env.production back from its own backup: SECRET_KEY_BASE, OTP_SECRET, VAPID_* and ACTIVE_RECORD_ENCRYPTION_* must be the old ones.'
+      : `Put the old secrets in place, if .env.production is new: mastodon-backup restore ${manifest.tier}/${manifest.id} --secrets-output FILE.`,
+    ...(manifest.mastodon === null
+      ? []
+      : [
+          `Start the release of Mastodon that made the backup (schema ${manifest.mastodon.schemaVersion}): docker compose up -d.`,
+          'Build the home feeds anew: docker compose run --rm web bin/tootctl feeds build.',
+          'With Elasticsearch, fill it again: docker compose run --rm web bin/tootctl search deploy.',
+        ]),
+    ...(movedAside === null ? [] : [`When all is well, drop the old database: DROP DATABASE "${movedAside}".`]),
+    'Take a new backup: mastodon-backup run.',
+  ];
+}

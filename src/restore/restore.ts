@@ -1,0 +1,244 @@
+// A snapshot becomes a database: filled under a temporary name, compared with what was dumped, and only then given its real
+// name. Whatever fails before that leaves the target as it was, and an old database is moved aside, never dropped.
+
+import type { Client } from 'pg';
+import type { ArchiveItem } from '../database/archive-reader.ts';
+import type { ClientPrograms } from '../database/clients.ts';
+import { connect, type ConnectionSettings } from '../database/connection.ts';
+import { annoysServer } from '../database/restore-client.ts';
+import { AppError } from '../errors.ts';
+import { note, type CheckResult } from '../mastodon/check.ts';
+import { checkIndexes, checkRows } from '../mastodon/database-checks.ts';
+import { explainFailures } from '../mastodon/duplicate-keys.ts';
+import { checkSchemaVersion } from '../mastodon/mastodon-checks.ts';
+import { compareWithArchive } from './archive-comparison.ts';
+import { writeScratchArchive } from './archive-file.ts';
+import type { SnapshotSource, StreamOptions } from './dump-stream.ts';
+import { fillDatabase, fillFromFile, portableArguments, type FillResult } from './fill.ts';
+import { chooseRestoreClient } from './restore-clients.ts';
+import { connectToServer, createTemporary, removeUnfinished } from './temporary-database.ts';
+import {
+  assertExtensions,
+  assertNotOlder,
+  place,
+  readDatabase,
+  readServer,
+  readVisitors,
+  type Placement,
+  type TargetServer,
+} from './target.ts';
+
+/** What a restore needs. */
+export interface RestoreOptions extends StreamOptions {
+  readonly source: SnapshotSource;
+  /** The server to restore into; its database is one that can be connected to. */
+  readonly connection: ConnectionSettings;
+  /** The database to make. */
+  readonly name: string;
+  /** Whether a database with tables may be moved aside. */
+  readonly replace: boolean;
+  readonly jobs: number;
+  /** Whether the schemas besides `public` come too. */
+  readonly allSchemas: boolean;
+  /** The collation to use instead of the source's; null: the source's. */
+  readonly locale: string | null;
+  readonly clients: readonly ClientPrograms[];
+  readonly scratchDirectory: string;
+  readonly now: () => Date;
+}
+
+/** A restored database. */
+export interface RestoreOutcome {
+  readonly database: string;
+  /** What the database of that name is called now; null: there was none. */
+  readonly movedAside: string | null;
+  /** From the first question to the database having its name, in milliseconds. */
+  readonly durationMs: number;
+  readonly serverVersion: string;
+  readonly checks: readonly CheckResult[];
+}
+
+/** Restores. Call it holding the lock. Rejects with AppError; the target is then as it was. */
+export async function restoreDatabase(options: RestoreOptions): Promise<RestoreOutcome> {
+  const { source, name, signal, log } = options;
+  const { manifest } = source;
+  const startedAt = performance.now();
+  await using admin = await connectToServer(options.connection, signal);
+  const server = await readServer(admin);
+  assertNotOlder(server, manifest);
+  const extensions = manifest.database.extensions.filter((extension) => extension !== 'plpgsql');
+  await assertExtensions(admin, extensions);
+  const client = chooseRestoreClient(options.clients, { server, manifest });
+  await removeUnfinished(admin, { name, log });
+  const database = await readDatabase(admin, { name, open: async () => connect(at(options, name), signal) });
+  const placement = place(name, {
+    server,
+    database,
+    visitors: await readVisitors(admin, name),
+    replace: options.replace,
+  });
+  const work = { ...options, admin, server, client, extensions };
+  const result = placement.kind === 'new' ? await restoreAnew(work, placement) : await restoreInPlace(work, placement);
+  return {
+    database: name,
+    serverVersion: server.version,
+    durationMs: Math.round(performance.now() - startedAt),
+    ...result,
+  };
+}
+
+interface Work extends RestoreOptions {
+  readonly admin: Client;
+  readonly server: TargetServer;
+  readonly client: ClientPrograms;
+  /** Those besides plpgsql. */
+  readonly extensions: readonly string[];
+}
+
+type Placed = Pick<RestoreOutcome, 'movedAside' | 'checks'>;
+
+async function restoreAnew(work: Work, { moveAside }: Placement & { readonly kind: 'new' }): Promise<Placed> {
+  const { admin, name, server, extensions, connection, locale, now, signal, log } = work;
+  const { encoding, collation } = work.source.manifest.database;
+  const temporary = await createTemporary(admin, {
+    server: { connection, role: server.role },
+    name,
+    encoding,
+    locale: locale ?? collation,
+    extensions,
+    log,
+    signal,
+  });
+  let checks: readonly CheckResult[];
+  try {
+    checks = await fillAndCheck(work, { database: temporary.name, singleTransaction: false });
+    signal.throwIfAborted();
+  } catch (error) {
+    await temporary.drop();
+    signal.throwIfAborted();
+    throw error;
+  }
+  return { movedAside: await temporary.giveName({ moveAside, now: now(), signal }), checks };
+}
+
+async function restoreInPlace(work: Work, placement: Placement & { readonly kind: 'in-place' }): Promise<Placed> {
+  const { name, extensions, signal, server, client } = work;
+  const { encoding, collation } = work.source.manifest.database;
+  if (placement.encoding !== encoding) {
+    throw new AppError('restore', `The database '${name}' has encoding ${placement.encoding}, the dump ${encoding}`, {
+      hint: `Create it anew as a superuser: CREATE DATABASE "${name}" OWNER "${server.role}" TEMPLATE template0 ENCODING '${encoding}'.`,
+    });
+  }
+  if (annoysServer(client, server.major)) throw needsClient(server);
+  if (work.jobs > 1) work.log.warn({}, 'A single transaction has one job: --jobs has no effect here');
+  {
+    await using inside = await connect(at(work, name), signal);
+    const { rows } = await inside.query<{ name: string }>('select extname as name from pg_extension');
+    const missing = extensions.filter((extension) => !rows.some((row) => row.name === extension));
+    if (missing.length > 0) {
+      throw new AppError('restore', `The database '${name}' lacks the extensions ${missing.join(', ')}`, {
+        hint: `Create them there as a superuser: ${missing.map((one) => `CREATE EXTENSION "${one}"`).join('; ')}.`,
+      });
+    }
+  }
+  const checks = await fillAndCheck({ ...work, jobs: 1 }, { database: name, singleTransaction: true });
+  const notes =
+    placement.collation === collation
+      ? []
+      : [note('collation', `the database sorts by '${placement.collation}', the source by '${collation}'`)];
+  return { movedAside: null, checks: [...checks, ...notes] };
+}
+
+async function fillAndCheck(
+  work: Work,
+  { database, singleTransaction }: { readonly database: string; readonly singleTransaction: boolean },
+): Promise<readonly CheckResult[]> {
+  const { source, signal, allSchemas, server } = work;
+  const { manifest } = source;
+  const connection = at(work, database);
+  const { failures, contents } = await fill(work, { database, singleTransaction });
+  await using control = await connect(connection, signal, { queryTimeoutMs: 0 });
+  if (failures.length > 0) {
+    const [reason] = await explainFailures(control, failures);
+    throw new AppError('restore', `The restore into '${work.name}' failed: ${reason?.detail}`, {
+      hint:
+        reason?.check === 'duplicate keys'
+          ? duplicatesHint(manifest.tier, manifest.id)
+          : failureHint(failures[0]?.message),
+    });
+  }
+  await control.query('analyze');
+  const inScope = (schema: string): boolean => allSchemas || schema === 'public';
+  const rows = Object.entries(manifest.database.rows).filter(([table]) => allSchemas || table.startsWith('public.'));
+  const left = Object.keys(manifest.database.rows).length - rows.length;
+  const checks = [
+    await checkRows(control, { rows: Object.fromEntries(rows) }),
+    await checkIndexes(control),
+    ...(await compareWithArchive(
+      control,
+      contents.filter(({ schema }) => inScope(schema)),
+    )),
+    ...(manifest.mastodon === null ? [] : [await checkSchemaVersion(control, manifest.mastodon.schemaVersion)]),
+  ];
+  const broken = checks.find(({ status }) => status === 'failed');
+  if (broken !== undefined) {
+    throw new AppError('restore', `What was restored is not what was dumped: ${broken.check}: ${broken.detail}`, {
+      hint: 'Restore another snapshot, and look into the log of the target server.',
+    });
+  }
+  const notes =
+    left === 0 ? [] : [note('schemas', `${left} tables outside of public were left out; see --all-schemas`)];
+  return [...checks, ...notes, note('server', `PostgreSQL ${server.version}`)];
+}
+
+async function fill(
+  work: Work,
+  { database, singleTransaction }: { readonly database: string; readonly singleTransaction: boolean },
+): Promise<FillResult> {
+  const { source, server, client, jobs, allSchemas, log, signal, onProgress } = work;
+  const options = {
+    connection: at(work, database),
+    client,
+    serverMajor: server.major,
+    exitOnError: true,
+    args: [
+      ...portableArguments,
+      `--role=${server.role}`,
+      ...(allSchemas ? [] : ['--schema=public']),
+      ...(singleTransaction ? ['--single-transaction'] : []),
+      ...(jobs > 1 ? [`--jobs=${jobs}`] : []),
+    ],
+    log,
+    signal,
+  };
+  if (jobs === 1) return fillDatabase(source, { ...options, onProgress });
+  await using archive = await writeScratchArchive(source, {
+    directory: work.scratchDirectory,
+    log,
+    signal,
+    onProgress,
+  });
+  const { contents }: { readonly contents: readonly ArchiveItem[] } = archive;
+  const { failures } = await fillFromFile(archive.file, options);
+  return { failures, contents };
+}
+
+function at({ connection }: Pick<RestoreOptions, 'connection'>, database: string): ConnectionSettings {
+  return { ...connection, database };
+}
+
+function needsClient(server: TargetServer): AppError {
+  return new AppError('restore', `A single transaction needs the pg_restore of PostgreSQL ${server.major} itself`, {
+    hint: `Install postgresql-client-${server.major}, or let the role create databases: ALTER ROLE "${server.role}" CREATEDB.`,
+  });
+}
+
+function duplicatesHint(tier: string, id: string): string {
+  return `Restore an older snapshot, or this one by hand: mastodon-backup restore ${tier}/${id} --output FILE, pg_restore without --exit-on-error, then tootctl maintenance fix-duplicates.`;
+}
+
+function failureHint(message: string | undefined): string {
+  return message !== undefined && /no space left|disk full|could not extend/i.test(message)
+    ? 'Make room on the disk of the target server, then restore again.'
+    : 'Look at this object; with restore --output FILE the dump itself is at hand for pg_restore.';
+}

@@ -1,0 +1,159 @@
+// The server and the database that a snapshot is to be restored into, asked before anything is done: what is there, who is in
+// it, and what our role may do. Every reason to refuse is found here, while refusing still costs nothing.
+
+import type { Client } from 'pg';
+import { AppError } from '../errors.ts';
+import type { Manifest } from '../manifest/manifest.ts';
+import { missingExtensions } from './database-creation.ts';
+
+/** PostgreSQL cuts longer names off (NAMEDATALEN - 1). */
+const longestNameBytes = 63;
+/** Databases of the server itself. */
+const reserved: ReadonlySet<string> = new Set(['postgres', 'template0', 'template1']);
+
+/** A server, seen by our role. */
+export interface TargetServer {
+  readonly version: string;
+  readonly major: number;
+  readonly role: string;
+  readonly mayCreateDatabases: boolean;
+}
+
+/** How the database of the wanted name stands. */
+export type TargetDatabase =
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'empty'; readonly encoding: string; readonly collation: string; readonly isOurs: boolean }
+  | { readonly kind: 'in-use'; readonly tables: number; readonly isOurs: boolean };
+
+/** Where the snapshot goes: a new database that gets the name at the end, or an empty one that is filled as it is. */
+export type Placement =
+  | { readonly kind: 'new'; readonly moveAside: boolean }
+  | { readonly kind: 'in-place'; readonly encoding: string; readonly collation: string };
+
+/** Asks the server about itself and our role. */
+export async function readServer(client: Client): Promise<TargetServer> {
+  const { rows } = await client.query<{ version: string; num: string; role: string; may: boolean }>(
+    `select current_setting('server_version') as version, current_setting('server_version_num') as num,
+            current_user as role, (rolcreatedb or rolsuper) as may
+       from pg_roles where rolname = current_user`,
+  );
+  const { version = '', num = '0', role = '', may = false } = rows[0] ?? {};
+  return { version, major: Math.floor(Number(num) / 10_000), role, mayCreateDatabases: may };
+}
+
+/** Looks at the database of that name; `open` connects to it. */
+export async function readDatabase(
+  admin: Client,
+  { name, open }: { readonly name: string; readonly open: () => Promise<Client & AsyncDisposable> },
+): Promise<TargetDatabase> {
+  const { rows } = await admin.query<{ encoding: string; collation: string; ours: boolean }>(
+    `select pg_encoding_to_char(encoding) as encoding, datcollate as collation,
+            pg_has_role(current_user, datdba, 'member') as ours from pg_database where datname = $1`,
+    [name],
+  );
+  const [row] = rows;
+  if (row === undefined) return { kind: 'absent' };
+  await using inside = await open();
+  const { rows: counted } = await inside.query<{ tables: string; others: string }>(
+    `select count(*) filter (where c.relkind in ('r', 'p')) as tables, count(*) as others
+       from pg_class c join pg_namespace n on n.oid = c.relnamespace
+      where n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+        and not exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'e')`,
+  );
+  const { tables = '0', others = '0' } = counted[0] ?? {};
+  return others === '0'
+    ? { kind: 'empty', encoding: row.encoding, collation: row.collation, isOurs: row.ours }
+    : { kind: 'in-use', tables: Number(tables), isOurs: row.ours };
+}
+
+/** Who is connected to the database of that name, ourselves left out: program and number, such as `puma (5)`. */
+export async function readVisitors(admin: Client, name: string): Promise<readonly string[]> {
+  const { rows } = await admin.query<{ program: string; count: string }>(
+    `select coalesce(nullif(application_name, ''), usename, 'unknown') as program, count(*) as count
+       from pg_stat_activity where datname = $1 and pid <> pg_backend_pid() group by 1 order by 2 desc, 1`,
+    [name],
+  );
+  return rows.map(({ program, count }) => `${program} (${count})`);
+}
+
+/** @throws AppError `usage` for a name that cannot be a restored database's. */
+export function assertUsableName(name: string): void {
+  const problem = ((): string | null => {
+    if (name === '') return 'is empty';
+    if (reserved.has(name)) return 'belongs to the server itself';
+    if (Buffer.byteLength(name) > longestNameBytes) return `is longer than ${longestNameBytes} bytes`;
+    return name.includes('\0') ? 'has a NUL character' : null;
+  })();
+  if (problem === null) return;
+  throw new AppError('usage', `'${name}' cannot be the database to restore into: the name ${problem}`, {
+    hint: 'Name another one, such as mastodon_restored.',
+  });
+}
+
+/** @throws AppError `restore` when the snapshot comes from a newer server. */
+export function assertNotOlder(server: TargetServer, manifest: Manifest): void {
+  const source = Number.parseInt(manifest.database.serverVersion, 10);
+  if (server.major >= source) return;
+  throw new AppError(
+    'restore',
+    `The dump is of PostgreSQL ${manifest.database.serverVersion}, and the target is ${server.version}: an older server may not understand it`,
+    { hint: `Restore into PostgreSQL ${source} or newer.` },
+  );
+}
+
+/** @throws AppError `restore` naming what the target server lacks. */
+export async function assertExtensions(client: Client, wanted: readonly string[]): Promise<void> {
+  const missing = await missingExtensions(client, wanted);
+  if (missing.length === 0) return;
+  throw new AppError('restore', `The target server does not have what the dump needs: ${missing.join(', ')}`, {
+    hint: 'Install these extensions on the target server (Debian: postgresql-contrib), then restore again.',
+  });
+}
+
+/**
+ * Where the snapshot goes, or why it does not: @throws AppError `restore` for a database with tables unless `replace`, for one
+ * with somebody in it, and for rights that are missing.
+ */
+export function place(
+  name: string,
+  facts: {
+    readonly server: TargetServer;
+    readonly database: TargetDatabase;
+    readonly visitors: readonly string[];
+    readonly replace: boolean;
+  },
+): Placement {
+  const { server, database, visitors, replace } = facts;
+  if (visitors.length > 0) throw isVisited(name, visitors);
+  if (database.kind === 'in-use' && !replace) {
+    throw new AppError('restore', `The database '${name}' is not empty: it has ${database.tables} tables`, {
+      hint: `Name another database, or use --replace ${name}, which keeps the old one as ${name}_before_<time>.`,
+    });
+  }
+  if (server.mayCreateDatabases) {
+    if (database.kind !== 'absent' && !database.isOurs) {
+      throw new AppError(
+        'restore',
+        `The database '${name}' does not belong to '${server.role}', who may not rename it`,
+        {
+          hint: `Name another database, or make it theirs: ALTER DATABASE "${name}" OWNER TO "${server.role}".`,
+        },
+      );
+    }
+    return { kind: 'new', moveAside: database.kind !== 'absent' };
+  }
+  if (database.kind === 'empty') return { ...database, kind: 'in-place' };
+  throw new AppError('restore', `The role '${server.role}' may not create databases on the target server`, {
+    hint:
+      database.kind === 'absent'
+        ? `Create an empty one as a superuser, then restore again: CREATE DATABASE "${name}" OWNER "${server.role}" TEMPLATE template0.`
+        : `Let it, as a superuser: ALTER ROLE "${server.role}" CREATEDB; then restore again.`,
+  });
+}
+
+/** Somebody is connected to the database that is to be replaced. */
+export function isVisited(name: string, visitors: readonly string[]): AppError {
+  return new AppError('restore', `The database '${name}' is in use by ${visitors.join(', ')}`, {
+    hint: 'Stop Mastodon first: docker compose stop web streaming sidekiq.',
+  });
+}

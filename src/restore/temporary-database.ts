@@ -1,0 +1,209 @@
+// The database that a restore fills before it has its real name: made like the source, marked as unfinished, named at the end
+// in one transaction, dropped when anything fails. Without the mark nobody could tell a half database from a whole one.
+
+import { randomBytes } from 'node:crypto';
+import { escapeIdentifier, escapeLiteral, type Client } from 'pg';
+import { connect, type ConnectionSettings } from '../database/connection.ts';
+import { AppError, describeError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { createDatabase } from './database-creation.ts';
+import { isVisited, readVisitors } from './target.ts';
+
+/** The comment of a database of ours that is not finished. */
+const unfinished = 'mastodon-backup: unfinished restore';
+const cleanUpMs = 60_000;
+/** Bytes of the real name in the names made from it; the rest of PostgreSQL's 63 is for what is added. */
+const stemBytes = 40;
+
+/** A server on which databases are made; its connection's database is the last of those that are tried to get in. */
+export interface DatabaseServer {
+  readonly connection: ConnectionSettings;
+  readonly role: string;
+}
+
+/** A database that is being filled. */
+export interface TemporaryDatabase {
+  readonly name: string;
+  /** Gives it the real name; answers what the database that had it is called now, null: there was none. Rejects with AppError `restore`. */
+  giveName(options: {
+    readonly moveAside: boolean;
+    readonly now: Date;
+    readonly signal: AbortSignal;
+  }): Promise<string | null>;
+  /** Drops it, also when we were interrupted; failing that, says so in the log. */
+  drop(): Promise<void>;
+}
+
+/** Creates one for `name`, with extensions. Rejects with AppError `restore`; nothing is left then. */
+export async function createTemporary(
+  admin: Client,
+  options: {
+    readonly server: DatabaseServer;
+    readonly name: string;
+    readonly encoding: string;
+    readonly locale: string;
+    readonly extensions: readonly string[];
+    readonly log: Log;
+    readonly signal: AbortSignal;
+  },
+): Promise<TemporaryDatabase> {
+  const { server, name, encoding, locale, extensions, log, signal } = options;
+  const temporary = `${stemOf(name)}_restoring_${randomBytes(3).toString('hex')}`;
+  const drop = async (): Promise<void> => dropTemporary(server, { temporary, log });
+  try {
+    await createDatabase(admin, { name: temporary, encoding, locale });
+  } catch (error) {
+    signal.throwIfAborted();
+    throw cannotCreate(error, { encoding, locale });
+  }
+  try {
+    await admin.query(`comment on database ${escapeIdentifier(temporary)} is ${escapeLiteral(unfinished)}`);
+    if (extensions.length > 0) {
+      await using inside = await connect({ ...server.connection, database: temporary }, signal);
+      for (const extension of extensions) await createExtension(inside, { extension, role: server.role });
+    }
+  } catch (error) {
+    await drop();
+    signal.throwIfAborted();
+    throw error;
+  }
+  return {
+    name: temporary,
+    drop,
+    async giveName({ moveAside, now, signal: late }) {
+      try {
+        // A connection that was idle while the restore took its hours may be gone.
+        await using connected = await connectToServer(server.connection, late);
+        await connected.query(`comment on database ${escapeIdentifier(temporary)} is null`);
+        return await rename(connected, { temporary, name, moveAside, now });
+      } catch (error) {
+        throw namingFailed(error, { temporary, name });
+      }
+    },
+  };
+}
+
+/** Drops what interrupted restores into `name` left: only what carries our mark, has our form of name and nobody in it. */
+export async function removeUnfinished(
+  admin: Client,
+  { name, log }: { readonly name: string; readonly log: Log },
+): Promise<void> {
+  const { rows } = await admin.query<{ name: string }>(
+    `select datname as name from pg_database d
+      where shobj_description(d.oid, 'pg_database') = $1 and datname like $2 escape '!'
+        and not exists (select from pg_stat_activity a where a.datname = d.datname)`,
+    [unfinished, `${stemOf(name).replaceAll(/[!%_]/g, '!$&')}!_restoring!_%`],
+  );
+  for (const { name: leftover } of rows) {
+    log.warn({ database: leftover }, 'Dropping the unfinished database that an interrupted restore left behind');
+    await admin.query(`drop database ${escapeIdentifier(leftover)}`).catch((error: unknown) => {
+      log.warn({ err: error, database: leftover }, 'It could not be dropped');
+    });
+  }
+}
+
+/** Connects to the server: through `postgres`, which every server has unless somebody dropped it. */
+export async function connectToServer(
+  connection: ConnectionSettings,
+  signal: AbortSignal,
+): Promise<Client & AsyncDisposable> {
+  let firstError: unknown;
+  for (const database of ['postgres', 'template1', connection.database]) {
+    try {
+      return await connect({ ...connection, database }, signal, { queryTimeoutMs: 0 });
+    } catch (error) {
+      signal.throwIfAborted();
+      firstError ??= error;
+    }
+  }
+  throw firstError;
+}
+
+// In one transaction, so that there is a database of that name at every moment.
+async function rename(
+  admin: Client,
+  options: {
+    readonly temporary: string;
+    readonly name: string;
+    readonly moveAside: boolean;
+    readonly now: Date;
+  },
+): Promise<string | null> {
+  const { temporary, name, moveAside, now } = options;
+  const visitors = await readVisitors(admin, name);
+  if (visitors.length > 0) throw isVisited(name, visitors);
+  const stamp = now.toISOString().slice(0, 19).replaceAll(/[-:]/g, '');
+  const aside = moveAside ? `${stemOf(name)}_before_${stamp}Z` : null;
+  await admin.query('begin');
+  try {
+    if (aside !== null)
+      await admin.query(`alter database ${escapeIdentifier(name)} rename to ${escapeIdentifier(aside)}`);
+    await admin.query(`alter database ${escapeIdentifier(temporary)} rename to ${escapeIdentifier(name)}`);
+    await admin.query('commit');
+    return aside;
+  } catch (error) {
+    await admin.query('rollback').catch(() => undefined);
+    throw error;
+  }
+}
+
+// A time of its own: whoever is interrupted drops it too.
+async function dropTemporary(
+  { connection }: DatabaseServer,
+  { temporary, log }: { readonly temporary: string; readonly log: Log },
+): Promise<void> {
+  try {
+    await using admin = await connectToServer(connection, AbortSignal.timeout(cleanUpMs));
+    await admin.query(`drop database if exists ${escapeIdentifier(temporary)} with (force)`);
+  } catch (error) {
+    log.error(
+      { err: error, database: temporary },
+      'The unfinished database could not be dropped; the next restore tries again',
+    );
+  }
+}
+
+async function createExtension(
+  client: Client,
+  { extension, role }: { readonly extension: string; readonly role: string },
+): Promise<void> {
+  try {
+    await client.query(`create extension if not exists ${escapeIdentifier(extension)}`);
+  } catch (error) {
+    const message = `The extension '${extension}' could not be created by '${role}': ${describeError(error)}`;
+    throw new AppError('restore', message, {
+      cause: error,
+      hint: `Restore as a superuser: that is another DB_USER for this one command.`,
+    });
+  }
+}
+
+function cannotCreate(
+  error: unknown,
+  { encoding, locale }: { readonly encoding: string; readonly locale: string },
+): AppError {
+  const text = describeError(error);
+  const message = `A database with encoding ${encoding} and collation '${locale}' could not be created: ${text}`;
+  const hint = /locale|collat/i.test(text)
+    ? 'Choose a collation that the target server has, such as --locale C.UTF-8; see: SELECT collname FROM pg_collation.'
+    : 'Look into the log of the target server.';
+  return new AppError('restore', message, { cause: error, hint });
+}
+
+function namingFailed(error: unknown, names: { readonly temporary: string; readonly name: string }): AppError {
+  const hint = error instanceof AppError ? error.hint : undefined;
+  return new AppError(
+    'restore',
+    `The snapshot is restored and whole, but still called '${names.temporary}': ${describeError(error)}`,
+    {
+      cause: error,
+      hint: `${hint ?? 'Look who is connected: SELECT * FROM pg_stat_activity.'} Then rename it: ALTER DATABASE "${names.temporary}" RENAME TO "${names.name}".`,
+    },
+  );
+}
+
+function stemOf(name: string): string {
+  let text = name;
+  while (Buffer.byteLength(text) > stemBytes) text = text.slice(0, -1);
+  return text;
+}
