@@ -17,6 +17,7 @@ import { findMediaBucketProblem } from '../mastodon/media-bucket.ts';
 import { collectSecrets } from '../mastodon/secrets.ts';
 import type { Timetable } from '../plan/timetable.ts';
 import { openState, type StateFiles } from '../state/state-files.ts';
+import type { ReadPatience } from '../storage/patient-reader.ts';
 import type { S3Patience } from '../storage/s3-store.ts';
 import type { StoreName } from '../storage/store.ts';
 import { openStores, type PlacedStore } from './placed-stores.ts';
@@ -25,6 +26,7 @@ import { openStores, type PlacedStore } from './placed-stores.ts';
 export interface AppOverrides {
   readonly now?: () => Date;
   readonly patience?: S3Patience;
+  readonly readPatience?: ReadPatience;
 }
 
 /** What the program is started with. */
@@ -64,6 +66,8 @@ export interface AppContext {
   readonly log: Log;
   readonly redact: Redact;
   readonly now: () => Date;
+  /** How often a broken download is taken up again; undefined: as usual. */
+  readonly readPatience: ReadPatience | undefined;
   /** What is odd about the settings, but no error. */
   readonly warnings: readonly string[];
   /** Those of the warnings that say a setting is not known. */
@@ -129,6 +133,7 @@ export function createContext(input: AppInput): AppContext {
     log,
     redact,
     now,
+    readPatience: input.overrides?.readPatience,
     warnings,
     unknownSettings: reading.unknown,
     load,

@@ -60,6 +60,7 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
     source: {
       store,
       manifest,
+      patience: context.readPatience,
       identities: manifest.object.encryption === null ? null : [...request.identities, ...settings.ageIdentities],
     },
     servers: await findServers({

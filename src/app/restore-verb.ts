@@ -164,7 +164,12 @@ async function selectSource(
     instance: request.instance ?? undefined,
     place: store.description,
   });
-  return { store, manifest, identities: [...request.identities, ...settings.ageIdentities] };
+  for (const { manifest: damaged, reason } of catalogue.damaged) {
+    if (damaged.instance === manifest.instance && damaged.dataAt > manifest.dataAt)
+      context.log.warn({ snapshot: nameOf(damaged), reason }, 'A newer snapshot is damaged and was passed over');
+  }
+  const identities = [...request.identities, ...settings.ageIdentities];
+  return { store, manifest, identities, patience: context.readPatience };
 }
 
 async function openSnapshot(context: AppContext, request: RestoreSource): Promise<SnapshotSource> {

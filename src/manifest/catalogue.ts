@@ -175,10 +175,15 @@ export function selectSnapshot(
   const found = matches[0];
   if (found !== undefined) return found;
   const damaged = catalogue.damaged.find(({ manifest }) => text.endsWith(manifest.id));
+  const [newest] = catalogue.damaged;
+  const apart =
+    newest === undefined
+      ? ''
+      : `; of those that are damaged the newest is ${newest.manifest.tier}/${newest.manifest.id}: ${newest.reason}`;
   throw new AppError(
     'no-snapshot',
     damaged === undefined
-      ? `There is no snapshot '${text}' in ${place}`
+      ? `There is no snapshot '${text}' in ${place}${apart}`
       : `The snapshot '${text}' is damaged: ${damaged.reason}`,
     { hint: 'See what there is with the command: mastodon-backup list.' },
   );

@@ -8,7 +8,7 @@ import { createArchiveReader, type ArchiveItem } from '../database/archive-reade
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Manifest } from '../manifest/manifest.ts';
-import { readPatiently } from '../storage/patient-reader.ts';
+import { readPatiently, type ReadPatience } from '../storage/patient-reader.ts';
 import type { ObjectKey, ObjectStore } from '../storage/store.ts';
 import { createGate } from '../stream/gate.ts';
 import { createMeter } from '../stream/meter.ts';
@@ -19,6 +19,8 @@ export interface SnapshotSource {
   readonly manifest: Manifest;
   /** age identities; null: it is not encrypted. */
   readonly identities: readonly string[] | null;
+  /** How often a broken download is taken up again; left out: as usual. */
+  readonly patience?: ReadPatience | undefined;
 }
 
 /** What a stream of a snapshot needs besides. */
@@ -38,7 +40,7 @@ export type StreamOutcome =
  * manifest says, `restore` when it cannot be opened, and with `to`'s own error when writing failed.
  */
 export async function streamDump(
-  { store, manifest, identities }: SnapshotSource,
+  { store, manifest, identities, patience }: SnapshotSource,
   options: StreamOptions & { readonly to: Writable },
 ): Promise<StreamOutcome> {
   const { to, log, signal, onProgress } = options;
@@ -58,19 +60,26 @@ export async function streamDump(
     log,
     signal,
     onProgress,
+    patience,
   });
-  let writeError: unknown;
-  to.once('error', (error) => {
-    writeError ??= error;
+  const chain = decoders({ compression: manifest.object.compression, identities });
+  // A pipeline gives its first error to all of its streams: who had it first is who failed.
+  let failedFirst: 'reading' | 'writing' | undefined;
+  to.once('error', () => {
+    failedFirst ??= 'writing';
   });
+  for (const stream of [object, ...chain, dump.stream, gate]) {
+    stream.once('error', () => {
+      failedFirst ??= 'reading';
+    });
+  }
   try {
-    const chain = decoders({ compression: manifest.object.compression, identities });
     await pipeline([object, ...chain, dump.stream, gate, to], { signal });
     return { kind: 'whole', contents: archive.end().contents };
   } catch (error) {
     signal.throwIfAborted();
-    if (isBrokenPipe(error)) return { kind: 'refused' };
-    if (error instanceof AppError || error === writeError) throw error;
+    if (failedFirst === 'writing' && isBrokenPipe(error)) return { kind: 'refused' };
+    if (error instanceof AppError || failedFirst === 'writing') throw error;
     throw cannotBeOpened(error, manifest);
   }
 }
@@ -91,7 +100,7 @@ function cannotBeOpened(error: unknown, manifest: Manifest): AppError {
   return new AppError('restore', `'${manifest.object.key}' cannot be opened: ${describeError(error)}`, {
     cause: error,
     hint: wrongKey
-      ? 'Name the file with the private key of one of its recipients with --identity.'
+      ? 'Name the file with the private key of one of its recipients with --identity; if it is the right one: mastodon-backup verify.'
       : 'Verify it with: mastodon-backup verify, and restore another one if it is damaged.',
   });
 }

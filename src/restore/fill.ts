@@ -76,7 +76,7 @@ function inputOf({ input, done }: RestoreProcess): Writable {
     });
     if (error !== null && (await done).exit.code !== 0) throw error;
   };
-  return new Writable({
+  const writable = new Writable({
     highWaterMark: 1024 * 1024,
     write(chunk: Buffer, _encoding, callback) {
       forward(chunk).then(() => callback(), callback);
@@ -89,6 +89,12 @@ function inputOf({ input, done }: RestoreProcess): Writable {
       callback(error);
     },
   });
+  // Also while nothing comes to write.
+  const noticeEnd = async (): Promise<void> => {
+    if ((await done).exit.code !== 0) writable.destroy(Object.assign(new Error('pg_restore ended'), { code: 'EPIPE' }));
+  };
+  noticeEnd().catch(() => undefined);
+  return writable;
 }
 
 /** Fills `connection`'s database from an archive on a disk, with as many jobs as `args` say. */

@@ -28,7 +28,7 @@ export function readPatiently(
     readonly log: Log;
     readonly signal: AbortSignal;
     readonly onProgress?: (bytes: number) => void;
-    readonly patience?: ReadPatience;
+    readonly patience?: ReadPatience | undefined;
   },
 ): Readable {
   return Readable.from(chunks(store, options), { objectMode: false, highWaterMark: 1024 * 1024 });

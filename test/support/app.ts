@@ -1,11 +1,12 @@
 // The app in this process, for tests that bring their own clock or pauses.
 
 import { createApp, type App } from '../../src/app/app.ts';
+import type { AppOverrides } from '../../src/app/context.ts';
 
 /** An app with exactly these variables; what it logs goes to `lines`. */
 export function openApp(
   environment: Readonly<Record<string, string>>,
-  { lines = [], now }: { readonly lines?: string[]; readonly now?: () => Date } = {},
+  { lines = [], ...overrides }: AppOverrides & { readonly lines?: string[] } = {},
 ): App {
   return createApp({
     environment: { PATH: process.env['PATH'], ...environment },
@@ -14,6 +15,6 @@ export function openApp(
     toolVersion: '0.0.0-test',
     isTerminal: false,
     writeLog: (text) => void lines.push(text),
-    ...(now === undefined ? {} : { overrides: { now } }),
+    overrides,
   });
 }

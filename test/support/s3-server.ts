@@ -3,7 +3,7 @@
 
 import { createServer, request as forward, type IncomingMessage, type ServerResponse } from 'node:http';
 import { startFauxqs } from 'fauxqs';
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { createS3Store } from '../../src/storage/s3-store.ts';
 import type { RemovableStore } from '../../src/storage/store.ts';
 import { quietLog } from './quiet-log.ts';
@@ -17,6 +17,8 @@ export type DoorAction =
   | { readonly kind: 'drop' }
   /** Passes the answer on, but drops the connection after so many bytes of its body. */
   | { readonly kind: 'cut'; readonly afterBytes: number }
+  /** Passes the answer on, and nothing more after so many bytes of its body. */
+  | { readonly kind: 'stall'; readonly afterBytes: number }
   /** Passes the answer on with these headers instead of its own. */
   | { readonly kind: 'headers'; readonly headers: Readonly<Record<string, string>> }
   | { readonly kind: 'answer'; readonly status: number; readonly code: string };
@@ -40,6 +42,8 @@ export interface S3TestServer extends AsyncDisposable {
   readonly environment: Readonly<Record<string, string>>;
   /** A store on the bucket, behind no door. */
   store(options?: { readonly pageSize?: number; readonly prefix?: string }): RemovableStore;
+  /** Puts an object in the place of another one, which our stores never do. */
+  overwrite(key: string, content: Uint8Array): Promise<void>;
   /** All keys in the bucket. */
   keys(): Promise<readonly string[]>;
 }
@@ -56,7 +60,6 @@ export async function startS3(): Promise<S3TestServer> {
     credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
   });
   await admin.send(new CreateBucketCommand({ Bucket: bucket }));
-  admin.destroy();
   let decide: (request: SeenRequest) => DoorAction = () => ({ kind: 'pass' });
   const seen: SeenRequest[] = [];
   const door = createServer((incoming, outgoing) => {
@@ -103,12 +106,16 @@ export async function startS3(): Promise<S3TestServer> {
       BACKUP_S3_SECRET_ACCESS_KEY: 'test-secret-key',
     },
     store,
+    async overwrite(key, content) {
+      await admin.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: content }));
+    },
     async keys() {
       const keys: string[] = [];
       for await (const { key } of store().list('', { signal: AbortSignal.timeout(30_000) })) keys.push(key);
       return keys;
     },
     async [Symbol.asyncDispose]() {
+      admin.destroy();
       for (const made of stores) await made.close();
       door.closeAllConnections();
       await new Promise((resolve) => door.close(resolve));
@@ -155,18 +162,21 @@ function answer(
       return;
     case 'pass':
     case 'headers':
+    case 'stall':
     case 'cut': {
       const { method, url, headers } = incoming;
       const inner = forward({ host: '127.0.0.1', port, method, path: url, headers }, (response) => {
         const changed = action.kind === 'headers' ? action.headers : {};
         outgoing.writeHead(response.statusCode ?? 500, { ...response.headers, ...changed });
-        let left = action.kind === 'cut' ? action.afterBytes : Number.POSITIVE_INFINITY;
+        let left = 'afterBytes' in action ? action.afterBytes : Number.POSITIVE_INFINITY;
         response.on('data', (chunk: Buffer) => {
           outgoing.write(chunk.subarray(0, Math.max(0, left)));
           left -= chunk.length;
-          if (left <= 0) outgoing.socket?.destroy();
+          if (left <= 0 && action.kind === 'cut') outgoing.socket?.destroy();
         });
-        response.on('end', () => outgoing.end());
+        response.on('end', () => {
+          if (action.kind !== 'stall') outgoing.end();
+        });
       });
       inner.on('error', () => outgoing.socket?.destroy());
       incoming.pipe(inner);

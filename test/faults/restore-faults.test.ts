@@ -1,0 +1,413 @@
+// Whatever goes wrong while restoring: a message one can act on, status 20, and target and bucket as they were.
+
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Manifest } from '../../src/manifest/manifest.ts';
+import { readAll } from '../../src/manifest/catalogue.ts';
+import type { ObjectKey } from '../../src/storage/store.ts';
+import { openApp } from '../support/app.ts';
+import {
+  databaseEnvironment,
+  runCommand,
+  startCommand,
+  temporaryDirectory,
+  type CommandResult,
+  type RunningCommand,
+} from '../support/command.ts';
+import { connectTest, createMastodonDatabase } from '../support/mastodon-data.ts';
+import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
+import { startS3, type S3TestServer } from '../support/s3-server.ts';
+
+describe('a restore that fails', () => {
+  let source: PostgresServer;
+  let target: PostgresServer;
+  let s3: S3TestServer;
+  let settings: Readonly<Record<string, string>>;
+  let into: Readonly<Record<string, string>>;
+  let wrongIdentity: string;
+  let identity: string;
+  let manifest: Manifest;
+  let original: Buffer;
+  let earlier: string;
+  const scratch = temporaryDirectory();
+  before(async () => {
+    [source, target, s3] = await Promise.all([
+      startPostgres({ major: 15 }),
+      startPostgres({ major: 15, auth: 'scram-sha-256' }),
+      startS3(),
+    ]);
+    await target.query('alter role mastodon createdb');
+    await target.createDatabase('precious');
+    await target.query('create table kept as select generate_series(1, 1000) as id', 'precious');
+    await target.query('alter table kept owner to mastodon', 'precious');
+    await createMastodonDatabase(source, { name: 'mastodon_production', megabytes: 8 });
+    const keys = [0, 1].map(() =>
+      execFileSync('age-keygen', { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }),
+    );
+    [identity = '', wrongIdentity = ''] = keys.map((key, index) => {
+      const file = `${scratch.path}/key${index}.txt`;
+      writeFileSync(file, key);
+      return file;
+    });
+    settings = {
+      ...databaseEnvironment(source.mastodon('mastodon_production')),
+      ...s3.environment,
+      LOCAL_DOMAIN: 'social.example',
+      BACKUP_STATE_DIR: `${scratch.path}/state`,
+      BACKUP_SCRATCH_DIR: `${scratch.path}/scratch`,
+      BACKUP_COMPRESSION: 'none',
+      // A silent bucket is asked again soon.
+      BACKUP_STALL_TIMEOUT: '4s',
+      BACKUP_AGE_RECIPIENTS: /age1\w+/.exec(keys[0] ?? '')?.[0] ?? '',
+    };
+    into = { ...settings, ...databaseEnvironment(target.mastodon('mastodon_production')) };
+    const run = await runCommand(['run'], settings);
+    assert.equal(run.status, 0, run.stderr);
+    const [key = ''] = (await s3.keys()).filter((one) => one.endsWith('.json'));
+    manifest = JSON.parse(await text(key)) as Manifest;
+    original = await bytes(manifest.object.key);
+    earlier = await picture();
+  });
+  after(async () => {
+    await s3[Symbol.asyncDispose]();
+    await source[Symbol.asyncDispose]();
+    await target[Symbol.asyncDispose]();
+    scratch[Symbol.dispose]();
+  });
+  afterEach(async () => {
+    s3.rule(() => ({ kind: 'pass' }));
+    const now = await picture();
+    if (now !== earlier) {
+      // One failure is enough.
+      const rows = await target.query(
+        "select datname from pg_database where datname not in ('precious', 'postgres', 'template0', 'template1')",
+      );
+      for (const { datname } of rows) await target.query(`drop database "${String(datname)}" with (force)`);
+      await put(manifest.object.key, original);
+    }
+    assert.equal(now, earlier, 'target and bucket are as they were');
+    assert.deepEqual(readdirSync(scratch.path).includes('scratch') ? readdirSync(`${scratch.path}/scratch`) : [], []);
+  });
+
+  const signal = AbortSignal.timeout(600_000);
+  const bytes = async (key: string): Promise<Buffer> => readAll(await s3.store().get(key as ObjectKey, { signal }));
+  const text = async (key: string): Promise<string> => (await bytes(key)).toString('utf8');
+  const put = async (key: string, content: Uint8Array): Promise<void> => s3.overwrite(key, content);
+  // Everything that must not change.
+  const picture = async (): Promise<string> => {
+    const databases = await target.query(
+      "select datname, pg_get_userbyid(datdba) as owner, shobj_description(oid, 'pg_database') as comment from pg_database order by 1",
+    );
+    const [kept] = await target.query('select count(*) as count, sum(id) as sum from kept', 'precious');
+    return JSON.stringify({ databases, kept, keys: await s3.keys() });
+  };
+  const restore = async (
+    args: readonly string[] = ['--to-database', 'wanted'],
+    environment: Readonly<Record<string, string>> = into,
+  ): Promise<CommandResult> => runCommand(['restore', 'latest', '--identity', identity, ...args], environment);
+  const failed = (result: CommandResult, says: RegExp): void => {
+    assert.match(result.stderr, says);
+    assert.equal(result.status, 20, result.stderr);
+    assert.match(
+      result.stderr.trimEnd().split('\n').at(-1) ?? '',
+      /^mastodon-backup: .+\. .+/,
+      'one line with a next step',
+    );
+    assert.doesNotMatch(result.stderr, /test-secret-key|AGE-SECRET-KEY/);
+  };
+  // The object's download stops in its middle: the restore stands still with half of the data in the target.
+  const halfWay = async (args: readonly string[] = []): Promise<RunningCommand> => {
+    s3.rule(({ method, path: at }) =>
+      method === 'GET' && at.includes('.dump') ? { kind: 'stall', afterBytes: original.length / 2 } : { kind: 'pass' },
+    );
+    const command = startCommand(
+      ['restore', 'latest', '--identity', identity, '--to-database', 'wanted', ...args],
+      into,
+    );
+    await command.saw('Restore started');
+    for (let attempt = 0; ; attempt += 1) {
+      const [busy] = await target.query(
+        "select datname from pg_stat_activity where application_name = 'mastodon-backup' and datname like 'wanted_restoring_%'",
+      );
+      if (busy !== undefined) break;
+      assert.ok(attempt < 200, 'the restore has begun');
+      await sleep(50);
+    }
+    await sleep(500);
+    return command;
+  };
+
+  it('says that the object is truncated', async () => {
+    await put(manifest.object.key, original.subarray(0, original.length - 1000));
+    const name = `${manifest.tier}/${manifest.id}`;
+    for (const snapshot of ['latest', name]) {
+      const result = await runCommand(['restore', snapshot, '--identity', identity, '--to-database', 'wanted'], into);
+      assert.equal(result.status, 4);
+      assert.match(result.stderr, /damaged.*its object has \d+ bytes instead of \d+/);
+    }
+    await put(manifest.object.key, original);
+  });
+
+  it('says that a bit flipped, wherever it did', async () => {
+    for (const at of [100, Math.floor(original.length / 2), original.length - 1]) {
+      const damaged = Buffer.from(original);
+      damaged.writeUInt8(damaged.readUInt8(at) ^ 4, at);
+      await put(manifest.object.key, damaged);
+      failed(await restore(), /cannot be opened|SHA-256 differs|not what its manifest says/);
+    }
+    await put(manifest.object.key, original);
+  });
+
+  it('says that the object is missing', async () => {
+    s3.rule(({ path: at }) =>
+      at.includes('.dump') ? { kind: 'answer', status: 404, code: 'NoSuchKey' } : { kind: 'pass' },
+    );
+    failed(await restore(), /it is missing/);
+  });
+
+  it('says that the manifest is of another dump', async () => {
+    const key = manifest.object.key.replace(/\.dump.*$/, '.json');
+    const content = await text(key);
+    for (const [field, says] of [
+      ['object', /SHA-256 differs/],
+      ['dump', /not what its manifest says/],
+    ] as const) {
+      const changed = { ...manifest, [field]: { ...manifest[field], sha256: '0'.repeat(64) } };
+      await put(key, Buffer.from(JSON.stringify(changed)));
+      failed(await restore(), says);
+    }
+    const rows = { ...manifest.database.rows, 'public.accounts': 1 };
+    await put(key, Buffer.from(JSON.stringify({ ...manifest, database: { ...manifest.database, rows } })));
+    failed(await restore(), /not what was dumped: rows: public\.accounts has \d+ instead of 1/);
+    await put(key, Buffer.from(content));
+  });
+
+  it('asks for the right key', async () => {
+    const result = await runCommand(
+      ['restore', 'latest', '--identity', wrongIdentity, '--to-database', 'wanted'],
+      into,
+    );
+    failed(result, /cannot be opened: .*identity.*--identity/);
+    const none = await runCommand(['restore', 'latest', '--to-database', 'wanted'], into);
+    failed(none, /no private key is at hand/);
+    const absent = await runCommand(['restore', 'latest', '--identity', '/nowhere', '--to-database', 'wanted'], into);
+    assert.equal(absent.status, 2);
+  });
+
+  it('says that the secrets object is missing or another one', async () => {
+    const key = manifest.secrets?.key ?? '';
+    const content = await bytes(key);
+    await put(key, Buffer.concat([content.subarray(0, -1), Buffer.from('x')]));
+    failed(await restore(['--secrets-output', `${scratch.path}/env`]), /SHA-256 differs/);
+    await put(key, content);
+    s3.rule(({ path: at }) =>
+      at.includes('.secrets') ? { kind: 'answer', status: 404, code: 'NoSuchKey' } : { kind: 'pass' },
+    );
+    failed(await restore(['--secrets-output', `${scratch.path}/env`]), /it is missing/);
+    assert.ok(!readdirSync(scratch.path).includes('env'));
+  });
+
+  it('goes on where a download broke off, and gives up when the bucket is gone', async () => {
+    let broken = 0;
+    s3.rule(({ method, path: at }) => {
+      if (method !== 'GET' || !at.includes('.dump')) return { kind: 'pass' };
+      broken += 1;
+      return { kind: broken < 5 ? 'cut' : 'pass', afterBytes: original.length / 6 };
+    });
+    const patience = { attempts: 4, pauseMs: 20 };
+    const request = {
+      snapshot: 'latest',
+      from: null,
+      instance: null,
+      identities: [/AGE-SECRET-KEY-\S+/.exec(readFileSync(identity, 'utf8'))?.[0] ?? ''],
+      database: 'resumed',
+      replace: false,
+      jobs: 1,
+      allSchemas: false,
+      locale: null,
+      ignoreSecrets: false,
+      wait: false,
+      signal,
+      onProgress: () => undefined,
+    } as const;
+    await using app = openApp(into, { readPatience: patience });
+    const report = await app.restore(request);
+    assert.equal(report.checks.find(({ check }) => check === 'rows')?.status, 'ok');
+    assert.ok(broken >= 5, 'it was taken up four times');
+    await target.query('drop database resumed');
+    s3.rule(({ method, path: at }) =>
+      method === 'GET' && at.includes('.dump') ? { kind: 'cut', afterBytes: 0 } : { kind: 'pass' },
+    );
+    await assert.rejects(app.restore({ ...request, database: 'wanted' }), { code: 'restore' });
+  });
+
+  it('leaves the output away when it cannot be whole', async () => {
+    const damaged = Buffer.from(original);
+    damaged.writeUInt8(damaged.readUInt8(original.length - 5) ^ 4, original.length - 5);
+    await put(manifest.object.key, damaged);
+    failed(await restore(['--output', `${scratch.path}/out.dump`]), /cannot be opened|SHA-256 differs/);
+    await put(manifest.object.key, original);
+    assert.deepEqual(
+      readdirSync(scratch.path).filter((name) => name.startsWith('out')),
+      [],
+    );
+    failed(await restore(['--output', '/nonexistent/out.dump']), /'\/nonexistent' could not be written/);
+  });
+
+  it('says why the target cannot be reached', async () => {
+    failed(await restore(undefined, { ...into, DB_PASS: 'wrong' }), /password authentication failed/);
+    failed(await restore(undefined, { ...into, DB_PORT: '1' }), /cannot be reached/);
+  });
+
+  it('refuses an older server before anything is done', async () => {
+    await using older = await startPostgres({ major: 14 });
+    await older.query('alter role mastodon createdb');
+    const databases = await older.query('select datname from pg_database order by 1');
+    failed(
+      await restore(undefined, { ...into, ...databaseEnvironment(older.mastodon('mastodon_production')) }),
+      /The dump is of PostgreSQL 15\S*, and the target is 14\.\d+.*PostgreSQL 15 or newer/,
+    );
+    assert.deepEqual(await older.query('select datname from pg_database order by 1'), databases);
+  });
+
+  it('names rights and properties that the target lacks', async () => {
+    failed(
+      await restore(['--to-database', 'wanted', '--locale', 'xx_XX.utf8']),
+      /'xx_XX\.utf8' could not be created.*--locale C\.UTF-8/,
+    );
+    const key = manifest.object.key.replace(/\.dump.*$/, '.json');
+    const content = await text(key);
+    const extensions = ['plpgsql', 'postgis'];
+    await put(key, Buffer.from(JSON.stringify({ ...manifest, database: { ...manifest.database, extensions } })));
+    failed(await restore(), /does not have what the dump needs: postgis/);
+    await put(key, Buffer.from(content));
+    await target.query('alter role mastodon nocreatedb');
+    failed(await restore(), /may not create databases/);
+    failed(await restore(['--replace', 'precious']), /may not create databases.*ALTER ROLE "mastodon" CREATEDB/);
+    await target.query('alter role mastodon createdb');
+    await target.query('create database not_ours template template0');
+    failed(await restore(['--to-database', 'not_ours']), /does not belong to 'mastodon'/);
+    await target.query('drop database not_ours');
+  });
+
+  it('keeps a database with tables, and one that somebody is in', async () => {
+    failed(await restore(['--to-database', 'precious']), /'precious' is not empty: it has 1 tables/);
+    const visitor = await connectTest(target.mastodon('precious'));
+    await visitor.query("set application_name = 'sidekiq'");
+    failed(await restore(['--replace', 'precious']), /in use by sidekiq \(1\)/);
+    await visitor.end();
+  });
+
+  it('leaves an empty database empty when the single transaction fails', async () => {
+    await target.query("create role plain login password 'plain'");
+    await target.query('create database empty_one owner plain template template0');
+    await target.query(
+      "create database latin owner plain template template0 encoding 'LATIN1' lc_collate 'C' lc_ctype 'C'",
+    );
+    const plain = { ...into, DB_USER: 'plain', DB_PASS: 'plain' };
+    failed(await restore(['--to-database', 'latin'], plain), /has encoding LATIN1, the dump UTF8/);
+    const damaged = Buffer.from(original);
+    damaged.writeUInt8(damaged.readUInt8(original.length - 100) ^ 4, original.length - 100);
+    await put(manifest.object.key, damaged);
+    failed(await restore(['--to-database', 'empty_one'], plain), /cannot be opened|SHA-256 differs/);
+    await put(manifest.object.key, original);
+    const tables = await target.query(
+      "select relname from pg_class where relnamespace = 'public'::regnamespace",
+      'empty_one',
+    );
+    assert.deepEqual(tables, []);
+    for (const name of ['latin', 'empty_one']) await target.query(`drop database ${name}`);
+    await target.query('drop role plain');
+  });
+
+  it('cleans up when it is interrupted, and when its pg_restore or its backend is killed', async () => {
+    const stopped = await halfWay();
+    stopped.child.kill('SIGTERM');
+    assert.equal((await stopped.result).status, 130);
+    assert.equal(await picture(), earlier);
+
+    const beheaded = await halfWay();
+    const children = execFileSync('ps', ['-o', 'pid=,comm=', '--ppid', String(beheaded.child.pid)], {
+      encoding: 'utf8',
+    });
+    process.kill(Number(/(\d+) pg_restore/.exec(children)?.[1]), 'SIGKILL');
+    failed(await beheaded.result, /pg_restore into \S+ ended with SIGKILL/);
+    assert.equal(await picture(), earlier);
+
+    const cutOff = await halfWay();
+    await target.query(
+      "select pg_terminate_backend(pid) from pg_stat_activity where datname like 'wanted_restoring_%' and application_name = 'mastodon-backup'",
+    );
+    s3.rule(() => ({ kind: 'pass' }));
+    failed(await cutOff.result, /terminating connection|server closed the connection|ended with status 1/);
+  });
+
+  it('drops what a killed one left at the next restore, and nothing else', async () => {
+    const killed = await halfWay();
+    killed.child.kill('SIGKILL');
+    await killed.result;
+    s3.rule(() => ({ kind: 'pass' }));
+    await target.query('create database wanted_restoring_aaaaaa owner mastodon template template0');
+    for (let attempt = 0; attempt < 100; attempt += 1) {
+      const busy = await target.query("select pid from pg_stat_activity where application_name = 'mastodon-backup'");
+      if (busy.length === 0) break;
+      await sleep(100);
+    }
+    const result = await restore();
+    assert.equal(result.status, 0, result.stderr);
+    assert.match(result.stderr, /Dropping the unfinished database/);
+    const left = await target.query("select datname from pg_database where datname like '%restoring%'");
+    assert.deepEqual(left, [{ datname: 'wanted_restoring_aaaaaa' }], 'what has not our mark stays');
+    await target.query('drop database wanted_restoring_aaaaaa');
+    await target.query('drop database wanted');
+  });
+
+  it('keeps what is whole when the name cannot be given, and says how to', async () => {
+    const waiting = await halfWay();
+    await target.createDatabase('wanted');
+    s3.rule(() => ({ kind: 'pass' }));
+    const result = await waiting.result;
+    failed(
+      result,
+      /restored and whole, but still called '(wanted_restoring_\w+)': .*already exists.*RENAME TO "wanted"/,
+    );
+    const [, whole = ''] = /still called '(\w+)'/.exec(result.stderr) ?? [];
+    const [count] = await target.query('select count(*)::int as count from accounts', whole);
+    assert.equal(count?.['count'], manifest.database.rows['public.accounts']);
+    await target.query('drop database wanted');
+    await target.query(`drop database ${whole}`);
+  });
+
+  it('says that a disk is full, of the target and of the scratch directory', async (test) => {
+    const small = path.join(scratch.path, 'small');
+    mkdirSync(small);
+    const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=6m,mode=777', 'tmpfs', small]);
+    if (mounted.status !== 0) {
+      test.skip('tmpfs cannot be mounted here');
+      return;
+    }
+    try {
+      failed(
+        await restore(['--to-database', 'wanted', '--jobs', '2'], { ...into, BACKUP_SCRATCH_DIR: `${small}/scratch` }),
+        /too little space in .*the dump takes \d+\.\d MiB, \d\.\d MiB are free/,
+      );
+      mkdirSync(`${small}/space`, { mode: 0o777 });
+      execFileSync('chown', ['65534:65534', `${small}/space`]);
+      execFileSync('chmod', ['755', scratch.path]);
+      await target.query(`create tablespace small location '${small}/space'`);
+      await target.query(
+        'grant create on tablespace small to mastodon; alter role mastodon set default_tablespace = small',
+      );
+      failed(await restore(), /No space left on device.*Make room on the disk of the target server/);
+      await target.query('alter role mastodon reset default_tablespace');
+      await target.query('revoke all on tablespace small from mastodon');
+      await target.query('drop tablespace small');
+    } finally {
+      spawnSync('umount', ['-l', small]);
+    }
+  });
+});
