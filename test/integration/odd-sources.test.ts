@@ -1,0 +1,104 @@
+// Databases that are not quite like the guide's: each is backed up, drilled and restored, or it is said exactly why not.
+
+import assert from 'node:assert/strict';
+import { chmodSync, mkdirSync } from 'node:fs';
+import { after, before, describe, it } from 'node:test';
+import type { DrillDocument } from '../../src/manifest/drill-record.ts';
+import { databaseEnvironment, runCommand, temporaryDirectory, type CommandResult } from '../support/command.ts';
+import { countRows, createMastodonDatabase } from '../support/mastodon-data.ts';
+import { linkPrograms, startPostgres, type PostgresServer } from '../support/postgres-server.ts';
+
+describe('an odd source', () => {
+  let server: PostgresServer;
+  const scratch = temporaryDirectory();
+  before(async () => {
+    chmodSync(scratch.path, 0o755);
+    linkPrograms(`${scratch.path}/bin`, 15);
+    server = await startPostgres({ major: 15 });
+    await server.query('alter role mastodon createdb');
+  });
+  after(async () => {
+    await server[Symbol.asyncDispose]();
+    scratch[Symbol.dispose]();
+  });
+
+  const environmentOf = (name: string): Readonly<Record<string, string>> => {
+    mkdirSync(`${scratch.path}/${name}`, { recursive: true });
+    return {
+      ...databaseEnvironment(server.mastodon(name)),
+      BACKUP_LOCAL_DIR: `${scratch.path}/${name}`,
+      BACKUP_STATE_DIR: `${scratch.path}/state`,
+      BACKUP_SCRATCH_DIR: `${scratch.path}/scratch`,
+      BACKUP_PG_BIN: `${scratch.path}/bin`,
+      BACKUP_COMPRESSION_LEVEL: '0',
+    };
+  };
+  const done = async (
+    args: readonly string[],
+    environment: Readonly<Record<string, string>>,
+  ): Promise<CommandResult> => {
+    const result = await runCommand(args, environment);
+    assert.equal(result.status, 0, result.stderr);
+    return result;
+  };
+  const drilled = async (environment: Readonly<Record<string, string>>): Promise<DrillDocument> => {
+    const document = JSON.parse((await done(['drill', '--json'], environment)).stdout) as DrillDocument;
+    assert.equal(document.status, 'passed', JSON.stringify(document.checks));
+    return document;
+  };
+
+  it('with pg_trgm comes back with it, and its index works', async () => {
+    await createMastodonDatabase(server, { name: 'with_trgm', megabytes: 1 });
+    await server.query(
+      'create extension pg_trgm; create index trgm on statuses using gin (text gin_trgm_ops)',
+      'with_trgm',
+    );
+    const environment = environmentOf('with_trgm');
+    await done(['run'], environment);
+    await drilled(environment);
+    await done(['restore', 'latest', '--to-database', 'trgm_again'], environment);
+    const rows = await server.query(
+      "select indisvalid from pg_index where indexrelid = 'trgm'::regclass",
+      'trgm_again',
+    );
+    assert.deepEqual(rows, [{ indisvalid: true }]);
+    await done(['restore', 'latest', '--to-database', 'trgm_whole', '--all-schemas'], environment);
+  });
+
+  it('in another encoding and collation comes back in them', async () => {
+    await server.query(
+      "create database latin owner mastodon template template0 encoding 'LATIN1' lc_collate 'C' lc_ctype 'C'",
+    );
+    await server.query("create table words as select 'Grüße' as word; alter table words owner to mastodon", 'latin');
+    const environment = environmentOf('latin');
+    await done(['run'], environment);
+    await drilled(environment);
+    await done(['restore', 'latest', '--to-database', 'latin_again'], environment);
+    const [row] = await server.query(
+      `select pg_encoding_to_char(encoding) as encoding, datcollate as collation
+         from pg_database where datname = 'latin_again'`,
+    );
+    assert.deepEqual(row, { encoding: 'LATIN1', collation: 'C' });
+    assert.deepEqual(await server.query('select word from words', 'latin_again'), [{ word: 'Grüße' }]);
+  });
+
+  it('without LOCAL_DOMAIN is found again under another host name', async () => {
+    await createMastodonDatabase(server, { name: 'nameless', megabytes: 1 });
+    const environment = environmentOf('nameless');
+    await done(['run'], environment);
+    const elsewhere = { ...environment, DB_HOST: 'localhost', DB_NAME: 'another' };
+    const document = await drilled(elsewhere);
+    assert.equal(document.instance, '127.0.0.1/nameless');
+    await done(['restore', 'latest', '--to-database', 'another'], elsewhere);
+    assert.deepEqual(await countRows(server.mastodon('another')), await countRows(server.mastodon('nameless')));
+  });
+
+  it('with names, types and texts of every kind comes back the same', async () => {
+    await createMastodonDatabase(server, { name: 'odd names, ö', megabytes: 1, withOddities: true });
+    const environment = environmentOf('odd names, ö');
+    await done(['run'], environment);
+    await drilled(environment);
+    await done(['restore', 'latest', '--to-database', 'Odd, too', '--all-schemas'], environment);
+    assert.deepEqual(await countRows(server.mastodon('Odd, too')), await countRows(server.mastodon('odd names, ö')));
+  });
+});
