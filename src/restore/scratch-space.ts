@@ -24,7 +24,7 @@ export async function readSpace(directory: string): Promise<Space> {
 /** What a restored database takes: as much as the source did, of which bloat is the part that does not come back. */
 export function predictBytes(databaseBytes: number): number {
   // An empty cluster and its write-ahead log.
-  const cluster = 128 * 1024 * 1024;
+  const cluster = 144 * 1024 * 1024;
   return databaseBytes + cluster;
 }
 
