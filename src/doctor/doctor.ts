@@ -5,6 +5,7 @@ import type { Settings } from '../config/settings.ts';
 import { chooseClient, findClients } from '../database/clients.ts';
 import { connect, describeTarget } from '../database/connection.ts';
 import { readDatabaseFacts, type DatabaseFacts } from '../database/server.ts';
+import type { ObjectStore } from '../storage/store.ts';
 import { AppError } from '../errors.ts';
 import { examineMemory } from './memory-check.ts';
 import { examineSecrets } from './secrets-check.ts';
@@ -45,7 +46,10 @@ export async function examine(examination: Examination): Promise<readonly Findin
   ];
 }
 
-function patience({ name, description }: Pick<ObjectStore, 'name' | 'description'>): { readonly signal: AbortSignal; readonly clear: () => void } {
+function patience({ name, description }: Pick<ObjectStore, 'name' | 'description'>): {
+  readonly signal: AbortSignal;
+  readonly clear: () => void;
+} {
   const controller = new AbortController();
   const timer = setTimeout(() => {
     controller.abort(
