@@ -103,7 +103,7 @@ describe('the compose service', () => {
       [['run', 'weekly'], /^weekly\/\S+: .* dumped/],
       [['list'], /weekly\/.*daily\//s],
       [['verify', 'latest:weekly'], /34 tables with the rows of the manifest/],
-      [['drill'], /Drill of weekly\/\S+ into PostgreSQL 17\.\S+: passed/],
+      [['drill'], /Drill of weekly\/\S+ into PostgreSQL 17\..*: passed/],
       [['restore', 'latest', '--to-database', 'restored'], /Restored weekly\/\S+ .* into the database restored/],
       [['doctor'], /./],
       [['prune', '--dry-run'], /./],
@@ -158,7 +158,7 @@ describe('the compose service', () => {
       .slice(2)
       .filter((name) => name !== '' && !['sh', 'cat'].includes(name));
     assert.deepEqual(
-      [...new Set(programs)].toSorted().filter((name) => !/^(tini|node|MainThread|mastodon-backup)$/.test(name)),
+      [...new Set(programs)].toSorted().filter((name) => !/^(tini|node.*)$/.test(name)),
       [],
     );
   });
@@ -197,16 +197,10 @@ describe('the compose service', () => {
       ask: async () => (await project.unfinishedUploads()) > 0,
     });
     const startedAt = performance.now();
-    await project.exec(['list']);
     // What `docker compose stop` does to the daemon, done to the run: the signal reaches every process of ours.
-    await project.compose([
-      'exec',
-      '-T',
-      'backup',
-      'sh',
-      '-c',
-      'for p in /proc/[0-9]*; do grep -q "run.yearly" $p/cmdline 2>/dev/null && kill -TERM ${p#/proc/}; done; true',
-    ]);
+    const script =
+      'for p in /proc/[0-9]*; do if tr "\\0" " " < $p/cmdline | grep -q "backup run year[l]y"; then kill -TERM ${p#/proc/}; fi; done';
+    await project.compose(['exec', '-T', 'backup', 'sh', '-c', script]);
     const { status } = await run;
     assert.equal(status, 130);
     assert.ok(performance.now() - startedAt < 60_000, 'within the stop_grace_period');
@@ -242,7 +236,7 @@ describe('the compose service', () => {
       ask: async () => (await project.unfinishedUploads()) > 0,
     });
     await project.composed(['kill', 'backup']);
-    await reschedule({ BACKUP_SCHEDULE_DAILY: '0 0 1 1 *', BACKUP_SCHEDULE_WEEKLY: '* * * * *' });
+    await reschedule({ BACKUP_SCHEDULE_DAILY: '* * * * *' });
     const earlier = (await listing()).length;
     await until('the next backup is there', { withinMs: 120_000, ask: async () => (await listing()).length > earlier });
     const half = (await project.keys()).filter((key) => key.endsWith('.dump'));
@@ -251,19 +245,18 @@ describe('the compose service', () => {
   });
 
   it('turns unhealthy when backups stop, and healthy again after one', async () => {
-    await reschedule({ BACKUP_SCHEDULE_DAILY: 'off', BACKUP_SCHEDULE_WEEKLY: '* * * * *' });
     await healthBecomes('healthy', 120_000);
     await project.composed(['stop', 'db']);
     await healthBecomes('unhealthy', 240_000);
     const { stdout } = await project.exec(['health']);
     console.log(`health while backups fail:\n${stdout}`);
-    assert.match(stdout, /late|weekly/);
+    assert.match(stdout, /late.*daily|daily.*late/s);
     await project.composed(['up', '-d', '--wait', 'db']);
     await healthBecomes('healthy', 240_000);
   });
 
   it('knows its state from the bucket when container and volumes are new', async () => {
-    await reschedule({ BACKUP_SCHEDULE_WEEKLY: '0 0 1 1 *' });
+    await reschedule({ BACKUP_SCHEDULE_DAILY: '0 0 1 1 *' });
     const earlier = await listing();
     await project.composed(['rm', '-f', '-s', '-v', 'backup']);
     await dockerOutput(['volume', 'rm', `${project.name}_backup-state`, `${project.name}_backup-scratch`]);
