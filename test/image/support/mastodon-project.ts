@@ -12,8 +12,8 @@ import { docker, dockerOutput, until, type DockerResult } from './docker.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
-/** The name of the image that the example names. */
-export const image = 'mastodon-postgres-backup:latest';
+/** The image under test. */
+export const image = 'mastodon-backup-test/mastodon-postgres-backup';
 /** What must never be seen in an inspection or a log. */
 export const secretKey = 'testsecret';
 
