@@ -1,0 +1,106 @@
+// What the README tells an administrator to type, typed in its order into a directory with Mastodon's compose file. The text is
+// taken from the README; replaced is only what stands there for the reader's own values.
+
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { createMastodonDatabase } from '../support/mastodon-data.ts';
+import { createProject, secretKey, startGround, type MastodonProject } from './support/mastodon-project.ts';
+
+const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+const blocks = [...readme.matchAll(/^```sh\n(.*?)^```$/gms)].map((match) => match[1] ?? '');
+
+// The blocks that have these words, as they are typed without a terminal and without sudo.
+function block(words: string): string {
+  const found = blocks.filter((text) => text.includes(words));
+  assert.equal(found.length, 1, `one block of the README has '${words}'`);
+  return (found[0] ?? '')
+    .replaceAll('sudo ', '')
+    .replaceAll('docker compose exec backup', 'docker compose exec -T backup')
+    .replaceAll('docker compose run --rm', 'docker compose run --rm -T')
+    .replaceAll('THE SECRET ACCESS KEY', secretKey)
+    .replaceAll('docker-compose.yml:compose.example.yml', 'docker-compose.yml:compose.example.yml:compose.test.yml');
+}
+
+describe('the commands of the README', () => {
+  let project: MastodonProject;
+  before(async () => {
+    const key = execFileSync('age-keygen', { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    project = createProject({
+      backupEnvironment: {
+        BACKUP_AGE_RECIPIENTS: /age1\w+/.exec(key)?.[0] ?? '',
+        BACKUP_AGE_IDENTITY: /AGE-SECRET-KEY-\w+/.exec(key)?.[0] ?? '',
+        BACKUP_COMPRESSION_LEVEL: '1',
+      },
+    });
+    rmSync(path.join(project.directory, 'backup-secrets'), { recursive: true });
+    // The ground is started before there is a secret: its services need none.
+    await startGround(project);
+    const connection = await project.database('mastodon');
+    await createMastodonDatabase(
+      {
+        createDatabase: async (name) =>
+          void (await project.query(`create database ${name} owner mastodon template template0`)),
+        mastodon: (database) => ({ ...connection, database }),
+      },
+      { name: 'mastodon_production', megabytes: 4 },
+    );
+  });
+  after(async () => project[Symbol.asyncDispose]());
+
+  const type = async (lines: string): Promise<string> => {
+    const child = spawn('bash', ['-euo', 'pipefail', '-c', lines], {
+      cwd: project.directory,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text;
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+    });
+    const status = await new Promise((resolve) => child.once('close', resolve));
+    assert.equal(status, 0, `${lines}\n${stdout}${stderr}`);
+    return stdout;
+  };
+
+  it('name a Dockerfile that is there', () => {
+    const [, file = ''] = /-f (\S+) \.$/m.exec(block('docker build')) ?? [];
+    assert.ok(existsSync(new URL(`../../${file}`, import.meta.url)), file);
+  });
+
+  it('lead from nothing to the first verified backup', async () => {
+    await type(block('/dev/stdin backup-secrets'));
+    const secret = statSync(path.join(project.directory, 'backup-secrets/s3_secret_access_key'));
+    assert.deepEqual([secret.uid, secret.mode & 0o777], [10_001, 0o400]);
+    assert.match(await type(block('COMPOSE_FILE=')), /weekly\/\S+/);
+  });
+
+  it('take, check and thin out backups by hand', async () => {
+    const said = await type(block('--label before-upgrade'));
+    assert.match(said, /labelled\/\S+: .* dumped/);
+    assert.match(said, /hash right, decoded to the end/);
+  });
+
+  it('write the settings, the plain archive and the recovery kit to files', async () => {
+    await type(block('--secrets-output -'));
+    await type(block('> kit.html'));
+    const file = (name: string): string => readFileSync(path.join(project.directory, name), 'latin1');
+    assert.match(file('env'), /SECRET_KEY_BASE=/);
+    assert.ok(file('mastodon.dump').startsWith('PGDMP'));
+    assert.match(file('kit.html'), /<html/);
+  });
+
+  it('restore the database after it was lost', async () => {
+    const count = 'select count(*) from statuses';
+    const expected = await project.query(count, 'mastodon_production');
+    await project.query('drop database mastodon_production with (force)');
+    const said = await type(block('--to-database mastodon_production'));
+    assert.match(said, /tootctl feeds build/);
+    assert.deepEqual(await project.query(count, 'mastodon_production'), expected);
+  });
+});
