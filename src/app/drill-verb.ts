@@ -60,6 +60,7 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
     source: {
       store,
       manifest,
+      threads: settings.threads,
       patience: context.readPatience,
       identities: manifest.object.encryption === null ? null : [...request.identities, ...settings.ageIdentities],
     },

@@ -74,6 +74,7 @@ export async function verify(context: AppContext, request: VerifyRequest): Promi
       dump: manifest.dump,
       rows: manifest.database.rows,
     },
+    threads: settings.threads,
     identities: encrypted ? (decoded ? keys : 'missing') : null,
     signal,
     log: context.log,

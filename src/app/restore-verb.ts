@@ -169,7 +169,7 @@ async function selectSource(
       context.log.warn({ snapshot: nameOf(damaged), reason }, 'A newer snapshot is damaged and was passed over');
   }
   const identities = [...request.identities, ...settings.ageIdentities];
-  return { store, manifest, identities, patience: context.readPatience };
+  return { store, manifest, identities, threads: settings.threads, patience: context.readPatience };
 }
 
 async function openSnapshot(context: AppContext, request: RestoreSource): Promise<SnapshotSource> {

@@ -157,6 +157,7 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
         const put = stored[index];
         if (put?.status === 'rejected') throw put.reason;
         if (passed === null) throw new Error('Every destination failed, but this one did not say so');
+        const threads = compression.kind === 'xz' ? compression.threads : 1;
         const identities = oneRunKey === null ? null : [oneRunKey.identity];
         const base = describeSnapshot(options, {
           id,
@@ -167,7 +168,7 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
           destination,
           etag: put?.value.etag ?? null,
         });
-        const method = await verifyAt(destination, { base, identities, options });
+        const method = await verifyAt(destination, { base, identities, threads, options });
         const place = { prefix: destination.prefix, folder: options.tier, id };
         const entry = secrets === null ? null : await storeSecrets(destination.store, { secrets, place, log, signal });
         return {
@@ -225,6 +226,7 @@ async function verifyAt(
   context: {
     readonly base: SnapshotBase;
     readonly identities: readonly string[] | null;
+    readonly threads: number;
     readonly options: BackupOptions;
   },
 ): Promise<'full' | 'etag' | 'size'> {
@@ -244,6 +246,7 @@ async function verifyAt(
   }
   log.info({ key, store: store.description, bytes: expected.bytes }, 'Reading back');
   await verifyFully(store, {
+    threads: context.threads,
     expected,
     identities: context.identities,
     signal,

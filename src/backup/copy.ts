@@ -145,7 +145,7 @@ async function verifyCopy(
 ): Promise<VerificationMethod> {
   const expected = { ...source.object, key, dump: source.dump, rows: source.database.rows };
   if (method === 'etag') return verifyByEtag(store, { expected, etag, signal });
-  await verifyFully(store, { expected, identities: 'missing', signal, log });
+  await verifyFully(store, { expected, identities: 'missing', threads: 1, signal, log });
   return 'full';
 }
 

@@ -36,6 +36,8 @@ export async function verifyFully(
   options: {
     readonly expected: ExpectedObject;
     readonly identities: readonly string[] | 'missing' | null;
+    /** Threads to decompress with. */
+    readonly threads: number;
     readonly signal: AbortSignal;
     readonly log: Log;
     readonly onProgress?: (bytes: number) => void;
@@ -67,7 +69,7 @@ async function readBack(store: ObjectStore, options: Parameters<typeof verifyFul
   const object = createMeter({ observe: () => options.onProgress?.(object.bytes()) });
   const archive = createArchiveReader();
   const dump = createMeter({ observe: (chunk) => archive.push(chunk) });
-  const chain = decoders({ compression: expected.compression, identities });
+  const chain = decoders({ compression: expected.compression, identities, threads: options.threads });
   const body = await store.get(expected.key, { signal });
   try {
     await pipeline([body, object.stream, ...chain, dump.stream, devNull()], { signal });

@@ -44,12 +44,14 @@ export function decoders(options: {
   readonly compression: CompressionName;
   /** age identities; null: the object is not encrypted. */
   readonly identities: readonly string[] | null;
+  /** Threads to decompress with, where the compression allows for more than one. */
+  readonly threads: number;
 }): readonly Duplex[] {
   const chain: Duplex[] = [];
   if (options.identities !== null) chain.push(createAgeDecrypter(options.identities));
   switch (options.compression) {
     case 'xz':
-      chain.push(createXzDecoder());
+      chain.push(createXzDecoder(options));
       break;
     case 'zstd':
       chain.push(createZstdDecoder());

@@ -5,6 +5,7 @@ import type { Settings } from '../config/settings.ts';
 import { chooseClient, findClients } from '../database/clients.ts';
 import { connect, describeTarget } from '../database/connection.ts';
 import { readDatabaseFacts, type DatabaseFacts } from '../database/server.ts';
+import type { ObjectStore } from '../storage/store.ts';
 import { AppError } from '../errors.ts';
 import { examineMemory } from './memory-check.ts';
 import { examineSecrets } from './secrets-check.ts';
@@ -25,7 +26,7 @@ export async function examine(examination: Examination): Promise<readonly Findin
   const { facts, findings } = await examineDatabase(examination);
   const stores = await Promise.all(
     examination.stores.map(async (store) => {
-      const { signal, clear } = patience(store.store.description);
+      const { signal, clear } = patience(store.store);
       try {
         return await examineStore(store, { ...examination, signal: AbortSignal.any([examination.signal, signal]) });
       } finally {
@@ -45,12 +46,18 @@ export async function examine(examination: Examination): Promise<readonly Findin
   ];
 }
 
-function patience(place: string): { readonly signal: AbortSignal; readonly clear: () => void } {
+function patience({ name, description }: Pick<ObjectStore, 'name' | 'description'>): {
+  readonly signal: AbortSignal;
+  readonly clear: () => void;
+} {
   const controller = new AbortController();
   const timer = setTimeout(() => {
     controller.abort(
-      new AppError('timeout', `There was no answer from ${place} within ${checkTimeoutMs / 1_000} s`, {
-        hint: 'Check the network to the store, or the disk.',
+      new AppError('timeout', `There was no answer from ${description} within ${checkTimeoutMs / 1_000} s`, {
+        hint:
+          name === 's3'
+            ? 'Check that this container is on external_network, without which nothing gets out, and BACKUP_S3_ENDPOINT.'
+            : 'Look at the disk, or at the server that it is mounted from.',
       }),
     );
   }, checkTimeoutMs);

@@ -1,7 +1,7 @@
 // When a tier must have its next backup: the next scheduled time after the last one, the grace, and twice what the last one
 // took. A pure function, the same in the daemon, the healthcheck and the metrics.
 
-import { answeredUntil, withoutFuture } from '../plan/due.ts';
+import { answeredUntil, beginningOf, withoutFuture } from '../plan/due.ts';
 import { nextSlot, scheduledTiers, type Timetable } from '../plan/timetable.ts';
 import type { Tier } from '../plan/tier.ts';
 import type { SnapshotRecord } from '../state/records.ts';
@@ -23,7 +23,8 @@ export function standings(
 ): readonly TierStanding[] {
   const past = withoutFuture(options.snapshots, options.now);
   if (past.length === 0) return [];
-  const beginning = Math.min(...past.map(({ committedAt }) => Date.parse(committedAt)));
+  // A slot at the very beginning counts, and `nextSlot` looks strictly after.
+  const beginning = beginningOf(past) - 1;
   return scheduledTiers(timetable).map((tier): TierStanding => {
     const newest = past.filter((snapshot) => snapshot.tier === tier).toSorted(byCommit)[0];
     const after = new Date(newest === undefined ? beginning : answeredUntil(newest));

@@ -42,12 +42,21 @@ export function findDue(
 ): readonly DueRun[] {
   const past = withoutFuture(snapshots, now);
   if (past.length === 0) return [{ tier: 'daily', slot: null }];
-  const beginning = Math.min(...past.map(({ committedAt }) => Date.parse(committedAt)));
+  const beginning = beginningOf(past);
   return scheduledTiers(timetable).flatMap((tier) => {
     const slot = lastSlot(timetable, { of: tier, at: now });
-    if (slot === null || slot.getTime() <= beginning) return [];
+    if (slot === null || slot.getTime() < beginning) return [];
     return isAnswered(slot, { tier, snapshots: past }) ? [] : [{ tier, slot }];
   });
+}
+
+/**
+ * The moment from which slots count, in milliseconds since 1970: the oldest slot that a snapshot answers, or the moment of
+ * its data when it answers none. Not its commit: where retention keeps one snapshot of a finer tier, the oldest is always
+ * the one that was made last, and a coarser tier's slot that came while it ran would be lost every time.
+ */
+export function beginningOf(snapshots: readonly PlannedSnapshot[]): number {
+  return Math.min(...snapshots.map(({ slot, dataAt }) => Date.parse(slot ?? dataAt)));
 }
 
 /** Whether a snapshot of the tier answers the slot: its own slot or its commit is at or after it. */

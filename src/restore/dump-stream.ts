@@ -19,6 +19,8 @@ export interface SnapshotSource {
   readonly manifest: Manifest;
   /** age identities; null: it is not encrypted. */
   readonly identities: readonly string[] | null;
+  /** Threads to decompress with. */
+  readonly threads: number;
   /** How often a broken download is taken up again; left out: as usual. */
   readonly patience?: ReadPatience | undefined;
 }
@@ -40,7 +42,7 @@ export type StreamOutcome =
  * manifest says, `restore` when it cannot be opened, and with `to`'s own error when writing failed.
  */
 export async function streamDump(
-  { store, manifest, identities, patience }: SnapshotSource,
+  { store, manifest, identities, threads, patience }: SnapshotSource,
   options: StreamOptions & { readonly to: Writable },
 ): Promise<StreamOutcome> {
   const { to, log, signal, onProgress } = options;
@@ -62,7 +64,7 @@ export async function streamDump(
     onProgress,
     patience,
   });
-  const chain = decoders({ compression: manifest.object.compression, identities });
+  const chain = decoders({ compression: manifest.object.compression, identities, threads });
   // A pipeline gives its first error to all of its streams: who had it first is who failed.
   let failedFirst: 'reading' | 'writing' | undefined;
   to.once('error', () => {

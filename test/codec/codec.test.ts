@@ -54,7 +54,7 @@ for (const compression of compressions) {
         using folder = temporaryDirectory();
         const content = sample(bytes);
         const encoded = await through(encoders({ compression, recipients: [] }), content);
-        const ours = await through(decoders({ compression: compression.kind, identities: null }), encoded);
+        const ours = await through(decoders({ compression: compression.kind, identities: null, threads: 1 }), encoded);
         assert.ok(ours.equals(content));
         const stored = path.join(folder.path, 'object');
         writeFileSync(stored, encoded);
@@ -72,7 +72,10 @@ for (const compression of compressions) {
         encoders({ compression, recipients: [person.recipient, oneRun.recipient] }),
         content,
       );
-      const ours = await through(decoders({ compression: compression.kind, identities: [oneRun.identity] }), encoded);
+      const ours = await through(
+        decoders({ compression: compression.kind, identities: [oneRun.identity], threads: 1 }),
+        encoded,
+      );
       assert.ok(ours.equals(content));
       const stored = path.join(folder.path, 'object');
       const identity = path.join(folder.path, 'identity');
@@ -83,7 +86,7 @@ for (const compression of compressions) {
       assert.ok(execFileSync(command, [...args, `${stored}.plain`], big).equals(content));
       const stranger = await createOneRunKey([]);
       await assert.rejects(
-        through(decoders({ compression: compression.kind, identities: [stranger.identity] }), encoded),
+        through(decoders({ compression: compression.kind, identities: [stranger.identity], threads: 1 }), encoded),
       );
     });
 
@@ -97,13 +100,13 @@ for (const compression of compressions) {
       for (const cut of [1, 7, 100, Math.floor(encoded.length / 2)]) {
         const half = encoded.subarray(0, encoded.length - cut);
         await assert.rejects(
-          through(decoders({ compression: compression.kind, identities }), half),
+          through(decoders({ compression: compression.kind, identities, threads: 1 }), half),
           `${cut} bytes cut off`,
         );
       }
       const flipped = Buffer.from(encoded);
       flipped[Math.floor(flipped.length / 2)] = (flipped[Math.floor(flipped.length / 2)] ?? 0) ^ 1;
-      const decoded = await through(decoders({ compression: compression.kind, identities }), flipped).catch(
+      const decoded = await through(decoders({ compression: compression.kind, identities, threads: 1 }), flipped).catch(
         () => undefined,
       );
       const hash = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');

@@ -47,6 +47,17 @@ describe('what is due', () => {
     ]);
   });
 
+  it('is a coarser tier that never had a snapshot, although retention keeps only the finer one just made', () => {
+    const daily = { ...snapshot('daily', '2026-11-29T12:00:02Z', '2026-11-29T12:00:00Z') };
+    const slow = { ...daily, committedAt: '2026-11-29T13:30:00Z' };
+    assert.deepEqual(due([slow], '2026-11-29T13:31:00Z'), ['weekly 2026-11-29T13:00:00.000Z']);
+    const together = { schedules: { ...schedules, weekly: schedules.daily }, timeZone: 'UTC' };
+    assert.deepEqual(
+      findDue(together, { snapshots: [daily], now: new Date('2026-11-29T12:01:00Z') }).map(({ tier }) => tier),
+      ['weekly'],
+    );
+  });
+
   it('is answered by a run by hand that was committed after the slot', () => {
     const byHand = snapshot('daily', '2026-11-23T12:30:00Z', null);
     assert.deepEqual(due([snapshot('daily', '2026-11-22T14:00:00Z'), byHand], '2026-11-23T13:00:00Z'), []);

@@ -1,0 +1,158 @@
+// An .xz stream taken apart into its blocks (The .xz File Format 1.2.1, https://tukaani.org/xz/xz-file-format.txt). What several
+// threads wrote has the sizes of each block in its header, so that blocks can be found without decoding them, and decoded at
+// the same time. The index at the end, with the sizes of all blocks, is held against them.
+
+import { crc32 } from 'node:zlib';
+
+/** A block, made into an .xz stream of its own. */
+export interface XzBlock {
+  readonly stream: Buffer;
+  readonly uncompressedBytes: number;
+}
+
+/** What comes out of a stream: blocks; or, when their sizes are not told, everything as it came. */
+export type XzPart =
+  { readonly kind: 'block'; readonly block: XzBlock } | { readonly kind: 'undivided'; readonly bytes: Buffer };
+
+/** The bytes are no whole .xz stream. */
+export class XzError extends Error {
+  override readonly name = 'XzError';
+}
+
+const magic = Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]);
+const footerMagic = Buffer.from('YZ');
+/** Bytes of the check by its id. */
+const checkBytes = [0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64] as const;
+/** More than this in one block is not decoded in one piece: the memory for it was not planned. */
+const largestBlockBytes = 32 * 1024 * 1024;
+
+/** Divides `source`. Throws XzError for what is no .xz stream, ends early, or goes on after its end. */
+export async function* divideXz(source: AsyncIterable<Buffer>): AsyncGenerator<XzPart> {
+  const input = createInput(source);
+  const header = await input.take(12);
+  if (!header.subarray(0, 6).equals(magic)) throw new XzError('The bytes are no xz stream');
+  const flags = header.subarray(6, 8);
+  if (header.readUInt32LE(8) !== crc32(flags)) throw new XzError('The header of the xz stream is damaged');
+  const check = checkBytes[(flags[1] ?? 0) & 0x0f] ?? 0;
+  const records: (readonly [number, number])[] = [];
+  for (;;) {
+    const first = await input.take(1);
+    if (first[0] === 0) break;
+    const rest = await input.take(((first[0] ?? 0) + 1) * 4 - 1);
+    const blockHeader = Buffer.concat([first, rest]);
+    const sizes = readBlockSizes(blockHeader);
+    if (sizes === undefined || sizes.uncompressed > largestBlockBytes) {
+      if (records.length > 0) throw new XzError(`Block ${records.length + 1} of the xz stream does not tell its size`);
+      yield { kind: 'undivided', bytes: Buffer.concat([header, blockHeader]) };
+      for await (const bytes of input.rest()) yield { kind: 'undivided', bytes };
+      return;
+    }
+    const { compressed, uncompressed } = sizes;
+    const unpadded = blockHeader.length + compressed + check;
+    const body = await input.take(padded(compressed) + check);
+    records.push([unpadded, uncompressed]);
+    const index = encodeIndex([[unpadded, uncompressed]]);
+    const stream = Buffer.concat([header, blockHeader, body, index, encodeFooter(index, flags)]);
+    yield { kind: 'block', block: { stream, uncompressedBytes: uncompressed } };
+  }
+  const index = encodeIndex(records);
+  const footer = encodeFooter(index, flags);
+  const end = await input.take(index.length - 1 + footer.length);
+  if (!end.equals(Buffer.concat([index.subarray(1), footer])))
+    throw new XzError('The index of the xz stream is not that of its blocks');
+  if (!(await input.ended())) throw new XzError('Something follows the end of the xz stream');
+}
+
+function readBlockSizes(header: Buffer): { readonly compressed: number; readonly uncompressed: number } | undefined {
+  if (header.readUInt32LE(header.length - 4) !== crc32(header.subarray(0, -4)))
+    throw new XzError('The header of a block of the xz stream is damaged');
+  const flags = header[1] ?? 0;
+  if ((flags & 0xc0) !== 0xc0) return undefined;
+  const compressed = decodeNumber(header, 2);
+  const uncompressed = decodeNumber(header, compressed.next);
+  return { compressed: compressed.value, uncompressed: uncompressed.value };
+}
+
+function padded(bytes: number): number {
+  return Math.ceil(bytes / 4) * 4;
+}
+
+function encodeIndex(records: readonly (readonly [number, number])[]): Buffer {
+  const numbers = [records.length, ...records.flat()].map(encodeNumber);
+  const content = Buffer.concat([Buffer.from([0]), ...numbers]);
+  const whole = Buffer.concat([content, Buffer.alloc(padded(content.length) - content.length)]);
+  return Buffer.concat([whole, littleEndian(crc32(whole))]);
+}
+
+function encodeFooter(index: Buffer, flags: Buffer): Buffer {
+  const body = Buffer.concat([littleEndian(index.length / 4 - 1), flags]);
+  return Buffer.concat([littleEndian(crc32(body)), body, footerMagic]);
+}
+
+function littleEndian(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+}
+
+// Seven bits a byte, the least significant first. Beyond 2^53 nothing is that is decoded here.
+function encodeNumber(value: number): Buffer {
+  const bytes: number[] = [];
+  let left = value;
+  for (; left >= 0x80; left = Math.floor(left / 0x80)) bytes.push((left % 0x80) | 0x80);
+  return Buffer.from([...bytes, left]);
+}
+
+function decodeNumber(bytes: Buffer, at: number): { readonly value: number; readonly next: number } {
+  let value = 0;
+  for (let index = 0; index < 8; index += 1) {
+    const byte = bytes[at + index];
+    if (byte === undefined) break;
+    value += (byte & 0x7f) * 2 ** (7 * index);
+    if ((byte & 0x80) === 0) return { value, next: at + index + 1 };
+  }
+  throw new XzError('A number in the xz stream is damaged');
+}
+
+interface Input {
+  /** Exactly so many bytes. */
+  take(bytes: number): Promise<Buffer>;
+  /** Whatever is left. */
+  rest(): AsyncGenerator<Buffer>;
+  ended(): Promise<boolean>;
+}
+
+function createInput(source: AsyncIterable<Buffer>): Input {
+  const iterator = source[Symbol.asyncIterator]();
+  let chunks: Buffer[] = [];
+  let available = 0;
+  // Answers whether there are so many.
+  const have = async (bytes: number): Promise<boolean> => {
+    for (;;) {
+      if (available >= bytes) return true;
+      const next = await iterator.next();
+      if (next.done === true) return false;
+      chunks.push(next.value);
+      available += next.value.length;
+    }
+  };
+  return {
+    async take(bytes) {
+      if (!(await have(bytes))) throw new XzError('The xz stream ends early');
+      const all = chunks.length === 1 ? (chunks[0] ?? Buffer.alloc(0)) : Buffer.concat(chunks);
+      chunks = [all.subarray(bytes)];
+      available -= bytes;
+      return all.subarray(0, bytes);
+    },
+    async *rest() {
+      yield* chunks;
+      chunks = [];
+      for (;;) {
+        const next = await iterator.next();
+        if (next.done === true) return;
+        yield next.value;
+      }
+    },
+    ended: async () => !(await have(1)),
+  };
+}
