@@ -25,7 +25,10 @@ export interface Catalogue {
 const maxManifestBytes = 4 * 1024 * 1024;
 const readsAtOnce = 16;
 
-/** Manifests that were read before; a key is never overwritten, so equal entries need no second reading. */
+/**
+ * Manifests that were read before; a key is never overwritten, so equal entries need no second reading. What a listing no
+ * longer shows is forgotten, so that a daemon does not remember every snapshot it ever pruned.
+ */
 export type ManifestCache = Map<string, { readonly stored: StoredObject; readonly read: ReadManifest }>;
 
 /** Reads a store's catalogue: every page of the listing, every manifest that is not in `cache`. */
@@ -41,6 +44,7 @@ export async function readCatalogue(
   const objects = new Map<string, StoredObject>();
   const manifests: { readonly parsed: ParsedKey; readonly stored: StoredObject }[] = [];
   const foreign: StoredObject[] = [];
+  const { cache } = options;
   for (const folder of options.folders ?? folders) {
     for await (const stored of store.list(`${options.prefix}${folder}/`, options)) {
       const parsed = parseKey(stored.key, options);
@@ -49,16 +53,21 @@ export async function readCatalogue(
       else objects.set(stored.key, stored);
     }
   }
+  const listed = new Set<string>(manifests.map(({ stored }) => stored.key));
+  for (const key of cache?.keys() ?? []) {
+    const wasAsked = (options.folders ?? folders).some((folder) => key.startsWith(`${options.prefix}${folder}/`));
+    if (wasAsked && !listed.has(key)) cache?.delete(key);
+  }
   const snapshots: Manifest[] = [];
   const damaged: { manifest: Manifest; reason: string }[] = [];
   const unreadable: { key: ObjectKey; reason: string }[] = [];
   await inBatches(manifests, async ({ parsed, stored }) => {
-    const known = options.cache?.get(stored.key);
+    const known = cache?.get(stored.key);
     const read =
       known !== undefined && isSame(known.stored, stored)
         ? known.read
         : await readManifest(store, { parsed, stored, prefix: options.prefix, signal: options.signal });
-    if (read.kind !== 'gone') options.cache?.set(stored.key, { stored, read });
+    if (read.kind !== 'gone') cache?.set(stored.key, { stored, read });
     if (read.kind === 'gone') return;
     if (read.kind === 'unreadable') {
       unreadable.push({ key: stored.key, reason: read.reason });

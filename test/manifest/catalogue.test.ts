@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { readCatalogue, selectSnapshot } from '../../src/manifest/catalogue.ts';
+import { readCatalogue, selectSnapshot, type ManifestCache } from '../../src/manifest/catalogue.ts';
 import { decodeManifest, encodeManifest } from '../../src/manifest/manifest.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectKey, RemovableStore } from '../../src/storage/store.ts';
@@ -89,6 +89,31 @@ describe('a catalogue', () => {
     assert.throws(() => select(`weekly/${oldest}`), { code: 'no-snapshot' });
     assert.throws(() => select('latest:monthly'), { code: 'no-snapshot' });
     assert.throws(() => select(missing.id), /damaged: its object is missing/);
+  });
+
+  it('reads a manifest once, and forgets it when it is gone', async () => {
+    using folder = temporaryDirectory();
+    const plain = createLocalStore({ directory: folder.path });
+    const reads: string[] = [];
+    const store: RemovableStore = {
+      ...plain,
+      get: async (key, how) => {
+        reads.push(key);
+        return plain.get(key, how);
+      },
+    };
+    const stays = await putSnapshot(store, { dataAt: '2026-01-01T00:00:00.000Z' });
+    const goes = await putSnapshot(store, { dataAt: '2026-01-02T00:00:00.000Z', tier: 'weekly' });
+    const cache: ManifestCache = new Map();
+    await readCatalogue(store, { ...options, cache });
+    assert.equal((await readCatalogue(store, { ...options, cache })).snapshots.length, 2);
+    assert.equal(reads.length, 2);
+    await store.remove(`weekly/${goes.id}.json` as ObjectKey, { signal });
+    // A reading of other folders says nothing of this one.
+    await readCatalogue(store, { ...options, cache, folders: ['daily'] });
+    assert.equal(cache.size, 2);
+    await readCatalogue(store, { ...options, cache });
+    assert.deepEqual([...cache.keys()], [`daily/${stays.id}.json`]);
   });
 
   it('asks which instance when several share the prefix', async () => {

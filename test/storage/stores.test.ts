@@ -11,6 +11,7 @@ import type { ObjectKey, RemovableStore } from '../../src/storage/store.ts';
 import { testObjectStore } from '../contract/object-store.ts';
 import { temporaryDirectory } from '../support/command.ts';
 import { quietLog } from '../support/quiet-log.ts';
+import { realS3 } from '../support/real-s3.ts';
 import { startS3 } from '../support/s3-server.ts';
 
 const signal = AbortSignal.timeout(60_000);
@@ -32,23 +33,11 @@ testObjectStore('in-process S3', {
   },
 });
 
-const { TEST_S3_ENDPOINT: endpoint, TEST_S3_BUCKET: bucket } = process.env;
-if (endpoint !== undefined && bucket !== undefined) {
+const real = realS3();
+if (real !== undefined) {
   testObjectStore('real S3', {
     open: async () => {
-      const store = createS3Store(
-        {
-          endpoint,
-          bucket,
-          region: 'us-east-1',
-          accessKeyId: process.env['TEST_S3_ACCESS_KEY_ID'] ?? '',
-          secretAccessKey: process.env['TEST_S3_SECRET_ACCESS_KEY'] ?? '',
-          prefix: '',
-          concurrency: 4,
-          profile: 'other',
-        },
-        { log: quietLog },
-      );
+      const store = createS3Store(real, { log: quietLog });
       return {
         store: belowFolder(store, `${randomUUID()}/`),
         async [Symbol.asyncDispose]() {
@@ -70,6 +59,7 @@ function belowFolder(store: RemovableStore, folder: string): RemovableStore {
     ...store,
     put: async (key, body, options) => store.put(inside(key), body, options),
     putDocument: async (key, content, options) => store.putDocument(inside(key), content, options),
+    copy: async (from, options) => store.copy(inside(from), { ...options, to: inside(options.to) }),
     get: async (key, options) => store.get(inside(key), options),
     head: async (key, options) => store.head(inside(key), options),
     remove: async (key, options) => store.remove(inside(key), options),
