@@ -20,7 +20,7 @@ import { temporaryDirectory } from '../support/command.ts';
 import { aManifest } from '../support/manifests.ts';
 import { quietLog } from '../support/quiet-log.ts';
 
-const signal = AbortSignal.timeout(60_000);
+const signal = AbortSignal.timeout(900_000);
 const options = { log: quietLog, signal };
 const environment = environmentOf({ SECRET_KEY_BASE: 'secret-key-base', LOCAL_DOMAIN: 'social.example' });
 

@@ -13,7 +13,7 @@ import { countRows, createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, testPassword, type PostgresServer } from '../support/postgres-server.ts';
 import { startS3, unfinishedUploads, type S3TestServer } from '../support/s3-server.ts';
 
-const signal = AbortSignal.timeout(300_000);
+const signal = AbortSignal.timeout(900_000);
 
 /** Restores a plain archive with the stock pg_restore into a new database and counts its rows. */
 async function restoreStock(

@@ -15,7 +15,7 @@ import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { startS3, type S3TestServer } from '../support/s3-server.ts';
 
-const signal = AbortSignal.timeout(300_000);
+const signal = AbortSignal.timeout(900_000);
 
 /** What an instance has in its .env.production; values that must be seen nowhere. */
 const mastodon = {

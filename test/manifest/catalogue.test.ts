@@ -8,7 +8,7 @@ import { temporaryDirectory } from '../support/command.ts';
 import { aManifest, putSnapshot } from '../support/manifests.ts';
 import { startS3 } from '../support/s3-server.ts';
 
-const signal = AbortSignal.timeout(60_000);
+const signal = AbortSignal.timeout(900_000);
 const options = { prefix: '', signal };
 
 async function putText(

@@ -11,7 +11,7 @@ import { quietLog } from '../support/quiet-log.ts';
 const base = {
   holder: { command: 'run weekly', processId: 42, since: '2026-11-23T12:00:00.000Z' },
   wait: false,
-  signal: AbortSignal.timeout(30_000),
+  signal: AbortSignal.timeout(300_000),
   log: quietLog,
 };
 

@@ -14,7 +14,7 @@ import { quietLog } from '../support/quiet-log.ts';
 import { realS3 } from '../support/real-s3.ts';
 import { startS3 } from '../support/s3-server.ts';
 
-const signal = AbortSignal.timeout(60_000);
+const signal = AbortSignal.timeout(900_000);
 
 testObjectStore('directory', {
   open: async () => {

@@ -61,7 +61,7 @@ export function aManifest(overrides: SnapshotOverrides = {}): Manifest {
 /** Stores a snapshot, its object and its manifest. */
 export async function putSnapshot(store: ObjectStore, overrides: SnapshotOverrides = {}): Promise<Manifest> {
   const manifest = aManifest(overrides);
-  const signal = AbortSignal.timeout(30_000);
+  const signal = AbortSignal.timeout(300_000);
   await store.putDocument(manifest.object.key as Parameters<ObjectStore['putDocument']>[0], content, { signal });
   await store.putDocument(
     manifestKey({ prefix: '', folder: manifest.tier, id: manifest.id }),

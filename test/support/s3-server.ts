@@ -111,7 +111,7 @@ export async function startS3(): Promise<S3TestServer> {
     },
     async keys() {
       const keys: string[] = [];
-      for await (const { key } of store().list('', { signal: AbortSignal.timeout(30_000) })) keys.push(key);
+      for await (const { key } of store().list('', { signal: AbortSignal.timeout(300_000) })) keys.push(key);
       return keys;
     },
     async [Symbol.asyncDispose]() {
