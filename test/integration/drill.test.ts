@@ -212,7 +212,7 @@ describe('the restore drill', () => {
     const stopped = startCommand(['drill'], settings);
     await stopped.saw('Drill started');
     while (leftovers().length === 0) await sleep(20);
-    await sleep(700);
+    await sleep(200);
     stopped.child.kill('SIGTERM');
     assert.equal((await stopped.result).status, 130);
     assert.deepEqual(leftovers(), []);
