@@ -36,13 +36,17 @@ export async function examine(examination: Examination): Promise<readonly Findin
   );
   // What was cut short by a signal is no finding.
   examination.signal.throwIfAborted();
+  // A destination that did not answer would take as long not to answer again.
+  const reached = examination.stores.filter(
+    ({ store }) => !stores.flat().some(({ check, status }) => check === store.name && status === 'problem'),
+  );
   return [
     ...settings,
     ...findings,
     ...stores.flat(),
     ...examineMemory(examination, facts),
     examineEncryption(examination.settings),
-    ...(await examineSecrets(examination)),
+    ...(await examineSecrets({ ...examination, stores: reached })),
   ];
 }
 

@@ -162,6 +162,14 @@ describe('the doctor', () => {
     assert.deepEqual(await stage.s3.keys(), []);
   });
 
+  it('asks a destination that failed for nothing more than to remove its probe', async () => {
+    await using stage = await startStage();
+    stage.s3.rule(() => ({ kind: 'answer', status: 403, code: 'AccessDenied' }));
+    const result = await runCommand(['doctor'], stage.environment);
+    assert.equal(result.status, 5, result.stderr);
+    assert.equal(stage.s3.seen.at(-1)?.method, 'DELETE', JSON.stringify(stage.s3.seen));
+  });
+
   it('is interrupted by SIGTERM, which is no finding, and takes its probe away', async () => {
     await using stage = await startStage();
     stage.s3.rule((request) => ({ kind: isProbeRead(request) ? 'hang' : 'pass' }));
