@@ -86,10 +86,17 @@ export async function lookAround(
   }
   troubles.push(...(await earlyExpiries(context, { places, signal })));
   const remembered = await context.state().readStores();
-  const known = (remembered?.instance === instance ? remembered.stores : []).filter(({ readAt }) => readAt !== null);
+  const memories = remembered?.instance === instance ? remembered.stores : [];
+  const known = places.flatMap(
+    ({ placed: { store }, catalogue, snapshots }): readonly (readonly PlannedSnapshot[])[] => {
+      // A state directory that cannot be written must not hide what was just read.
+      if (catalogue !== null) return [snapshots];
+      const memory = memories.find(({ name, description }) => name === store.name && description === store.description);
+      return memory === undefined || memory.readAt === null ? [] : [memory.snapshots];
+    },
+  );
   const error = places.find((place) => place.error !== null)?.error ?? null;
-  if (known.length === 0) return { snapshots: null, error, troubles };
-  return { snapshots: known.flatMap(({ snapshots }) => snapshots), error, troubles };
+  return { snapshots: known.length === 0 ? null : known.flat(), error, troubles };
 }
 
 // Whoever set such a rule should hear of it before it has deleted the first backup.

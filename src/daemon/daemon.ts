@@ -6,7 +6,7 @@ import type { PlannedSnapshot } from '../plan/due.ts';
 import type { Scheduled, Timetable } from '../plan/timetable.ts';
 import { nextSlot, scheduledTiers } from '../plan/timetable.ts';
 import type { DaemonClock } from './clock.ts';
-import { decide, nextSetback, type Setback } from './decide.ts';
+import { decide, defaultFirstSetbackMs, nextSetback, type Setback } from './decide.ts';
 
 const heartbeatEveryMs = 30_000;
 const catchUpJitterMs = 30_000;
@@ -28,12 +28,22 @@ export interface DaemonOptions {
   readonly clock: DaemonClock;
   /** How long a dump that gave way to a migration waits before it tries again, in milliseconds. */
   readonly yieldPauseMs: number;
+  /** How long the first of several failures is waited out, in milliseconds; tests shorten it. */
+  readonly firstSetbackMs?: number;
   readonly signal: AbortSignal;
 }
 
 /** Runs until `signal` aborts. */
-export async function runDaemon({ app, clock, yieldPauseMs, signal }: DaemonOptions): Promise<void> {
+export async function runDaemon({
+  app,
+  clock,
+  yieldPauseMs,
+  firstSetbackMs = defaultFirstSetbackMs,
+  signal,
+}: DaemonOptions): Promise<void> {
   const { log } = app;
+  const later = (before: Setback | null, error: unknown): Setback =>
+    nextSetback(before, { error, now: clock.now(), random: clock.random, yieldPauseMs, firstSetbackMs });
   const timetable = app.timetable();
   const startedAt = clock.now();
   announceSchedule(app, { timetable, now: startedAt });
@@ -53,7 +63,7 @@ export async function runDaemon({ app, clock, yieldPauseMs, signal }: DaemonOpti
       await beat();
       // Nothing is known of any store: what is due cannot be known either.
       if (around.snapshots === null) {
-        setback = nextSetback(setback, { error: around.error, now: clock.now(), random: clock.random, yieldPauseMs });
+        setback = later(setback, around.error);
         await clock.waitUntil(setback.notBefore, signal);
         continue;
       }
@@ -78,11 +88,14 @@ export async function runDaemon({ app, clock, yieldPauseMs, signal }: DaemonOpti
       const { tier } = step.due;
       const at = clock.now().toISOString();
       if (error === null) answered.set(tier, { tier, slot: null, committedAt: at, dataAt: at });
-      setback =
-        error === null ? null : nextSetback(setback, { error, now: clock.now(), random: clock.random, yieldPauseMs });
+      setback = error === null ? null : later(setback, error);
       if (setback !== null)
         log.info({ notBefore: setback.notBefore, failures: setback.failures }, 'Trying again later');
     }
+  } catch (error) {
+    // Told to end while it looked at a store: that is how it ends, not how it fails.
+    if (!signal.aborted) throw error;
+    log.debug({ err: error }, 'Cut off by the signal');
   } finally {
     clearInterval(heart);
   }

@@ -19,6 +19,8 @@ export type Step =
 const minuteMs = 60_000;
 /** A slot this old was missed: the run for it is a catch-up and need not be punctual. */
 const missedAfterMs = 2 * minuteMs;
+/** How long the first failure is waited out when nothing else is said. */
+export const defaultFirstSetbackMs = minuteMs;
 const longestSetbackMs = 60 * minuteMs;
 /** Waits without a slot end all the same, to look at the stores again. */
 const longestWaitMs = 3 * 60 * minuteMs;
@@ -44,7 +46,7 @@ export function decide(
 }
 
 /**
- * The setback after one more failure: 1, 2, 4, … up to 60 minutes, with jitter. What trying again cannot mend waits longest
+ * The setback after one more failure: 1, 2, 4, … times `firstSetbackMs` up to 60 minutes, with jitter. What trying again cannot mend waits longest
  * at once; a dump that gave way to a migration comes back after `yieldPauseMs`.
  */
 export function nextSetback(
@@ -54,11 +56,12 @@ export function nextSetback(
     readonly now: Date;
     readonly random: () => number;
     readonly yieldPauseMs: number;
+    readonly firstSetbackMs: number;
   },
 ): Setback {
   const failures = (before?.failures ?? 0) + 1;
   const patient = isRetryable(options.error)
-    ? Math.min(longestSetbackMs, minuteMs * 2 ** (failures - 1))
+    ? Math.min(longestSetbackMs, options.firstSetbackMs * 2 ** (failures - 1))
     : longestSetbackMs;
   const yielded = (options.error as Partial<AppError> | null)?.code === 'yielded';
   const waitMs = yielded ? options.yieldPauseMs : patient * (0.75 + options.random() / 2);

@@ -1,8 +1,9 @@
 // The records as files in the state directory, replaced whole so that a reader never sees half of one. What cannot be read
-// counts as not there: it is a cache.
+// counts as not there: it is a cache. A directory that is lost, emptied or read-only while a daemon runs gets what the
+// daemon last wrote again, there or elsewhere, or health would call a fresh backup unknown until the next run.
 
 import { randomBytes } from 'node:crypto';
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { access, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -33,9 +34,12 @@ export interface StateFiles {
   writeHeartbeat(record: HeartbeatRecord): Promise<void>;
 }
 
+const attemptsToWrite = 2;
+
 /** The state in `directory`, or in the place that is used when that cannot be written. */
 export function openState({ directory, log }: { readonly directory: string; readonly log: Log }): StateFiles {
   let usable: Promise<string> | undefined;
+  const last = new Map<keyof Records, Records[keyof Records]>();
 
   async function read<Name extends keyof Records>(name: Name): Promise<Records[Name] | null> {
     const found: { readonly writtenAt: string; readonly record: Records[Name] }[] = [];
@@ -53,19 +57,23 @@ export function openState({ directory, log }: { readonly directory: string; read
   }
 
   async function write<Name extends keyof Records>(name: Name, record: Records[Name]): Promise<void> {
-    let partial: string | undefined;
-    try {
-      usable ??= usableDirectory(directory, log);
-      const file = path.join(await usable, names[name]);
-      partial = `${file}.${randomBytes(4).toString('hex')}`;
-      await writeFile(partial, JSON.stringify({ format, writtenAt: new Date().toISOString(), record }), {
-        mode: 0o600,
-      });
-      await rename(partial, file);
-    } catch (error) {
-      usable = undefined;
-      log.warn({ file: names[name], directory }, `State could not be written: ${describeError(error)}`);
-      if (partial !== undefined) await rm(partial, { force: true }).catch(() => undefined);
+    last.set(name, record);
+    for (let attempt = 1; attempt <= attemptsToWrite; attempt += 1) {
+      try {
+        // Asked again after a failure: it may have been a directory that is gone.
+        usable ??= usableDirectory(directory, log);
+        const place = await usable;
+        await replace(path.join(place, names[name]), record);
+        for (const [other, known] of last) {
+          const file = path.join(place, names[other]);
+          if (!(await exists(file))) await replace(file, known);
+        }
+        return;
+      } catch (error) {
+        usable = undefined;
+        if (attempt < attemptsToWrite) continue;
+        log.warn({ file: names[name], directory }, `State could not be written: ${describeError(error)}`);
+      }
     }
   }
 
@@ -80,4 +88,22 @@ export function openState({ directory, log }: { readonly directory: string; read
     },
     writeHeartbeat: async (record) => write('heartbeat', record),
   };
+}
+
+async function replace(file: string, record: object): Promise<void> {
+  const partial = `${file}.${randomBytes(4).toString('hex')}`;
+  try {
+    await writeFile(partial, JSON.stringify({ format, writtenAt: new Date().toISOString(), record }), { mode: 0o600 });
+    await rename(partial, file);
+  } catch (error) {
+    await rm(partial, { force: true }).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function exists(file: string): Promise<boolean> {
+  return access(file).then(
+    () => true,
+    () => false,
+  );
 }

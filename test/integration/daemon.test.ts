@@ -3,11 +3,11 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { databaseEnvironment, runCommand, startCommand, temporaryDirectory } from '../support/command.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { freePort, startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { startS3, unfinishedUploads, type S3TestServer } from '../support/s3-server.ts';
+import { until } from '../support/until.ts';
 
 interface HealthDocument {
   readonly status: string;
@@ -57,18 +57,6 @@ describe('the daemon', () => {
     const health = JSON.parse(stdout) as HealthDocument;
     assert.equal(status, health.healthy ? 0 : 1);
     return health;
-  };
-  const until = async <Value>(
-    what: string,
-    { seconds, look }: { readonly seconds: number; readonly look: () => Promise<Value | undefined | false> },
-  ): Promise<Value> => {
-    const deadline = performance.now() + seconds * 1_000;
-    for (;;) {
-      const found = await look();
-      if (found !== undefined && found !== false) return found;
-      assert.ok(performance.now() < deadline, `not within ${seconds} s: ${what}`);
-      await sleep(300);
-    }
   };
   const listed = async (environment: Readonly<Record<string, string>>) => {
     const { stdout } = await runCommand(['list', '--json'], environment);
@@ -128,26 +116,6 @@ describe('the daemon', () => {
     assert.equal((await healthOf(environment)).status, 'starting');
     await createMastodonDatabase(server, { name: 'comes_later', megabytes: 1 });
     await until('healthy', { seconds: 30, look: async () => (await healthOf(environment)).healthy });
-    daemon.child.kill('SIGTERM');
-    assert.equal((await daemon.result).status, 0);
-  });
-
-  it('serves and keeps trying while the bucket refuses', async () => {
-    const environment = environmentOf();
-    s3.rule(() => ({ kind: 'answer', status: 403, code: 'AccessDenied' }));
-    const daemon = startCommand(['daemon'], environment);
-    await daemon.saw('A destination cannot be read');
-    const health = await until('the trouble in health', {
-      seconds: 20,
-      look: async () => {
-        const found = await healthOf(environment);
-        return found.warnings.length > 0 && found;
-      },
-    });
-    assert.equal(health.healthy, false);
-    assert.match(health.warnings.join(), /access is denied/);
-    s3.rule(() => ({ kind: 'pass' }));
-    await until('healthy', { seconds: 120, look: async () => (await healthOf(environment)).healthy });
     daemon.child.kill('SIGTERM');
     assert.equal((await daemon.result).status, 0);
   });

@@ -11,7 +11,7 @@ const sha256 = createHash('sha256').update(content).digest('hex');
 
 /** What a test may want to say of a snapshot. */
 export type SnapshotOverrides = Partial<
-  Pick<Manifest, 'dataAt' | 'tier' | 'instance' | 'label' | 'slot' | 'copiedFrom'>
+  Pick<Manifest, 'dataAt' | 'tier' | 'instance' | 'label' | 'slot' | 'copiedFrom' | 'database'>
 >;
 
 /** A valid manifest of a tiny snapshot. */

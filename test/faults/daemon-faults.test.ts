@@ -1,0 +1,326 @@
+// What may befall a daemon that runs for years: channels, buckets and state directories that go and come back, a bucket that
+// others write into too. It goes on backing up, says what is wrong, and health tells the truth throughout.
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import type { Health } from '../../src/health/assess.ts';
+import { startHttp } from '../../src/http/server.ts';
+import type { ObjectKey } from '../../src/storage/store.ts';
+import { openApp } from '../support/app.ts';
+import { runCommand } from '../support/command.ts';
+import { startDaemon } from '../support/daemon.ts';
+import { aManifest } from '../support/manifests.ts';
+import { freePort } from '../support/postgres-server.ts';
+import { until } from '../support/until.ts';
+import { fixtureClient, startStage, type FaultStage } from './support.ts';
+
+const signal = AbortSignal.timeout(300_000);
+const never = '0 0 29 2 *';
+
+describe('a daemon', () => {
+  let stage: FaultStage;
+  let names = 0;
+  before(async () => {
+    stage = await startStage({ megabytes: 2 });
+    // The place that is used instead of a state directory must not be the machine's own.
+    const elsewhere = path.join(stage.scratch, 'tmp');
+    mkdirSync(elsewhere);
+    process.env['TMPDIR'] = elsewhere;
+  });
+  after(async () => stage[Symbol.asyncDispose]());
+
+  // A prefix and a state directory of its own for each test.
+  const environmentOf = (more: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> => {
+    names += 1;
+    return {
+      ...stage.environment,
+      LOCAL_DOMAIN: 'social.example',
+      BACKUP_S3_PREFIX: `test-${names}`,
+      BACKUP_STATE_DIR: path.join(stage.scratch, `state-${names}`),
+      BACKUP_SCHEDULE_DAILY: never,
+      BACKUP_SCHEDULE_WEEKLY: 'off',
+      BACKUP_SCHEDULE_MONTHLY: 'off',
+      BACKUP_SCHEDULE_DRILL: 'off',
+      ...more,
+    };
+  };
+  // As the healthcheck of a container asks: a process of its own, which knows nothing but the state directory.
+  const healthOf = async (environment: Readonly<Record<string, string>>): Promise<Health> => {
+    const { stdout, status } = await runCommand(['health', '--json'], environment);
+    const health = JSON.parse(stdout) as Health;
+    assert.equal(status, health.healthy ? 0 : 1);
+    return health;
+  };
+  const snapshotsOf = async (environment: Readonly<Record<string, string>>) => {
+    await using app = openApp(environment);
+    return (await app.list({ tier: null, from: null, signal })).snapshots;
+  };
+
+  it('backs up although every channel is down, and names each of them in log and health', async () => {
+    const down = `http://127.0.0.1:${await freePort()}`;
+    const environment = environmentOf({
+      BACKUP_WEBHOOK_URL: `${down}/hook/secret-part`,
+      BACKUP_NTFY_URL: `${down}/topic`,
+      BACKUP_DISCORD_WEBHOOK_URL: `${down}/discord`,
+      BACKUP_SLACK_WEBHOOK_URL: `${down}/slack`,
+      BACKUP_PING_URL: `${down}/ping`,
+      BACKUP_EMAIL_TO: 'admin@social.example',
+      SMTP_SERVER: '127.0.0.1',
+      SMTP_PORT: down.split(':').at(-1) ?? '',
+      SMTP_FROM_ADDRESS: 'mastodon@social.example',
+    });
+    await using daemon = startDaemon(environment);
+    const health = await until('the channels in health', {
+      seconds: 60,
+      look: async () => {
+        const found = await healthOf(environment);
+        return found.warnings.length >= 6 && found;
+      },
+    });
+    assert.equal(health.status, 'degraded');
+    for (const channel of ['webhook', 'ntfy', 'discord', 'slack', 'e-mail', 'ping'])
+      assert.ok(
+        health.warnings.some((text) => text.toLowerCase().includes(`messages by ${channel} fail`)),
+        `${channel}: ${health.warnings.join(' | ')}`,
+      );
+    assert.match(daemon.said(), /ECONNREFUSED/);
+    assert.doesNotMatch(daemon.said() + health.warnings.join(), /secret-part/);
+    assert.equal((await snapshotsOf(environment)).length, 1);
+  });
+
+  it('serves while the bucket cannot be reached, says so, and backs up when it can', async () => {
+    const environment = environmentOf();
+    stage.s3.rule(() => ({ kind: 'answer', status: 403, code: 'AccessDenied' }));
+    await using daemon = startDaemon(environment);
+    await using http = await startHttp(daemon.app, { port: 0, token: null, toolVersion: '0' });
+    const health = await until('the trouble in health', {
+      seconds: 20,
+      look: async () => {
+        const found = await healthOf(environment);
+        return found.warnings.length > 0 && found;
+      },
+    });
+    assert.equal(health.status, 'starting');
+    assert.match(health.warnings.join(), /bucket 'backups'.*cannot be read: .*access is denied/);
+    const served = await fetch(`http://127.0.0.1:${http.port}/healthz`);
+    assert.equal(served.status, 503);
+    assert.match(((await served.json()) as Health).warnings.join(), /access is denied/);
+    await until('a second try', {
+      seconds: 20,
+      look: async () => daemon.said().split('A destination cannot be read').length > 2,
+    });
+    stage.s3.rule(() => ({ kind: 'pass' }));
+    await until('healthy', { seconds: 30, look: async () => (await healthOf(environment)).status === 'healthy' });
+    assert.equal((await fetch(`http://127.0.0.1:${http.port}/healthz`)).status, 200);
+  });
+
+  it('ends well when it is told to while it looks at a bucket that hangs', async () => {
+    stage.s3.rule(() => ({ kind: 'hang' }));
+    const seen = stage.s3.seen.length;
+    const daemon = startDaemon(environmentOf());
+    await until('a question to the bucket', { seconds: 20, look: async () => stage.s3.seen.length > seen });
+    await daemon[Symbol.asyncDispose]();
+    stage.s3.rule(() => ({ kind: 'pass' }));
+    assert.match(daemon.said(), /The daemon has ended/);
+  });
+
+  it('makes its own first backup beside manifests that are garbled, of a format to come or of another instance, and leaves those alone', async () => {
+    const environment = environmentOf({ BACKUP_KEEP_DAILY: '1' });
+    const prefix = `${environment['BACKUP_S3_PREFIX']}/`;
+    const store = stage.s3.store();
+    const other = aManifest({ dataAt: new Date(Date.now() - 3_600_000).toISOString(), instance: 'other.example' });
+    const object = { ...other.object, key: `${prefix}${other.object.key}` };
+    const texts = {
+      'daily/2026-01-07T000000Z-aaaaaa.json': '{"format":',
+      'daily/2026-01-07T000000Z-aaaaaa.dump.xz': 'of the garbled one',
+      'daily/2026-01-08T000000Z-bbbbbb.json': '{"format":2,"later":true}',
+      'daily/2026-01-08T000000Z-bbbbbb.dump.xz': 'of the newer one',
+      [`daily/${other.id}.json`]: JSON.stringify({ ...other, object }),
+      [other.object.key]: 'content',
+    };
+    for (const [key, text] of Object.entries(texts))
+      await store.putDocument(`${prefix}${key}` as ObjectKey, Buffer.from(text), { signal });
+    await using daemon = startDaemon(environment);
+    await until('healthy', { seconds: 30, look: async () => (await healthOf(environment)).healthy });
+    // Retention has had its turn, twice.
+    await daemon.app.run({ tier: 'daily', label: null, wait: true, signal, onProgress: () => undefined });
+    const keys = await stage.s3.keys();
+    for (const key of Object.keys(texts)) assert.ok(keys.includes(`${prefix}${key}`), `${key} is gone`);
+    const own = (await snapshotsOf(environment)).filter(({ instance }) => instance === 'social.example');
+    assert.equal(own.length, 1, 'KEEP_DAILY=1 keeps one of ours');
+    assert.match(daemon.said(), /"key":"[^"]*aaaaaa\.json"[^\n]*A manifest cannot be read; it is left alone/);
+    assert.match(daemon.said(), /"key":"[^"]*bbbbbb\.json"[^\n]*format 2 is not known/);
+  });
+
+  it('reports another container that backs the same instance up into the same place, and loses nothing', async () => {
+    const environment = environmentOf();
+    const second = { ...environment, BACKUP_STATE_DIR: `${environment['BACKUP_STATE_DIR']}-second` };
+    await using _one = startDaemon(environment);
+    await using _two = startDaemon(second);
+    const snapshots = await until('a backup of each', {
+      seconds: 60,
+      look: async () => {
+        const found = await snapshotsOf(environment);
+        return found.length === 2 && found;
+      },
+    });
+    const reports = await until('a report by one of them', {
+      seconds: 30,
+      look: async () => {
+        const found = await Promise.all([healthOf(environment), healthOf(second)]);
+        return found.some(({ status }) => status === 'degraded') && found;
+      },
+    });
+    const ids = snapshots.map(({ id }) => id);
+    const warning = reports.flatMap(({ warnings }) => warnings).join(' | ');
+    assert.match(warning, /Another container backs up 'social\.example' into bucket 'backups'/);
+    assert.ok(
+      ids.some((id) => warning.includes(id)),
+      warning,
+    );
+    for (const { tier, id } of snapshots) {
+      const verified = await runCommand(['verify', `${tier}/${id}`], environment);
+      assert.equal(verified.status, 0, verified.stderr);
+    }
+  });
+
+  it('tells the truth before, during and after a run, after a failed one, after a deadline, and in a new container', async () => {
+    let ahead = 0;
+    const environment = environmentOf({ BACKUP_SCHEDULE_DAILY: '0 12 * * *', BACKUP_STALL_TIMEOUT: '5s' });
+    const broken = fixtureClient(stage.scratch, { name: 'broken', script: 'echo "pg_dump: error: no" >&2; exit 1' });
+    const now = (): Date => new Date(Date.now() + ahead);
+    await using app = openApp(environment, { now });
+    await using failing = openApp({ ...environment, BACKUP_PG_BIN: broken }, { now });
+    const request = { tier: 'daily', label: null, wait: false, signal, onProgress: () => undefined } as const;
+    assert.equal((await healthOf(environment)).status, 'starting');
+
+    await assert.rejects(failing.run(request), { code: 'dump' });
+    const failed = await healthOf(environment);
+    assert.equal(failed.status, 'late', 'the first attempt has failed and there is no backup');
+    assert.match(failed.tiers['daily']?.lastFailure?.message ?? failed.warnings.join(), /pg_dump: error: no/);
+
+    stage.s3.rule(({ method, query }) =>
+      method === 'PUT' && !query.has('uploads') ? { kind: 'hang' } : { kind: 'pass' },
+    );
+    const running = app.run(request);
+    running.catch(() => undefined);
+    const during = await until('the run in health', {
+      seconds: 20,
+      look: async () => {
+        const found = await healthOf(environment);
+        return found.running !== null && found;
+      },
+    });
+    assert.equal(during.running?.command, 'run daily');
+    assert.equal(during.healthy, false);
+    stage.s3.rule(() => ({ kind: 'pass' }));
+    await running.catch(async () => app.run(request));
+    assert.deepEqual(
+      [await healthOf(environment)].map(({ status, running: now_, warnings }) => [status, now_, warnings]),
+      [['healthy', null, []]],
+    );
+
+    await assert.rejects(failing.run(request), { code: 'dump' });
+    const degraded = await healthOf(environment);
+    assert.equal(degraded.status, 'degraded', 'the backup is still fresh');
+    assert.equal(degraded.tiers['daily']?.lastFailure?.step, 'dump');
+
+    const deadline = Date.parse(degraded.tiers['daily']?.deadlineAt ?? '');
+    ahead = deadline - 1_000 - Date.now();
+    assert.equal((await app.health()).status, 'degraded', 'a second before the deadline');
+    ahead = deadline - Date.now();
+    const late = await app.health();
+    assert.deepEqual([late.status, late.healthy], ['late', false]);
+    assert.match(late.warnings.join(), /The daily backup is late: it was due by /);
+    ahead = 0;
+
+    const fresh = { ...environment, BACKUP_STATE_DIR: `${environment['BACKUP_STATE_DIR']}-new` };
+    assert.equal((await healthOf(fresh)).status, 'starting');
+    await using _daemon = startDaemon(fresh);
+    await until('healthy', { seconds: 20, look: async () => (await healthOf(fresh)).status === 'healthy' });
+    assert.equal((await snapshotsOf(fresh)).length, 1, 'a new container added a run');
+  });
+
+  for (const [what, lose] of [
+    ['lost', (directory: string) => rmSync(directory, { recursive: true })],
+    ['emptied', (directory: string) => void spawnSync('sh', ['-c', `rm -f ${directory}/*`])],
+    [
+      'in the way',
+      (directory: string) => {
+        rmSync(directory, { recursive: true });
+        writeFileSync(directory, 'a file');
+      },
+    ],
+  ] as const) {
+    it(`stays healthy and goes on when its state directory is ${what}`, async () => {
+      const environment = environmentOf();
+      const directory = environment['BACKUP_STATE_DIR'] ?? '';
+      const elsewhere = { ...environment, TMPDIR: process.env['TMPDIR'] ?? '' };
+      await using daemon = startDaemon(environment);
+      await until('healthy', { seconds: 30, look: async () => (await healthOf(elsewhere)).healthy });
+      lose(directory);
+      await daemon.app.heartbeat({ startedAt: new Date(), troubles: [] });
+      assert.equal((await healthOf(elsewhere)).status, 'healthy', 'after the next heartbeat');
+      const report = await daemon.app.run({
+        tier: 'daily',
+        label: null,
+        wait: false,
+        signal,
+        onProgress: () => undefined,
+      });
+      assert.equal(report.outcomes[0]?.kind, 'stored');
+      assert.equal((await healthOf(elsewhere)).status, 'healthy');
+      rmSync(path.join(process.env['TMPDIR'] ?? '', 'mastodon-backup'), { recursive: true, force: true });
+    });
+  }
+
+  it('says so when there is no place for its state at all', async () => {
+    const environment = environmentOf();
+    const inTheWay = path.join(process.env['TMPDIR'] ?? '', 'mastodon-backup');
+    writeFileSync(environment['BACKUP_STATE_DIR'] ?? '', 'a file');
+    writeFileSync(inTheWay, 'a file');
+    try {
+      await using daemon = startDaemon(environment);
+      await until('the failure', {
+        seconds: 20,
+        look: async () => daemon.said().includes('The scheduled backup failed'),
+      });
+      assert.match(daemon.said(), /Neither BACKUP_STATE_DIR .* can be written/);
+    } finally {
+      rmSync(inTheWay);
+    }
+  });
+
+  it('goes on, and stays healthy, when its state directory becomes read-only', async (context) => {
+    const environment = environmentOf();
+    const directory = environment['BACKUP_STATE_DIR'] ?? '';
+    mkdirSync(directory);
+    if (spawnSync('mount', ['-t', 'tmpfs', 'tmpfs', directory]).status !== 0) {
+      context.skip('this machine does not let us mount a file system');
+      return;
+    }
+    try {
+      const elsewhere = { ...environment, TMPDIR: process.env['TMPDIR'] ?? '' };
+      await using daemon = startDaemon(environment);
+      await until('healthy', { seconds: 30, look: async () => (await healthOf(elsewhere)).healthy });
+      assert.equal(spawnSync('mount', ['-o', 'remount,ro', directory]).status, 0);
+      const request = { tier: 'daily', label: null, wait: false, signal, onProgress: () => undefined } as const;
+      assert.equal((await daemon.app.run(request)).outcomes[0]?.kind, 'stored');
+      await daemon.app.heartbeat({ startedAt: new Date(), troubles: [] });
+      const health = await healthOf(elsewhere);
+      assert.equal(health.status, 'healthy', JSON.stringify(health));
+      assert.equal(
+        health.tiers['daily']?.lastSuccessAt,
+        (await snapshotsOf(environment))[0]?.committedAt,
+        'health knows the run after the loss',
+      );
+      assert.match(daemon.said(), /BACKUP_STATE_DIR cannot be used; state and lock are kept elsewhere/);
+      rmSync(path.join(process.env['TMPDIR'] ?? '', 'mastodon-backup'), { recursive: true, force: true });
+    } finally {
+      spawnSync('umount', ['--lazy', directory]);
+    }
+  });
+});

@@ -1,0 +1,36 @@
+// The daemon in this process: the loop, the app and the stores are the real ones, and what a test would wait minutes for
+// (the pause after a failure) takes a moment.
+
+import { createClock } from '../../src/daemon/clock.ts';
+import { runDaemon } from '../../src/daemon/daemon.ts';
+import type { App } from '../../src/app/app.ts';
+import { openApp } from './app.ts';
+
+/** A daemon that runs; its disposer ends it as a signal does. */
+export interface RunningDaemon extends AsyncDisposable {
+  readonly app: App;
+  /** What it has logged, as one text. */
+  said(): string;
+}
+
+/** Starts a daemon with exactly these variables. */
+export function startDaemon(
+  environment: Readonly<Record<string, string>>,
+  { firstSetbackMs = 300 }: { readonly firstSetbackMs?: number } = {},
+): RunningDaemon {
+  const lines: string[] = [];
+  const app = openApp(environment, { lines });
+  const stop = new AbortController();
+  const clock = createClock(() => new Date());
+  const ended = runDaemon({ app, clock, yieldPauseMs: 300, firstSetbackMs, signal: stop.signal });
+  ended.catch(() => undefined);
+  return {
+    app,
+    said: () => lines.join(''),
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await ended;
+      await app[Symbol.asyncDispose]();
+    },
+  };
+}
