@@ -103,7 +103,7 @@ describe('the compose service', () => {
       [['run', 'weekly'], /^weekly\/\S+: .* dumped/],
       [['list'], /weekly\/.*daily\//s],
       [['verify', 'latest:weekly'], /34 tables with the rows of the manifest/],
-      [['drill'], /Drill of weekly\/\S+ into PostgreSQL 17\..*: passed/],
+      [['drill'], /Drill of weekly\/\S+ into PostgreSQL \d+.*: passed/],
       [['restore', 'latest', '--to-database', 'restored'], /Restored weekly\/\S+ .* into the database restored/],
       [['doctor'], /./],
       [['prune', '--dry-run'], /./],
