@@ -7,6 +7,7 @@ import path from 'node:path';
 import { Client, type ClientConfig } from 'pg';
 import { AppError, describeError } from '../errors.ts';
 import { unlessAborted } from '../stream/abortable.ts';
+import { passwordForms } from './password-forms.ts';
 
 /** Where the server is and who asks. */
 export interface ConnectionSettings {
@@ -28,6 +29,8 @@ const usualQueryTimeoutMs = 600_000;
 const keepAliveMs = 30_000;
 /** How long a goodbye may take, in milliseconds: a host that is gone never acknowledges it. */
 const goodbyeMs = 2_000;
+/** SQLSTATE of a password that is not accepted; PostgreSQL's appendix A. */
+const invalidPassword = '28P01';
 
 /** The environment for pg_dump and pg_restore: `PG*` and nothing else but a locale and the search path. */
 export function libpqEnvironment(
@@ -70,9 +73,12 @@ export async function connect(
 ): Promise<Client & AsyncDisposable> {
   signal.throwIfAborted();
   let lastError: unknown;
-  for (const ssl of await sslChoices(settings)) {
+  const choices = await sslChoices(settings);
+  const forms = passwordForms(settings.password);
+  const attempts = choices.flatMap((ssl) => forms.map((password) => ({ ssl, password })));
+  for (const { ssl, password } of attempts) {
     const socket = new Socket();
-    const client = createClient(settings, { ssl, socket, queryTimeoutMs });
+    const client = createClient({ ...settings, password }, { ssl, socket, queryTimeoutMs });
     const cutOff = (): void => void socket.destroy();
     signal.addEventListener('abort', cutOff, { once: true });
     const leave = async (): Promise<void> => {
@@ -87,10 +93,10 @@ export async function connect(
       await leave();
       signal.throwIfAborted();
       lastError ??= error;
-      if (!isSslRefusal(error)) {
-        lastError = error;
-        break;
-      }
+      if (isSslRefusal(error)) continue;
+      lastError = error;
+      // Of the two forms of a password the server has one.
+      if (!isPasswordRefusal(error) || password === forms.at(-1)) break;
     }
   }
   throw connectionError(lastError, settings);
@@ -171,6 +177,10 @@ function isSslRefusal(error: unknown): boolean {
   return /does not support SSL|no pg_hba\.conf entry .*(no encryption|SSL off)|SSL connection is required/i.test(
     describeError(error),
   );
+}
+
+function isPasswordRefusal(error: unknown): boolean {
+  return (error as { readonly code?: unknown }).code === invalidPassword;
 }
 
 const hints: readonly (readonly [RegExp, string])[] = [

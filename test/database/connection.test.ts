@@ -1,9 +1,11 @@
 // Our own connection against a real server: what the environment, the role's settings and a server that hangs do to it.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { connect } from '../../src/database/connection.ts';
+import fc from 'fast-check';
+import { connect, libpqEnvironment, type ConnectionSettings } from '../../src/database/connection.ts';
 import { databaseEnvironment, runCommand, temporaryDirectory } from '../support/command.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 
@@ -86,6 +88,63 @@ describe('a connection of our own', () => {
       assert.ok(performance.now() - started < 5_000);
     } finally {
       process.kill(pid, 'SIGCONT');
+    }
+  });
+});
+
+describe('a password', () => {
+  let server: PostgresServer;
+  before(async () => {
+    server = await startPostgres({ major: 15, auth: 'scram-sha-256' });
+    await server.createDatabase('small');
+  });
+  after(async () => server[Symbol.asyncDispose]());
+
+  const logsIn = async (password: string): Promise<void> => {
+    await server.query(`alter role mastodon password '${password.replaceAll("'", "''")}'`);
+    const connection: ConnectionSettings = { ...server.mastodon('small'), password };
+    await using client = await connect(connection, AbortSignal.timeout(10_000));
+    await client.query('select 1');
+    const env = libpqEnvironment(connection, { serverMajor: 15 });
+    execFileSync('pg_dump', ['--no-password', '--schema-only'], { env, stdio: ['ignore', 'ignore', 'pipe'] });
+  };
+
+  it('with every special character there is logs in, for us and for pg_dump', async () => {
+    const printable = Array.from({ length: 0x7e - 0x20 + 1 }, (_, at) => String.fromCodePoint(0x20 + at)).join('');
+    await logsIn(printable);
+    await fc.assert(
+      fc.asyncProperty(fc.string({ unit: 'binary-ascii', minLength: 1 }), async (text) => {
+        const password = text.replaceAll('\0', '');
+        fc.pre(password !== '');
+        await logsIn(password);
+      }),
+      { numRuns: 12 },
+    );
+  });
+
+  it('in any script logs in, for us and for pg_dump', async () => {
+    for (const password of ['ë', 'e\u0301', 'пароль', 'パスワード', '🦣🐘', 'Ⅷ', 'a\u00a0b', 'ﬁ', 'a\u00adb'])
+      await logsIn(password);
+  });
+
+  it('with every special character there is gets a backup made, by DB_PASS and by a URL', async () => {
+    const password = ` !"#$%&'()*+,-./0:;<=>?@A[\\]^_\`a{|}~ é日🐘 `;
+    await server.query(`alter role mastodon password '${password.replaceAll("'", "''")}'`);
+    const { host, port, user } = server.mastodon('small');
+    for (const variables of [
+      databaseEnvironment({ ...server.mastodon('small'), password }),
+      { DATABASE_URL: `postgres://${user}:${encodeURIComponent(password)}@${host}:${port}/small` },
+    ]) {
+      using folder = temporaryDirectory();
+      const result = await runCommand(['run'], {
+        ...variables,
+        BACKUP_LOCAL_DIR: folder.path,
+        BACKUP_STATE_DIR: path.join(folder.path, '.state'),
+        BACKUP_LOG_LEVEL: 'debug',
+      });
+      assert.equal(result.status, 0, result.stderr);
+      for (const form of [password, password.trim(), encodeURIComponent(password)])
+        assert.ok(!(result.stderr + result.stdout).includes(form), 'the password is shown');
     }
   });
 });

@@ -68,6 +68,7 @@ describe('a dump that fails', () => {
       BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'late', script }),
     });
     await stage.assertFailed(result, { status: 10, says: /exited with status 1: pg_dump: error: at the very end/ });
+    assert.deepEqual(await stage.s3.keys(), [], 'the gate held the end of the upload back');
   });
 
   it('is no backup when pg_dump exits 0 after half of its bytes', async () => {
