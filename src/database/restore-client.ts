@@ -57,7 +57,7 @@ export function startRestore(options: {
   const child = startChild(path.join(options.client.directory, 'pg_restore'), {
     args: [
       '--no-password',
-      `--dbname=${connection.database}`,
+      `--dbname=${asConnectionString(connection.database)}`,
       ...(options.exitOnError && !watch ? ['--exit-on-error'] : []),
       ...options.args,
       ...(file === null ? [] : [file]),
@@ -77,6 +77,11 @@ export function startRestore(options: {
     done: child.done.then((exit) => ({ exit, failures: collector.failures() })).finally(() => clearTimeout(stopping)),
     [Symbol.asyncDispose]: async () => child.stop(),
   };
+}
+
+// A bare name with an equals sign in it would be taken for a connection string.
+function asConnectionString(database: string): string {
+  return `dbname='${database.replaceAll(/[\\']/g, String.raw`\$&`)}'`;
 }
 
 /** Puts pg_restore's lines together: an error, its DETAIL, and the command it was. */

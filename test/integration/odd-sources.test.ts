@@ -98,7 +98,10 @@ describe('an odd source', () => {
     const environment = environmentOf('odd names, ö');
     await done(['run'], environment);
     await drilled(environment);
-    await done(['restore', 'latest', '--to-database', 'Odd, too', '--all-schemas'], environment);
-    assert.deepEqual(await countRows(server.mastodon('Odd, too')), await countRows(server.mastodon('odd names, ö')));
+    await done(['restore', 'latest', '--to-database', `host=x 'odd' \\ too`, '--all-schemas'], environment);
+    assert.deepEqual(
+      await countRows(server.mastodon(`host=x 'odd' \\ too`)),
+      await countRows(server.mastodon('odd names, ö')),
+    );
   });
 });
