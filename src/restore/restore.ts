@@ -105,14 +105,15 @@ async function restoreAnew(work: Work, { moveAside }: Placement & { readonly kin
     name,
     encoding,
     locale: locale ?? collation,
-    extensions,
+    // With every schema the archive creates them itself, each in its own.
+    extensions: work.allSchemas ? [] : extensions,
     log,
     signal,
   });
   let checks: readonly CheckResult[];
   try {
     checks = await fillAndCheck(work, { database: temporary.name, singleTransaction: false });
-    signal.throwIfAborted();
+    await temporary.markWhole(signal);
   } catch (error) {
     await temporary.drop();
     signal.throwIfAborted();

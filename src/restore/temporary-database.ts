@@ -24,6 +24,8 @@ export interface DatabaseServer {
 /** A database that is being filled. */
 export interface TemporaryDatabase {
   readonly name: string;
+  /** Takes the mark away: from now on no later restore drops it. */
+  markWhole(signal: AbortSignal): Promise<void>;
   /** Gives it the real name; answers what the database that had it is called now, null: there was none. Rejects with AppError `restore`. */
   giveName(options: {
     readonly moveAside: boolean;
@@ -70,11 +72,14 @@ export async function createTemporary(
   return {
     name: temporary,
     drop,
+    async markWhole(late) {
+      // A connection that was idle while the restore took its hours may be gone.
+      await using connected = await connectToServer(server.connection, late);
+      await connected.query(`comment on database ${escapeIdentifier(temporary)} is null`);
+    },
     async giveName({ moveAside, now, signal: late }) {
       try {
-        // A connection that was idle while the restore took its hours may be gone.
         await using connected = await connectToServer(server.connection, late);
-        await connected.query(`comment on database ${escapeIdentifier(temporary)} is null`);
         return await rename(connected, { temporary, name, moveAside, now });
       } catch (error) {
         throw namingFailed(error, { temporary, name });

@@ -65,6 +65,25 @@ describe('an odd source', () => {
     await done(['restore', 'latest', '--to-database', 'trgm_whole', '--all-schemas'], environment);
   });
 
+  it('with an extension in a schema of its own comes back whole with every schema', async () => {
+    await server.createDatabase('apart');
+    await server.query(
+      `create schema tools; create extension pg_trgm schema tools;
+       create table notes (id integer primary key, text text); alter table notes owner to mastodon;
+       create index notes_trgm on notes using gin (text tools.gin_trgm_ops); grant usage on schema tools to mastodon`,
+      'apart',
+    );
+    const environment = environmentOf('apart');
+    await done(['run'], environment);
+    await drilled(environment);
+    await done(['restore', 'latest', '--to-database', 'apart_again', '--all-schemas'], environment);
+    const [row] = await server.query(
+      "select n.nspname as schema from pg_extension e join pg_namespace n on n.oid = e.extnamespace where extname = 'pg_trgm'",
+      'apart_again',
+    );
+    assert.deepEqual(row, { schema: 'tools' });
+  });
+
   it('in another encoding and collation comes back in them', async () => {
     await server.query(
       "create database latin owner mastodon template template0 encoding 'LATIN1' lc_collate 'C' lc_ctype 'C'",
