@@ -219,10 +219,16 @@ describe('the restore drill', () => {
 
     const killed = startCommand(['drill'], settings);
     await killed.saw('Drill started');
-    const pidFile = (): string => `${drills}/${leftovers()[0]}/data/postmaster.pid`;
-    while (leftovers().length === 0 || !existsSync(pidFile())) await sleep(20);
-    await sleep(100);
-    const processId = Number.parseInt(readFileSync(pidFile(), 'utf8'), 10);
+    // initdb keeps a postmaster.pid too for moments; only that of a server that takes connections says "ready".
+    const postmaster = (): string => {
+      try {
+        return readFileSync(`${drills}/${leftovers()[0]}/data/postmaster.pid`, 'utf8');
+      } catch {
+        return '';
+      }
+    };
+    while (!/^ready\s*$/m.test(postmaster())) await sleep(10);
+    const processId = Number.parseInt(postmaster(), 10);
     killed.child.kill('SIGKILL');
     await killed.result;
     assert.equal(leftovers().length, 1);
