@@ -84,7 +84,7 @@ describe('a dump that fails', () => {
     const migration = await connectTest(stage.server.mastodon('mastodon_production'));
     await migration.query('begin; alter table statuses add column migrating integer');
     try {
-      const result = await runCommand(['run'], { ...stage.environment, BACKUP_LOCK_WAIT: '1s' });
+      const result = await runCommand(['run'], { ...stage.environment, BACKUP_LOCK_WAIT: '1s', BACKUP_TIMEOUT: '15s' });
       await stage.assertFailed(result, {
         status: 10,
         says: /LOCK TABLE public\.statuses.*A table was locked for longer than BACKUP_LOCK_WAIT/,

@@ -36,17 +36,23 @@ describe('PostgreSQL servers in containers', () => {
     });
   }
 
-  it(`restores a backup of PostgreSQL ${majors[0]} into ${majors.at(-1)}`, async () => {
-    const [oldest = 0] = majors;
-    const newest = majors.at(-1) ?? 0;
-    const restored = await network.run(['restore', 'latest', '--to-database', 'moved'], {
-      major: newest,
-      backups: `of-${oldest}`,
+  const [oldest = 0, ...newer] = majors;
+  for (const major of newer) {
+    it(`restores a backup of PostgreSQL ${oldest} into ${major}`, async () => {
+      const on = { major, backups: `of-${oldest}` };
+      const restored = await network.run(['restore', 'latest', '--to-database', 'moved'], on);
+      assert.equal(restored.status, 0, restored.stderr);
+      assert.deepEqual(
+        await countRows(await network.connection(major, 'moved')),
+        await countRows(await network.connection(oldest)),
+      );
     });
-    assert.equal(restored.status, 0, restored.stderr);
-    assert.deepEqual(
-      await countRows(await network.connection(newest, 'moved')),
-      await countRows(await network.connection(oldest)),
-    );
+  }
+
+  it(`drills a backup of PostgreSQL ${oldest} in the newest server there is`, async () => {
+    const programs = majors.at(-1) ?? 0;
+    const drill = await network.run(['drill'], { major: oldest, backups: `of-${oldest}`, programs });
+    assert.equal(drill.status, 0, drill.stdout + drill.stderr);
+    assert.match(drill.stdout, new RegExp(`into PostgreSQL ${programs}\\.\\d+.*: passed`));
   });
 });

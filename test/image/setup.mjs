@@ -14,6 +14,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
 import { homedir, tmpdir } from 'node:os';
@@ -94,12 +95,18 @@ stage('Docker engine', () => {
   return process.exit(noEngine);
 });
 
+// trixie is the image's own; forky's PostgreSQL is 18, the newest, which trixie does not have.
 const debian = path.join(cache, 'trixie');
-function debootstrap() {
-  if (existsSync(debian)) return;
-  rmSync(`${debian}.partial`, { recursive: true, force: true });
-  run('debootstrap', ['--variant=minbase', 'trixie', `${debian}.partial`, mirror]);
-  renameSync(`${debian}.partial`, debian);
+function debootstrap(release) {
+  const directory = path.join(cache, release);
+  if (existsSync(directory)) return true;
+  rmSync(`${directory}.partial`, { recursive: true, force: true });
+  // A debootstrap may be older than the release; all of them are made like sid.
+  const args = ['--variant=minbase', release, `${directory}.partial`, mirror, '/usr/share/debootstrap/scripts/sid'];
+  const { status, stdout } = spawnSync('debootstrap', args, { encoding: 'utf8', maxBuffer: 2 ** 28 });
+  if (status === 0) renameSync(`${directory}.partial`, directory);
+  else console.error(`setup: debootstrap of ${release} failed:\n${stdout.split('\n').slice(-10).join('\n')}`);
+  return status === 0;
 }
 
 function pull(from, to) {
@@ -107,11 +114,8 @@ function pull(from, to) {
   run('docker', ['tag', from, `${images}/${to}`]);
 }
 
-stage('Debian trixie', () => {
-  if (isPublic) return pull('debian:trixie-slim', 'debian:trixie');
-  if (hasImage(`${images}/debian:trixie`)) return false;
-  debootstrap();
-  // As slim as the published one.
+// An image as slim as the published one.
+function importDebian(release) {
   const left = [
     'usr/share/doc',
     'usr/share/man',
@@ -121,14 +125,22 @@ stage('Debian trixie', () => {
     'var/cache/apt',
   ];
   const excluded = left.map((folder) => `--exclude=./${folder}/*`).join(' ');
-  run('sh', ['-c', `set -e; tar -C "$0" ${excluded} -c . | docker import - ${images}/debian:trixie`, debian]);
+  const command = `set -e; tar -C "$0" ${excluded} -c . | docker import - ${images}/debian:${release}`;
+  run('sh', ['-c', command, path.join(cache, release)]);
+}
+
+stage('Debian trixie', () => {
+  if (isPublic) return pull('debian:trixie-slim', 'debian:trixie');
+  if (hasImage(`${images}/debian:trixie`)) return false;
+  if (!debootstrap('trixie')) fail(`Debian trixie could not be had from ${mirror}`);
+  importDebian('trixie');
   return true;
 });
 
 stage('compose and buildx', () => {
   if (succeeds('docker', ['compose', 'version']) && succeeds('docker', ['buildx', 'version'])) return false;
   // Debian's own, for whatever release this machine runs: they are single programs.
-  debootstrap();
+  if (!debootstrap('trixie')) fail(`Debian trixie could not be had from ${mirror}`);
   copyFileSync('/etc/resolv.conf', path.join(debian, 'etc/resolv.conf'));
   run('chroot', [
     debian,
@@ -166,7 +178,7 @@ stage('node:26-trixie-slim', () => {
   return true;
 });
 
-for (const major of isPublic ? [14, 15, 16, 17, 18] : [14, 15, 17]) {
+for (const major of isPublic ? [14, 15, 16, 17, 18] : [14, 15, 17, 18]) {
   stage(`postgres:${major}-alpine`, () => {
     if (isPublic) return pull(`postgres:${major}-alpine`, `postgres:${major}`);
     if (hasImage(`${images}/postgres:${major}`)) return false;
@@ -185,11 +197,41 @@ stage("Ceph's object gateway", () => {
   build(`${images}/ceph`, { file: path.join(here, 'ceph/Dockerfile'), context: path.join(here, 'ceph') });
 });
 
-stage('our image', () => {
-  const bases = [`NODE_IMAGE=${images}/node:26`, `RUNTIME_IMAGE=${images}/debian:trixie`];
-  build(`${images}/mastodon-postgres-backup`, {
+function buildOurs(name, { release, source }) {
+  const bases = [`NODE_IMAGE=${images}/node:26`, `RUNTIME_IMAGE=${images}/debian:${release}`];
+  build(`${images}/${name}`, {
     file: path.join(root, 'docker/Dockerfile'),
     context: root,
-    args: [...bases, ...(isPublic ? [] : ['PG_SOURCE=debian'])].flatMap((argument) => ['--build-arg', argument]),
+    args: [...bases, ...source].flatMap((argument) => ['--build-arg', argument]),
   });
+}
+
+stage('our image', () => {
+  buildOurs('mastodon-postgres-backup', { release: 'trixie', source: isPublic ? [] : ['PG_SOURCE=debian'] });
+});
+
+// Whether Debian can give its coming release and PostgreSQL 18 for it: that may be broken for a day, which is not our fault.
+function hasForky() {
+  const image = `${images}/debian:forky`;
+  if (!hasImage(image)) {
+    if (!debootstrap('forky')) return false;
+    // A mirror that stands still for weeks is good enough here.
+    writeFileSync(path.join(cache, 'forky/etc/apt/apt.conf.d/valid-until'), 'Acquire::Check-Valid-Until "false";\n');
+    importDebian('forky');
+  }
+  const wanted = 'postgresql-18 postgresql-common libnss-wrapper tini';
+  const simulated = `apt-get update -q && apt-get install -y --simulate --no-install-recommends ${wanted}`;
+  return succeeds('docker', ['run', '--rm', image, 'sh', '-c', simulated]);
+}
+
+stage('our image with PostgreSQL 18', () => {
+  if (isPublic) return false;
+  const name = 'mastodon-postgres-backup-18';
+  if (hasForky()) {
+    buildOurs(name, { release: 'forky', source: ['PG_SOURCE=debian'] });
+    return true;
+  }
+  spawnSync('docker', ['image', 'rm', '-f', `${images}/${name}`], { stdio: 'ignore' });
+  console.error('setup: NOT RUN, our image with PostgreSQL 18: Debian forky cannot be had today');
+  return false;
 });

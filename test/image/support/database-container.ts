@@ -1,14 +1,19 @@
 // A database in a container on a network of its own, without a compose file, for tests that need several majors or only a
 // small one. Container, volumes and network go with the disposer.
 
+import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import type { ConnectionSettings } from '../../../src/database/connection.ts';
 import { connectTest, createMastodonDatabase } from '../../support/mastodon-data.ts';
 import { docker, dockerOutput, until, type DockerResult } from './docker.ts';
 import { image } from './mastodon-project.ts';
 
+const isPublic = process.env['IMAGE_TEST_BASES'] === 'public';
+/** Our image with the client programs and the server of PostgreSQL 18 alone, where it could be built. */
+const newestImage = 'mastodon-backup-test/mastodon-postgres-backup-18';
+const hasNewest = !isPublic && spawnSync('docker', ['image', 'inspect', newestImage], { stdio: 'ignore' }).status === 0;
 /** Majors there is an image for: the published ones where they can be pulled, else those of the embedded servers. */
-export const majors = process.env['IMAGE_TEST_BASES'] === 'public' ? [14, 15, 16, 17, 18] : [14, 15, 17];
+export const majors = isPublic ? [14, 15, 16, 17, 18] : [14, 15, 17, ...(hasNewest ? [18] : [])];
 
 /** A network with databases, and volumes for backups. */
 export interface DatabaseNetwork extends AsyncDisposable {
@@ -17,12 +22,18 @@ export interface DatabaseNetwork extends AsyncDisposable {
   /** How this machine reaches it. */
   connection(major: number, database?: string): Promise<ConnectionSettings>;
   /**
-   * `docker run` of our image against that server, backing up into the volume `backups`. `more` are options of docker run,
-   * after which the sandbox of the compose example is still in force.
+   * `docker run` of our image against that server, backing up into the volume `backups`. `programs` is the newest major whose
+   * programs the image must have, that of the server unless given. `more` are options of docker run, after which the sandbox
+   * of the compose example is still in force.
    */
   run(
     args: readonly string[],
-    options: { readonly major: number; readonly backups: string; readonly more?: readonly string[] },
+    options: {
+      readonly major: number;
+      readonly backups: string;
+      readonly programs?: number;
+      readonly more?: readonly string[];
+    },
   ): Promise<DockerResult>;
 }
 
@@ -64,7 +75,7 @@ export async function createDatabaseNetwork(): Promise<DatabaseNetwork> {
         await admin.end();
       }
     },
-    async run(args, { major, backups, more = [] }) {
+    async run(args, { major, backups, programs = major, more = [] }) {
       volumes.add(`${name}-${backups}`);
       const variables = {
         DB_HOST: `db${major}`,
@@ -87,7 +98,7 @@ export async function createDatabaseNetwork(): Promise<DatabaseNetwork> {
         '--security-opt=no-new-privileges',
         ...Object.entries(variables).flatMap(([key, value]) => ['-e', `${key}=${value}`]),
         ...more,
-        image,
+        programs === 18 && hasNewest ? newestImage : image,
         ...args,
       ]);
     },
