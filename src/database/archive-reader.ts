@@ -11,8 +11,6 @@ export interface ArchiveSummary {
   readonly dumpVersion: string;
   /** Exact number of rows in the dump by `schema.table`; identifiers with a dot or quote are quoted as in SQL. */
   readonly rows: Readonly<Record<string, number>>;
-  /** The table of contents. */
-  readonly contents: readonly ArchiveItem[];
 }
 
 /** An entry of the table of contents. */
@@ -33,6 +31,14 @@ export interface ArchiveReader {
   push(chunk: Buffer): void;
   /** Throws `ArchiveError` unless the archive is complete. */
   end(): ArchiveSummary;
+}
+
+/** Takes an archive in chunks for its table of contents alone; what follows it passes unread. */
+export interface ContentsReader {
+  /** Throws `ArchiveError` when the bytes are no archive of a version it knows. */
+  push(chunk: Buffer): void;
+  /** Throws `ArchiveError` when they ended before the table of contents did. */
+  contents(): readonly ArchiveItem[];
 }
 
 /** The bytes are not a complete custom-format archive. */
@@ -121,8 +127,25 @@ export function createArchiveReader(): ArchiveReader {
         databaseVersion: toc.databaseVersion,
         dumpVersion: toc.dumpVersion,
         rows: Object.fromEntries(Object.entries(rows).toSorted(([a], [b]) => (a < b ? -1 : 1))),
-        contents: [...toc.entries.values()],
       };
+    },
+  };
+}
+
+/** A reader for the table of contents of one archive whose bytes are known to be the right ones. */
+export function createContentsReader(): ContentsReader {
+  const queue = createByteQueue();
+  const parser = readToc(queue);
+  let step = parser.next();
+  return {
+    push(chunk) {
+      if (step.done === true) return;
+      queue.push(chunk);
+      step = parser.next();
+    },
+    contents() {
+      if (step.done === true) return [...step.value.entries.values()];
+      throw new ArchiveError(`The archive ends inside its table of contents, after ${queue.position()} bytes`);
     },
   };
 }

@@ -4,7 +4,7 @@
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { decoders } from '../codec/codec.ts';
-import { createArchiveReader, type ArchiveItem } from '../database/archive-reader.ts';
+import { createContentsReader, type ArchiveItem } from '../database/archive-reader.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Manifest } from '../manifest/manifest.ts';
@@ -46,7 +46,7 @@ export async function streamDump(
   options: StreamOptions & { readonly to: Writable },
 ): Promise<StreamOutcome> {
   const { to, log, signal, onProgress } = options;
-  const archive = createArchiveReader();
+  const archive = createContentsReader();
   const dump = createMeter({ observe: (chunk) => archive.push(chunk) });
   const gate = createGate(async () => {
     const { bytes, sha256 } = dump.reading();
@@ -77,7 +77,7 @@ export async function streamDump(
   }
   try {
     await pipeline([object, ...chain, dump.stream, gate, to], { signal });
-    return { kind: 'whole', contents: archive.end().contents };
+    return { kind: 'whole', contents: archive.contents() };
   } catch (error) {
     signal.throwIfAborted();
     if (failedFirst === 'writing' && isBrokenPipe(error)) return { kind: 'refused' };

@@ -4,7 +4,12 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
 import fc from 'fast-check';
-import { ArchiveError, createArchiveReader, type ArchiveSummary } from '../../src/database/archive-reader.ts';
+import {
+  ArchiveError,
+  createArchiveReader,
+  createContentsReader,
+  type ArchiveSummary,
+} from '../../src/database/archive-reader.ts';
 import { createCopyLineCounter } from '../../src/database/copy-lines.ts';
 import { mastodonSchema, oddities } from '../support/mastodon-schema.ts';
 import { startPostgres, testPassword, type PostgresServer } from '../support/postgres-server.ts';
@@ -49,6 +54,22 @@ describe('an archive in custom format', () => {
   it('reads the same in pieces of every size', () => {
     const whole = read(archive);
     for (const step of [1, 2, 3, 7, 4_096, 65_537]) assert.deepEqual(read(archive, step), whole);
+  });
+
+  it('has the contents that pg_restore lists, read in pieces of every size', () => {
+    const listed = execFileSync('pg_restore', ['--list'], { input: archive, encoding: 'utf8' });
+    const expected = listed.split('\n').filter((line) => /^\d+;/.test(line)).length;
+    for (const step of [1, 7, 4_096, archive.length]) {
+      const reader = createContentsReader();
+      for (let at = 0; at < archive.length; at += step) reader.push(archive.subarray(at, at + step));
+      const contents = reader.contents();
+      const shown = contents.filter(({ kind }) => !['ENCODING', 'STDSTRINGS', 'SEARCHPATH', 'DATABASE'].includes(kind));
+      assert.equal(shown.length, expected);
+      assert.ok(contents.some(({ kind, name }) => kind === 'INDEX' && name === 'index_tags_on_name_lower_btree'));
+    }
+    const cut = createContentsReader();
+    cut.push(archive.subarray(0, 5_000));
+    assert.throws(() => cut.contents(), ArchiveError);
   });
 
   it('is not whole wherever it is cut', () => {

@@ -64,6 +64,16 @@ describe('a destination that fails', () => {
     await stage.assertNoBackend();
   });
 
+  it('is cut off when it hangs on completing the upload', async () => {
+    stage.s3.rule(({ method, query }) => ({ kind: method === 'POST' && query.has('uploadId') ? 'hang' : 'pass' }));
+    const result = await runCommand(['run'], {
+      ...stage.environment,
+      BACKUP_STALL_TIMEOUT: '3s',
+      BACKUP_TIMEOUT: '30s',
+    });
+    await stage.assertFailed(result, { status: 124, says: /could not be stored .*: it stood still for 3 s/ });
+  });
+
   it('gives up when it answers 500 again and again', async () => {
     stage.s3.rule((request) =>
       isPart(request) ? { kind: 'answer', status: 500, code: 'InternalError' } : { kind: 'pass' },

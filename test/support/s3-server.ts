@@ -46,6 +46,8 @@ export interface S3TestServer extends AsyncDisposable {
   overwrite(key: string, content: Uint8Array): Promise<void>;
   /** All keys in the bucket. */
   keys(): Promise<readonly string[]>;
+  /** The keys of all unfinished uploads. */
+  unfinishedUploads(): Promise<readonly string[]>;
 }
 
 /** Starts a server with one empty bucket. */
@@ -114,6 +116,11 @@ export async function startS3(): Promise<S3TestServer> {
       for await (const { key } of store().list('', { signal: AbortSignal.timeout(300_000) })) keys.push(key);
       return keys;
     },
+    async unfinishedUploads() {
+      const keys: string[] = [];
+      for await (const { key } of store().listUnfinished('', { signal: AbortSignal.timeout(300_000) })) keys.push(key);
+      return keys;
+    },
     async [Symbol.asyncDispose]() {
       admin.destroy();
       for (const made of stores) await made.close();
@@ -122,15 +129,6 @@ export async function startS3(): Promise<S3TestServer> {
       await inner.stop();
     },
   };
-}
-
-/** Unfinished uploads as the door saw them: begun, and neither completed nor aborted with success. */
-export function unfinishedUploads(seen: readonly SeenRequest[]): number {
-  const begun = seen.filter(({ method, query }) => method === 'POST' && query.has('uploads')).length;
-  const ended = seen.filter(
-    ({ method, query }) => (method === 'POST' || method === 'DELETE') && query.has('uploadId'),
-  ).length;
-  return begun - ended;
 }
 
 function answer(
