@@ -2,33 +2,13 @@
 // config/email.yml read them.
 
 import type { Environment } from '../config/environment.ts';
-
-/** A mail server. */
-export interface MastodonMailServer {
-  readonly host: string;
-  readonly port: number;
-  /** TLS from the first byte. */
-  readonly implicitTls: boolean;
-  readonly startTls: 'auto' | 'always' | 'never';
-  readonly verifyCertificate: boolean;
-  readonly caFile: string | null;
-  /** Null: no authentication. */
-  readonly login: {
-    readonly user: string;
-    readonly password: string;
-    readonly method: 'plain' | 'login' | 'cram_md5';
-  } | null;
-  /** What we call ourselves in EHLO. */
-  readonly domain: string | null;
-  readonly from: string;
-  readonly returnPath: string | null;
-}
+import type { MailServer } from '../config/mail-server.ts';
 
 /** Net::SMTP's default, which Rails leaves alone. */
 const defaultPort = 25;
 
 /** The server; null when SMTP_SERVER is not set or when Mastodon delivers in another way than by SMTP. */
-export function readMailServer(environment: Environment): MastodonMailServer | null {
+export function readMailServer(environment: Environment): MailServer | null {
   const text = (name: string): string | null => environment.get(name)?.text ?? null;
   const host = text('SMTP_SERVER');
   if (host === null || (text('SMTP_DELIVERY_METHOD') ?? 'smtp') !== 'smtp') return null;
@@ -56,7 +36,7 @@ export function readMailServer(environment: Environment): MastodonMailServer | n
   };
 }
 
-function readStartTls(text: (name: string) => string | null): MastodonMailServer['startTls'] {
+function readStartTls(text: (name: string) => string | null): MailServer['startTls'] {
   const wanted = text('SMTP_ENABLE_STARTTLS');
   if (wanted === 'always' || wanted === 'never' || wanted === 'auto') return wanted;
   return text('SMTP_ENABLE_STARTTLS_AUTO') === 'false' ? 'never' : 'auto';

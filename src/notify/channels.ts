@@ -1,9 +1,10 @@
 // The channels that are set.
 
+import type { MailServer } from '../config/mail-server.ts';
 import type { MessageSettings } from '../config/settings.ts';
 import type { Channel } from './channel.ts';
 import { createDiscord, createSlack } from './chat-webhooks.ts';
-import { createEmail, type MailServer } from './email.ts';
+import { createEmail } from './email.ts';
 import { createNtfy } from './ntfy.ts';
 import { createPing } from './ping.ts';
 import { createTelegram } from './telegram.ts';

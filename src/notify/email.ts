@@ -2,28 +2,8 @@
 
 import { readFile } from 'node:fs/promises';
 import { createTransport } from 'nodemailer';
+import type { MailServer } from '../config/mail-server.ts';
 import { DeliveryError, type Channel } from './channel.ts';
-
-/** A mail server as Mastodon's `SMTP_*` variables describe it. */
-export interface MailServer {
-  readonly host: string;
-  readonly port: number;
-  /** TLS from the first byte. */
-  readonly implicitTls: boolean;
-  readonly startTls: 'auto' | 'always' | 'never';
-  readonly verifyCertificate: boolean;
-  readonly caFile: string | null;
-  /** Null: no authentication. */
-  readonly login: {
-    readonly user: string;
-    readonly password: string;
-    readonly method: 'plain' | 'login' | 'cram_md5';
-  } | null;
-  /** What we call ourselves in EHLO. */
-  readonly domain: string | null;
-  readonly from: string;
-  readonly returnPath: string | null;
-}
 
 const timeoutMs = 10_000;
 

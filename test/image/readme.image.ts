@@ -6,7 +6,6 @@ import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { createProject, secretKey, startGround, type MastodonProject } from './support/mastodon-project.ts';
 
 const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
@@ -37,16 +36,7 @@ describe('the commands of the README', () => {
     });
     rmSync(path.join(project.directory, 'backup-secrets'), { recursive: true });
     // The ground is started before there is a secret: its services need none.
-    await startGround(project);
-    const connection = await project.database('mastodon');
-    await createMastodonDatabase(
-      {
-        createDatabase: async (name) =>
-          void (await project.query(`create database ${name} owner mastodon template template0`)),
-        mastodon: (database) => ({ ...connection, database }),
-      },
-      { name: 'mastodon_production', megabytes: 4 },
-    );
+    await startGround(project, { megabytes: 4 });
   });
   after(async () => project[Symbol.asyncDispose]());
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connectTest, createMastodonDatabase } from '../support/mastodon-data.ts';
+import { connectTest } from '../support/mastodon-data.ts';
 import { docker, dockerOutput, until } from './support/docker.ts';
 import { createProject, image, secretKey, startGround, type MastodonProject } from './support/mastodon-project.ts';
 
@@ -28,16 +28,7 @@ describe('the compose service', () => {
         BACKUP_ARCHIVE_WAL_SOMEWHERE: 'yes',
       },
     });
-    await startGround(project);
-    const connection = await project.database('mastodon');
-    await createMastodonDatabase(
-      {
-        createDatabase: async (name) =>
-          void (await project.query(`create database ${name} owner mastodon template template0`)),
-        mastodon: (database) => ({ ...connection, database }),
-      },
-      { name: 'mastodon_production', megabytes: 40 },
-    );
+    await startGround(project, { megabytes: 40 });
   });
   after(async () => project[Symbol.asyncDispose]());
 

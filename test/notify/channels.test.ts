@@ -8,7 +8,7 @@ import { createRedactor } from '../../src/log.ts';
 import { createChannels } from '../../src/notify/channels.ts';
 import type { BackupEvent } from '../../src/notify/event.ts';
 import { createNotifier, type ChannelOutcome } from '../../src/notify/notifier.ts';
-import type { MailServer } from '../../src/notify/email.ts';
+import type { MailServer } from '../../src/config/mail-server.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import { drilled, failed, started, succeeded } from './events.ts';
 import { startReceiver, type Receiver } from './receiver.ts';

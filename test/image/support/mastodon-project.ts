@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { CreateBucketCommand, ListMultipartUploadsCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
 import { Client } from 'pg';
 import type { ConnectionSettings } from '../../../src/database/connection.ts';
+import { createMastodonDatabase } from '../../support/mastodon-data.ts';
 import { docker, dockerOutput, until, type DockerResult } from './docker.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
@@ -134,8 +135,11 @@ export function createProject(options: {
   };
 }
 
-/** Starts database and bucket, with the role `mastodon`. */
-export async function startGround(project: MastodonProject): Promise<void> {
+/** Starts database and bucket, with the role `mastodon` and a `mastodon_production` of about so many megabytes. */
+export async function startGround(
+  project: MastodonProject,
+  { megabytes }: { readonly megabytes: number },
+): Promise<void> {
   await project.composed(['up', '-d', '--wait', 'db']);
   await project.composed(['up', '-d', 's3']);
   await project.query('create role mastodon login createdb');
@@ -148,6 +152,15 @@ export async function startGround(project: MastodonProject): Promise<void> {
         () => false,
       ),
   });
+  const connection = await project.database('mastodon');
+  await createMastodonDatabase(
+    {
+      createDatabase: async (name) =>
+        void (await project.query(`create database ${name} owner mastodon template template0`)),
+      mastodon: (database) => ({ ...connection, database }),
+    },
+    { name: 'mastodon_production', megabytes },
+  );
 }
 
 function writeEnv(file: string, variables: Readonly<Record<string, string>>): void {
