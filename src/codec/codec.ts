@@ -76,7 +76,7 @@ export function codecMemory(compression: Compression): number {
     case 'xz':
       return xzEncoderMemory(compression);
     case 'zstd':
-      return zstdEncoderMemory;
+      return zstdEncoderMemory(compression);
     case 'none':
       return 0;
     default:

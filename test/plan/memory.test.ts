@@ -31,3 +31,16 @@ it('our blocks need less than stock xz at the usual level', () => {
   assert.ok(Math.abs(stockXzMemory({ level: 6, threads: 4 }) / mib - 661) < 10);
   assert.ok(codecMemory({ kind: 'xz', level: 6, threads: 4 }) < stockXzMemory({ level: 6, threads: 4 }));
 });
+
+it('zstd fits at its usual level where the highest does not', () => {
+  const zstd = (level: number): ReturnType<typeof planMemory> =>
+    planMemory({
+      threads: 1,
+      cores: 1,
+      limitBytes: 512 * mib,
+      coderMemory: () => codecMemory({ kind: 'zstd', level }),
+      partsMemory: 32 * mib,
+    });
+  assert.equal(zstd(12).totalBytes, 448 * mib);
+  assert.throws(() => zstd(22), /needs 1092 MiB of memory/);
+});
