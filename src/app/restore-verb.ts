@@ -13,6 +13,7 @@ import type { SnapshotSource } from '../restore/dump-stream.ts';
 import { nextSteps } from '../restore/next-steps.ts';
 import { restoreDatabase, type RestoreOutcome } from '../restore/restore.ts';
 import { assertUsableName } from '../restore/target.ts';
+import { parseKey } from '../plan/object-keys.ts';
 import { takeLock } from '../state/lock.ts';
 import type { AppContext } from './context.ts';
 import type { SnapshotRequest } from './reading-verbs.ts';
@@ -167,6 +168,11 @@ async function selectSource(
   for (const { manifest: damaged, reason } of catalogue.damaged) {
     if (damaged.instance === manifest.instance && damaged.dataAt > manifest.dataAt)
       context.log.warn({ snapshot: nameOf(damaged), reason }, 'A newer snapshot is damaged and was passed over');
+  }
+  for (const { key, reason } of catalogue.unreadable) {
+    const parsed = parseKey(key, { prefix });
+    if (parsed !== undefined && parsed.id > manifest.id)
+      context.log.warn({ key, reason }, 'A newer manifest cannot be read, and its snapshot was passed over');
   }
   const identities = [...request.identities, ...settings.ageIdentities];
   return { store, manifest, identities, threads: settings.threads, patience: context.readPatience };

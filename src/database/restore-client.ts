@@ -84,6 +84,13 @@ function asConnectionString(database: string): string {
   return `dbname='${database.replaceAll(/[\\']/g, String.raw`\$&`)}'`;
 }
 
+// A row stands in these: what is said of a restore goes into messages and unencrypted documents.
+function withoutData(detail: string): string {
+  return detail
+    .replace(/^Failing row contains .*$/s, 'the row is not shown')
+    .replace(/^(COPY .*?, line \d+(?:, column .*?)?): .*$/s, '$1');
+}
+
 /** Puts pg_restore's lines together: an error, its DETAIL, and the command it was. */
 export function createFailureCollector(): {
   push(line: string): void;
@@ -110,7 +117,7 @@ export function createFailureCollector(): {
         inStatement = true;
         current.statement = statement;
       } else if (detail !== undefined && current !== undefined && !inStatement) {
-        current.message += ` (${detail})`;
+        current.message += ` (${withoutData(detail)})`;
       } else if (inStatement && current !== undefined && /^\s*\S/.test(line) && !line.startsWith('pg_restore:')) {
         current.statement = `${current.statement ?? ''} ${line.trim()}`;
       } else if (line.trim() === '' || line.startsWith('pg_restore:')) inStatement = false;

@@ -2,7 +2,7 @@
 // removed, at the latest by the next one when we were killed. Nothing of it can be reached from outside.
 
 import { randomBytes } from 'node:crypto';
-import { chown, mkdir, mkdtemp, readFile, readdir, readlink, rm } from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, readFile, readdir, readlink, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -217,8 +217,9 @@ async function endPostmaster(home: string): Promise<void> {
   const text = await readFile(path.join(home, 'data', 'postmaster.pid'), 'utf8').catch(() => '');
   const processId = Number.parseInt(text, 10);
   if (!(processId > 1)) return;
-  const isOurs = async (): Promise<boolean> =>
-    (await readlink(`/proc/${processId}/cwd`).catch(() => '')) === path.join(home, 'data');
+  // The scratch directory may be reached through a symbolic link.
+  const data = await realpath(path.join(home, 'data')).catch(() => '');
+  const isOurs = async (): Promise<boolean> => (await readlink(`/proc/${processId}/cwd`).catch(() => null)) === data;
   for (let attempt = 0; attempt < 50 && (await isOurs()); attempt += 1) {
     try {
       process.kill(processId, attempt < 40 ? 'SIGQUIT' : 'SIGKILL');

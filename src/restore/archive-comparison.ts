@@ -29,8 +29,10 @@ async function compareObjects(client: Client, contents: readonly ArchiveItem[]):
     'select n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace',
   );
   const { rows: constraints } = await client.query<{ schema: string; name: string }>(
-    `select n.nspname as schema, c.relname || ' ' || x.conname as name from pg_constraint x
-       join pg_class c on c.oid = x.conrelid join pg_namespace n on n.oid = c.relnamespace`,
+    // Of tables, and of domains.
+    `select n.nspname as schema, coalesce(c.relname, t.typname) || ' ' || x.conname as name from pg_constraint x
+       left join pg_class c on c.oid = x.conrelid left join pg_type t on t.oid = x.contypid
+       join pg_namespace n on n.oid = coalesce(c.relnamespace, t.typnamespace)`,
   );
   const there = new Set([...relations, ...constraints].map(({ schema, name }) => JSON.stringify([schema, name])));
   const expected = contents.filter(({ kind }) => relationKinds.has(kind) || constraintKinds.has(kind));

@@ -90,15 +90,23 @@ export async function writeArchive(
 /** Writes a secret document to a file, which must not exist, readable by us alone; or to a stream. Rejects with AppError. */
 export async function writeSecrets(output: FileOutput, content: Uint8Array): Promise<void> {
   if (typeof output !== 'string') {
-    await pipeline(Readable.from([content]), output);
+    try {
+      await pipeline(Readable.from([content]), output);
+    } catch (error) {
+      throw cannotWrite('The output', error);
+    }
     return;
   }
   await assertAbsent(output);
+  let isOurs = false;
   try {
     await using handle = await open(output, 'wx', 0o600);
+    isOurs = true;
     await handle.writeFile(content);
     await handle.sync();
   } catch (error) {
+    // Half of it would be taken for the whole, and be in the way of the next attempt.
+    if (isOurs) await rm(output, { force: true }).catch(() => undefined);
     throw cannotWrite(`'${output}'`, error);
   }
 }

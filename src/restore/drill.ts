@@ -68,8 +68,15 @@ export async function drill(options: DrillOptions): Promise<DrillOutcome> {
   } catch (error) {
     signal.throwIfAborted();
     if (space.signal.aborted) return skipped('it was stopped: less than 10 % of the scratch volume were left');
+    // Such as a server that the kernel killed for its memory.
+    if (!(error instanceof AppError)) {
+      throw new AppError('drill', `The drill broke off: ${describeError(error)}`, {
+        cause: error,
+        hint: 'Look at the memory of this container and the space in BACKUP_SCRATCH_DIR, then drill again.',
+      });
+    }
     // A snapshot that cannot be read or opened is what a drill is there to find.
-    if (!(error instanceof AppError) || (error.code !== 'verify' && error.code !== 'restore')) throw error;
+    if (error.code !== 'verify' && error.code !== 'restore') throw error;
     const check = failed('snapshot', {
       detail: error.message,
       remedy: error.hint ?? 'Run a new backup and drill again.',

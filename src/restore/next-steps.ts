@@ -1,5 +1,6 @@
 // What a person does after the database is back, in its order; see "Migrating to a new machine" in Mastodon's guide.
 
+import { escapeIdentifier } from 'pg';
 import type { Manifest } from '../manifest/manifest.ts';
 
 /** The steps, a sentence each. */
@@ -29,7 +30,9 @@ export function nextSteps(facts: {
           'Build the home feeds anew: docker compose run --rm web bin/tootctl feeds build.',
           'With Elasticsearch, fill it again: docker compose run --rm web bin/tootctl search deploy.',
         ]),
-    ...(movedAside === null ? [] : [`When all is well, drop the old database: DROP DATABASE "${movedAside}".`]),
+    ...(movedAside === null
+      ? []
+      : [`When all is well, drop the old database: DROP DATABASE ${escapeIdentifier(movedAside)}.`]),
     'Take a new backup: mastodon-backup run.',
   ];
 }

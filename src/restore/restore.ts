@@ -87,6 +87,9 @@ export async function restoreDatabase(options: RestoreOptions): Promise<RestoreO
   };
 }
 
+// They are in no schema; as pg_dump 12 to 16 and 17 call them.
+const largeObjectKinds: ReadonlySet<string> = new Set(['BLOB', 'BLOBS', 'BLOB METADATA']);
+
 interface Work extends RestoreOptions {
   readonly admin: Client;
   readonly server: TargetServer;
@@ -187,8 +190,11 @@ async function fillAndCheck(
       hint: 'Restore another snapshot, and look into the log of the target server.',
     });
   }
-  const notes =
-    left === 0 ? [] : [note('schemas', `${left} tables outside of public were left out; see --all-schemas`)];
+  const largeObjects = allSchemas ? [] : contents.filter(({ kind }) => largeObjectKinds.has(kind));
+  const notes = [
+    ...(left === 0 ? [] : [note('schemas', `${left} tables outside of public were left out; see --all-schemas`)]),
+    ...(largeObjects.length === 0 ? [] : [note('large objects', 'they were left out; see --all-schemas')]),
+  ];
   return [...checks, ...notes, note('server', `PostgreSQL ${server.version}`)];
 }
 

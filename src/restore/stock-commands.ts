@@ -123,10 +123,16 @@ export const clientsInCompose = 'pg() { docker compose exec -T -e PGUSER=postgre
 /** The same with the clients of this machine. */
 export const clientsHere = 'pg() { "$@"; }';
 
+// With an equals sign, or like an address, a bare name would be taken for a connection string.
+function connectionName(name: string): string {
+  return /=|^postgres(?:ql)?:/.test(name) ? `dbname='${name.replaceAll(/[\\']/g, String.raw`\$&`)}'` : name;
+}
+
 /** Creates role and database, restores OBJECT into it and has the planner's statistics made. */
 export function restoreDatabase(database: StockDatabase, encoding: StockEncoding): readonly string[] {
   const role = shellQuote(database.role);
   const name = shellQuote(database.name);
+  const inside = `-d ${shellQuote(connectionName(database.name))}`;
   const roleExists = sqlCommand(`select 1 from pg_roles where rolname = '${database.role.replaceAll("'", "''")}'`);
   const schema = database.publicOnly ? ' -n public' : '';
   const extensions = database.publicOnly ? database.extensions : [];
@@ -136,10 +142,10 @@ export function restoreDatabase(database: StockDatabase, encoding: StockEncoding
     `pg createdb -T template0 -E ${shellQuote(database.encoding)} -O ${role} ${name} < /dev/null`,
     ...extensions.map((extension) => {
       const quoted = `"${extension.replaceAll('"', '""')}"`;
-      return `pg psql -d ${name} -c ${sqlCommand(`create extension if not exists ${quoted}`)} < /dev/null`;
+      return `pg psql ${inside} -c ${sqlCommand(`create extension if not exists ${quoted}`)} < /dev/null`;
     }),
-    `${decodeObject(encoding)} | pg pg_restore --exit-on-error --no-owner --role=${role}${schema} -d ${name}`,
-    `pg vacuumdb --analyze-only -d ${name} < /dev/null`,
+    `${decodeObject(encoding)} | pg pg_restore --exit-on-error --no-owner --role=${role}${schema} ${inside}`,
+    `pg vacuumdb --analyze-only ${inside} < /dev/null`,
   ];
 }
 
@@ -147,7 +153,7 @@ export function restoreDatabase(database: StockDatabase, encoding: StockEncoding
 export function compareRows({ name }: Pick<StockDatabase, 'name'>): string {
   const select = String.raw`select $$\1$$ as "table", count(*) as "rows", \2 as "in the manifest" from \1 having count(*) <> \2;`;
   const toSql = String.raw`sed -n '/"rows": {/,/}/s/^ *"\(.*\)": \([0-9]*\),*$/${select}/p' "$FROM/$MANIFEST" | sed 's/\\"/"/g'`;
-  return `${toSql} | pg psql -At -d ${shellQuote(name)}`;
+  return `${toSql} | pg psql -At -d ${shellQuote(connectionName(name))}`;
 }
 
 // In double quotes where that leaves the SQL as one would write it.

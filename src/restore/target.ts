@@ -66,11 +66,14 @@ export async function readDatabase(
     : { kind: 'in-use', tables: Number(tables), isOurs: row.ours };
 }
 
-/** Who is connected to the database of that name, ourselves left out: program and number, such as `puma (5)`. */
+/**
+ * Who is connected to the database of that name, ourselves left out: program and number, such as `puma (5)`. Autovacuum,
+ * the one without a role, is nobody: the server sends it away by itself when a database is renamed.
+ */
 export async function readVisitors(admin: Client, name: string): Promise<readonly string[]> {
   const { rows } = await admin.query<{ program: string; count: string }>(
     `select coalesce(nullif(application_name, ''), usename, 'unknown') as program, count(*) as count
-       from pg_stat_activity where datname = $1 and pid <> pg_backend_pid() group by 1 order by 2 desc, 1`,
+       from pg_stat_activity where datname = $1 and pid <> pg_backend_pid() and usesysid is not null group by 1 order by 2 desc, 1`,
     [name],
   );
   return rows.map(({ program, count }) => `${program} (${count})`);

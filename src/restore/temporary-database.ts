@@ -12,8 +12,8 @@ import { isVisited, readVisitors } from './target.ts';
 /** The comment of a database of ours that is not finished. */
 const unfinished = 'mastodon-backup: unfinished restore';
 const cleanUpMs = 60_000;
-/** Bytes of the real name in the names made from it; the rest of PostgreSQL's 63 is for what is added. */
-const stemBytes = 40;
+/** Bytes of the real name in the names made from it; `_before_20261123T120000Z` is the rest of PostgreSQL's 63. */
+const stemBytes = 39;
 
 /** A server on which databases are made; its connection's database is the last of those that are tried to get in. */
 export interface DatabaseServer {
@@ -82,7 +82,7 @@ export async function createTemporary(
         await using connected = await connectToServer(server.connection, late);
         return await rename(connected, { temporary, name, moveAside, now });
       } catch (error) {
-        throw namingFailed(error, { temporary, name });
+        throw namingFailed(error, { temporary, name, moveAside });
       }
     },
   };
@@ -178,7 +178,8 @@ async function createExtension(
     const message = `The extension '${extension}' could not be created by '${role}': ${describeError(error)}`;
     throw new AppError('restore', message, {
       cause: error,
-      hint: `Restore as a superuser: that is another DB_USER for this one command.`,
+      // As another DB_USER the whole database would belong to that one, and Mastodon could not read it.
+      hint: `Let it for the time of the restore, as a superuser: ALTER ROLE ${escapeIdentifier(role)} SUPERUSER; afterwards: ALTER ROLE ${escapeIdentifier(role)} NOSUPERUSER.`,
     });
   }
 }
@@ -195,20 +196,30 @@ function cannotCreate(
   return new AppError('restore', message, { cause: error, hint });
 }
 
-function namingFailed(error: unknown, names: { readonly temporary: string; readonly name: string }): AppError {
+function namingFailed(
+  error: unknown,
+  names: { readonly temporary: string; readonly name: string; readonly moveAside: boolean },
+): AppError {
   const hint = error instanceof AppError ? error.hint : undefined;
+  const [name, temporary] = [escapeIdentifier(names.name), escapeIdentifier(names.temporary)];
+  const aside = names.moveAside
+    ? `ALTER DATABASE ${name} RENAME TO ${escapeIdentifier(`${stemOf(names.name)}_before`)}; `
+    : '';
   return new AppError(
     'restore',
     `The snapshot is restored and whole, but still called '${names.temporary}': ${describeError(error)}`,
     {
       cause: error,
-      hint: `${hint ?? 'Look who is connected: SELECT * FROM pg_stat_activity.'} Then rename it: ALTER DATABASE "${names.temporary}" RENAME TO "${names.name}".`,
+      hint: `${hint ?? 'Look who is connected: SELECT * FROM pg_stat_activity.'} Then rename it: ${aside}ALTER DATABASE ${temporary} RENAME TO ${name}.`,
     },
   );
 }
 
 function stemOf(name: string): string {
-  let text = name;
-  while (Buffer.byteLength(text) > stemBytes) text = text.slice(0, -1);
+  let text = '';
+  for (const character of name) {
+    if (Buffer.byteLength(text + character) > stemBytes) break;
+    text += character;
+  }
   return text;
 }

@@ -1,7 +1,7 @@
 // The restore drill against real servers: a good backup passes, and everything that is wrong with one is found and named.
 
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DrillDocument } from '../../src/manifest/drill-record.ts';
@@ -9,6 +9,7 @@ import type { Manifest } from '../../src/manifest/manifest.ts';
 import { databaseEnvironment, runCommand, startCommand, temporaryDirectory } from '../support/command.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { linkPrograms, startPostgres, type PostgresServer } from '../support/postgres-server.ts';
+import { until } from '../support/until.ts';
 
 describe('the restore drill', () => {
   let server: PostgresServer;
@@ -207,6 +208,28 @@ describe('the restore drill', () => {
     assert.match(report.checks[0]?.detail ?? '', /909\.5 TiB are predicted; of .* free/);
   });
 
+  it('breaks off with a next step, and disproves nothing, when its server dies', async () => {
+    const settings = await backUp();
+    const running = startCommand(['drill'], settings);
+    await running.saw('Drill started');
+    const processId = await until('the throw-away server', {
+      seconds: 30,
+      look: async () => {
+        try {
+          const text = readFileSync(`${drills}/${leftovers()[0]}/data/postmaster.pid`, 'utf8');
+          return /^ready\s*$/m.test(text) && Number.parseInt(text, 10);
+        } catch {
+          return undefined;
+        }
+      },
+    });
+    process.kill(processId, 'SIGQUIT');
+    const result = await running.result;
+    assert.equal(result.status, 21, result.stderr);
+    assert.match(result.stderr.trimEnd().split('\n').at(-1) ?? '', /^mastodon-backup: .*\. \S.*\.$/);
+    assert.deepEqual(leftovers(), []);
+  });
+
   it('leaves nothing behind when it is interrupted, and removes what a killed one left', async () => {
     const settings = await backUp();
     const stopped = startCommand(['drill'], settings);
@@ -217,7 +240,10 @@ describe('the restore drill', () => {
     assert.equal((await stopped.result).status, 130);
     assert.deepEqual(leftovers(), []);
 
-    const killed = startCommand(['drill'], settings);
+    // Also where the directory is reached through a symbolic link.
+    symlinkSync(drills, `${drills}-link`);
+    const linked = { ...settings, BACKUP_SCRATCH_DIR: `${drills}-link` };
+    const killed = startCommand(['drill'], linked);
     await killed.saw('Drill started');
     // initdb keeps a postmaster.pid too for moments; only that of a server that takes connections says "ready".
     const postmaster = (): string => {
@@ -232,7 +258,7 @@ describe('the restore drill', () => {
     killed.child.kill('SIGKILL');
     await killed.result;
     assert.equal(leftovers().length, 1);
-    const report = await drill(settings);
+    const report = await drill(linked);
     assert.equal(report.status, 'passed');
     assert.match(report.stderr, /interrupted drill left behind/);
     assert.equal(

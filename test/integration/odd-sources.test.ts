@@ -84,6 +84,23 @@ describe('an odd source', () => {
     assert.deepEqual(row, { schema: 'tools' });
   });
 
+  it('with a domain whose constraint was never validated, and large objects, comes back with the one and a word on the others', async () => {
+    await server.createDatabase('domains');
+    await server.query(
+      `set role mastodon; create domain word as text;
+       alter domain word add constraint no_spaces check (value not like '% %') not valid;
+       create table words (word word); insert into words values ('one'); select lo_from_bytea(0, 'large')`,
+      'domains',
+    );
+    const environment = environmentOf('domains');
+    await done(['run'], environment);
+    const { stdout } = await done(['restore', 'latest', '--to-database', 'domains_again'], environment);
+    assert.match(stdout, /note large objects: they were left out; see --all-schemas/);
+    const whole = await done(['restore', 'latest', '--to-database', 'domains_whole', '--all-schemas'], environment);
+    assert.doesNotMatch(whole.stdout, /large objects/);
+    assert.equal((await server.query('select from pg_largeobject_metadata', 'domains_whole')).length, 1);
+  });
+
   it('in another encoding and collation comes back in them', async () => {
     await server.query(
       "create database latin owner mastodon template template0 encoding 'LATIN1' lc_collate 'C' lc_ctype 'C'",

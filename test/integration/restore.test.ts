@@ -2,13 +2,15 @@
 // old one is kept.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
+import { escapeIdentifier } from 'pg';
 import type { RestoreReport } from '../../src/app/restore-verb.ts';
 import { databaseEnvironment, runCommand, temporaryDirectory, type CommandResult } from '../support/command.ts';
 import { connectTest, countRows, createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
+import { until } from '../support/until.ts';
 
 const secrets = {
   SECRET_KEY_BASE: 'k'.repeat(64),
@@ -127,6 +129,38 @@ describe('restore', () => {
     assert.deepEqual(await databases(), earlier);
   });
 
+  it('is not kept from a database by autovacuum, which the server sends away', async () => {
+    await target.query("alter system set autovacuum_naptime = '1s'");
+    await target.query('select pg_reload_conf()');
+    await target.createDatabase('vacuumed');
+    await target.query(
+      `create table dead (id integer) with (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1);
+       insert into dead select generate_series(1, 100000); delete from dead`,
+      'vacuumed',
+    );
+    await until('autovacuum in the database', {
+      seconds: 60,
+      look: async () =>
+        (await target.query("select from pg_stat_activity where datname = 'vacuumed' and usesysid is null")).length > 0,
+    });
+    try {
+      report(await restore(['--replace', 'vacuumed', '--json']));
+    } finally {
+      await target.query('alter system reset all');
+      await target.query('select pg_reload_conf()');
+    }
+  });
+
+  it('tells the real name of a database with a long name that it moved aside', async () => {
+    for (const name of ['n'.repeat(63), `${'ö'.repeat(20)}${'🐘'.repeat(5)}`, 'with "quotes"']) {
+      await target.query(`create database "${name.replaceAll('"', '""')}" owner mastodon template template0`);
+      const result = report(await restore(['--replace', name, '--json']));
+      const aside = result.movedAside ?? '';
+      assert.ok((await databases()).includes(aside), aside);
+      assert.ok(result.nextSteps.some((step) => step.includes(`DROP DATABASE ${escapeIdentifier(aside)}.`)));
+    }
+  });
+
   it('restores with several jobs through the scratch directory, and leaves nothing there', async () => {
     report(await restore(['--to-database', 'with_jobs', '--jobs', '2', '--all-schemas', '--json']));
     await sameAsSource('with_jobs', { all: true });
@@ -168,6 +202,15 @@ describe('restore', () => {
     assert.equal(written.status, 0, written.stderr);
     assert.match(readFileSync(file, 'utf8'), /OTP_SECRET=["']?o{64}/);
     assert.equal(statSync(file).mode & 0o777, 0o600);
+    if (existsSync('/dev/full')) {
+      const command = `exec "$0" src/main.ts restore latest:weekly --identity "$1" --secrets-output - > /dev/full`;
+      const full = spawnSync('/bin/sh', ['-c', command, process.execPath, identity], {
+        env: { PATH: process.env['PATH'], ...into },
+        encoding: 'utf8',
+      });
+      assert.equal(full.status, 20, full.stderr);
+      assert.match(full.stderr, /The output could not be written: ENOSPC.*Name a file/);
+    }
     const { OTP_SECRET: _otp, ...without } = into;
     for (const environment of [{ ...into, OTP_SECRET: 'x'.repeat(64) }, without]) {
       const refused = await restore(['--to-database', 'beside'], environment);

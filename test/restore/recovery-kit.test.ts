@@ -9,7 +9,7 @@ import { documentedVariables } from '../../src/mastodon/documented-variables.ts'
 import { createRecoveryKit, recipientFingerprint, type KitFacts } from '../../src/restore/recovery-kit.ts';
 import { escapeHtml, renderKitHtml } from '../../src/restore/recovery-kit-html.ts';
 import { renderKitText } from '../../src/restore/recovery-kit-text.ts';
-import { shellQuote } from '../../src/restore/stock-commands.ts';
+import { compareRows, restoreDatabase, shellQuote } from '../../src/restore/stock-commands.ts';
 import { variableNames, variables } from '../../src/config/variables.ts';
 import { runCommand, temporaryDirectory } from '../support/command.ts';
 import { commandBlocks } from '../support/stock-tools.ts';
@@ -118,6 +118,14 @@ describe('the recovery kit', () => {
     assert.ok(long.length > 1_000 && !text.includes(long));
     assert.ok(text.includes(`${recipientFingerprint(long)}  ${long.slice(0, 40)}`));
   });
+});
+
+it('the commands of the kit do not take a name for a connection string', () => {
+  const name = String.raw`a=b 'c' \d`;
+  const [, createdb = '', ...others] = restoreDatabase({ ...facts.database, name }, facts.encoding);
+  assert.ok(createdb.includes(` ${shellQuote(name)} `), createdb);
+  const quoted = `-d ${shellQuote(String.raw`dbname='a=b \'c\' \\d'`)}`;
+  for (const command of [...others, compareRows({ name })]) assert.ok(command.includes(quoted), command);
 });
 
 describe('the HTML of the kit', () => {
