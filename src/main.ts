@@ -11,6 +11,7 @@ import { createClock } from './daemon/clock.ts';
 import { runDaemon } from './daemon/daemon.ts';
 import { AppError, describeError, exitStatusOf } from './errors.ts';
 import { startHttp } from './http/server.ts';
+import { forTerminal } from './text/terminal.ts';
 
 /** A second signal this soon is the same key press: Ctrl-C under npm delivers two. */
 const sameSignalMs = 1_000;
@@ -72,7 +73,9 @@ try {
   status = exitStatusOf(error);
   const hint = error instanceof AppError ? error.hint : undefined;
   const message = error instanceof AppError ? error.message : `Unexpected failure: ${describeError(error)}`;
-  process.stderr.write(app.redact(`mastodon-backup: ${message}${hint === undefined ? '' : `. ${hint}`}\n`));
+  process.stderr.write(
+    forTerminal(app.redact(`mastodon-backup: ${message}${hint === undefined ? '' : `. ${hint}`}\n`)),
+  );
   if (!(error instanceof AppError) && error instanceof Error) app.log.debug({ err: error }, 'Where it failed');
 } finally {
   await app[Symbol.asyncDispose]();

@@ -36,12 +36,25 @@ export function parseLabel(text: string): string {
   return label;
 }
 
-/** The age identities in a file, none when there is no file. Throws AppError `usage`. */
+/** Collects an option that may be given several times. */
+export function collect(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text];
+}
+
+/** The age identities in these files. Throws AppError `usage`. */
 export async function readIdentities(
-  file: string | undefined,
+  files: readonly string[] = [],
+  context: { readonly readFile: (file: string) => Promise<string> },
+): Promise<readonly string[]> {
+  const identities: string[] = [];
+  for (const file of files) identities.push(...(await readIdentityFile(file, context)));
+  return identities;
+}
+
+async function readIdentityFile(
+  file: string,
   { readFile }: { readonly readFile: (file: string) => Promise<string> },
 ): Promise<readonly string[]> {
-  if (file === undefined) return [];
   try {
     return parseAgeIdentity(await readFile(file));
   } catch (error) {

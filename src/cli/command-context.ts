@@ -2,6 +2,7 @@
 
 import type { Writable } from 'node:stream';
 import type { App } from '../app/app.ts';
+import { forTerminal } from '../text/terminal.ts';
 import type { ProgressOutput } from './progress-bar.ts';
 
 /** What commands are given. */
@@ -24,5 +25,5 @@ export function print(
   { write }: Pick<CommandContext, 'write'>,
   answer: { readonly json: boolean | undefined; readonly document: unknown; readonly text: string },
 ): void {
-  write(answer.json === true ? `${JSON.stringify(answer.document, null, 2)}\n` : answer.text);
+  write(answer.json === true ? `${JSON.stringify(answer.document, null, 2)}\n` : forTerminal(answer.text));
 }

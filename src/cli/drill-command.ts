@@ -3,13 +3,13 @@
 import type { Command } from 'commander';
 import { AppError } from '../errors.ts';
 import type { StoreName } from '../storage/store.ts';
-import { parseStore, readIdentities, snapshotForms } from './arguments.ts';
+import { collect, parseStore, readIdentities, snapshotForms } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { renderDrill } from './drill-text.ts';
 import { showProgress } from './progress-bar.ts';
 
 interface DrillOptions {
-  readonly identity?: string;
+  readonly identity?: readonly string[];
   readonly from?: StoreName;
   readonly instance?: string;
   readonly wait?: boolean;
@@ -23,7 +23,7 @@ export function addDrillCommand(program: Command, context: CommandContext): void
     .command('drill')
     .description('restore a snapshot into a throw-away server and check that it is a working Mastodon')
     .argument('[snapshot]', snapshotForms, 'latest')
-    .option('--identity <file>', 'age private key, for an encrypted snapshot')
+    .option('--identity <file>', 'age private key, for an encrypted snapshot', collect)
     .option('--from <store>', 's3 or local', parseStore)
     .option('--instance <name>', 'which instance, when several share the prefix')
     .option('--wait', 'wait while a run holds the lock')

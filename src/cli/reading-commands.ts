@@ -3,14 +3,14 @@
 import type { Command } from 'commander';
 import type { Folder } from '../plan/tier.ts';
 import type { StoreName } from '../storage/store.ts';
-import { parseFolder, parseStore, readIdentities, snapshotForms } from './arguments.ts';
+import { collect, parseFolder, parseStore, readIdentities, snapshotForms } from './arguments.ts';
 import { catalogueDocument, renderCatalogue } from './catalogue-text.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { showProgress } from './progress-bar.ts';
 import { renderVerification } from './report-text.ts';
 
 interface VerifyOptions {
-  readonly identity?: string;
+  readonly identity?: readonly string[];
   readonly from?: StoreName;
   readonly instance?: string;
   readonly json?: boolean;
@@ -38,7 +38,7 @@ export function addReadingCommands(program: Command, context: CommandContext): v
     .command('verify')
     .description('read a snapshot back: hash it, decode it to the end')
     .argument('[snapshot]', snapshotForms, 'latest')
-    .option('--identity <file>', 'age private key; without one an encrypted snapshot is hashed only')
+    .option('--identity <file>', 'age private key; without one an encrypted snapshot is hashed only', collect)
     .option('--from <store>', 's3 or local', parseStore)
     .option('--instance <name>', 'which instance, when several share the prefix')
     .option('--json', 'print the result as one JSON document')

@@ -3,7 +3,7 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { AppError } from '../errors.ts';
 import type { StoreName } from '../storage/store.ts';
-import { parseStore, readIdentities, snapshotForms } from './arguments.ts';
+import { collect, parseStore, readIdentities, snapshotForms } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { showProgress } from './progress-bar.ts';
 import { renderFile, renderRestore } from './restore-text.ts';
@@ -14,7 +14,7 @@ interface RestoreOptions {
   readonly output?: string;
   readonly secretsOutput?: string;
   readonly jobs: number;
-  readonly identity?: string;
+  readonly identity?: readonly string[];
   readonly allSchemas?: boolean;
   readonly locale?: string;
   readonly ignoreSecrets?: boolean;
@@ -38,7 +38,7 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
     .option('--output <file>', 'write the plain pg_dump archive; - is stdout')
     .option('--secrets-output <file>', "write Mastodon's settings as an env file; - is stdout")
     .option('--jobs <number>', 'jobs of pg_restore; more than one need scratch space for the plain dump', parseJobs, 1)
-    .option('--identity <file>', 'age private key, for an encrypted snapshot')
+    .option('--identity <file>', 'age private key, for an encrypted snapshot', collect)
     .option('--all-schemas', 'restore every schema, not public alone')
     .option('--locale <name>', "collation of the new database, instead of the source's")
     .option('--ignore-secrets', 'restore although secrets here are not those of the snapshot')
