@@ -13,9 +13,9 @@ import type { SnapshotSource } from '../restore/dump-stream.ts';
 import { nextSteps } from '../restore/next-steps.ts';
 import { restoreDatabase, type RestoreOutcome } from '../restore/restore.ts';
 import { assertUsableName } from '../restore/target.ts';
-import { parseKey } from '../plan/object-keys.ts';
 import { takeLock } from '../state/lock.ts';
 import type { AppContext } from './context.ts';
+import { warnOfPassedOver } from './passed-over.ts';
 import type { SnapshotRequest } from './reading-verbs.ts';
 import { tidyScratchDirectory } from './scratch.ts';
 
@@ -165,15 +165,7 @@ async function selectSource(
     instance: request.instance ?? undefined,
     place: store.description,
   });
-  for (const { manifest: damaged, reason } of catalogue.damaged) {
-    if (damaged.instance === manifest.instance && damaged.dataAt > manifest.dataAt)
-      context.log.warn({ snapshot: nameOf(damaged), reason }, 'A newer snapshot is damaged and was passed over');
-  }
-  for (const { key, reason } of catalogue.unreadable) {
-    const parsed = parseKey(key, { prefix });
-    if (parsed !== undefined && parsed.id > manifest.id)
-      context.log.warn({ key, reason }, 'A newer manifest cannot be read, and its snapshot was passed over');
-  }
+  warnOfPassedOver(catalogue, { manifest, prefix, log: context.log });
   const identities = [...request.identities, ...settings.ageIdentities];
   return { store, manifest, identities, threads: settings.threads, patience: context.readPatience };
 }

@@ -176,19 +176,20 @@ export function selectSnapshot(
     });
   }
   const own = catalogue.snapshots.filter((snapshot) => instance === undefined || snapshot.instance === instance);
-  const [first = '', second] = text.split(/[:/]/);
-  const matches = own.filter((snapshot) => {
-    if (first === 'latest') return second === undefined || snapshot.tier === second;
-    return second === undefined ? snapshot.id === first : snapshot.tier === first && snapshot.id === second;
-  });
+  const matches = own.filter(({ tier, id }) => ['latest', `latest:${tier}`, id, `${tier}/${id}`].includes(text));
   const found = matches[0];
   if (found !== undefined) return found;
   const damaged = catalogue.damaged.find(({ manifest }) => text.endsWith(manifest.id));
   const [newest] = catalogue.damaged;
-  const apart =
+  const [unreadable] = catalogue.unreadable;
+  const apart = [
     newest === undefined
       ? ''
-      : `; of those that are damaged the newest is ${newest.manifest.tier}/${newest.manifest.id}: ${newest.reason}`;
+      : `; of those that are damaged the newest is ${newest.manifest.tier}/${newest.manifest.id}: ${newest.reason}`,
+    unreadable === undefined
+      ? ''
+      : `; ${catalogue.unreadable.length} manifests cannot be read, such as ${unreadable.key}: ${unreadable.reason}`,
+  ].join('');
   throw new AppError(
     'no-snapshot',
     damaged === undefined
