@@ -49,6 +49,7 @@ export function describeSnapshot(
       sizeBytes: facts.sizeBytes,
       encoding: facts.encoding,
       collation: facts.collation,
+      locale: facts.locale,
       extensions: facts.extensions,
       rows: passed.archive.rows,
     },

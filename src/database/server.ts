@@ -7,6 +7,16 @@ import { AppError, describeError } from '../errors.ts';
 const lockNotAvailable = '55P03';
 const longestWaitMs = 300_000;
 
+/** How text sorts and compares, as far as the collation does not say it. */
+export interface DatabaseLocale {
+  /** LC_CTYPE: which characters are letters, and their case. */
+  readonly ctype: string;
+  /** PostgreSQL 14 has libc alone. */
+  readonly provider: 'libc' | 'icu' | 'builtin';
+  /** The provider's own locale; null with libc. */
+  readonly name: string | null;
+}
+
 /** A database and its server. */
 export interface DatabaseFacts {
   readonly name: string;
@@ -19,7 +29,9 @@ export interface DatabaseFacts {
   /** pg_database_size, in bytes. */
   readonly sizeBytes: number;
   readonly encoding: string;
+  /** LC_COLLATE. */
   readonly collation: string;
+  readonly locale: DatabaseLocale;
   readonly extensions: readonly string[];
   /** Ordinary and partitioned tables outside the system schemas. */
   readonly tableCount: number;
@@ -40,6 +52,11 @@ export async function readDatabaseFacts(client: Client): Promise<DatabaseFacts> 
       sizeBytes: Number(row['size']),
       encoding: row['encoding'] ?? '',
       collation: row['collation'] ?? '',
+      locale: {
+        ctype: row['ctype'] ?? '',
+        provider: providers[row['provider'] ?? ''] ?? 'libc',
+        name: row['locale'] ?? null,
+      },
       extensions: JSON.parse(row['extensions'] ?? '[]') as string[],
       tableCount: Number(row['tables']),
       isReplica: row['replica'] === 'true',
@@ -52,6 +69,10 @@ export async function readDatabaseFacts(client: Client): Promise<DatabaseFacts> 
   }
 }
 
+// datlocprovider of pg_database.
+const providers: Readonly<Record<string, DatabaseLocale['provider']>> = { c: 'libc', i: 'icu', b: 'builtin' };
+
+// Columns that not every version has are asked for as JSON.
 const factsQuery = `
   select current_database()::text as name,
          current_setting('server_version_num') as version_number,
@@ -59,6 +80,9 @@ const factsQuery = `
          pg_database_size(d.oid)::text as size,
          pg_encoding_to_char(d.encoding)::text as encoding,
          d.datcollate::text as collation,
+         d.datctype::text as ctype,
+         to_jsonb(d) ->> 'datlocprovider' as provider,
+         coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') as locale,
          (select coalesce(json_agg(extname order by extname), '[]') from pg_extension)::text as extensions,
          (select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
            where c.relkind in ('r', 'p') and n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema')::text as tables,

@@ -2,6 +2,7 @@
 // retention and restore act on it; fields that a newer version added are kept.
 
 import type { CompressionName } from '../codec/codec.ts';
+import type { DatabaseLocale } from '../database/server.ts';
 import { asFolder, type Folder } from '../plan/tier.ts';
 
 /** The format this version writes and reads. */
@@ -31,6 +32,8 @@ export interface Manifest {
     readonly sizeBytes: number;
     readonly encoding: string;
     readonly collation: string;
+    /** What else tells how text sorts and compares; older manifests lack it. */
+    readonly locale?: DatabaseLocale;
     readonly extensions: readonly string[];
     /** Exact number of rows in the dump by `schema.table`. */
     readonly rows: Readonly<Record<string, number>>;
@@ -97,6 +100,11 @@ function check(value: unknown): Manifest {
   const database = object(top['database'], 'database');
   for (const name of ['name', 'serverVersion', 'clientVersion', 'encoding', 'collation']) text(database, name);
   textOrNull(database, 'systemIdentifier');
+  if (database['locale'] !== undefined) {
+    const locale = object(database['locale'], 'locale');
+    for (const name of ['ctype', 'provider']) text(locale, name);
+    textOrNull(locale, 'name');
+  }
   count(database, 'sizeBytes');
   if (!Array.isArray(database['extensions'])) throw new Error('extensions is not a list');
   const rows = object(database['rows'], 'rows');

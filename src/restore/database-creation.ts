@@ -1,16 +1,46 @@
-// Creating the database that a snapshot is restored into: from template0, with the source's encoding and collation, so that
-// text sorts and compares as it did.
+// Creating the database that a snapshot is restored into: from template0, with the source's encoding and locale, so that text
+// sorts and compares as it did.
 
 import { escapeIdentifier, escapeLiteral, type Client } from 'pg';
+import type { DatabaseLocale } from '../database/server.ts';
+import type { Manifest } from '../manifest/manifest.ts';
 
-/** Creates a database. Rejects with the server's error, such as a locale that does not exist there. */
+/** Collation and the rest of a locale. */
+export interface Locale extends DatabaseLocale {
+  readonly collation: string;
+}
+
+/** The source's locale; an older manifest knows its collation alone. */
+export function localeOf({ database }: Manifest): Locale {
+  const { collation } = database;
+  return { collation, ...(database.locale ?? { ctype: collation, provider: 'libc', name: null }) };
+}
+
+/** A locale of libc. */
+export function libcLocale(name: string): Locale {
+  return { collation: name, ctype: name, provider: 'libc', name: null };
+}
+
+/** The locale in a few words. */
+export function describeLocale({ collation, ctype, provider, name }: Locale): string {
+  const own = name === null ? '' : ` (${provider} ${name})`;
+  return `'${collation}'${ctype === collation ? '' : ` with characters of '${ctype}'`}${own}`;
+}
+
+/** Creates a database, ours unless `owner` is another role. Rejects with the server's error, such as a locale that it lacks. */
 export async function createDatabase(
   admin: Client,
-  { name, encoding, locale }: { readonly name: string; readonly encoding: string; readonly locale: string },
+  options: { readonly name: string; readonly encoding: string; readonly locale: Locale; readonly owner?: string },
 ): Promise<void> {
+  const { name, encoding, locale, owner } = options;
+  const { rows } = await admin.query<{ num: string }>("select current_setting('server_version_num') as num");
+  const own = locale.name === null ? '' : ` ${locale.provider}_locale ${escapeLiteral(locale.name)}`;
+  // Before version 15 there was only libc. Left out, the provider would be template0's.
+  const provider = Number(rows[0]?.num) < 150_000 ? '' : `locale_provider ${locale.provider}${own}`;
   await admin.query(
-    `create database ${escapeIdentifier(name)} template template0 encoding ${escapeLiteral(encoding)}
-       lc_collate ${escapeLiteral(locale)} lc_ctype ${escapeLiteral(locale)}`,
+    `create database ${escapeIdentifier(name)} ${owner === undefined ? '' : `owner ${escapeIdentifier(owner)}`}
+       template template0 encoding ${escapeLiteral(encoding)}
+       lc_collate ${escapeLiteral(locale.collation)} lc_ctype ${escapeLiteral(locale.ctype)} ${provider}`,
   );
 }
 

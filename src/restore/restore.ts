@@ -7,12 +7,13 @@ import type { ClientPrograms } from '../database/clients.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { annoysServer } from '../database/restore-client.ts';
 import { AppError } from '../errors.ts';
-import { note, type CheckResult } from '../mastodon/check.ts';
+import { note, shown, type CheckResult } from '../mastodon/check.ts';
 import { checkIndexes, checkRows } from '../mastodon/database-checks.ts';
 import { explainFailures } from '../mastodon/duplicate-keys.ts';
 import { checkSchemaVersion } from '../mastodon/mastodon-checks.ts';
 import { compareWithArchive } from './archive-comparison.ts';
 import { writeScratchArchive } from './archive-file.ts';
+import { libcLocale, localeOf } from './database-creation.ts';
 import type { SnapshotSource, StreamOptions } from './dump-stream.ts';
 import { fillDatabase, fillFromFile, portableArguments, type FillResult } from './fill.ts';
 import { chooseRestoreClient } from './restore-clients.ts';
@@ -98,16 +99,26 @@ interface Work extends RestoreOptions {
   readonly extensions: readonly string[];
 }
 
+interface FillTarget {
+  readonly database: string;
+  /** Whose everything in it is to be. */
+  readonly owner: string;
+  readonly singleTransaction: boolean;
+}
+
 type Placed = Pick<RestoreOutcome, 'movedAside' | 'checks'>;
 
-async function restoreAnew(work: Work, { moveAside }: Placement & { readonly kind: 'new' }): Promise<Placed> {
-  const { admin, name, server, extensions, connection, locale, now, signal, log } = work;
-  const { encoding, collation } = work.source.manifest.database;
+async function restoreAnew(work: Work, { replaced }: Placement & { readonly kind: 'new' }): Promise<Placed> {
+  const { admin, name, server, extensions, connection, now, signal, log } = work;
+  const { manifest } = work.source;
+  // What takes the place of a database belongs to whom that belonged: to another Mastodon has no right.
+  const owner = replaced?.owner ?? server.role;
   const temporary = await createTemporary(admin, {
     server: { connection, role: server.role },
     name,
-    encoding,
-    locale: locale ?? collation,
+    encoding: manifest.database.encoding,
+    locale: work.locale === null ? localeOf(manifest) : libcLocale(work.locale),
+    owner,
     // With every schema the archive creates them itself, each in its own.
     extensions: work.allSchemas ? [] : extensions,
     log,
@@ -115,14 +126,28 @@ async function restoreAnew(work: Work, { moveAside }: Placement & { readonly kin
   });
   let checks: readonly CheckResult[];
   try {
-    checks = await fillAndCheck(work, { database: temporary.name, singleTransaction: false });
+    checks = await fillAndCheck(work, { database: temporary.name, owner, singleTransaction: false });
     await temporary.markWhole(signal);
   } catch (error) {
     await temporary.drop();
     signal.throwIfAborted();
     throw error;
   }
-  return { movedAside: await temporary.giveName({ moveAside, now: now(), signal }), checks };
+  const movedAside = await temporary.giveName({ moveAside: replaced !== null, now: now(), signal });
+  return { movedAside, checks: [...checks, ...(replaced === null ? [] : leftBehind(replaced))] };
+}
+
+// What belongs to a database and is in no dump of it.
+function leftBehind({
+  settings,
+  hasRights,
+}: Exclude<Extract<Placement, { kind: 'new' }>['replaced'], null>): readonly CheckResult[] {
+  return [
+    ...(settings.length === 0
+      ? []
+      : [note('settings', `those of the old database were not taken over: ${settings.join(', ')}`)]),
+    ...(hasRights ? [note('rights', 'those granted on the old database itself were not taken over; see: \\l')] : []),
+  ];
 }
 
 async function restoreInPlace(work: Work, placement: Placement & { readonly kind: 'in-place' }): Promise<Placed> {
@@ -145,7 +170,10 @@ async function restoreInPlace(work: Work, placement: Placement & { readonly kind
       });
     }
   }
-  const checks = await fillAndCheck({ ...work, jobs: 1 }, { database: name, singleTransaction: true });
+  const checks = await fillAndCheck(
+    { ...work, jobs: 1 },
+    { database: name, owner: server.role, singleTransaction: true },
+  );
   const notes =
     placement.collation === collation
       ? []
@@ -153,17 +181,17 @@ async function restoreInPlace(work: Work, placement: Placement & { readonly kind
   return { movedAside: null, checks: [...checks, ...notes] };
 }
 
-async function fillAndCheck(
-  work: Work,
-  { database, singleTransaction }: { readonly database: string; readonly singleTransaction: boolean },
-): Promise<readonly CheckResult[]> {
+async function fillAndCheck(work: Work, into: FillTarget): Promise<readonly CheckResult[]> {
   const { source, signal, allSchemas, server } = work;
   const { manifest } = source;
-  const connection = at(work, database);
-  const { failures, contents } = await fill(work, { database, singleTransaction });
+  const connection = at(work, into.database);
+  const { failures, contents } = await fill(work, into);
   await using control = await connect(connection, signal, { queryTimeoutMs: 0 });
   if (failures.length > 0) {
-    const [reason] = await explainFailures(control, failures);
+    const [first] = await explainFailures(control, failures);
+    // The message is remembered in the clear.
+    const withValues = manifest.object.encryption === null;
+    const reason = first === undefined ? undefined : shown(first, { withValues });
     throw new AppError('restore', `The restore into '${work.name}' failed: ${reason?.detail}`, {
       hint:
         reason?.check === 'duplicate keys'
@@ -198,10 +226,7 @@ async function fillAndCheck(
   return [...checks, ...notes, note('server', `PostgreSQL ${server.version}`)];
 }
 
-async function fill(
-  work: Work,
-  { database, singleTransaction }: { readonly database: string; readonly singleTransaction: boolean },
-): Promise<FillResult> {
+async function fill(work: Work, { database, owner, singleTransaction }: FillTarget): Promise<FillResult> {
   const { source, server, client, jobs, allSchemas, log, signal, onProgress } = work;
   const options = {
     connection: at(work, database),
@@ -210,7 +235,7 @@ async function fill(
     exitOnError: true,
     args: [
       ...portableArguments,
-      `--role=${server.role}`,
+      `--role=${owner}`,
       ...(allSchemas ? [] : ['--schema=public']),
       ...(singleTransaction ? ['--single-transaction'] : []),
       ...(jobs > 1 ? [`--jobs=${jobs}`] : []),
@@ -245,7 +270,9 @@ function duplicatesHint(tier: string, id: string): string {
 }
 
 function failureHint(message: string | undefined): string {
-  return message !== undefined && /no space left|disk full|could not extend/i.test(message)
-    ? 'Make room on the disk of the target server, then restore again.'
-    : 'Look at this object; with restore --output FILE the dump itself is at hand for pg_restore.';
+  if (/no space left|disk full|could not extend/i.test(message ?? ''))
+    return 'Make room on the disk of the target server, then restore again.';
+  if (/^(schema|function|operator class|type|relation) ".*" does not exist/.test(message ?? ''))
+    return 'It may be in a schema that was left out: restore with --all-schemas.';
+  return 'Look at this object; with restore --output FILE the dump itself is at hand for pg_restore.';
 }

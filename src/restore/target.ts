@@ -1,7 +1,7 @@
 // The server and the database that a snapshot is to be restored into, asked before anything is done: what is there, who is in
 // it, and what our role may do. Every reason to refuse is found here, while refusing still costs nothing.
 
-import type { Client } from 'pg';
+import { escapeIdentifier, type Client } from 'pg';
 import { AppError } from '../errors.ts';
 import type { Manifest } from '../manifest/manifest.ts';
 import { missingExtensions } from './database-creation.ts';
@@ -22,12 +22,22 @@ export interface TargetServer {
 /** How the database of the wanted name stands. */
 export type TargetDatabase =
   | { readonly kind: 'absent' }
-  | { readonly kind: 'empty'; readonly encoding: string; readonly collation: string; readonly isOurs: boolean }
-  | { readonly kind: 'in-use'; readonly tables: number; readonly isOurs: boolean };
+  | ({ readonly kind: 'empty'; readonly encoding: string; readonly collation: string } & ExistingDatabase)
+  | ({ readonly kind: 'in-use'; readonly tables: number } & ExistingDatabase);
+
+interface ExistingDatabase {
+  readonly owner: string;
+  /** Whether our role is the owner, or a member of it. */
+  readonly isOurs: boolean;
+  /** `ALTER DATABASE … SET`, as `name=value`. */
+  readonly settings: readonly string[];
+  /** Whether rights on the database itself were granted or revoked. */
+  readonly hasRights: boolean;
+}
 
 /** Where the snapshot goes: a new database that gets the name at the end, or an empty one that is filled as it is. */
 export type Placement =
-  | { readonly kind: 'new'; readonly moveAside: boolean }
+  | { readonly kind: 'new'; /** The one that is moved aside for it. */ readonly replaced: ExistingDatabase | null }
   | { readonly kind: 'in-place'; readonly encoding: string; readonly collation: string };
 
 /** Asks the server about itself and our role. */
@@ -46,9 +56,11 @@ export async function readDatabase(
   admin: Client,
   { name, open }: { readonly name: string; readonly open: () => Promise<Client & AsyncDisposable> },
 ): Promise<TargetDatabase> {
-  const { rows } = await admin.query<{ encoding: string; collation: string; ours: boolean }>(
-    `select pg_encoding_to_char(encoding) as encoding, datcollate as collation,
-            pg_has_role(current_user, datdba, 'member') as ours from pg_database where datname = $1`,
+  const { rows } = await admin.query<ExistingDatabase & { encoding: string; collation: string }>(
+    `select pg_encoding_to_char(encoding) as encoding, datcollate as collation, pg_get_userbyid(datdba)::text as owner,
+            pg_has_role(current_user, datdba, 'member') as "isOurs", datacl is not null as "hasRights",
+            coalesce((select setconfig from pg_db_role_setting s where s.setdatabase = d.oid and s.setrole = 0), '{}') as settings
+       from pg_database d where datname = $1`,
     [name],
   );
   const [row] = rows;
@@ -61,9 +73,7 @@ export async function readDatabase(
         and not exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'e')`,
   );
   const { tables = '0', others = '0' } = counted[0] ?? {};
-  return others === '0'
-    ? { kind: 'empty', encoding: row.encoding, collation: row.collation, isOurs: row.ours }
-    : { kind: 'in-use', tables: Number(tables), isOurs: row.ours };
+  return others === '0' ? { kind: 'empty', ...row } : { kind: 'in-use', tables: Number(tables), ...row };
 }
 
 /**
@@ -127,6 +137,7 @@ export function place(
   },
 ): Placement {
   const { server, database, visitors, replace } = facts;
+  const [quoted, role] = [escapeIdentifier(name), escapeIdentifier(server.role)];
   if (visitors.length > 0) throw isVisited(name, visitors);
   if (database.kind === 'in-use' && !replace) {
     throw new AppError('restore', `The database '${name}' is not empty: it has ${database.tables} tables`, {
@@ -139,18 +150,18 @@ export function place(
         'restore',
         `The database '${name}' does not belong to '${server.role}', who may not rename it`,
         {
-          hint: `Name another database, or make it theirs: ALTER DATABASE "${name}" OWNER TO "${server.role}".`,
+          hint: `Name another database, or make it theirs: ALTER DATABASE ${quoted} OWNER TO ${role}.`,
         },
       );
     }
-    return { kind: 'new', moveAside: database.kind !== 'absent' };
+    return { kind: 'new', replaced: database.kind === 'absent' ? null : database };
   }
   if (database.kind === 'empty') return { ...database, kind: 'in-place' };
   throw new AppError('restore', `The role '${server.role}' may not create databases on the target server`, {
     hint:
       database.kind === 'absent'
-        ? `Create an empty one as a superuser, then restore again: CREATE DATABASE "${name}" OWNER "${server.role}" TEMPLATE template0.`
-        : `Let it, as a superuser: ALTER ROLE "${server.role}" CREATEDB; then restore again.`,
+        ? `Create an empty one as a superuser, then restore again: CREATE DATABASE ${quoted} OWNER ${role} TEMPLATE template0.`
+        : `Let it, as a superuser: ALTER ROLE ${role} CREATEDB; then restore again.`,
   });
 }
 

@@ -6,7 +6,7 @@ import { escapeIdentifier, escapeLiteral, type Client } from 'pg';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { createDatabase } from './database-creation.ts';
+import { createDatabase, describeLocale, type Locale } from './database-creation.ts';
 import { isVisited, readVisitors } from './target.ts';
 
 /** The comment of a database of ours that is not finished. */
@@ -43,41 +43,48 @@ export async function createTemporary(
     readonly server: DatabaseServer;
     readonly name: string;
     readonly encoding: string;
-    readonly locale: string;
+    readonly locale: Locale;
+    /** Whose it is to be, when that is not our role. */
+    readonly owner?: string;
     readonly extensions: readonly string[];
     readonly log: Log;
     readonly signal: AbortSignal;
   },
 ): Promise<TemporaryDatabase> {
-  const { server, name, encoding, locale, extensions, log, signal } = options;
+  const { server, name, encoding, locale, owner, extensions, log, signal } = options;
   const temporary = `${stemOf(name)}_restoring_${randomBytes(3).toString('hex')}`;
   const drop = async (): Promise<void> => dropTemporary(server, { temporary, log });
   try {
-    await createDatabase(admin, { name: temporary, encoding, locale });
+    await createDatabase(admin, { name: temporary, encoding, locale, ...(owner === undefined ? {} : { owner }) });
   } catch (error) {
     signal.throwIfAborted();
     throw cannotCreate(error, { encoding, locale });
   }
+  // Whoever is in it is not taken for a restore that was interrupted, also while nothing is filled in yet.
+  let presence: (Client & AsyncDisposable) | undefined;
   try {
+    presence = await connect({ ...server.connection, database: temporary }, signal);
     await admin.query(`comment on database ${escapeIdentifier(temporary)} is ${escapeLiteral(unfinished)}`);
-    if (extensions.length > 0) {
-      await using inside = await connect({ ...server.connection, database: temporary }, signal);
-      for (const extension of extensions) await createExtension(inside, { extension, role: server.role });
-    }
+    for (const extension of extensions) await createExtension(presence, { extension, role: server.role });
   } catch (error) {
+    await presence?.[Symbol.asyncDispose]();
     await drop();
     signal.throwIfAborted();
     throw error;
   }
   return {
     name: temporary,
-    drop,
+    async drop() {
+      await presence[Symbol.asyncDispose]();
+      await drop();
+    },
     async markWhole(late) {
       // A connection that was idle while the restore took its hours may be gone.
       await using connected = await connectToServer(server.connection, late);
       await connected.query(`comment on database ${escapeIdentifier(temporary)} is null`);
     },
     async giveName({ moveAside, now, signal: late }) {
+      await presence[Symbol.asyncDispose]();
       try {
         await using connected = await connectToServer(server.connection, late);
         return await rename(connected, { temporary, name, moveAside, now });
@@ -186,13 +193,15 @@ async function createExtension(
 
 function cannotCreate(
   error: unknown,
-  { encoding, locale }: { readonly encoding: string; readonly locale: string },
+  { encoding, locale }: { readonly encoding: string; readonly locale: Locale },
 ): AppError {
   const text = describeError(error);
-  const message = `A database with encoding ${encoding} and collation '${locale}' could not be created: ${text}`;
+  const message = `A database with encoding ${encoding} and collation ${describeLocale(locale)} could not be created: ${text}`;
   const hint = /locale|collat/i.test(text)
     ? 'Choose a collation that the target server has, such as --locale C.UTF-8; see: SELECT collname FROM pg_collation.'
-    : 'Look into the log of the target server.';
+    : /read-only/i.test(text)
+      ? 'This is a replica: restore into a server that may be written to, named by DB_HOST or BACKUP_DATABASE_URL.'
+      : 'Look into the log of the target server.';
   return new AppError('restore', message, { cause: error, hint });
 }
 

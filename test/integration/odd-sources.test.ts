@@ -76,6 +76,9 @@ describe('an odd source', () => {
     const environment = environmentOf('apart');
     await done(['run'], environment);
     await drilled(environment);
+    const partly = await runCommand(['restore', 'latest', '--to-database', 'apart_partly'], environment);
+    assert.equal(partly.status, 20);
+    assert.match(partly.stderr, /schema "tools" does not exist.*--all-schemas/);
     await done(['restore', 'latest', '--to-database', 'apart_again', '--all-schemas'], environment);
     const [row] = await server.query(
       "select n.nspname as schema from pg_extension e join pg_namespace n on n.oid = e.extnamespace where extname = 'pg_trgm'",
@@ -117,6 +120,26 @@ describe('an odd source', () => {
     assert.deepEqual(row, { encoding: 'LATIN1', collation: 'C' });
     assert.deepEqual(await server.query('select word from words', 'latin_again'), [{ word: 'Grüße' }]);
   });
+
+  for (const [what, locale] of [
+    ['other characters than its collation', "lc_collate 'C' lc_ctype 'C.UTF-8'"],
+    ["ICU's collation", "lc_collate 'C' lc_ctype 'C' locale_provider icu icu_locale 'en-US'"],
+  ] as const) {
+    it(`with ${what} sorts and compares as before`, async () => {
+      const name = what.replaceAll(/\W/g, '_').toLowerCase();
+      await server.query(`create database ${name} owner mastodon template template0 encoding 'UTF8' ${locale}`);
+      await server.query("create table words as select unnest(array['É', 'a', 'B', 'b', 'A']) as word", name);
+      await server.query('alter table words owner to mastodon', name);
+      const sorted = 'select word, lower(word) as lower from words order by 1';
+      const environment = environmentOf(name);
+      await done(['run'], environment);
+      await drilled(environment);
+      await done(['restore', 'latest', '--to-database', `${name}_again`], environment);
+      assert.deepEqual(await server.query(sorted, `${name}_again`), await server.query(sorted, name));
+      const properties = `select datcollate, datctype, datlocprovider, daticulocale from pg_database where datname = current_database()`;
+      assert.deepEqual(await server.query(properties, `${name}_again`), await server.query(properties, name));
+    });
+  }
 
   it('without LOCAL_DOMAIN is found again under another host name', async () => {
     await createMastodonDatabase(server, { name: 'nameless', megabytes: 1 });

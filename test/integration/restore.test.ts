@@ -115,6 +115,28 @@ describe('restore', () => {
     assert.match(text.stdout, /DROP DATABASE "mastodon_production_before_/);
   });
 
+  it('gives what takes the place of a database to whom that belonged, and tells what is in no dump', async () => {
+    await target.createDatabase('placed');
+    await target.query("alter database placed set statement_timeout = '7s'");
+    await target.query('revoke connect on database placed from public');
+    const superuser = { ...into, DB_USER: 'postgres' };
+    const result = report(await restore(['--replace', 'placed', '--json'], superuser));
+    assert.match(result.checks.find(({ check }) => check === 'settings')?.detail ?? '', /statement_timeout=7s/);
+    assert.ok(result.checks.some(({ check }) => check === 'rights'));
+    // Mastodon's role reads and writes it.
+    await sameAsSource('placed');
+    const client = await connectTest(target.mastodon('placed'));
+    await client.query('alter table statuses add column proof integer');
+    await client.end();
+    await target.query(`drop database placed`);
+    await target.query(`drop database "${result.movedAside}"`);
+  });
+
+  it('takes nothing for a snapshot that is not named as one', async () => {
+    for (const name of ['latest/weekly', 'latest:weekly:x', 'weekly'])
+      assert.equal((await runCommand(['restore', name, '--to-database', 'x'], into)).status, 4, name);
+  });
+
   it('refuses a database that somebody is in, and says what to stop', async () => {
     const earlier = await databases();
     const puma = await connectTest({ ...target.mastodon('mastodon_production') });
