@@ -7,7 +7,7 @@ import { AppError, describeError } from '../errors.ts';
 import { readAll, readCatalogue, selectSnapshot } from '../manifest/catalogue.ts';
 import { decodeDrill, encodeDrill, type DrillDocument } from '../manifest/drill-record.ts';
 import type { Manifest } from '../manifest/manifest.ts';
-import { failed, note, ok, type CheckResult } from '../mastodon/check.ts';
+import { failed, note, ok, shown, type CheckResult } from '../mastodon/check.ts';
 import { compareFingerprints, describeDifference } from '../mastodon/secret-fingerprints.ts';
 import { buildDrillKey, createSnapshotId } from '../plan/object-keys.ts';
 import { lastSlot } from '../plan/timetable.ts';
@@ -17,6 +17,7 @@ import type { DrillRecord } from '../state/records.ts';
 import type { ObjectKey } from '../storage/store.ts';
 import type { AppContext } from './context.ts';
 import { rememberFailure } from './failures.ts';
+import { warnOfPassedOver } from './passed-over.ts';
 import { readPlaces, snapshotsOfAll } from './places.ts';
 import type { PlacedStore } from './placed-stores.ts';
 import type { SnapshotRequest } from './reading-verbs.ts';
@@ -54,9 +55,10 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
     instance: request.instance ?? undefined,
     place: store.description,
   });
+  warnOfPassedOver(catalogue, { manifest, prefix, log });
   const startedAt = now();
   log.info({ snapshot: `${manifest.tier}/${manifest.id}`, store: store.description }, 'Drill started');
-  const outcome = await carryOut({
+  const { checks, ...outcome } = await carryOut({
     source: {
       store,
       manifest,
@@ -64,6 +66,7 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
       patience: context.readPatience,
       identities: manifest.object.encryption === null ? null : [...request.identities, ...settings.ageIdentities],
     },
+    isKeyGiven: request.identities.length > 0,
     servers: await findServers({
       directory: settings.pgBin,
       path: context.environment.get('PATH')?.text ?? '',
@@ -88,17 +91,21 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
     startedAt: startedAt.toISOString(),
     endedAt: now().toISOString(),
     ...outcome,
+    checks: checks.map((result) => shown(result, { withValues: true })),
   };
+  // What is kept and sent is not encrypted: beside an encrypted snapshot it tells nothing of what is in it.
+  const withValues = manifest.object.encryption === null;
+  const kept = { ...document, checks: checks.map((result) => shown(result, { withValues })) };
   const newest = catalogue.snapshots.find((snapshot) => snapshot.instance === instance);
-  await remember(context, { document, ofNewest: newest?.dataAt === manifest.dataAt });
-  await keep(context, { document, placed, signal });
+  await remember(context, { document: kept, ofNewest: newest?.dataAt === manifest.dataAt });
+  await keep(context, { document: kept, placed, signal });
   await context.tell(
     {
       kind: 'drill-ended',
       status: document.status,
       snapshot: document.snapshot,
       durationMs: document.durationMs,
-      findings: findingsOf(document),
+      findings: findingsOf(kept),
     },
     signal,
   );

@@ -6,6 +6,8 @@ export interface CheckResult {
   readonly status: 'ok' | 'failed' | 'note';
   /** For people. */
   readonly detail: string;
+  /** The detail without values out of the database, where it has some. */
+  readonly detailWithoutValues?: string;
   /** What to do; null when there is nothing to do. */
   readonly remedy: string | null;
 }
@@ -18,9 +20,18 @@ export function ok(check: string, detail: string): CheckResult {
 /** A check that found something wrong. */
 export function failed(
   check: string,
-  { detail, remedy }: { readonly detail: string; readonly remedy: string },
+  finding: { readonly detail: string; readonly detailWithoutValues?: string; readonly remedy: string },
 ): CheckResult {
-  return { check, status: 'failed', detail, remedy };
+  return { check, status: 'failed', ...finding };
+}
+
+/**
+ * The result as it is shown: with the values it found, or without them, as it must be where it is kept or sent in the clear
+ * while the backup itself is encrypted.
+ */
+export function shown(result: CheckResult, { withValues }: { readonly withValues: boolean }): CheckResult {
+  const { detailWithoutValues, ...rest } = result;
+  return { ...rest, detail: withValues ? rest.detail : (detailWithoutValues ?? rest.detail) };
 }
 
 /** Something worth saying. */

@@ -52,17 +52,22 @@ export async function explainFailures(
   for (const { message, statement } of failures) {
     const key = uniqueKeyOf(statement);
     if (key === undefined || !/could not create unique index|duplicate key/i.test(message)) {
+      const where = statement === null ? '' : ` in: ${withoutLiterals(statement)}`;
       results.push(
         failed('restore', {
-          detail: `${message}${statement === null ? '' : ` in: ${statement.slice(0, 300)}`}`,
+          detail: `${message}${where}`,
+          detailWithoutValues: `${withoutValues(message)}${where}`,
           remedy: 'Look at this object in the source database; until it is mended a restore needs a person.',
         }),
       );
       continue;
     }
+    const detail = `${key.table} has duplicate keys, which its unique index ${key.index} (${key.columns}) forbids`;
+    const duplicates = await listDuplicates(client, key);
     results.push(
       failed('duplicate keys', {
-        detail: `${key.table} has duplicate keys, which its unique index ${key.index} (${key.columns}) forbids: ${await listDuplicates(client, key)}`,
+        detail: `${detail}: ${duplicates.keys}`,
+        detailWithoutValues: `${detail}: ${duplicates.count} of them, which the command drill shows`,
         remedy:
           'The index in the source database is corrupted: stop Mastodon and run: tootctl maintenance fix-duplicates (docs.joinmastodon.org/admin/troubleshooting/index-corruption).',
       }),
@@ -71,7 +76,25 @@ export async function explainFailures(
   return results;
 }
 
-async function listDuplicates(client: Client, key: UniqueKey): Promise<string> {
+const longestStatement = 300;
+
+// A literal may be a password, as in CREATE USER MAPPING, and a statement is no longer than it helps.
+function withoutLiterals(statement: string): string {
+  const [beginning = ''] = statement.split(/['$]/, 1);
+  return beginning === statement ? statement.slice(0, longestStatement) : `${beginning.slice(0, longestStatement)}…`;
+}
+
+// `Key (email)=(…) is not present`, `invalid input syntax for type inet: "…"`.
+function withoutValues(message: string): string {
+  return message
+    .replaceAll(/\)=\(.*?\)(?= (?:is|already|conflicts|does)\b)/gs, ')=(…)')
+    .replaceAll(/: ".*?"/gs, ': "…"');
+}
+
+async function listDuplicates(
+  client: Client,
+  key: UniqueKey,
+): Promise<{ readonly keys: string; readonly count: string }> {
   // Order and operator classes belong to an index, not to a query.
   const columns = splitColumns(key.columns).map((column) =>
     column.replace(/\s+(?:ASC|DESC|NULLS FIRST|NULLS LAST|[\w.]+_ops|COLLATE \S+)(?=\s|$)/gi, '').trim(),
@@ -87,9 +110,13 @@ async function listDuplicates(client: Client, key: UniqueKey): Promise<string> {
     );
     const groups = Number(rows[0]?.groups ?? 0);
     const keys = rows.map((row) => `(${row.key}) ${row.count} times`).join('; ');
-    return `${keys}${groups > rows.length ? `; and ${groups - rows.length} more` : ''}`;
+    return {
+      keys: `${keys}${groups > rows.length ? `; and ${groups - rows.length} more` : ''}`,
+      count: String(groups),
+    };
   } catch (error) {
-    return `they could not be listed: ${error instanceof Error ? error.message : String(error)}`;
+    const problem = error instanceof Error ? error.message : String(error);
+    return { keys: `they could not be listed: ${problem}`, count: 'an unknown number' };
   }
 }
 

@@ -11,17 +11,28 @@ import type { DrillDocument, DrillStatus } from '../manifest/drill-record.ts';
 import { failed, note, ok, type CheckResult } from '../mastodon/check.ts';
 import { checkDatabase } from '../mastodon/database-checks.ts';
 import { explainFailures } from '../mastodon/duplicate-keys.ts';
-import { createDatabase, missingExtensions } from './database-creation.ts';
+import {
+  createDatabase,
+  describeLocale,
+  libcLocale,
+  localeOf,
+  missingExtensions,
+  type Locale,
+} from './database-creation.ts';
 import type { SnapshotSource } from './dump-stream.ts';
 import { fillDatabase, portableArguments } from './fill.ts';
-import { isNearlyFull, predictBytes, readSpace, tooLittle } from './scratch-space.ts';
+import { isNearlyFull, predictBytes, readSpace, tooLittle, type Space } from './scratch-space.ts';
 
 const database = 'drill';
+/** Policies and user mappings name roles, which belong to a server and not to a dump. */
+const unknownRole = /^role (".*") does not exist/;
 const spaceEveryMs = 2_000;
 
 /** Everything a drill needs. */
 export interface DrillOptions {
   readonly source: SnapshotSource;
+  /** Whether somebody has named a private key for this drill. */
+  readonly isKeyGiven: boolean;
   readonly servers: readonly ServerPrograms[];
   readonly clients: readonly ClientPrograms[];
   readonly scratchDirectory: string;
@@ -35,7 +46,9 @@ export interface DrillOptions {
 }
 
 /** What a drill found. */
-export type DrillOutcome = Pick<DrillDocument, 'status' | 'durationMs' | 'serverVersion' | 'checks'>;
+export type DrillOutcome = Pick<DrillDocument, 'status' | 'durationMs' | 'serverVersion'> & {
+  readonly checks: readonly CheckResult[];
+};
 
 /** Drills. Rejects with AppError when the drill itself could not be carried out, which says nothing of the snapshot. */
 export async function drill(options: DrillOptions): Promise<DrillOutcome> {
@@ -56,7 +69,7 @@ export async function drill(options: DrillOptions): Promise<DrillOutcome> {
   if (programs === undefined)
     return skipped(`no PostgreSQL server of version ${major} or newer is installed: install postgresql-${major}`);
   const client = chooseClient(options.clients, programs);
-  const lack = tooLittle(await readSpace(options.scratchDirectory), predictBytes(manifest.database.sizeBytes));
+  const lack = tooLittle(await readScratchSpace(options), predictBytes(manifest.database.sizeBytes));
   if (lack !== null) return skipped(lack);
 
   using space = watchSpace(options.scratchDirectory);
@@ -75,6 +88,12 @@ export async function drill(options: DrillOptions): Promise<DrillOutcome> {
         hint: 'Look at the memory of this container and the space in BACKUP_SCRATCH_DIR, then drill again.',
       });
     }
+    // A slip of the hand says nothing of the snapshot.
+    if (options.isKeyGiven && error.code === 'restore' && /no identity matched/i.test(error.message))
+      throw new AppError('usage', error.message, {
+        cause: error,
+        ...(error.hint === undefined ? {} : { hint: error.hint }),
+      });
     // A snapshot that cannot be read or opened is what a drill is there to find.
     if (error.code !== 'verify' && error.code !== 'restore') throw error;
     const check = failed('snapshot', {
@@ -82,6 +101,17 @@ export async function drill(options: DrillOptions): Promise<DrillOutcome> {
       remedy: error.hint ?? 'Run a new backup and drill again.',
     });
     return { status: 'failed', durationMs: null, serverVersion: programs.version, checks: [check] };
+  }
+}
+
+async function readScratchSpace({ scratchDirectory }: Pick<DrillOptions, 'scratchDirectory'>): Promise<Space> {
+  try {
+    return await readSpace(scratchDirectory);
+  } catch (error) {
+    throw new AppError('drill', `The scratch directory '${scratchDirectory}' cannot be used: ${describeError(error)}`, {
+      cause: error,
+      hint: 'Mount a volume that this user may write at BACKUP_SCRATCH_DIR.',
+    });
   }
 }
 
@@ -94,10 +124,11 @@ async function drillIn(
   const { programs } = server;
   const notes: CheckResult[] = [];
   const startedAt = performance.now();
-  const collation = await createScratchDatabase(server.connection('postgres'), { manifest, signal });
-  if (collation !== manifest.database.collation)
+  const wanted = localeOf(manifest);
+  const taken = await createScratchDatabase(server.connection('postgres'), { manifest, signal });
+  if (describeLocale(taken) !== describeLocale(wanted))
     notes.push(
-      note('collation', `'${manifest.database.collation}' does not exist here; '${collation}' was taken instead`),
+      note('collation', `${describeLocale(wanted)} does not exist here; ${describeLocale(taken)} was taken instead`),
     );
   const connection = server.connection(database);
   await using control = await connect(connection, signal, { queryTimeoutMs: 0 });
@@ -117,9 +148,11 @@ async function drillIn(
   const { rows } = manifest.database;
   const schemaVersion = manifest.mastodon?.schemaVersion ?? null;
   const dataAt = new Date(manifest.dataAt);
+  const ofRoles = failures.filter(({ message }) => unknownRole.test(message));
+  const ofSnapshot = failures.filter((failure) => !ofRoles.includes(failure));
   const checks = [
     ...(failures.length === 0 ? [ok('restore', 'every statement of the archive went well')] : []),
-    ...(await explainFailures(control, failures)),
+    ...(await explainFailures(control, ofSnapshot)),
     ...(await checkDatabase(control, { rows, schemaVersion, dataAt, signal })),
     ...(options.secrets === null ? [] : [options.secrets]),
     ...notes,
@@ -127,22 +160,28 @@ async function drillIn(
   const status = ((): DrillStatus => {
     // What an extension that is missing here breaks says nothing of the snapshot; keys that exist twice do.
     if (missing.length > 0 && !checks.some(({ check }) => check === 'duplicate keys')) return 'incomplete';
-    return checks.some((check) => check.status === 'failed') ? 'failed' : 'passed';
+    if (checks.some((check) => check.status === 'failed')) return 'failed';
+    return ofRoles.length > 0 ? 'incomplete' : 'passed';
   })();
-  const extensions =
-    missing.length === 0 ? [] : [note('extensions', `not available in this server: ${missing.join(', ')}`)];
-  return { status, durationMs, serverVersion: programs.version, checks: [...extensions, ...checks] };
+  const roles = [...new Set(ofRoles.map(({ message }) => unknownRole.exec(message)?.[1]))].join(', ');
+  const lacking = [
+    ...(missing.length === 0 ? [] : [note('extensions', `not available in this server: ${missing.join(', ')}`)]),
+    ...(roles === ''
+      ? []
+      : [note('roles', `${ofRoles.length} statements name roles that this server lacks: ${roles}`)]),
+  ];
+  return { status, durationMs, serverVersion: programs.version, checks: [...lacking, ...checks] };
 }
 
 // A collation that exists only where the source runs, such as the alpine image's `en_US.utf8`.
 async function createScratchDatabase(
   connection: ConnectionSettings,
   { manifest, signal }: { readonly manifest: SnapshotSource['manifest']; readonly signal: AbortSignal },
-): Promise<string> {
-  const { encoding, collation } = manifest.database;
+): Promise<Locale> {
+  const { encoding } = manifest.database;
   await using admin = await connect(connection, signal);
   let lastError: unknown;
-  for (const locale of [collation, 'C.UTF-8', 'C.utf8', 'C']) {
+  for (const locale of [localeOf(manifest), ...['C.UTF-8', 'C.utf8', 'C'].map(libcLocale)]) {
     try {
       await createDatabase(admin, { name: database, encoding, locale });
       return locale;

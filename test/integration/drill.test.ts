@@ -119,6 +119,22 @@ describe('the restore drill', () => {
     assert.match(failures(other).join(), /secrets: .*SECRET_KEY_BASE changed/);
   });
 
+  it('takes a wrong key that is typed for a slip of the hand, and keeps nothing of it', async () => {
+    const { execFileSync } = await import('node:child_process');
+    const [own, other] = ['own', 'other'].map((name) => {
+      const key = execFileSync('age-keygen', { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+      writeFileSync(`${scratch.path}/${name}.txt`, key);
+      return { file: `${scratch.path}/${name}.txt`, recipient: /age1\w+/.exec(key)?.[0] ?? '' };
+    });
+    const settings = await backUp({ BACKUP_AGE_RECIPIENTS: own?.recipient ?? '' });
+    const wrong = await runCommand(['drill', '--identity', other?.file ?? ''], settings);
+    assert.equal(wrong.status, 2, wrong.stderr);
+    assert.match(wrong.stderr, /no identity matched.*--identity/);
+    assert.equal(existsSync(`${settings['BACKUP_LOCAL_DIR']}/drills`), false);
+    // With both the right one is found.
+    await drill(settings, { args: ['--identity', other?.file ?? '', '--identity', own?.file ?? ''] });
+  });
+
   it('names the duplicates that a corrupted unique index let in, table, index and keys', async () => {
     await createMastodonDatabase(server, { name: 'corrupted', megabytes: 1 });
     // The index of Mastodon's that most often breaks; it stands on lower(name).
@@ -140,6 +156,20 @@ describe('the restore drill', () => {
     const health = await runCommand(['health', '--json'], settings);
     assert.equal(health.status, 1);
     assert.equal((JSON.parse(health.stdout) as { status: string }).status, 'failed');
+
+    // What is kept beside an encrypted backup does not tell what is in it.
+    const { execFileSync } = await import('node:child_process');
+    const key = execFileSync('age-keygen', { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    writeFileSync(`${scratch.path}/private.txt`, key);
+    const encrypted = await backUp({ DB_NAME: 'corrupted', BACKUP_AGE_RECIPIENTS: /age1\w+/.exec(key)?.[0] ?? '' });
+    const onTerminal = await drill(encrypted, { status: 21, args: ['--identity', `${scratch.path}/private.txt`] });
+    const name = String(first?.['name']).toLowerCase();
+    assert.ok(JSON.stringify(onTerminal.checks).toLowerCase().includes(name));
+    const [stored] = readdirSync(`${encrypted['BACKUP_LOCAL_DIR']}/drills`);
+    const kept = readFileSync(`${encrypted['BACKUP_LOCAL_DIR']}/drills/${stored}`, 'utf8');
+    assert.match(kept, /index_tags_on_name_lower_btree.* forbids: 2 of them, which the command drill shows/);
+    assert.ok(!kept.toLowerCase().includes(name), kept);
+    assert.ok(!readFileSync(`${scratch.path}/state/attempts.json`, 'utf8').toLowerCase().includes(name));
   });
 
   it('notices a table with other rows than the manifest says, and posts from after the snapshot', async () => {
@@ -175,7 +205,7 @@ describe('the restore drill', () => {
     assert.equal(report.status, 'passed', JSON.stringify(report.checks));
     assert.match(
       report.checks.find(({ check }) => check === 'collation')?.detail ?? '',
-      /'xx_XX\.utf8' does not exist here; 'C/,
+      /'xx_XX\.utf8' .*does not exist here; 'C/,
     );
   });
 
@@ -196,6 +226,18 @@ describe('the restore drill', () => {
     const report = await drill(await backUp({ DB_NAME: 'other' }));
     assert.equal(report.status, 'passed');
     assert.match(report.checks.find(({ check }) => check === 'Mastodon')?.detail ?? '', /no Mastodon database/);
+  });
+
+  it('is incomplete where a statement names a role of the source’s server', async () => {
+    await server.createDatabase('policies');
+    await server.query(
+      `create role "odd reader"; create table things (id integer primary key); alter table things owner to mastodon;
+       create policy reading on things to "odd reader" using (true)`,
+      'policies',
+    );
+    const report = await drill(await backUp({ DB_NAME: 'policies' }));
+    assert.equal(report.status, 'incomplete', JSON.stringify(report.checks));
+    assert.match(report.checks[0]?.detail ?? '', /1 statements name roles that this server lacks: "odd reader"/);
   });
 
   it('is skipped with the figures when there is too little space', async () => {
