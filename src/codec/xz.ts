@@ -72,7 +72,8 @@ export function createXzDecoder({ threads }: { readonly threads: number }): Dupl
       // Its failure is told when its turn has come, if it ever does.
       decoding.catch(() => undefined);
       waiting.push(decoding);
-      if (waiting.length >= threads) yield* (await waiting.shift()) ?? [];
+      // One more than there are threads, so that all of them work while the oldest is taken.
+      if (waiting.length > threads) yield* (await waiting.shift()) ?? [];
     }
     for (const decoding of waiting) yield* await decoding;
   });
