@@ -2,20 +2,14 @@
 // name. Whatever fails before that leaves the target as it was, and an old database is moved aside, never dropped.
 
 import type { Client } from 'pg';
-import type { ArchiveItem } from '../database/archive-reader.ts';
 import type { ClientPrograms } from '../database/clients.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { annoysServer } from '../database/restore-client.ts';
 import { AppError } from '../errors.ts';
-import { note, shown, type CheckResult } from '../mastodon/check.ts';
-import { checkIndexes, checkRows } from '../mastodon/database-checks.ts';
-import { explainFailures } from '../mastodon/duplicate-keys.ts';
-import { checkSchemaVersion } from '../mastodon/mastodon-checks.ts';
-import { compareWithArchive } from './archive-comparison.ts';
-import { writeScratchArchive } from './archive-file.ts';
+import { note, type CheckResult } from '../mastodon/check.ts';
 import { libcLocale, localeOf } from './database-creation.ts';
 import type { SnapshotSource, StreamOptions } from './dump-stream.ts';
-import { fillDatabase, fillFromFile, portableArguments, type FillResult } from './fill.ts';
+import { fillAndCheck } from './fill-and-check.ts';
 import { chooseRestoreClient } from './restore-clients.ts';
 import { connectToServer, createTemporary, removeUnfinished } from './temporary-database.ts';
 import {
@@ -25,6 +19,7 @@ import {
   readDatabase,
   readServer,
   readVisitors,
+  type ExistingDatabase,
   type Placement,
   type TargetServer,
 } from './target.ts';
@@ -88,22 +83,12 @@ export async function restoreDatabase(options: RestoreOptions): Promise<RestoreO
   };
 }
 
-// They are in no schema; as pg_dump 12 to 16 and 17 call them.
-const largeObjectKinds: ReadonlySet<string> = new Set(['BLOB', 'BLOBS', 'BLOB METADATA']);
-
 interface Work extends RestoreOptions {
   readonly admin: Client;
   readonly server: TargetServer;
   readonly client: ClientPrograms;
   /** Those besides plpgsql. */
   readonly extensions: readonly string[];
-}
-
-interface FillTarget {
-  readonly database: string;
-  /** Whose everything in it is to be. */
-  readonly owner: string;
-  readonly singleTransaction: boolean;
 }
 
 type Placed = Pick<RestoreOutcome, 'movedAside' | 'checks'>;
@@ -138,10 +123,7 @@ async function restoreAnew(work: Work, { replaced }: Placement & { readonly kind
 }
 
 // What belongs to a database and is in no dump of it.
-function leftBehind({
-  settings,
-  hasRights,
-}: Exclude<Extract<Placement, { kind: 'new' }>['replaced'], null>): readonly CheckResult[] {
+function leftBehind({ settings, hasRights }: ExistingDatabase): readonly CheckResult[] {
   return [
     ...(settings.length === 0
       ? []
@@ -181,80 +163,6 @@ async function restoreInPlace(work: Work, placement: Placement & { readonly kind
   return { movedAside: null, checks: [...checks, ...notes] };
 }
 
-async function fillAndCheck(work: Work, into: FillTarget): Promise<readonly CheckResult[]> {
-  const { source, signal, allSchemas, server } = work;
-  const { manifest } = source;
-  const connection = at(work, into.database);
-  const { failures, contents } = await fill(work, into);
-  await using control = await connect(connection, signal, { queryTimeoutMs: 0 });
-  if (failures.length > 0) {
-    const [first] = await explainFailures(control, failures);
-    // The message is remembered in the clear.
-    const withValues = manifest.object.encryption === null;
-    const reason = first === undefined ? undefined : shown(first, { withValues });
-    throw new AppError('restore', `The restore into '${work.name}' failed: ${reason?.detail}`, {
-      hint:
-        reason?.check === 'duplicate keys'
-          ? duplicatesHint(manifest.tier, manifest.id)
-          : failureHint(failures[0]?.message),
-    });
-  }
-  await control.query('analyze');
-  const inScope = (schema: string): boolean => allSchemas || schema === 'public';
-  const rows = Object.entries(manifest.database.rows).filter(([table]) => allSchemas || table.startsWith('public.'));
-  const left = Object.keys(manifest.database.rows).length - rows.length;
-  const checks = [
-    await checkRows(control, { rows: Object.fromEntries(rows) }),
-    await checkIndexes(control),
-    ...(await compareWithArchive(
-      control,
-      contents.filter(({ schema }) => inScope(schema)),
-    )),
-    ...(manifest.mastodon === null ? [] : [await checkSchemaVersion(control, manifest.mastodon.schemaVersion)]),
-  ];
-  const broken = checks.find(({ status }) => status === 'failed');
-  if (broken !== undefined) {
-    throw new AppError('restore', `What was restored is not what was dumped: ${broken.check}: ${broken.detail}`, {
-      hint: 'Restore another snapshot, and look into the log of the target server.',
-    });
-  }
-  const largeObjects = allSchemas ? [] : contents.filter(({ kind }) => largeObjectKinds.has(kind));
-  const notes = [
-    ...(left === 0 ? [] : [note('schemas', `${left} tables outside of public were left out; see --all-schemas`)]),
-    ...(largeObjects.length === 0 ? [] : [note('large objects', 'they were left out; see --all-schemas')]),
-  ];
-  return [...checks, ...notes, note('server', `PostgreSQL ${server.version}`)];
-}
-
-async function fill(work: Work, { database, owner, singleTransaction }: FillTarget): Promise<FillResult> {
-  const { source, server, client, jobs, allSchemas, log, signal, onProgress } = work;
-  const options = {
-    connection: at(work, database),
-    client,
-    serverMajor: server.major,
-    exitOnError: true,
-    args: [
-      ...portableArguments,
-      `--role=${owner}`,
-      ...(allSchemas ? [] : ['--schema=public']),
-      ...(singleTransaction ? ['--single-transaction'] : []),
-      ...(jobs > 1 ? [`--jobs=${jobs}`] : []),
-    ],
-    log,
-    signal,
-  };
-  if (jobs === 1) return fillDatabase(source, { ...options, onProgress });
-  await using archive = await writeScratchArchive(source, {
-    directory: work.scratchDirectory,
-    log,
-    signal,
-    onProgress,
-  });
-  const { contents }: { readonly contents: readonly ArchiveItem[] } = archive;
-  const { failures } = await fillFromFile(archive.file, options);
-  return { failures, contents };
-}
-
 function at({ connection }: Pick<RestoreOptions, 'connection'>, database: string): ConnectionSettings {
   return { ...connection, database };
 }
@@ -263,16 +171,4 @@ function needsClient(server: TargetServer): AppError {
   return new AppError('restore', `A single transaction needs the pg_restore of PostgreSQL ${server.major} itself`, {
     hint: `Install postgresql-client-${server.major}, or let the role create databases: ALTER ROLE "${server.role}" CREATEDB.`,
   });
-}
-
-function duplicatesHint(tier: string, id: string): string {
-  return `Restore an older snapshot, or this one by hand: mastodon-backup restore ${tier}/${id} --output FILE, pg_restore without --exit-on-error, then tootctl maintenance fix-duplicates.`;
-}
-
-function failureHint(message: string | undefined): string {
-  if (/no space left|disk full|could not extend/i.test(message ?? ''))
-    return 'Make room on the disk of the target server, then restore again.';
-  if (/^(schema|function|operator class|type|relation) ".*" does not exist/.test(message ?? ''))
-    return 'It may be in a schema that was left out: restore with --all-schemas.';
-  return 'Look at this object; with restore --output FILE the dump itself is at hand for pg_restore.';
 }

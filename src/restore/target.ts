@@ -25,7 +25,8 @@ export type TargetDatabase =
   | ({ readonly kind: 'empty'; readonly encoding: string; readonly collation: string } & ExistingDatabase)
   | ({ readonly kind: 'in-use'; readonly tables: number } & ExistingDatabase);
 
-interface ExistingDatabase {
+/** What a database of the wanted name is, whatever is in it. */
+export interface ExistingDatabase {
   readonly owner: string;
   /** Whether our role is the owner, or a member of it. */
   readonly isOurs: boolean;

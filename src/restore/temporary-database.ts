@@ -44,8 +44,7 @@ export async function createTemporary(
     readonly name: string;
     readonly encoding: string;
     readonly locale: Locale;
-    /** Whose it is to be, when that is not our role. */
-    readonly owner?: string;
+    readonly owner: string;
     readonly extensions: readonly string[];
     readonly log: Log;
     readonly signal: AbortSignal;
@@ -55,7 +54,7 @@ export async function createTemporary(
   const temporary = `${stemOf(name)}_restoring_${randomBytes(3).toString('hex')}`;
   const drop = async (): Promise<void> => dropTemporary(server, { temporary, log });
   try {
-    await createDatabase(admin, { name: temporary, encoding, locale, ...(owner === undefined ? {} : { owner }) });
+    await createDatabase(admin, { name: temporary, encoding, locale, owner });
   } catch (error) {
     signal.throwIfAborted();
     throw cannotCreate(error, { encoding, locale });
