@@ -102,8 +102,11 @@ function check(value: unknown): Manifest {
   textOrNull(database, 'systemIdentifier');
   if (database['locale'] !== undefined) {
     const locale = object(database['locale'], 'locale');
-    for (const name of ['ctype', 'provider']) text(locale, name);
+    text(locale, 'ctype');
     textOrNull(locale, 'name');
+    // It becomes a word of SQL.
+    if (!['libc', 'icu', 'builtin'].includes(text(locale, 'provider')))
+      throw new Error('the locale provider is not known');
   }
   count(database, 'sizeBytes');
   if (!Array.isArray(database['extensions'])) throw new Error('extensions is not a list');

@@ -6,6 +6,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { outputOf } from '../support/output.ts';
 import { createProject, secretKey, startGround, type MastodonProject } from './support/mastodon-project.ts';
 
 const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
@@ -45,15 +46,7 @@ describe('the commands of the README', () => {
       cwd: project.directory,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    let stdout = '';
-    let stderr = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      stdout += text;
-    });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      stderr += text;
-    });
-    const status = await new Promise((resolve) => child.once('close', resolve));
+    const { status, stdout, stderr } = await outputOf(child);
     assert.equal(status, 0, `${lines}\n${stdout}${stderr}`);
     return stdout;
   };

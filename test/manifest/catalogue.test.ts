@@ -33,6 +33,13 @@ describe('a manifest', () => {
       [JSON.stringify({ ...good, dataAt: 'yesterday' }), /dataAt is not a time/],
       [JSON.stringify({ ...good, object: { ...good.object, bytes: -1 } }), /bytes is not a count/],
       [JSON.stringify({ ...good, tier: 'hour' }), /tier/],
+      [
+        JSON.stringify({
+          ...good,
+          database: { ...good.database, locale: { ctype: 'C', provider: 'libc; drop role x', name: null } },
+        }),
+        /locale provider is not known/,
+      ],
       [JSON.stringify({ ...good, dump: { bytes: 1, sha256: 'x' } }), /sha256/],
     ] as const) {
       const decoded = decodeManifest(Buffer.from(content));

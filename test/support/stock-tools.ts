@@ -4,6 +4,7 @@
 import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { outputOf } from './output.ts';
 
 /** What a fresh Debian has, what the kit says to install, and PostgreSQL's clients. */
 const plainTools =
@@ -66,19 +67,7 @@ export function createStockShell(parent: string): StockShell {
         stdio: ['ignore', 'pipe', 'pipe'],
         timeout: 120_000,
       });
-      let stdout = '';
-      let stderr = '';
-      child.stdout.setEncoding('utf8').on('data', (text: string) => {
-        stdout += text;
-      });
-      child.stderr.setEncoding('utf8').on('data', (text: string) => {
-        stderr += text;
-      });
-      const status = await new Promise<number | null>((resolve, reject) => {
-        child.once('error', reject);
-        child.once('close', resolve);
-      });
-      return { status, stdout, stderr };
+      return outputOf(child);
     },
     dockerCalls: () => (existsSync(dockerLog) ? readFileSync(dockerLog, 'utf8').trimEnd().split('\n') : []),
   };

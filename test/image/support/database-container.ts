@@ -5,7 +5,8 @@ import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import type { ConnectionSettings } from '../../../src/database/connection.ts';
 import { connectTest, createMastodonDatabase } from '../../support/mastodon-data.ts';
-import { docker, dockerOutput, until, type DockerResult } from './docker.ts';
+import type { ChildOutput } from '../../support/output.ts';
+import { docker, dockerOutput, until } from './docker.ts';
 import { image } from './mastodon-project.ts';
 
 const isPublic = process.env['IMAGE_TEST_BASES'] === 'public';
@@ -34,7 +35,7 @@ export interface DatabaseNetwork extends AsyncDisposable {
       readonly programs?: number;
       readonly more?: readonly string[];
     },
-  ): Promise<DockerResult>;
+  ): Promise<ChildOutput>;
 }
 
 /** Creates the network. */

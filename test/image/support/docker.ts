@@ -1,34 +1,16 @@
 // Runs docker as a person does.
 
 import { spawn } from 'node:child_process';
-
-/** How a command ended. */
-export interface DockerResult {
-  readonly status: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
+import { outputOf, type ChildOutput } from '../../support/output.ts';
 
 /** Runs `docker` with these arguments, whatever it answers. */
 export async function docker(
   args: readonly string[],
   { cwd, input }: { readonly cwd?: string; readonly input?: string } = {},
-): Promise<DockerResult> {
+): Promise<ChildOutput> {
   const child = spawn('docker', [...args], { cwd, stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
-  let stdout = '';
-  let stderr = '';
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-    stdout += text;
-  });
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text;
-  });
   child.stdin?.end(input);
-  const status = await new Promise<number | null>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', resolve);
-  });
-  return { status, stdout, stderr };
+  return outputOf(child);
 }
 
 /** Runs it and answers its stdout. Throws when it fails. */

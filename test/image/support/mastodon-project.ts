@@ -9,7 +9,8 @@ import { CreateBucketCommand, ListMultipartUploadsCommand, ListObjectsV2Command,
 import { Client } from 'pg';
 import type { ConnectionSettings } from '../../../src/database/connection.ts';
 import { createMastodonDatabase } from '../../support/mastodon-data.ts';
-import { docker, dockerOutput, until, type DockerResult } from './docker.ts';
+import type { ChildOutput } from '../../support/output.ts';
+import { docker, dockerOutput, until } from './docker.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
@@ -23,11 +24,11 @@ export interface MastodonProject extends AsyncDisposable {
   readonly directory: string;
   readonly name: string;
   /** `docker compose …` in it. */
-  compose(args: readonly string[], options?: { readonly input?: string }): Promise<DockerResult>;
+  compose(args: readonly string[], options?: { readonly input?: string }): Promise<ChildOutput>;
   /** The same; throws when it fails. */
   composed(args: readonly string[]): Promise<string>;
   /** `docker compose exec -T backup mastodon-backup …`. */
-  exec(args: readonly string[]): Promise<DockerResult>;
+  exec(args: readonly string[]): Promise<ChildOutput>;
   /** The word of `docker ps`. */
   health(): Promise<string>;
   /** How this machine reaches the database. */
