@@ -10,26 +10,29 @@ import { fileURLToPath } from 'node:url';
 const source = fileURLToPath(new URL('../src', import.meta.url));
 
 const ranks: Readonly<Record<string, number>> = {
-  'main.ts': 8,
-  cli: 7,
-  daemon: 7,
-  http: 7,
-  app: 6,
-  backup: 5,
-  health: 5,
-  doctor: 5,
-  retention: 5,
-  restore: 5,
-  manifest: 4,
-  plan: 3,
-  mastodon: 2,
-  database: 2,
-  codec: 2,
-  storage: 2,
-  notify: 2,
-  state: 2,
-  config: 1,
-  stream: 1,
+  'main.ts': 10,
+  cli: 9,
+  daemon: 9,
+  http: 9,
+  app: 8,
+  doctor: 7,
+  drill: 7,
+  backup: 6,
+  health: 6,
+  kit: 6,
+  restore: 6,
+  retention: 6,
+  checks: 5,
+  snapshots: 5,
+  codec: 4,
+  database: 4,
+  mastodon: 4,
+  notify: 4,
+  schedule: 4,
+  state: 4,
+  storage: 4,
+  config: 3,
+  stream: 2,
   text: 1,
   'errors.ts': 0,
   'log.ts': 0,
@@ -94,7 +97,7 @@ it('only the deletion law removes anything from a store', () => {
       readFileSync(path.join(source, file), 'utf8'),
     ),
   );
-  assert.deepEqual(removers, ['retention/deletion-law.ts']);
+  assert.deepEqual(removers, ['snapshots/deletion-law.ts']);
 });
 
 it('only main.ts touches the process', () => {

@@ -15,7 +15,7 @@ import { instanceName } from '../mastodon/instance.ts';
 import { readMailServer } from '../mastodon/mail-server.ts';
 import { findMediaBucketProblem } from '../mastodon/media-bucket.ts';
 import { collectSecrets } from '../mastodon/secrets.ts';
-import type { Timetable } from '../plan/timetable.ts';
+import type { Timetable } from '../schedule/timetable.ts';
 import { openState, type StateFiles } from '../state/state-files.ts';
 import type { ReadPatience } from '../storage/patient-reader.ts';
 import type { S3Patience } from '../storage/s3-store.ts';

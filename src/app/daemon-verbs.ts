@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '../database/connection.ts';
 import { AppError, describeError } from '../errors.ts';
-import type { PlannedSnapshot } from '../plan/due.ts';
+import type { PlannedSnapshot } from '../schedule/due.ts';
 import type { AppContext } from './context.ts';
 import { describeEarlyExpiry, findEarlyExpiry } from '../retention/lifecycle.ts';
 import { takeLock } from '../state/lock.ts';

@@ -4,9 +4,9 @@ import { randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { examine } from '../doctor/doctor.ts';
 import type { Finding } from '../doctor/finding.ts';
-import { defaultMemoryLimit } from '../plan/memory-limit.ts';
+import { defaultMemoryLimit } from '../backup/memory-limit.ts';
 import { describeEarlyExpiry, findEarlyExpiry } from '../retention/lifecycle.ts';
-import { maxClockSkewMs, probeKey, removeProbe } from '../retention/deletion-law.ts';
+import { maxClockSkewMs, probeKey, removeProbe } from '../snapshots/deletion-law.ts';
 import type { AppContext } from './context.ts';
 
 /** Checks everything that can be checked without taking a backup. */

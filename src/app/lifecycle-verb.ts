@@ -1,9 +1,10 @@
 // `lifecycle`: the bucket's rules beside those that match the settings, and putting the latter in place.
 
 import { AppError } from '../errors.ts';
-import { applyBucketRules } from '../retention/deletion-law.ts';
-import { describeEarlyExpiry, findEarlyExpiry, keptDays, ruleIdPrefix, wantedRules } from '../retention/lifecycle.ts';
-import { folders, type Folder } from '../plan/tier.ts';
+import { applyBucketRules } from '../snapshots/deletion-law.ts';
+import { describeEarlyExpiry, findEarlyExpiry, keptDays, wantedRules } from '../retention/lifecycle.ts';
+import { ruleIdPrefix } from '../snapshots/deletion-law.ts';
+import { folders, type Folder } from '../schedule/tier.ts';
 import type { BucketRule, LifecycleRule } from '../storage/store.ts';
 import type { AppContext } from './context.ts';
 

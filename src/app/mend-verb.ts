@@ -3,8 +3,8 @@
 
 import { copyAcross } from '../backup/copy.ts';
 import { AppError } from '../errors.ts';
-import type { Manifest } from '../manifest/manifest.ts';
-import { folders } from '../plan/tier.ts';
+import type { Manifest } from '../snapshots/manifest.ts';
+import { folders } from '../schedule/tier.ts';
 import { takeLock } from '../state/lock.ts';
 import type { AppContext } from './context.ts';
 import { readPlaces, type Place } from './places.ts';

@@ -1,9 +1,9 @@
 // Whoever asks for the latest snapshot gets the latest that is whole, and is told of newer ones that are not.
 
 import type { Log } from '../log.ts';
-import type { Catalogue } from '../manifest/catalogue.ts';
-import type { Manifest } from '../manifest/manifest.ts';
-import { parseKey } from '../plan/object-keys.ts';
+import type { Catalogue } from '../snapshots/catalogue.ts';
+import type { Manifest } from '../snapshots/manifest.ts';
+import { parseKey } from '../snapshots/object-keys.ts';
 
 /** Says in the log which snapshots newer than `manifest` are damaged or cannot be read. */
 export function warnOfPassedOver(

@@ -2,8 +2,8 @@
 
 import type { Settings } from '../config/settings.ts';
 import type { Log } from '../log.ts';
-import type { ManifestCache } from '../manifest/catalogue.ts';
-import { sweep } from '../retention/deletion-law.ts';
+import type { ManifestCache } from '../snapshots/catalogue.ts';
+import { sweep } from '../snapshots/deletion-law.ts';
 import { createLocalStore } from '../storage/local-store.ts';
 import { createS3Store, defaultPatience, type S3Patience } from '../storage/s3-store.ts';
 import type { RemovableStore } from '../storage/store.ts';

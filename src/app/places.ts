@@ -2,9 +2,9 @@
 // is told of both.
 
 import { describeError } from '../errors.ts';
-import { newestFirst, readCatalogue, type Catalogue } from '../manifest/catalogue.ts';
-import type { Manifest } from '../manifest/manifest.ts';
-import { parseKey } from '../plan/object-keys.ts';
+import { newestFirst, readCatalogue, type Catalogue } from '../snapshots/catalogue.ts';
+import type { Manifest } from '../snapshots/manifest.ts';
+import { parseKey } from '../snapshots/object-keys.ts';
 import type { SnapshotRecord, StoreRecord } from '../state/records.ts';
 import type { AppContext } from './context.ts';
 import type { PlacedStore } from './placed-stores.ts';

@@ -4,8 +4,8 @@
 import { connect } from '../database/connection.ts';
 import { readDatabaseFacts } from '../database/server.ts';
 import { describeError } from '../errors.ts';
-import type { Manifest } from '../manifest/manifest.ts';
-import { removeSnapshot } from '../retention/deletion-law.ts';
+import type { Manifest } from '../snapshots/manifest.ts';
+import { removeSnapshot } from '../snapshots/deletion-law.ts';
 import { planPrune, type Hold, type PruneOccasion, type PrunePlan } from '../retention/prune.ts';
 import type { AppContext } from './context.ts';
 import type { Place } from './places.ts';

@@ -2,10 +2,10 @@
 
 import type { ProgressListener } from '../backup/progress.ts';
 import { verifySecrets, type SecretsVerification } from '../backup/secrets-object.ts';
-import { verifyFully } from '../backup/verification.ts';
-import { readCatalogue, selectSnapshot, type Catalogue } from '../manifest/catalogue.ts';
-import type { Manifest } from '../manifest/manifest.ts';
-import type { Folder } from '../plan/tier.ts';
+import { verifyFully } from '../snapshots/verification.ts';
+import { readCatalogue, selectSnapshot, type Catalogue } from '../snapshots/catalogue.ts';
+import type { Manifest } from '../snapshots/manifest.ts';
+import type { Folder } from '../schedule/tier.ts';
 import type { ObjectKey, StoreName } from '../storage/store.ts';
 import type { AppContext } from './context.ts';
 

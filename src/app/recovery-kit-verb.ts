@@ -4,13 +4,13 @@
 import { writeFile } from 'node:fs/promises';
 import type { Settings } from '../config/settings.ts';
 import { AppError, describeError } from '../errors.ts';
-import { newestFirst } from '../manifest/catalogue.ts';
-import { readEarlierBackups } from '../manifest/earlier-backups.ts';
-import type { Manifest } from '../manifest/manifest.ts';
-import { createRecoveryKit, type KitFacts } from '../restore/recovery-kit.ts';
-import { renderKitHtml } from '../restore/recovery-kit-html.ts';
-import { renderKitText } from '../restore/recovery-kit-text.ts';
-import type { StockBucket, StockDatabase } from '../restore/stock-commands.ts';
+import { newestFirst } from '../snapshots/catalogue.ts';
+import { readEarlierBackups } from '../snapshots/earlier-backups.ts';
+import type { Manifest } from '../snapshots/manifest.ts';
+import { createRecoveryKit, type KitFacts } from '../kit/recovery-kit.ts';
+import { renderKitHtml } from '../kit/recovery-kit-html.ts';
+import { renderKitText } from '../kit/recovery-kit-text.ts';
+import type { StockBucket, StockDatabase } from '../kit/stock-commands.ts';
 import type { AppContext } from './context.ts';
 
 /** Options of `recovery-kit`. */

@@ -2,8 +2,8 @@
 
 import { standings, type TierStanding } from '../health/deadlines.ts';
 import type { Health } from '../health/assess.ts';
-import { nextSlot, type Scheduled } from '../plan/timetable.ts';
-import { tiers } from '../plan/tier.ts';
+import { nextSlot, type Scheduled } from '../schedule/timetable.ts';
+import { tiers } from '../schedule/tier.ts';
 import type { AttemptsRecord, StoreRecord } from '../state/records.ts';
 import type { AppContext } from './context.ts';
 import { health } from './health-verb.ts';

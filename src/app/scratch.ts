@@ -1,6 +1,6 @@
 // What killed drills and restores left in the scratch directory goes; the lock must be held.
 
-import { removeLeftovers } from '../database/scratch-server.ts';
+import { removeLeftovers } from '../drill/scratch-server.ts';
 import { removeScratchArchives } from '../restore/archive-file.ts';
 import type { AppContext } from './context.ts';
 

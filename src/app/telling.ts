@@ -3,9 +3,9 @@
 
 import type { BackupResult } from '../backup/backup.ts';
 import { AppError, describeError } from '../errors.ts';
-import type { Manifest } from '../manifest/manifest.ts';
+import type { Manifest } from '../snapshots/manifest.ts';
 import type { ComparedSnapshot, RunFailed, RunSucceeded } from '../notify/event.ts';
-import { nextSlotOfAny, type Timetable } from '../plan/timetable.ts';
+import { nextSlotOfAny, type Timetable } from '../schedule/timetable.ts';
 import { toRecord } from './places.ts';
 
 /** A dump below this share of its predecessors' median is reported although it succeeded. */

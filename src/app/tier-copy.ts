@@ -5,9 +5,9 @@ import { copyWithin } from '../backup/copy.ts';
 import type { BackupResult } from '../backup/backup.ts';
 import type { DestinationOutcome } from '../backup/destination.ts';
 import { compareFingerprints, fingerprintSecrets } from '../mastodon/secret-fingerprints.ts';
-import { createSnapshotId } from '../plan/object-keys.ts';
-import { chooseSource } from '../plan/reuse.ts';
-import type { Tier } from '../plan/tier.ts';
+import { createSnapshotId } from '../snapshots/object-keys.ts';
+import { chooseSource } from '../schedule/reuse.ts';
+import type { Tier } from '../schedule/tier.ts';
 import type { AppContext } from './context.ts';
 import { snapshotsOfAll, type Place } from './places.ts';
 

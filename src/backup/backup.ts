@@ -10,10 +10,10 @@ import { startDump } from '../database/dump.ts';
 import { readDatabaseFacts, readSchemaVersion, type DatabaseFacts } from '../database/server.ts';
 import { AppError, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { newestWithFingerprints, readEarlierBackups, type EarlierBackups } from '../manifest/earlier-backups.ts';
+import { newestWithFingerprints, readEarlierBackups, type EarlierBackups } from '../snapshots/earlier-backups.ts';
 import { compareFingerprints, describeDifference } from '../mastodon/secret-fingerprints.ts';
-import { createSnapshotId } from '../plan/object-keys.ts';
-import type { Folder } from '../plan/tier.ts';
+import { createSnapshotId } from '../snapshots/object-keys.ts';
+import type { Folder } from '../schedule/tier.ts';
 import type { ObjectStore } from '../storage/store.ts';
 import { commit, storeBranch, type Destination, type DestinationOutcome } from './destination.ts';
 import { startPipeline } from './pipeline.ts';
@@ -22,7 +22,7 @@ import type { ProgressListener } from './progress.ts';
 import { planCompression, planDestinations } from './run-plan.ts';
 import { encryptSecrets, storeSecrets } from './secrets-object.ts';
 import { describeSnapshot, type SnapshotBase } from './snapshot-base.ts';
-import { verifyByEtag, verifyFully } from './verification.ts';
+import { verifyByEtag, verifyFully } from '../snapshots/verification.ts';
 
 /** Where a backup goes. */
 export interface BackupStore {

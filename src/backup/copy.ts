@@ -5,17 +5,17 @@ import { PassThrough } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { AppError, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { Manifest, SecretsEntry, VerificationMethod } from '../manifest/manifest.ts';
-import { buildKey, parseKey } from '../plan/object-keys.ts';
-import { partBytesFor } from '../plan/part-size.ts';
-import type { Folder } from '../plan/tier.ts';
+import type { Manifest, SecretsEntry, VerificationMethod } from '../snapshots/manifest.ts';
+import { buildKey, parseKey } from '../snapshots/object-keys.ts';
+import { partBytesFor } from '../snapshots/part-size.ts';
+import type { Folder } from '../schedule/tier.ts';
 import { readPatiently } from '../storage/patient-reader.ts';
 import type { ObjectKey } from '../storage/store.ts';
 import { createMeter } from '../stream/meter.ts';
 import type { BackupStore } from './backup.ts';
 import { commit, createDestination, type Destination, type DestinationOutcome } from './destination.ts';
 import { copySecrets } from './secrets-object.ts';
-import { verifyByEtag, verifyFully } from './verification.ts';
+import { verifyByEtag, verifyFully } from '../snapshots/verification.ts';
 
 /** What copies of both kinds need. */
 export interface CopyOptions {

@@ -3,12 +3,12 @@
 
 import { AppError, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { manifestKey, readAll } from '../manifest/catalogue.ts';
-import { encodeManifest, type Manifest, type VerificationMethod } from '../manifest/manifest.ts';
+import { manifestKey, readAll } from '../snapshots/catalogue.ts';
+import { encodeManifest, type Manifest, type VerificationMethod } from '../snapshots/manifest.ts';
 import type { ObjectKey, ObjectStore, PutReceipt } from '../storage/store.ts';
 import type { Branch } from '../stream/fan-out.ts';
 import { startStallClock } from '../stream/stall-clock.ts';
-import { createEtagMeter, type EtagMeter } from './etag.ts';
+import { createEtagMeter, type EtagMeter } from '../snapshots/etag.ts';
 
 /** A store as a destination of this run. */
 export interface Destination {

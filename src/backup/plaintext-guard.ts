@@ -1,7 +1,7 @@
 // Losing the recipients by a mistyped line must not put the next dump in the clear beside encrypted ones.
 
 import { AppError } from '../errors.ts';
-import type { EarlierBackups } from '../manifest/earlier-backups.ts';
+import type { EarlierBackups } from '../snapshots/earlier-backups.ts';
 
 /** Throws AppError `settings` when a run would store the first unencrypted backup after encrypted ones, unless allowed. */
 export function refusePlaintextAfterEncrypted(

@@ -3,10 +3,10 @@
 
 import { codecMemory, objectSuffix, type Compression } from '../codec/codec.ts';
 import type { Log } from '../log.ts';
-import { planMemory } from '../plan/memory.ts';
-import { buildKey } from '../plan/object-keys.ts';
-import { choosePartBytes } from '../plan/part-size.ts';
-import type { Folder } from '../plan/tier.ts';
+import { planMemory } from './memory.ts';
+import { buildKey } from '../snapshots/object-keys.ts';
+import { choosePartBytes } from '../snapshots/part-size.ts';
+import type { Folder } from '../schedule/tier.ts';
 import type { ObjectStore } from '../storage/store.ts';
 import { createDestination, type Destination } from './destination.ts';
 

@@ -7,13 +7,13 @@ import { decryptDocument, encryptDocument } from '../codec/age.ts';
 import type { Environment } from '../config/environment.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { readAll } from '../manifest/catalogue.ts';
-import type { Manifest, SecretsEntry } from '../manifest/manifest.ts';
+import { readAll } from '../snapshots/catalogue.ts';
+import type { Manifest, SecretsEntry } from '../snapshots/manifest.ts';
 import { collectMastodonVariables, type MastodonVariables } from '../mastodon/documented-variables.ts';
 import { decodeEnvFile, encodeEnvFile } from '../mastodon/env-file.ts';
 import { compareFingerprints, fingerprintSecrets, requiredSecrets } from '../mastodon/secret-fingerprints.ts';
-import { buildKey } from '../plan/object-keys.ts';
-import type { Folder } from '../plan/tier.ts';
+import { buildKey } from '../snapshots/object-keys.ts';
+import type { Folder } from '../schedule/tier.ts';
 import type { ObjectKey, ObjectStore } from '../storage/store.ts';
 
 /** Mastodon's settings of one run, encrypted once for all its destinations. */

@@ -2,8 +2,8 @@
 
 import type { CompressionName } from '../codec/codec.ts';
 import type { DatabaseFacts } from '../database/server.ts';
-import type { Manifest } from '../manifest/manifest.ts';
-import type { Folder } from '../plan/tier.ts';
+import type { Manifest } from '../snapshots/manifest.ts';
+import type { Folder } from '../schedule/tier.ts';
 import type { Destination } from './destination.ts';
 import type { PipelineResult } from './pipeline.ts';
 

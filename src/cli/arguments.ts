@@ -3,7 +3,7 @@
 import { InvalidArgumentError } from 'commander';
 import { parseAgeIdentity } from '../config/age-keys.ts';
 import { AppError, describeError } from '../errors.ts';
-import { asFolder, asTier, tiers, type Folder, type Tier } from '../plan/tier.ts';
+import { asFolder, asTier, tiers, type Folder, type Tier } from '../schedule/tier.ts';
 import type { StoreName } from '../storage/store.ts';
 
 /** How a snapshot is named, for help texts. */

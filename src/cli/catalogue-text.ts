@@ -1,7 +1,7 @@
 // What a store holds, for people and as JSON: snapshots first, and apart from them what is not one.
 
-import type { Catalogue } from '../manifest/catalogue.ts';
-import type { Manifest } from '../manifest/manifest.ts';
+import type { Catalogue } from '../snapshots/catalogue.ts';
+import type { Manifest } from '../snapshots/manifest.ts';
 import { formatBytes, formatTable } from '../text/format.ts';
 
 type Placed = Catalogue & { readonly place: string };

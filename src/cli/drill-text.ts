@@ -1,6 +1,6 @@
 // A drill's report for people; the JSON document is the one that is stored.
 
-import type { DrillDocument } from '../manifest/drill-record.ts';
+import type { DrillDocument } from '../drill/drill-record.ts';
 import { formatDuration } from '../text/format.ts';
 
 const signs = { ok: 'ok', failed: 'FAILED', note: 'note' } as const;

@@ -1,7 +1,7 @@
 // What retention did or would do, as a calendar that a person can check, and as JSON.
 
 import type { PlacePrune } from '../app/pruning.ts';
-import type { Manifest } from '../manifest/manifest.ts';
+import type { Manifest } from '../snapshots/manifest.ts';
 import type { Verdict } from '../retention/policy.ts';
 import { formatBytes } from '../text/format.ts';
 

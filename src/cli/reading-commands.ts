@@ -1,7 +1,7 @@
 // `list` and `verify`: what is there, and whether it is what it says.
 
 import type { Command } from 'commander';
-import type { Folder } from '../plan/tier.ts';
+import type { Folder } from '../schedule/tier.ts';
 import type { StoreName } from '../storage/store.ts';
 import { collect, parseFolder, parseStore, readIdentities, snapshotForms } from './arguments.ts';
 import { catalogueDocument, renderCatalogue } from './catalogue-text.ts';

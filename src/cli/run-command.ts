@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { firstError } from '../app/run-verb.ts';
-import { tiers, type Tier } from '../plan/tier.ts';
+import { tiers, type Tier } from '../schedule/tier.ts';
 import { parseLabel, parseTier } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { showProgress } from './progress-bar.ts';

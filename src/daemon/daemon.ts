@@ -2,9 +2,9 @@
 // from the stores, so it can be killed at any moment. It ends only by its signal.
 
 import type { App } from '../app/app.ts';
-import type { PlannedSnapshot } from '../plan/due.ts';
-import type { Scheduled, Timetable } from '../plan/timetable.ts';
-import { nextSlot, scheduledTiers } from '../plan/timetable.ts';
+import type { PlannedSnapshot } from '../schedule/due.ts';
+import type { Scheduled, Timetable } from '../schedule/timetable.ts';
+import { nextSlot, scheduledTiers } from '../schedule/timetable.ts';
 import type { DaemonClock } from './clock.ts';
 import { decide, defaultFirstSetbackMs, nextSetback, type Setback } from './decide.ts';
 

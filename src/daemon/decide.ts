@@ -1,8 +1,8 @@
 // What the daemon does next: a pure function of the timetable, of what the stores hold, of earlier failures and of now.
 
 import { isRetryable, type AppError } from '../errors.ts';
-import { findDue, type DueRun, type PlannedSnapshot } from '../plan/due.ts';
-import { nextSlotOfAny, type Timetable } from '../plan/timetable.ts';
+import { findDue, type DueRun, type PlannedSnapshot } from '../schedule/due.ts';
+import { nextSlotOfAny, type Timetable } from '../schedule/timetable.ts';
 
 /** Runs that failed one after the other; null: the last one did not. */
 export interface Setback {

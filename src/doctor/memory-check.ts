@@ -2,8 +2,8 @@
 
 import { codecMemory } from '../codec/codec.ts';
 import type { DatabaseFacts } from '../database/server.ts';
-import { choosePartBytes, expectedObjectBytes } from '../plan/part-size.ts';
-import { planMemory } from '../plan/memory.ts';
+import { choosePartBytes, expectedObjectBytes } from '../snapshots/part-size.ts';
+import { planMemory } from '../backup/memory.ts';
 import { inMiB, problem, type Examination, type Finding } from './finding.ts';
 
 /** The plan of a run as findings; `facts` null: the database could not be asked. */

@@ -1,7 +1,7 @@
 // Whether Mastodon's secrets travel with the backups, whether all of them are here, and whether they are still those of the
 // newest backup. A dump whose secrets are lost logs everybody out and locks out whoever uses two factors.
 
-import { newestWithFingerprints, readEarlierBackups } from '../manifest/earlier-backups.ts';
+import { newestWithFingerprints, readEarlierBackups } from '../snapshots/earlier-backups.ts';
 import { collectMastodonVariables } from '../mastodon/documented-variables.ts';
 import { compareFingerprints, describeDifference, requiredSecrets } from '../mastodon/secret-fingerprints.ts';
 import type { Examination, Finding } from './finding.ts';

@@ -1,8 +1,8 @@
 // Whether all is well, said honestly: by verified snapshots against their deadlines, not by whether a process runs. A pure
 // function of what is remembered and of now; it needs neither the database nor a bucket.
 
-import type { Timetable } from '../plan/timetable.ts';
-import type { Tier } from '../plan/tier.ts';
+import type { Timetable } from '../schedule/timetable.ts';
+import type { Tier } from '../schedule/tier.ts';
 import type { AttemptsRecord, FailureRecord, HeartbeatRecord, StoresRecord } from '../state/records.ts';
 import { standings, type TierStanding } from './deadlines.ts';
 

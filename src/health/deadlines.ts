@@ -1,9 +1,9 @@
 // When a tier must have its next backup: the next scheduled time after the last one, the grace, and twice what the last one
 // took. A pure function, the same in the daemon, the healthcheck and the metrics.
 
-import { answeredUntil, beginningOf, withoutFuture } from '../plan/due.ts';
-import { nextSlot, scheduledTiers, type Timetable } from '../plan/timetable.ts';
-import type { Tier } from '../plan/tier.ts';
+import { answeredUntil, beginningOf, withoutFuture } from '../schedule/due.ts';
+import { nextSlot, scheduledTiers, type Timetable } from '../schedule/timetable.ts';
+import type { Tier } from '../schedule/tier.ts';
 import type { SnapshotRecord } from '../state/records.ts';
 
 /** How a tier stands in one store. */

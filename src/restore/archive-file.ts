@@ -11,7 +11,7 @@ import type { ArchiveItem } from '../database/archive-reader.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { formatBytes } from '../text/format.ts';
-import { streamDump, type SnapshotSource, type StreamOptions } from './dump-stream.ts';
+import { streamDump, type SnapshotSource, type StreamOptions } from '../snapshots/dump-stream.ts';
 
 const scratchPattern = /^restore-[0-9a-f]{12}\.dump$/;
 /** Room left beside the archive, as a share of it. */

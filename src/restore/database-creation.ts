@@ -3,7 +3,7 @@
 
 import { escapeIdentifier, escapeLiteral, type Client } from 'pg';
 import type { DatabaseLocale } from '../database/server.ts';
-import type { Manifest } from '../manifest/manifest.ts';
+import type { Manifest } from '../snapshots/manifest.ts';
 
 /** Collation and the rest of a locale. */
 export interface Locale extends DatabaseLocale {

@@ -8,7 +8,7 @@ import { describeTarget, type ConnectionSettings } from '../database/connection.
 import { startRestore, type RestoreFailure, type RestoreProcess } from '../database/restore-client.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { streamDump, type SnapshotSource, type StreamOptions, type StreamOutcome } from './dump-stream.ts';
+import { streamDump, type SnapshotSource, type StreamOptions, type StreamOutcome } from '../snapshots/dump-stream.ts';
 
 /** Into which database, and how. */
 export interface FillOptions {

@@ -1,7 +1,7 @@
 // What a person does after the database is back, in its order; see "Migrating to a new machine" in Mastodon's guide.
 
 import { escapeIdentifier } from 'pg';
-import type { Manifest } from '../manifest/manifest.ts';
+import type { Manifest } from '../snapshots/manifest.ts';
 
 /** The steps, a sentence each. */
 export function nextSteps(facts: {

@@ -2,7 +2,7 @@
 
 import type { ClientPrograms } from '../database/clients.ts';
 import { AppError } from '../errors.ts';
-import type { Manifest } from '../manifest/manifest.ts';
+import type { Manifest } from '../snapshots/manifest.ts';
 import type { TargetServer } from './target.ts';
 
 /** The target's own version, else the next newer, else the newest older one that can read the archive. @throws AppError `restore`. */

@@ -3,7 +3,7 @@
 
 import { escapeIdentifier, type Client } from 'pg';
 import { AppError } from '../errors.ts';
-import type { Manifest } from '../manifest/manifest.ts';
+import type { Manifest } from '../snapshots/manifest.ts';
 import { missingExtensions } from './database-creation.ts';
 
 /** PostgreSQL cuts longer names off (NAMEDATALEN - 1). */

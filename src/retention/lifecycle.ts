@@ -2,11 +2,9 @@
 // settings keep. A rule counts from each object's own age, so it can only come near to the deletion law, never earlier.
 
 import type { KeepRules, Settings } from '../config/settings.ts';
-import { folders, type Folder } from '../plan/tier.ts';
+import { folders, type Folder } from '../schedule/tier.ts';
+import { ruleIdPrefix } from '../snapshots/deletion-law.ts';
 import type { BucketRule, LifecycleRule } from '../storage/store.ts';
-
-/** What the ids of our rules begin with; rules with other ids are never changed. */
-export const ruleIdPrefix = 'mastodon-backup-';
 
 const dayMs = 86_400_000;
 /** The longest a month and a year can be, for rules of our own; and what people count them as, for rules of theirs. */

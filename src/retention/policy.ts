@@ -2,8 +2,8 @@
 // removes anything. Ages count back from the tier's newest snapshot, so an outage does not thin what is left.
 
 import type { KeepRule } from '../config/keep-rule.ts';
-import { withoutFuture, type PlannedSnapshot } from '../plan/due.ts';
-import type { Folder } from '../plan/tier.ts';
+import { withoutFuture, type PlannedSnapshot } from '../schedule/due.ts';
+import type { Folder } from '../schedule/tier.ts';
 import { periodOf, type Period } from './period.ts';
 
 /** Snapshots of a tier that stay whatever the rule says. */

@@ -2,10 +2,10 @@
 // whole of it back. The plan is pure; carrying it out is the deletion law's.
 
 import type { KeepRules } from '../config/settings.ts';
-import type { Catalogue } from '../manifest/catalogue.ts';
-import type { Manifest } from '../manifest/manifest.ts';
-import { folders, type Folder } from '../plan/tier.ts';
-import { maxClockSkewMs } from './deletion-law.ts';
+import type { Catalogue } from '../snapshots/catalogue.ts';
+import type { Manifest } from '../snapshots/manifest.ts';
+import { folders, type Folder } from '../schedule/tier.ts';
+import { maxClockSkewMs } from '../snapshots/deletion-law.ts';
 import { judge, type Verdict } from './policy.ts';
 
 /** A tier at least this large is not halved without a person. */

@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
 
 declare const objectKeyBrand: unique symbol;
 
-/** The full key of an object in a store, prefix included; made by `plan/object-keys.ts` alone. */
+/** The full key of an object in a store, prefix included; made by `snapshots/object-keys.ts`. */
 export type ObjectKey = string & { readonly [objectKeyBrand]: true };
 
 /** Which of the two destinations a store is; the word used in messages, manifests and `--from`. */
@@ -32,7 +32,7 @@ export interface UnfinishedUpload {
 
 export interface PutOptions {
   readonly signal: AbortSignal;
-  /** Size in bytes of every part but the last; see `plan/part-size.ts`. Ignored by a directory. */
+  /** Size in bytes of every part but the last; see `snapshots/part-size.ts`. Ignored by a directory. */
   readonly partBytes: number;
   /**
    * Called when bytes reached the store, with the high-water mark of bytes sent since the start of the put: bytes sent

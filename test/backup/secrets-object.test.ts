@@ -9,10 +9,10 @@ import {
   type SecretsObject,
 } from '../../src/backup/secrets-object.ts';
 import { createOneRunKey, decryptDocument } from '../../src/codec/age.ts';
-import { manifestKey, readCatalogue } from '../../src/manifest/catalogue.ts';
-import { encodeManifest, type Manifest } from '../../src/manifest/manifest.ts';
+import { manifestKey, readCatalogue } from '../../src/snapshots/catalogue.ts';
+import { encodeManifest, type Manifest } from '../../src/snapshots/manifest.ts';
 import { compareFingerprints } from '../../src/mastodon/secret-fingerprints.ts';
-import { sweep } from '../../src/retention/deletion-law.ts';
+import { sweep } from '../../src/snapshots/deletion-law.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectKey, ObjectStore, RemovableStore } from '../../src/storage/store.ts';
 import { environmentOf } from '../config/environments.ts';

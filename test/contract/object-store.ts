@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { Readable } from 'node:stream';
-import { createEtagMeter } from '../../src/backup/etag.ts';
-import { readAll } from '../../src/manifest/catalogue.ts';
+import { createEtagMeter } from '../../src/snapshots/etag.ts';
+import { readAll } from '../../src/snapshots/catalogue.ts';
 import type { ObjectKey, ObjectStore, RemovableStore } from '../../src/storage/store.ts';
 
 const partBytes = 5 * 1024 * 1024;

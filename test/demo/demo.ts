@@ -5,7 +5,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import type { Manifest } from '../../src/manifest/manifest.ts';
+import type { Manifest } from '../../src/snapshots/manifest.ts';
 import { databaseEnvironment, runCommand, temporaryDirectory } from '../support/command.ts';
 import { countRows, createMastodonDatabase } from '../support/mastodon-data.ts';
 import { linkPrograms, startPostgres, testPassword } from '../support/postgres-server.ts';

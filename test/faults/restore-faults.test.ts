@@ -6,8 +6,8 @@ import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Manifest } from '../../src/manifest/manifest.ts';
-import { readAll } from '../../src/manifest/catalogue.ts';
+import type { Manifest } from '../../src/snapshots/manifest.ts';
+import { readAll } from '../../src/snapshots/catalogue.ts';
 import type { ObjectKey } from '../../src/storage/store.ts';
 import { openApp } from '../support/app.ts';
 import {

@@ -8,7 +8,7 @@ import { after, before, describe, it } from 'node:test';
 import { runCommand, startCommand, temporaryDirectory, type RunningCommand } from '../support/command.ts';
 import { backUp } from '../../src/backup/backup.ts';
 import { findClients } from '../../src/database/clients.ts';
-import { sweep } from '../../src/retention/deletion-law.ts';
+import { sweep } from '../../src/snapshots/deletion-law.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectKey, ObjectStore } from '../../src/storage/store.ts';
 import { environmentOf } from '../config/environments.ts';

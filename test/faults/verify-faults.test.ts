@@ -6,7 +6,7 @@ import { execSync } from 'node:child_process';
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { Manifest } from '../../src/manifest/manifest.ts';
+import type { Manifest } from '../../src/snapshots/manifest.ts';
 import { databaseEnvironment, runCommand, temporaryDirectory } from '../support/command.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 

@@ -5,7 +5,7 @@ import { execSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { Manifest } from '../../src/manifest/manifest.ts';
+import type { Manifest } from '../../src/snapshots/manifest.ts';
 import { databaseEnvironment, runCommand, temporaryDirectory } from '../support/command.ts';
 import { readAsCompose } from '../support/compose-env-file.ts';
 import { countRows, createMastodonDatabase } from '../support/mastodon-data.ts';

@@ -5,8 +5,8 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { KeepRule } from '../../src/config/keep-rule.ts';
 import { parseKeepRule } from '../../src/config/keep-rule.ts';
-import type { PlannedSnapshot } from '../../src/plan/due.ts';
-import { folders, type Folder } from '../../src/plan/tier.ts';
+import type { PlannedSnapshot } from '../../src/schedule/due.ts';
+import { folders, type Folder } from '../../src/schedule/tier.ts';
 import { periodOf } from '../../src/retention/period.ts';
 import { alwaysKept, before, judge } from '../../src/retention/policy.ts';
 

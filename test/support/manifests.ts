@@ -1,9 +1,9 @@
 // Builders of manifests and snapshots for tests that are not about making one.
 
 import { createHash } from 'node:crypto';
-import { encodeManifest, type Manifest } from '../../src/manifest/manifest.ts';
-import { manifestKey } from '../../src/manifest/catalogue.ts';
-import { buildKey, createSnapshotId } from '../../src/plan/object-keys.ts';
+import { encodeManifest, type Manifest } from '../../src/snapshots/manifest.ts';
+import { manifestKey } from '../../src/snapshots/catalogue.ts';
+import { buildKey, createSnapshotId } from '../../src/snapshots/object-keys.ts';
 import type { ObjectStore } from '../../src/storage/store.ts';
 
 const content = Buffer.from('content');

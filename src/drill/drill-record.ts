@@ -1,6 +1,6 @@
 // What a drill found, as it is stored beside the snapshots: proof that a backup became a working database, or why not.
 
-import { asFolder } from '../plan/tier.ts';
+import { asFolder } from '../schedule/tier.ts';
 
 /** The format this version writes and reads. */
 export const drillFormat = 1;

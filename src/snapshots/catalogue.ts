@@ -3,8 +3,8 @@
 
 import type { Readable } from 'node:stream';
 import { AppError } from '../errors.ts';
-import { buildKey, parseKey, type KeyPart, type ParsedKey } from '../plan/object-keys.ts';
-import { folders, type Folder } from '../plan/tier.ts';
+import { buildKey, parseKey, type KeyPart, type ParsedKey } from './object-keys.ts';
+import { folders, type Folder } from '../schedule/tier.ts';
 import type { ObjectKey, ObjectStore, StoredObject } from '../storage/store.ts';
 import { decodeManifest, type Manifest } from './manifest.ts';
 

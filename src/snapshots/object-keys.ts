@@ -3,7 +3,7 @@
 
 import { randomBytes } from 'node:crypto';
 import type { ObjectKey } from '../storage/store.ts';
-import { asFolder, type Folder } from './tier.ts';
+import { asFolder, type Folder } from '../schedule/tier.ts';
 
 /** What a key names. */
 export type KeyPart = 'manifest' | 'dump' | 'secrets';

@@ -7,7 +7,7 @@ import { decoders } from '../codec/codec.ts';
 import { createContentsReader, type ArchiveItem } from '../database/archive-reader.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { Manifest } from '../manifest/manifest.ts';
+import type { Manifest } from './manifest.ts';
 import { readPatiently, type ReadPatience } from '../storage/patient-reader.ts';
 import type { ObjectKey, ObjectStore } from '../storage/store.ts';
 import { createGate } from '../stream/gate.ts';

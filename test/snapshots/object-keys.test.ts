@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import fc from 'fast-check';
-import { buildKey, createSnapshotId, isSnapshotId, parseKey } from '../../src/plan/object-keys.ts';
-import { folders } from '../../src/plan/tier.ts';
+import { buildKey, createSnapshotId, isSnapshotId, parseKey } from '../../src/snapshots/object-keys.ts';
+import { folders } from '../../src/schedule/tier.ts';
 
 const suffixes = ['.json', '.dump', '.dump.xz', '.dump.zst', '.dump.xz.age', '.dump.age', '.secrets.env.age'];
 const prefixes = fc.constantFrom('', 'social.example/', 'a/b/');

@@ -8,7 +8,7 @@ import { decoders, type CompressionName } from '../codec/codec.ts';
 import { ArchiveError, createArchiveReader } from '../database/archive-reader.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { VerificationMethod } from '../manifest/manifest.ts';
+import type { VerificationMethod } from './manifest.ts';
 import type { ObjectKey, ObjectStore } from '../storage/store.ts';
 import { createMeter } from '../stream/meter.ts';
 import { isMd5Etag } from './etag.ts';

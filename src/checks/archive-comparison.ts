@@ -3,7 +3,7 @@
 
 import { escapeIdentifier, type Client } from 'pg';
 import type { ArchiveItem } from '../database/archive-reader.ts';
-import { failed, ok, type CheckResult } from '../mastodon/check.ts';
+import { failed, ok, type CheckResult } from './check.ts';
 
 const relationKinds: ReadonlySet<string> = new Set([
   'TABLE',

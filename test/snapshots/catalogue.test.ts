@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { readCatalogue, selectSnapshot, type ManifestCache } from '../../src/manifest/catalogue.ts';
-import { decodeManifest, encodeManifest } from '../../src/manifest/manifest.ts';
+import { readCatalogue, selectSnapshot, type ManifestCache } from '../../src/snapshots/catalogue.ts';
+import { decodeManifest, encodeManifest } from '../../src/snapshots/manifest.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectKey, RemovableStore } from '../../src/storage/store.ts';
 import { temporaryDirectory } from '../support/command.ts';

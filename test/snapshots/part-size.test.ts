@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import fc from 'fast-check';
 import { AppError } from '../../src/errors.ts';
-import { choosePartBytes, expectedObjectBytes } from '../../src/plan/part-size.ts';
+import { choosePartBytes, expectedObjectBytes } from '../../src/snapshots/part-size.ts';
 import { maxPartBytes, maxParts } from '../../src/storage/s3-limits.ts';
 
 const mib = 2 ** 20;

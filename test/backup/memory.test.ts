@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { codecMemory } from '../../src/codec/codec.ts';
 import { stockXzMemory } from '../../src/codec/xz.ts';
-import { planMemory } from '../../src/plan/memory.ts';
+import { planMemory } from '../../src/backup/memory.ts';
 
 const mib = 2 ** 20;
 const plan = (limitMiB: number, level = 6, cores = 8): ReturnType<typeof planMemory> =>

@@ -3,7 +3,7 @@
 
 import type { CompressionName } from '../codec/codec.ts';
 import type { DatabaseLocale } from '../database/server.ts';
-import { asFolder, type Folder } from '../plan/tier.ts';
+import { asFolder, type Folder } from '../schedule/tier.ts';
 
 /** The format this version writes and reads. */
 export const manifestFormat = 1;

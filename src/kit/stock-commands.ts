@@ -2,7 +2,7 @@
 // POSIX shell one after the other and share WORK, FROM, MANIFEST and OBJECT, `get` and `pg`; a test runs every one of them.
 
 import type { CompressionName } from '../codec/codec.ts';
-import { folders } from '../plan/tier.ts';
+import { folders } from '../schedule/tier.ts';
 
 /** A bucket as the commands need it: no key of it is part of them. */
 export interface StockBucket {

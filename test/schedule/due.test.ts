@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Schedules } from '../../src/config/settings.ts';
-import { findDue, type PlannedSnapshot } from '../../src/plan/due.ts';
-import { chooseSource } from '../../src/plan/reuse.ts';
+import { findDue, type PlannedSnapshot } from '../../src/schedule/due.ts';
+import { chooseSource } from '../../src/schedule/reuse.ts';
 
 const schedules: Schedules = {
   hourly: null,

@@ -3,14 +3,14 @@
 
 import { chooseClient, type ClientPrograms } from '../database/clients.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
-import { startScratchServer, type ScratchServer } from '../database/scratch-server.ts';
+import { startScratchServer, type ScratchServer } from './scratch-server.ts';
 import { chooseServer, type ServerPrograms } from '../database/server-programs.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { DrillDocument, DrillStatus } from '../manifest/drill-record.ts';
-import { failed, note, ok, type CheckResult } from '../mastodon/check.ts';
-import { checkDatabase } from '../mastodon/database-checks.ts';
-import { explainFailures } from '../mastodon/duplicate-keys.ts';
+import type { DrillDocument, DrillStatus } from './drill-record.ts';
+import { failed, note, ok, type CheckResult } from '../checks/check.ts';
+import { checkDatabase } from '../checks/database-checks.ts';
+import { explainFailures } from '../checks/duplicate-keys.ts';
 import {
   createDatabase,
   describeLocale,
@@ -18,9 +18,9 @@ import {
   localeOf,
   missingExtensions,
   type Locale,
-} from './database-creation.ts';
-import type { SnapshotSource } from './dump-stream.ts';
-import { fillDatabase, portableArguments } from './fill.ts';
+} from '../restore/database-creation.ts';
+import type { SnapshotSource } from '../snapshots/dump-stream.ts';
+import { fillDatabase, portableArguments } from '../restore/fill.ts';
 import { isNearlyFull, predictBytes, readSpace, tooLittle, type Space } from './scratch-space.ts';
 
 const database = 'drill';

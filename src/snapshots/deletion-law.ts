@@ -2,12 +2,14 @@
 // everything it is not sure about it does nothing. A backup tool that deletes by mistake is worse than none.
 
 import type { Log } from '../log.ts';
-import { manifestKey, readAll } from '../manifest/catalogue.ts';
-import { decodeManifest, type Manifest } from '../manifest/manifest.ts';
-import { parseKey, type ParsedKey } from '../plan/object-keys.ts';
-import { folders } from '../plan/tier.ts';
+import { manifestKey, readAll } from './catalogue.ts';
+import { decodeManifest, type Manifest } from './manifest.ts';
+import { parseKey, type ParsedKey } from './object-keys.ts';
+import { folders } from '../schedule/tier.ts';
 import type { BucketRule, ObjectKey, RemovableStore } from '../storage/store.ts';
-import { ruleIdPrefix } from './lifecycle.ts';
+
+/** What the ids of our bucket rules begin with; rules with other ids are never changed. */
+export const ruleIdPrefix = 'mastodon-backup-';
 
 const dayMs = 86_400_000;
 /** Clocks further apart than this make every age a guess. */

@@ -9,9 +9,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { captureChild, startChild } from '../stream/child.ts';
-import { connect, type ConnectionSettings } from './connection.ts';
+import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { prepareScratchUser, type ScratchUser } from './scratch-user.ts';
-import type { ServerPrograms } from './server-programs.ts';
+import type { ServerPrograms } from '../database/server-programs.ts';
 
 /** A running server. */
 export interface ScratchServer extends AsyncDisposable {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { Schedules } from '../../src/config/settings.ts';
-import { lastSlot, nextSlot, nextSlotOfAny } from '../../src/plan/timetable.ts';
+import { lastSlot, nextSlot, nextSlotOfAny } from '../../src/schedule/timetable.ts';
 
 const off: Schedules = { hourly: null, daily: null, weekly: null, monthly: null, yearly: null, drill: null };
 
