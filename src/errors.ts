@@ -1,48 +1,93 @@
-// One failure type for the whole program. The table below is the only place that says which
-// exit status a failure has and whether trying again can help; without it a script that calls
-// us could not tell a wrong password from a broken upload.
+// One failure type for the whole program. The two tables below are the only place that says which exit status a failure
+// has and whether trying again can help; without them a script that calls us could not tell a wrong password from a broken
+// upload, and a daemon would knock every minute at a door that only a person can open.
+
+/**
+ * Whether trying the same thing again can help: `soon` when it may pass by itself, `slowly` when somebody has to do something
+ * first and nobody will say when it is done, `never` when each new try fails alike or does harm.
+ */
+export type Retry = 'soon' | 'slowly' | 'never';
 
 interface ErrorKind {
   /** Exit status of the process. */
   readonly exit: number;
-  /** Whether the same run may succeed when it is tried again without a person doing anything. */
-  readonly retryable: boolean;
+  /** Whether trying again can help, where no reason says it better. */
+  readonly retry: Retry;
 }
 
 const table = {
-  unexpected: { exit: 1, retryable: false },
-  unhealthy: { exit: 1, retryable: false },
-  settings: { exit: 2, retryable: false },
-  usage: { exit: 2, retryable: false },
-  locked: { exit: 3, retryable: true },
-  'no-snapshot': { exit: 4, retryable: false },
-  findings: { exit: 5, retryable: false },
-  database: { exit: 10, retryable: true },
-  dump: { exit: 10, retryable: true },
-  yielded: { exit: 10, retryable: true },
-  codec: { exit: 11, retryable: true },
-  store: { exit: 12, retryable: true },
-  verify: { exit: 13, retryable: true },
-  restore: { exit: 20, retryable: false },
-  drill: { exit: 21, retryable: false },
-  timeout: { exit: 124, retryable: true },
-  stalled: { exit: 124, retryable: true },
-  interrupted: { exit: 130, retryable: true },
+  unexpected: { exit: 1, retry: 'slowly' },
+  unhealthy: { exit: 1, retry: 'slowly' },
+  settings: { exit: 2, retry: 'slowly' },
+  usage: { exit: 2, retry: 'slowly' },
+  locked: { exit: 3, retry: 'soon' },
+  'no-snapshot': { exit: 4, retry: 'slowly' },
+  findings: { exit: 5, retry: 'slowly' },
+  database: { exit: 10, retry: 'soon' },
+  dump: { exit: 10, retry: 'soon' },
+  yielded: { exit: 10, retry: 'soon' },
+  codec: { exit: 11, retry: 'soon' },
+  store: { exit: 12, retry: 'soon' },
+  verify: { exit: 13, retry: 'soon' },
+  restore: { exit: 20, retry: 'slowly' },
+  drill: { exit: 21, retry: 'slowly' },
+  timeout: { exit: 124, retry: 'soon' },
+  stalled: { exit: 124, retry: 'soon' },
+  interrupted: { exit: 130, retry: 'soon' },
 } as const satisfies Record<string, ErrorKind>;
+
+const reasons = {
+  /** No key at hand opens what is encrypted. */
+  'wrong-key': 'never',
+  /** Credentials or rights are refused: a revoked token, a wrong owner, a role without rights. */
+  'access-denied': 'slowly',
+  /** A disk, a quota or a bucket is full. */
+  'no-space': 'slowly',
+  /** Nothing answers, or what answers breaks off. */
+  unreachable: 'soon',
+  /** It answers, but cannot serve now. */
+  overloaded: 'soon',
+  /** What was asked for is not there: a bucket, a directory, an object. */
+  'not-found': 'slowly',
+  /** Something of that name is there, and nothing is overwritten. */
+  exists: 'slowly',
+  /** An address, a region, a clock or a certificate is wrong. */
+  misconfigured: 'slowly',
+  /** The other side does not know what it was asked for. */
+  unsupported: 'slowly',
+  /** What is stored is not what was written. */
+  'damaged-object': 'soon',
+  /** The source database is damaged: each try may crash the server that Mastodon runs on. */
+  'damaged-source': 'never',
+} as const satisfies Record<string, Retry>;
 
 /** What kind of failure it was; `src/errors.ts` maps each to an exit status. */
 export type ErrorCode = keyof typeof table;
+
+/** Why it failed, as far as the program decides by it; people read the message. */
+export type ErrorReason = keyof typeof reasons;
 
 /** A failure a person can act on: what was attempted, why it failed, and the next step. */
 export class AppError extends Error {
   override readonly name = 'AppError';
   readonly code: ErrorCode;
+  /** Why, when it is known: given, or that of an `AppError` that caused it. */
+  readonly reason: ErrorReason | undefined;
   /** One imperative sentence: what to do next, with the command where there is one. */
   readonly hint: string | undefined;
 
-  constructor(code: ErrorCode, message: string, options: { readonly cause?: unknown; readonly hint?: string } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: {
+      readonly cause?: unknown;
+      readonly hint?: string | undefined;
+      readonly reason?: ErrorReason | undefined;
+    } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
+    this.reason = options.reason ?? reasonOf(options.cause);
     this.hint = options.hint;
   }
 }
@@ -52,20 +97,32 @@ export function exitStatusOf(error: unknown): number {
   return error instanceof AppError ? table[error.code].exit : table.unexpected.exit;
 }
 
-/** Whether trying the same thing again may succeed. */
-export function isRetryable(error: unknown): boolean {
-  return error instanceof AppError && table[error.code].retryable;
+/** Why something failed, as far as it is known. */
+export function reasonOf(error: unknown): ErrorReason | undefined {
+  return error instanceof AppError ? error.reason : undefined;
+}
+
+/** Whether trying the same thing again can help: by its reason where there is one, else by what kind of failure it was. */
+export function retryOf(error: unknown): Retry {
+  if (!(error instanceof AppError)) return table.unexpected.retry;
+  return error.reason === undefined ? table[error.code].retry : reasons[error.reason];
 }
 
 /** The error as an `AppError`: itself, or wrapped as `code` with `message` before its own text. */
 export function toAppError(
   error: unknown,
-  fallback: { readonly code: ErrorCode; readonly message: string; readonly hint?: string },
+  fallback: {
+    readonly code: ErrorCode;
+    readonly message: string;
+    readonly hint?: string;
+    readonly reason?: ErrorReason;
+  },
 ): AppError {
   if (error instanceof AppError) return error;
   return new AppError(fallback.code, `${fallback.message}: ${describeError(error)}`, {
     cause: error,
-    ...(fallback.hint === undefined ? {} : { hint: fallback.hint }),
+    hint: fallback.hint,
+    reason: fallback.reason,
   });
 }
 

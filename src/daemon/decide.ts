@@ -1,6 +1,6 @@
 // What the daemon does next: a pure function of the timetable, of what the stores hold, of earlier failures and of now.
 
-import { isRetryable, type AppError } from '../errors.ts';
+import { retryOf, type AppError } from '../errors.ts';
 import { findDue, type DueRun, type PlannedSnapshot } from '../schedule/due.ts';
 import { nextSlotOfAny, type Timetable } from '../schedule/timetable.ts';
 
@@ -60,9 +60,10 @@ export function nextSetback(
   },
 ): Setback {
   const failures = (before?.failures ?? 0) + 1;
-  const patient = isRetryable(options.error)
-    ? Math.min(longestSetbackMs, options.firstSetbackMs * 2 ** (failures - 1))
-    : longestSetbackMs;
+  const patient =
+    retryOf(options.error) === 'soon'
+      ? Math.min(longestSetbackMs, options.firstSetbackMs * 2 ** (failures - 1))
+      : longestSetbackMs;
   const yielded = (options.error as Partial<AppError> | null)?.code === 'yielded';
   const waitMs = yielded ? options.yieldPauseMs : patient * (0.75 + options.random() / 2);
   return { failures, notBefore: new Date(options.now.getTime() + waitMs) };
