@@ -1,11 +1,13 @@
-// `drill`: does the backup become a working database?
+// `drill`: does the backup become a working database? The JSON document is the one that is stored; the text has a line for
+// every check, and status 21 tells a script that one failed.
 
 import type { Command } from 'commander';
 import { AppError } from '../errors.ts';
 import type { StoreName } from '../storage/store.ts';
+import type { DrillDocument } from '../drill/drill-record.ts';
+import { formatDuration } from '../text/format.ts';
 import { collect, parseStore, readIdentities, snapshotForms } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
-import { renderDrill } from './drill-text.ts';
 import { showProgress } from './progress-bar.ts';
 
 interface DrillOptions {
@@ -48,4 +50,20 @@ export function addDrillCommand(program: Command, context: CommandContext): void
         });
       }
     });
+}
+
+const signs = { ok: 'ok', failed: 'FAILED', note: 'note' } as const;
+
+/** The report. */
+function renderDrill(document: DrillDocument): string {
+  const server = document.serverVersion === null ? '' : ` into PostgreSQL ${document.serverVersion}`;
+  const time = document.durationMs === null ? '' : `, recovered in ${formatDuration(document.durationMs)}`;
+  return [
+    `Drill of ${document.snapshot}${server}: ${document.status}${time}`,
+    ...document.checks.map(
+      ({ check, status, detail, remedy }) =>
+        `  ${signs[status].padEnd(6)} ${check}: ${detail}${remedy === null ? '' : `\n         ${remedy}`}`,
+    ),
+    '',
+  ].join('\n');
 }

@@ -1,9 +1,9 @@
-// `health`, for Docker's HEALTHCHECK: status 0 or 1 and nothing else, whatever happens.
+// `health`, for Docker's HEALTHCHECK: status 0 or 1 and nothing else, whatever happens. The document is the assessment itself.
 
 import type { Command } from 'commander';
 import { AppError } from '../errors.ts';
+import type { Health } from '../health/assess.ts';
 import { print, type CommandContext } from './command-context.ts';
-import { renderHealth } from './health-text.ts';
 
 /** Adds the command. */
 export function addHealthCommand(program: Command, context: CommandContext): void {
@@ -24,4 +24,25 @@ export function addHealthCommand(program: Command, context: CommandContext): voi
         });
       }
     });
+}
+
+/** Health in a few lines, the first of which says it all. */
+function renderHealth(health: Health): string {
+  const tiers = Object.entries(health.tiers).map(
+    ([tier, { lastSuccessAt, deadlineAt }]) =>
+      `  ${tier.padEnd(8)} last ${lastSuccessAt ?? 'never'}, next due by ${deadlineAt ?? 'never'}`,
+  );
+  const drill =
+    health.drill === null
+      ? []
+      : [`  drill    ${health.drill.status}, last passed ${health.drill.lastSuccessAt ?? 'never'}`];
+  const running = health.running === null ? [] : [`  running  ${health.running.command} since ${health.running.since}`];
+  return [
+    health.status,
+    ...tiers,
+    ...drill,
+    ...running,
+    ...health.warnings.map((text) => `  warning: ${text}`),
+    '',
+  ].join('\n');
 }

@@ -1,9 +1,11 @@
-// `config` and `doctor`: what is set, and whether it will work.
+// `config` and `doctor`: what is set, and whether it will work, each finding with its remedy.
 
 import type { Command } from 'commander';
 import { AppError } from '../errors.ts';
+import type { ShownSetting } from '../config/shown.ts';
+import type { Finding } from '../doctor/finding.ts';
+import { formatTable } from '../text/format.ts';
 import { print, type CommandContext } from './command-context.ts';
-import { renderConfig, renderFindings } from './report-text.ts';
 
 /** Adds the commands. */
 export function addInspectionCommands(program: Command, context: CommandContext): void {
@@ -33,4 +35,24 @@ export function addInspectionCommands(program: Command, context: CommandContext)
         );
       }
     });
+}
+
+/** The settings as a table. */
+function renderConfig(settings: readonly ShownSetting[]): string {
+  return formatTable([
+    ['SETTING', 'VALUE', 'SOURCE'],
+    ...settings.map(({ name, value, source }) => [name, value ?? '-', source]),
+  ]);
+}
+
+const marks = { ok: 'ok     ', warning: 'warning', problem: 'PROBLEM' } as const;
+
+/** The findings, one line each, remedies below. */
+function renderFindings(findings: readonly Finding[]): string {
+  return findings
+    .map(
+      ({ check, status, detail, remedy }) =>
+        `${marks[status]}  ${check}: ${detail}\n${remedy === null ? '' : `         -> ${remedy}\n`}`,
+    )
+    .join('');
 }

@@ -1,13 +1,16 @@
-// `list` and `verify`: what is there, and whether it is what it says.
+// `list` and `verify`: what is there, snapshots first and apart from them what is not one; and whether a snapshot is what it
+// says. Something damaged that stood among the others would be restored one day.
 
 import type { Command } from 'commander';
 import type { Folder } from '../schedule/tier.ts';
 import type { StoreName } from '../storage/store.ts';
+import type { Catalogue } from '../snapshots/catalogue.ts';
+import type { Manifest } from '../snapshots/manifest.ts';
+import { formatBytes, formatTable } from '../text/format.ts';
+import type { VerifyResult } from '../app/reading-verbs.ts';
 import { collect, parseFolder, parseStore, readIdentities, snapshotForms } from './arguments.ts';
-import { catalogueDocument, renderCatalogue } from './catalogue-text.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { showProgress } from './progress-bar.ts';
-import { renderVerification } from './report-text.ts';
 
 interface VerifyOptions {
   readonly identity?: readonly string[];
@@ -65,3 +68,87 @@ export function addReadingCommands(program: Command, context: CommandContext): v
       });
     });
 }
+
+type Placed = Catalogue & { readonly place: string };
+
+/** The JSON document of `list --json`. */
+function catalogueDocument(catalogue: Placed): object {
+  return {
+    place: catalogue.place,
+    snapshots: catalogue.snapshots,
+    withoutSecrets: catalogue.withoutSecrets.map(({ tier, id }) => ({ tier, id })),
+    damaged: catalogue.damaged.map(({ manifest, reason }) => ({ tier: manifest.tier, id: manifest.id, reason })),
+    unreadable: catalogue.unreadable,
+    foreign: catalogue.foreign.map(({ key, bytes, modifiedAt }) => ({
+      key,
+      bytes,
+      modifiedAt: modifiedAt.toISOString(),
+    })),
+  };
+}
+
+/** The result of `list` as text. */
+function renderCatalogue(catalogue: Placed): string {
+  const { snapshots, damaged, unreadable, foreign } = catalogue;
+  const several = new Set(snapshots.map(({ instance }) => instance)).size > 1;
+  const parts = [
+    snapshots.length === 0
+      ? `No snapshots in ${catalogue.place}\n`
+      : formatTable([
+          ['SNAPSHOT', 'DATA AT', 'DUMP', 'STORED', 'ROWS', 'VERIFIED', ...(several ? ['INSTANCE'] : []), 'LABEL'],
+          ...snapshots.map((snapshot) => renderSnapshot(snapshot, several)),
+        ]),
+    section(
+      "Restorable, but Mastodon's settings beside them are missing",
+      catalogue.withoutSecrets.map(({ tier, id }) => [`${tier}/${id}`]),
+    ),
+    section(
+      'Damaged, count for nothing',
+      damaged.map(({ manifest, reason }) => [`${manifest.tier}/${manifest.id}`, reason]),
+    ),
+    section(
+      'Unreadable manifests, protected',
+      unreadable.map(({ key, reason }) => [key, reason]),
+    ),
+    section(
+      'Foreign, never touched',
+      foreign.map(({ key, bytes }) => [key, formatBytes(bytes)]),
+    ),
+  ];
+  return parts.filter((part) => part !== '').join('\n');
+}
+
+function renderSnapshot(snapshot: Manifest, withInstance: boolean): readonly string[] {
+  const rows = Object.values(snapshot.database.rows).reduce((sum, count) => sum + count, 0);
+  return [
+    `${snapshot.tier}/${snapshot.id}`,
+    snapshot.dataAt.replace(/\.\d+Z$/, 'Z'),
+    formatBytes(snapshot.dump.bytes),
+    formatBytes(snapshot.object.bytes),
+    String(rows),
+    snapshot.verified.method,
+    ...(withInstance ? [snapshot.instance] : []),
+    snapshot.label ?? '',
+  ];
+}
+
+function section(title: string, rows: readonly (readonly string[])[]): string {
+  return rows.length === 0 ? '' : `${title}:\n${formatTable(rows.map((row) => ['', ...row]))}`;
+}
+
+/** The result of `verify` as text. */
+function renderVerification({ manifest, place, decoded, secrets }: VerifyResult): string {
+  const name = `${manifest.tier}/${manifest.id}`;
+  const tables = Object.keys(manifest.database.rows).length;
+  const size = formatBytes(manifest.object.bytes);
+  const dump = decoded
+    ? `${name} in ${place}: ${size} read back, hash right, decoded to the end, ${tables} tables with the rows of the manifest\n`
+    : `${name} in ${place}: ${size} read back, hash right; NOT decoded: it is encrypted and there is no --identity\n`;
+  return `${dump}${secretsLines[secrets]}`;
+}
+
+const secretsLines = {
+  none: '',
+  hashed: "Mastodon's settings beside it: read back; NOT opened: there is no --identity\n",
+  decrypted: "Mastodon's settings beside it: opened, its secrets are those of the manifest\n",
+} as const;

@@ -1,12 +1,14 @@
-// `restore`: a snapshot back into a database, a file, or the env file that belongs to it.
+// `restore`: a snapshot back into a database, a file, or the env file that belongs to it. Exactly one goal is taken: what was
+// meant for a file must never go into a database.
 
 import { InvalidArgumentError, type Command } from 'commander';
 import { AppError } from '../errors.ts';
 import type { StoreName } from '../storage/store.ts';
+import type { FileReport, RestoreReport } from '../app/restore-verb.ts';
+import { formatBytes, formatDuration } from '../text/format.ts';
 import { collect, parseStore, readIdentities, snapshotForms } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { showProgress } from './progress-bar.ts';
-import { renderFile, renderRestore } from './restore-text.ts';
 
 interface RestoreOptions {
   readonly toDatabase?: string;
@@ -110,4 +112,22 @@ function parseJobs(text: string): number {
   if (!/^\d+$/.test(text) || jobs < 1 || jobs > mostJobs)
     throw new InvalidArgumentError(`Write a number from 1 to ${mostJobs}.`);
   return jobs;
+}
+
+/** A restored database and what to do next. */
+function renderRestore(report: RestoreReport): string {
+  const { snapshot, place, database, movedAside, durationMs, checks, nextSteps } = report;
+  return [
+    `Restored ${snapshot} from ${place} into the database ${database} in ${formatDuration(durationMs)}; data as of ${report.dataAt}`,
+    ...(movedAside === null ? [] : [`The former ${database} is kept as ${movedAside}`]),
+    ...checks.map(({ check, status, detail }) => `  ${status.padEnd(4)} ${check}: ${detail}`),
+    'Next:',
+    ...nextSteps.map((step, index) => `  ${index + 1}. ${step}`),
+    '',
+  ].join('\n');
+}
+
+/** A file that was written. */
+function renderFile({ snapshot, place, file, bytes }: FileReport & { readonly file: string }): string {
+  return `Wrote ${file} (${formatBytes(bytes)}) from ${snapshot} in ${place}\n`;
 }

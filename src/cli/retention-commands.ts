@@ -1,10 +1,15 @@
-// `prune` and `lifecycle`: retention by hand, shown without doing it, or left to the bucket.
+// `prune` and `lifecycle`: retention by hand, shown without doing it as a calendar that a person can check, or left to the
+// bucket, whose rules are shown as text to enter by hand where the token may not.
 
 import { InvalidArgumentError, type Command } from 'commander';
 import { AppError } from '../errors.ts';
+import type { PlacePrune } from '../app/pruning.ts';
+import type { Manifest } from '../snapshots/manifest.ts';
+import type { Verdict } from '../retention/policy.ts';
+import { formatBytes } from '../text/format.ts';
+import type { LifecycleReport } from '../app/lifecycle-verb.ts';
+import type { BucketRule, LifecycleRule } from '../storage/store.ts';
 import { print, type CommandContext } from './command-context.ts';
-import { renderLifecycle } from './lifecycle-text.ts';
-import { pruneDocument, renderPrune } from './prune-text.ts';
 
 /** Adds the commands. */
 export function addRetentionCommands(program: Command, context: CommandContext): void {
@@ -57,4 +62,94 @@ export function addRetentionCommands(program: Command, context: CommandContext):
 function parseAction(text: string): 'show' | 'apply' {
   if (text !== 'show' && text !== 'apply') throw new InvalidArgumentError('Write show or apply.');
   return text;
+}
+
+interface Lines {
+  readonly dryRun: boolean;
+}
+
+/** The JSON document of `prune --json`. */
+function pruneDocument(results: readonly PlacePrune[], { dryRun }: Lines): object {
+  return {
+    dryRun,
+    destinations: results.map(({ place, plan, removed, error }) => ({
+      place,
+      error,
+      holds: plan?.holds ?? [],
+      removed: removed.map(({ tier, id }) => `${tier}/${id}`),
+      snapshots: (plan?.verdicts ?? []).map((verdict) => ({
+        snapshot: `${verdict.snapshot.tier}/${verdict.snapshot.id}`,
+        dataAt: verdict.snapshot.dataAt,
+        bytes: verdict.snapshot.object.bytes,
+        keep: verdict.keep || plan?.remove.includes(verdict.snapshot) !== true,
+        reason: verdict.reason,
+      })),
+    })),
+  };
+}
+
+/** The result of `prune` as text. */
+export function renderPrune(results: readonly PlacePrune[], options: Lines): string {
+  return results.map((result) => renderPlace(result, options)).join('\n');
+}
+
+function renderPlace({ place, plan, removed, error }: PlacePrune, { dryRun }: Lines): string {
+  const lines = [`${place}:`];
+  for (const verdict of plan?.verdicts ?? []) lines.push(renderVerdict(verdict, plan?.remove ?? []));
+  if (plan?.verdicts.length === 0) lines.push('  no snapshots');
+  for (const hold of plan?.holds ?? [])
+    lines.push(`  HELD${hold.tier === null ? '' : ` (${hold.tier})`}: ${hold.reason}. ${hold.remedy}`);
+  if (error !== null) lines.push(`  FAILED: ${error}`);
+  const bytes = (list: readonly Manifest[]): string =>
+    formatBytes(list.reduce((sum, { object }) => sum + object.bytes, 0));
+  const planned = plan?.remove ?? [];
+  lines.push(
+    dryRun
+      ? `  ${planned.length} would be removed (${bytes(planned)}); nothing was`
+      : `  ${removed.length} removed (${bytes(removed)})`,
+  );
+  return `${lines.join('\n')}\n`;
+}
+
+function renderVerdict({ snapshot, keep, reason }: Verdict<Manifest>, remove: readonly Manifest[]): string {
+  const verb = remove.includes(snapshot) ? 'remove' : 'keep';
+  const held = !keep && verb === 'keep' ? ', held' : '';
+  const day = new Intl.DateTimeFormat('en-GB', { weekday: 'short', timeZone: 'UTC' }).format(new Date(snapshot.dataAt));
+  const when = `${day} ${snapshot.dataAt.slice(0, 16).replace('T', ' ')} UTC`;
+  return `  ${verb.padEnd(6)} ${snapshot.tier.padEnd(8)} ${when}  ${snapshot.id}  ${formatBytes(snapshot.object.bytes).padStart(9)}  ${reason}${held}`;
+}
+
+/** The comparison as text. */
+function renderLifecycle(report: LifecycleReport): string {
+  const { present, inPlace, conflicts, inexpressible } = report;
+  const lines = [`${report.place}, BACKUP_RETENTION=${report.mode}`, 'Rules of the bucket:'];
+  if (present === null) lines.push('  this token may not look at them');
+  if (present?.length === 0) lines.push('  none');
+  for (const rule of present ?? []) lines.push(`  ${renderPresent(rule)}`);
+  lines.push('Rules that match the settings:', ...renderWanted(report.wanted));
+  if (inPlace === true) lines.push('They are in place.');
+  if (inPlace === false) lines.push('They are not all in place. Put them there with: mastodon-backup lifecycle apply');
+  if (inPlace === null) lines.push("Enter them in the bucket's dashboard (R2: Settings, Object lifecycle rules).");
+  for (const conflict of conflicts) lines.push(`CONFLICT: ${conflict}`);
+  for (const tier of inexpressible)
+    lines.push(`NOTE: no bucket rule can keep a number of ${tier} snapshots; they stay for ever.`);
+  if (report.mode === 'lifecycle')
+    lines.push('NOTE: bucket rules know nothing of outages: they delete by age alone, the last backup too.');
+  return `${lines.join('\n')}\n`;
+}
+
+/** The wanted rules, a line each, as they can be entered by hand. */
+function renderWanted(rules: readonly BucketRule[]): readonly string[] {
+  return rules.map(
+    ({ id, prefix, expireDays, abortIncompleteDays }) =>
+      `  ${id}: prefix '${prefix}', ${expireDays === null ? '' : `delete objects after ${expireDays} days, `}abort incomplete multipart uploads after ${abortIncompleteDays} days`,
+  );
+}
+
+function renderPresent({ id, prefix, enabled, expireDays, abortIncompleteDays }: LifecycleRule): string {
+  const does = [
+    ...(expireDays === null ? [] : [`deletes after ${expireDays} days`]),
+    ...(abortIncompleteDays === null ? [] : [`aborts uploads after ${abortIncompleteDays} days`]),
+  ];
+  return `${id ?? '(no name)'}: prefix '${prefix}', ${does.length === 0 ? 'something else' : does.join(', ')}${enabled ? '' : ' (off)'}`;
 }

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { renderPrune } from '../../src/cli/prune-text.ts';
+import { renderPrune } from '../../src/cli/retention-commands.ts';
 import { encodeManifest, type Manifest } from '../../src/snapshots/manifest.ts';
 import { removeSnapshot } from '../../src/snapshots/deletion-law.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
