@@ -15,7 +15,15 @@ export async function createMastodonDatabase(
   options: { readonly name: string; readonly megabytes: number; readonly withOddities?: boolean },
 ): Promise<void> {
   await server.createDatabase(options.name);
-  const client = await connectTest(server.mastodon(options.name));
+  await fillMastodonDatabase(server.mastodon(options.name), options);
+}
+
+/** Makes structure and rows in an empty database, as whoever `connection` says. */
+export async function fillMastodonDatabase(
+  connection: ConnectionSettings,
+  options: { readonly megabytes: number; readonly withOddities?: boolean },
+): Promise<void> {
+  const client = await connectTest(connection);
   try {
     await client.query("set synchronous_commit = off; set work_mem = '64MB'");
     await client.query(mastodonSchema);

@@ -26,7 +26,7 @@ import { Client } from 'pg';
 import type { ConnectionSettings } from '../../src/database/connection.ts';
 
 /** Major versions that can be started. */
-export type ServerMajor = 14 | 15 | 18;
+export type ServerMajor = 14 | 15 | 17 | 18;
 
 /** A running server. */
 export interface PostgresServer extends AsyncDisposable {
@@ -44,6 +44,14 @@ export interface PostgresServer extends AsyncDisposable {
   createDatabase(name: string): Promise<void>;
 }
 
+/** An extension that is made for a test. */
+export interface SqlExtension {
+  readonly name: string;
+  /** Lines of its control file besides the version, such as `requires = 'cube'`. */
+  readonly control: string;
+  readonly script: string;
+}
+
 /** The password of the role `mastodon` and of the superuser, where the server asks for one. */
 export const testPassword = 'sëcret p@ss/word#1';
 
@@ -55,11 +63,14 @@ export async function startPostgres(options: {
   readonly major: ServerMajor;
   readonly auth?: 'trust' | 'scram-sha-256';
   readonly settings?: Readonly<Record<string, string>>;
+  /** Extensions of SQL alone that this server has besides its own. */
+  readonly extensions?: readonly SqlExtension[];
 }): Promise<PostgresServer> {
-  const { major, auth = 'trust' } = options;
-  const native = reachableBinaries(major);
+  const { major, auth = 'trust', extensions = [] } = options;
   const home = mkdtempSync(path.join(tmpdir(), `pg${major}-`));
   own(home);
+  const shared = reachableBinaries(major);
+  const native = extensions.length === 0 ? shared : withExtensions(shared, { home, extensions });
   const data = path.join(home, 'data');
   const passwordFile = path.join(home, 'password');
   writeFileSync(passwordFile, `${testPassword}\n`);
@@ -197,6 +208,33 @@ function reachableBinaries(major: ServerMajor): string {
       // Another test process was faster.
       rmSync(fresh, { recursive: true, force: true });
     }
+  }
+  return copy;
+}
+
+// The same programs beside another directory of extensions: a server finds it from where its own program is.
+function withExtensions(
+  native: string,
+  { home, extensions }: { readonly home: string; readonly extensions: readonly SqlExtension[] },
+): string {
+  const copy = path.join(home, 'native');
+  const linkAll = (from: string, to: string): void => {
+    mkdirSync(to, { recursive: true });
+    for (const name of readdirSync(from)) symlinkSync(path.join(from, name), path.join(to, name));
+  };
+  linkAll(native, copy);
+  for (const folder of ['bin', 'share', 'share/postgresql', 'share/postgresql/extension']) {
+    rmSync(path.join(copy, folder));
+    linkAll(path.join(native, folder), path.join(copy, folder));
+  }
+  for (const program of ['initdb', 'postgres']) {
+    rmSync(path.join(copy, 'bin', program));
+    cpSync(path.join(native, 'bin', program), path.join(copy, 'bin', program));
+  }
+  for (const { name, control, script } of extensions) {
+    const file = path.join(copy, 'share/postgresql/extension', name);
+    writeFileSync(`${file}.control`, `default_version = '1.0'\n${control}\n`);
+    writeFileSync(`${file}--1.0.sql`, script);
   }
   return copy;
 }
