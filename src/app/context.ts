@@ -121,7 +121,8 @@ export function createContext(input: AppInput): AppContext {
   }
 
   function openedState(): StateFiles {
-    state ??= openState({ directory: load().settings.stateDirectory, log });
+    const { settings, instance } = load();
+    state ??= openState({ directory: settings.stateDirectory, instance, log });
     return state;
   }
 

@@ -1,8 +1,9 @@
 // The state directory, or where to go without one: a read-only or lost volume must not stop a backup, and everything in a
-// container shares /tmp.
+// container shares /tmp. On a host other users and other instances share it too: it is used only where it is ours alone.
 
 import { randomBytes } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { lstat, mkdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { AppError } from '../errors.ts';
@@ -13,8 +14,19 @@ const maxDirectoryBytes = 107 - 32;
 
 /** The places where state may be, the configured one first. */
 export function stateDirectories(directory: string): readonly string[] {
-  const fallback = path.join(tmpdir(), 'mastodon-backup');
+  const fallback = fallbackDirectory();
   return Buffer.byteLength(directory) > maxDirectoryBytes ? [fallback] : [directory, fallback];
+}
+
+/** Where state goes when the configured directory cannot be used. */
+export function fallbackDirectory(): string {
+  return path.join(tmpdir(), 'mastodon-backup');
+}
+
+/** Whether a file or directory belongs to the user we run as: anybody may put something into /tmp. */
+export function isOurs({ uid }: Pick<Stats, 'uid'>): boolean {
+  const own = process.geteuid?.();
+  return own === undefined || uid === own;
 }
 
 /**
@@ -26,6 +38,7 @@ export async function usableDirectory(directory: string, log: Log): Promise<stri
   for (const candidate of candidates) {
     try {
       await mkdir(candidate, { recursive: true, mode: 0o700 });
+      if (candidate === fallbackDirectory()) await assertOurs(candidate);
       const probe = path.join(candidate, `.probe.${randomBytes(4).toString('hex')}`);
       await mkdir(probe);
       await rm(probe, { recursive: true });
@@ -40,4 +53,10 @@ export async function usableDirectory(directory: string, log: Log): Promise<stri
   throw new AppError('settings', `Neither BACKUP_STATE_DIR '${directory}' nor '${candidates.at(-1)}' can be written`, {
     hint: 'Mount a volume at BACKUP_STATE_DIR that the user of this container may write.',
   });
+}
+
+// A link or a directory of somebody else's would let them write our state, or read it.
+async function assertOurs(directory: string): Promise<void> {
+  const stats = await lstat(directory);
+  if (!stats.isDirectory() || !isOurs(stats)) throw new Error(`'${directory}' does not belong to us`);
 }

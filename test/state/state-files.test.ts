@@ -1,0 +1,86 @@
+// What is remembered is believed only when it is ours: several instances of a host share the place that is used when no
+// state directory can be, and anybody may put a file there.
+
+import assert from 'node:assert/strict';
+import { chownSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterEach, beforeEach, it } from 'node:test';
+import { noAttempts, type AttemptsRecord } from '../../src/state/records.ts';
+import { openState } from '../../src/state/state-files.ts';
+import { runCommand, temporaryDirectory } from '../support/command.ts';
+import { quietLog } from '../support/quiet-log.ts';
+
+const broken: AttemptsRecord = {
+  ...noAttempts,
+  failures: { daily: { at: '2026-11-23T12:00:00.000Z', step: 'dump', message: 'it broke', hint: null } },
+};
+const usualTmp = process.env['TMPDIR'];
+let folder: ReturnType<typeof temporaryDirectory>;
+let unusable: string;
+let shared: string;
+beforeEach(() => {
+  folder = temporaryDirectory();
+  process.env['TMPDIR'] = folder.path;
+  unusable = path.join(folder.path, 'a-file');
+  writeFileSync(unusable, 'in the way');
+  shared = path.join(folder.path, 'mastodon-backup');
+});
+afterEach(() => {
+  if (usualTmp === undefined) delete process.env['TMPDIR'];
+  else process.env['TMPDIR'] = usualTmp;
+  folder[Symbol.dispose]();
+});
+
+it('two instances without a state directory of their own keep what they remember apart', async () => {
+  const one = openState({ directory: unusable, instance: 'one.example', log: quietLog });
+  const other = openState({ directory: unusable, instance: 'other.example', log: quietLog });
+  await one.updateAttempts(() => broken);
+  assert.deepEqual(await other.readAttempts(), noAttempts);
+  await other.updateAttempts(() => ({ madeHere: ['an-id'] }));
+  assert.deepEqual(await one.readAttempts(), broken, 'nor does the one overwrite the other');
+});
+
+it("one instance's failure does not show in another's health", async () => {
+  const environment = (domain: string): Readonly<Record<string, string>> => ({
+    LOCAL_DOMAIN: domain,
+    TMPDIR: folder.path,
+    BACKUP_STATE_DIR: unusable,
+    BACKUP_LOCAL_DIR: folder.path,
+  });
+  await openState({ directory: unusable, instance: 'one.example', log: quietLog }).updateAttempts(() => broken);
+  const own = await runCommand(['health', '--json'], environment('one.example'));
+  assert.match(own.stdout, /it broke/);
+  const health = await runCommand(['health', '--json'], environment('other.example'));
+  assert.doesNotMatch(health.stdout, /it broke/);
+});
+
+it('a state directory that another instance used is not believed', async () => {
+  const directory = path.join(folder.path, 'state');
+  await openState({ directory, instance: 'one.example', log: quietLog }).updateAttempts(() => broken);
+  const other = openState({ directory, instance: 'other.example', log: quietLog });
+  assert.deepEqual(await other.readAttempts(), noAttempts);
+});
+
+it('what another user put into the shared place is not believed', { skip: process.getuid?.() !== 0 }, async () => {
+  const state = openState({ directory: unusable, instance: 'one.example', log: quietLog });
+  await state.updateAttempts(() => broken);
+  assert.deepEqual(await state.readAttempts(), broken);
+  for (const name of readdirSync(shared)) chownSync(path.join(shared, name), 65534, 65534);
+  assert.deepEqual(await state.readAttempts(), noAttempts);
+});
+
+it('a shared place that belongs to another user is not used', { skip: process.getuid?.() !== 0 }, async () => {
+  const state = openState({ directory: unusable, instance: 'one.example', log: quietLog });
+  mkdirSync(shared);
+  chownSync(shared, 65534, 65534);
+  await state.updateAttempts(() => broken);
+  assert.deepEqual(readdirSync(shared), []);
+});
+
+it('a shared place that is a link is not used', async () => {
+  const elsewhere = path.join(folder.path, 'elsewhere');
+  mkdirSync(elsewhere);
+  symlinkSync(elsewhere, shared);
+  await openState({ directory: unusable, instance: 'one.example', log: quietLog }).updateAttempts(() => broken);
+  assert.deepEqual(readdirSync(elsewhere), []);
+});
