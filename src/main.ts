@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// argv and environment in, an exit status out. The only place that touches `process`: signals, the standard streams and
-// the exit are here, so that everything else can be tested without a process.
+// argv and environment in, an exit status out. Arguments, environment, signals, standard streams and the exit enter here and
+// nowhere else: what reads them deep inside cannot be tested with others, and ends a run in its middle.
 
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';

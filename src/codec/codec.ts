@@ -1,5 +1,5 @@
 // A codec is a chain and its inverse: what encodes a dump, and what a person types to get it back. Both come from the
-// same description, so that nothing can be written which the README's stock commands do not read.
+// same description, so that nothing can be written which the documented stock commands do not read.
 
 import type { Duplex } from 'node:stream';
 import { createAgeDecrypter, createAgeEncrypter } from './age.ts';

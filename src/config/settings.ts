@@ -20,7 +20,7 @@ export type CompressionSettings =
   | { readonly kind: 'zstd'; readonly level: number }
   | { readonly kind: 'none' };
 
-/** Where and how messages go; null: not there. Without effect in this version. */
+/** Where and how messages go; null: not there. */
 export interface MessageSettings {
   readonly when: 'always' | 'failure' | 'off';
   readonly telegram: { readonly botToken: string; readonly chatId: string } | null;

@@ -17,7 +17,7 @@ export interface ShownSetting {
 
 type Row = ForeignVariable & Pick<Variable, 'section'> & { readonly name: string; readonly parse?: Variable['parse'] };
 
-/** All variables that this program reads, Mastodon's own first, in the order of the README. Never throws. */
+/** All variables that this program reads, Mastodon's own first, in the order of docs/settings.md. Never throws. */
 export function describeSettings(environment: Environment): readonly ShownSetting[] {
   const foreign = mastodonVariableNames.map((name) =>
     describe(environment, { name, section: 'database', ...mastodonVariables[name] }),

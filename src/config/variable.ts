@@ -1,7 +1,7 @@
 // What a setting is. Everything that is said about one setting stands in one row of the tables beside this file, so that
-// the reader, the README, `config` and the check for typing errors cannot disagree about it.
+// the reader, docs/settings.md, `config` and the check for typing errors cannot disagree about it.
 
-/** The parts the README's tables are divided into. */
+/** The parts the tables of docs/settings.md are divided into. */
 export type Section = 'database' | 'destination' | 'plan' | 'messages';
 
 /** One setting of this program. */

@@ -1,5 +1,5 @@
-// THE table of settings. The reader, the README's table, `config`, the check for typing errors and the warning about what
-// are known all come from it; a test holds the README against it.
+// THE table of settings. The reader, docs/settings.md, `config`, the check for typing errors and the warning about what
+// are known all come from it; a test holds the page against it.
 
 import { databaseVariables, mastodonDatabaseVariables } from './database-variables.ts';
 import { destinationVariables } from './destination-variables.ts';
@@ -20,10 +20,10 @@ export type Values = {
   readonly [Name in VariableName]: ReturnType<(typeof table)[Name]['parse']> | undefined;
 };
 
-/** All settings by name, in the order of the README. */
+/** All settings by name, in the order of docs/settings.md. */
 export const variables: Readonly<Record<VariableName, Variable>> = table;
 
-/** Names of all settings, in the order of the README. */
+/** Names of all settings, in the order of docs/settings.md. */
 export const variableNames = Object.keys(table) as readonly VariableName[];
 
 /** Mastodon's database variables by name. */

@@ -57,7 +57,7 @@ export interface DrillRecord {
   readonly findings: readonly string[];
 }
 
-/** How attempts ended; written under the lock alone. */
+/** How attempts ended, by hand and by the clock. */
 export interface AttemptsRecord {
   /** What runs now; left behind by a run that was cut off. */
   readonly running: { readonly command: string; readonly tier: string; readonly since: string } | null;

@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
 
 declare const objectKeyBrand: unique symbol;
 
-/** The full key of an object in a store, prefix included; made by `snapshots/object-keys.ts`. */
+/** The full key of an object in a store, prefix included: built by `snapshots/`, or as the store lists it. */
 export type ObjectKey = string & { readonly [objectKeyBrand]: true };
 
 /** Which of the two destinations a store is; the word used in messages, manifests and `--from`. */

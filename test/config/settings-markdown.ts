@@ -1,10 +1,10 @@
-// The table of settings as the README has it, between `<!-- settings -->` and `<!-- /settings -->`. To write it anew:
+// The table of settings as docs/settings.md has it, between `<!-- settings -->` and `<!-- /settings -->`. To write it anew:
 // node test/config/settings-markdown.ts
 
 import type { ForeignVariable, Section } from '../../src/config/variable.ts';
 import { mastodonVariableNames, mastodonVariables, variableNames, variables } from '../../src/config/variables.ts';
 
-/** The line before the table in the README. */
+/** The line before the table in docs/settings.md. */
 export const startMarker = '<!-- settings -->';
 /** The line after it. */
 export const endMarker = '<!-- /settings -->';
@@ -28,7 +28,7 @@ function renderSection(section: Section): string {
     .filter((name) => variables[name].section === section)
     .map((name) => renderRow(name, variables[name]));
   return [
-    `### ${titles[section]}`,
+    `## ${titles[section]}`,
     '',
     '| variable | default | what |',
     '| --- | --- | --- |',

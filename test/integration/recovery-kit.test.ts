@@ -1,4 +1,4 @@
-// The recovery kit and the README are typed into a shell that has stock tools alone, and must bring back every row.
+// The recovery kit and the stock commands of the documentation are typed into a shell that has stock tools alone, and must bring back every row.
 
 import assert from 'node:assert/strict';
 import { execSync } from 'node:child_process';
@@ -8,6 +8,7 @@ import { after, before, describe, it } from 'node:test';
 import type { Manifest } from '../../src/snapshots/manifest.ts';
 import { databaseEnvironment, runCommand, temporaryDirectory } from '../support/command.ts';
 import { readAsCompose } from '../support/compose-env-file.ts';
+import { commandBlock } from '../support/documentation.ts';
 import { countRows, createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, testPassword, type PostgresServer } from '../support/postgres-server.ts';
 import { startS3 } from '../support/s3-server.ts';
@@ -231,7 +232,7 @@ describe('the recovery kit with a bucket', () => {
   });
 });
 
-describe('the stock commands of the README', () => {
+describe('the stock commands of the documentation', () => {
   for (const major of [14, 15] as const) {
     it(`restore every row into PostgreSQL ${major}`, async () => {
       await using source = await startPostgres({ major });
@@ -255,14 +256,7 @@ describe('the stock commands of the README', () => {
       for (const suffix of ['.dump.xz.age', '.secrets.env.age', '.json']) {
         copyFileSync(path.join(directory, 'daily', `${id}${suffix}`), path.join(shell.directory, `${id}${suffix}`));
       }
-      const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
-      const lines = [...readme.matchAll(/^```sh\n(.*?)^```$/gms)]
-        .map((match) => match[1] ?? '')
-        .filter((text) => text.includes('age -d -i key.txt'))
-        .flatMap((text) => text.trimEnd().split('\n'));
-      assert.ok(
-        lines.some((line) => line.includes('pg_restore')) && lines.some((line) => line.includes('.secrets.env.age')),
-      );
+      const lines = commandBlock('createdb -T template0').trimEnd().split('\n');
       const typed = await shell.run(
         lines.map((line) => line.replaceAll('2026-11-23T120000Z-4f1c2a', id)),
         superuser(target),

@@ -1,5 +1,5 @@
-// A shell that has stock tools and nothing else: neither Node nor this program is on its search path. What the README and the
-// recovery kit tell people to type is run in it.
+// A shell that has stock tools and nothing else: neither Node nor this program is on its search path. What the documentation and
+// the recovery kit tell people to type is run in it.
 
 import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';

@@ -1,22 +1,18 @@
-// What the README tells an administrator to type, typed in its order into a directory with Mastodon's compose file. The text is
-// taken from the README; replaced is only what stands there for the reader's own values.
+// What README.md and docs/ tell an administrator to type, typed in its order into a directory with Mastodon's compose file. The
+// text is taken from there; replaced is only what stands there for the reader's own values.
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { commandBlock } from '../support/documentation.ts';
 import { outputOf } from '../support/output.ts';
 import { createProject, secretKey, startGround, type MastodonProject } from './support/mastodon-project.ts';
 
-const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
-const blocks = [...readme.matchAll(/^```sh\n(.*?)^```$/gms)].map((match) => match[1] ?? '');
-
-// The blocks that have these words, as they are typed without a terminal and without sudo.
+// The block that has these words, as it is typed without a terminal and without sudo.
 function block(words: string): string {
-  const found = blocks.filter((text) => text.includes(words));
-  assert.equal(found.length, 1, `one block of the README has '${words}'`);
-  return (found[0] ?? '')
+  return commandBlock(words)
     .replaceAll('sudo ', '')
     .replaceAll('docker compose exec backup', 'docker compose exec -T backup')
     .replaceAll('docker compose run --rm', 'docker compose run --rm -T')
@@ -24,7 +20,7 @@ function block(words: string): string {
     .replaceAll('docker-compose.yml:compose.example.yml', 'docker-compose.yml:compose.example.yml:compose.test.yml');
 }
 
-describe('the commands of the README', () => {
+describe('the commands of the documentation', () => {
   let project: MastodonProject;
   before(async () => {
     const key = execFileSync('age-keygen', { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });

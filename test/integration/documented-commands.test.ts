@@ -1,0 +1,97 @@
+// What README.md and docs/ tell people without Docker to type, taken from there and typed into a shell. Their Docker commands are
+// typed by the tests of the image, their stock commands by those of the recovery kit.
+
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { it } from 'node:test';
+import { databaseEnvironment, temporaryDirectory } from '../support/command.ts';
+import { checkout, commandBlock } from '../support/documentation.ts';
+import { createMastodonDatabase } from '../support/mastodon-data.ts';
+import { outputOf } from '../support/output.ts';
+import { startPostgres } from '../support/postgres-server.ts';
+
+// Whoever runs this test has installed already.
+function block(words: string): string {
+  return commandBlock(words).replace(/^npm (install|ci)\n/m, '');
+}
+
+function type(lines: string, cwd: string): string {
+  return execFileSync('bash', ['-euo', 'pipefail', '-c', lines], {
+    cwd,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'] },
+  });
+}
+
+it('the commands for a checkout back up and list', async () => {
+  using scratch = temporaryDirectory();
+  await using server = await startPostgres({ major: 15 });
+  await createMastodonDatabase(server, { name: 'mastodon_production', megabytes: 1 });
+  mkdirSync(`${scratch.path}/backups`);
+  const write = (name: string, variables: Readonly<Record<string, string>>): void => {
+    const lines = Object.entries(variables).map(([key, value]) => `${key}='${value}'\n`);
+    writeFileSync(path.join(scratch.path, name), lines.join(''));
+  };
+  write('.env.production', {
+    ...databaseEnvironment(server.mastodon('mastodon_production')),
+    LOCAL_DOMAIN: 'social.example',
+  });
+  write('.env.backup', {
+    BACKUP_LOCAL_DIR: `${scratch.path}/backups`,
+    BACKUP_STATE_DIR: `${scratch.path}/state`,
+    BACKUP_SCRATCH_DIR: `${scratch.path}/scratch`,
+  });
+  const said = type(block('bin/mastodon-backup doctor').replaceAll('/path/to', scratch.path), checkout);
+  assert.match(said, /ok +database:/);
+  assert.match(said, /^weekly\/\S+ .* full/m);
+});
+
+it('the commands for a key make one, and show its public half', () => {
+  using scratch = temporaryDirectory();
+  assert.match(type(block('age-keygen -o'), scratch.path), /^age1\w+$/m);
+});
+
+it('the commands for development show the commands, and run one test file', () => {
+  assert.match(type(block('bin/mastodon-backup --help'), checkout), /^Usage: mastodon-backup/m);
+  assert.match(type(block('npx node --test'), checkout), /^. fail 0$/m);
+});
+
+it('bin/mastodon-backup runs from anywhere, through a link, and prints what the command prints', async () => {
+  using scratch = temporaryDirectory();
+  mkdirSync(`${scratch.path}/backups`);
+  const link = path.join(scratch.path, 'mastodon-backup');
+  symlinkSync(path.join(checkout, 'bin/mastodon-backup'), link);
+  // Without the Node of this checkout on the search path: the system's own may be older.
+  const environment = {
+    PATH: '/usr/bin:/bin',
+    BACKUP_LOCAL_DIR: `${scratch.path}/backups`,
+    BACKUP_STATE_DIR: `${scratch.path}/state`,
+  };
+  const child = spawn(link, ['list', '--json'], { cwd: '/', env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
+  const { status, stdout, stderr } = await outputOf(child);
+  assert.equal(status, 0, stderr);
+  assert.deepEqual((JSON.parse(stdout) as { snapshots: unknown[] }).snapshots, []);
+});
+
+it('bin/mastodon-backup becomes the program, so that a signal reaches it', async () => {
+  using scratch = temporaryDirectory();
+  mkdirSync(`${scratch.path}/backups`);
+  const child = spawn(path.join(checkout, 'bin/mastodon-backup'), ['daemon'], {
+    // Nobody listens there: the daemon waits for its database.
+    env: {
+      PATH: '/usr/bin:/bin',
+      DB_HOST: '127.0.0.1',
+      DB_PORT: '1',
+      BACKUP_LOCAL_DIR: `${scratch.path}/backups`,
+      BACKUP_STATE_DIR: `${scratch.path}/state`,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  child.stderr.once('data', () => child.kill('SIGTERM'));
+  const { status, stderr } = await outputOf(child);
+  assert.notEqual(status, null, 'the shell was killed, and the program was not asked');
+  assert.equal(status, 0, stderr);
+});
