@@ -18,7 +18,7 @@ import { collectSecrets } from '../mastodon/secrets.ts';
 import type { Timetable } from '../schedule/timetable.ts';
 import { openState, type StateFiles } from '../state/state-files.ts';
 import type { ReadPatience } from '../storage/patient-reader.ts';
-import type { S3Patience } from '../storage/s3-store.ts';
+import type { S3Patience } from '../storage/s3-bucket.ts';
 import type { StoreName } from '../storage/store.ts';
 import { openStores, type PlacedStore } from './placed-stores.ts';
 
@@ -116,7 +116,7 @@ export function createContext(input: AppInput): AppContext {
   }
 
   function stores(): readonly PlacedStore[] {
-    opened ??= openStores(load().settings, { log, patience: input.overrides?.patience });
+    opened ??= openStores(load().settings, { patience: input.overrides?.patience });
     return opened;
   }
 

@@ -53,7 +53,7 @@ export async function applyLifecycle(context: AppContext, signal: AbortSignal): 
 }
 
 function bucketOf(context: AppContext): ReturnType<AppContext['storeToRead']> {
-  const placed = context.stores().find(({ store }) => store.name === 's3');
+  const placed = context.stores().find(({ store }) => store.hasRules);
   if (placed !== undefined) return placed;
   throw new AppError('usage', 'There is no bucket in the settings, and a directory has no rules', {
     hint: 'Set BACKUP_S3_BUCKET and its keys; in a directory this program deletes by itself.',

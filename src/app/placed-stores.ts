@@ -5,7 +5,8 @@ import type { Log } from '../log.ts';
 import type { ManifestCache } from '../snapshots/catalogue.ts';
 import { sweep } from '../snapshots/deletion-law.ts';
 import { createLocalStore } from '../storage/local-store.ts';
-import { createS3Store, defaultPatience, type S3Patience } from '../storage/s3-store.ts';
+import { defaultPatience, type S3Patience } from '../storage/s3-bucket.ts';
+import { createS3Store } from '../storage/s3-store.ts';
 import type { RemovableStore } from '../storage/store.ts';
 
 /** A store with the prefix of its keys. */
@@ -21,14 +22,14 @@ export interface PlacedStore {
 /** Opens the stores that are set; `patience` replaces how long a silent bucket is waited for. */
 export function openStores(
   settings: Settings,
-  { log, patience }: { readonly log: Log; readonly patience: S3Patience | undefined },
+  { patience }: { readonly patience: S3Patience | undefined },
 ): readonly PlacedStore[] {
   const stores: PlacedStore[] = [];
   if (settings.s3 !== null) {
     const { s3, stallTimeoutMs } = settings;
     // Silence counts as a failed attempt well before the whole destination counts as stalled.
     const socketTimeoutMs = Math.min(defaultPatience.socketTimeoutMs, Math.max(1_000, stallTimeoutMs / 2));
-    const store = createS3Store(s3, { log, patience: patience ?? { ...defaultPatience, socketTimeoutMs } });
+    const store = createS3Store(s3, { patience: patience ?? { ...defaultPatience, socketTimeoutMs } });
     stores.push({ store, prefix: s3.prefix, partsInMemory: s3.concurrency + 2, manifests: new Map() });
   }
   if (settings.localDirectory !== null) {

@@ -102,7 +102,7 @@ export async function copyAcross(
       object: {
         ...source.object,
         key: destination.key,
-        partBytes: to.store.name === 's3' ? destination.partBytes : null,
+        partBytes: to.store.hasParts ? destination.partBytes : null,
         etag: receipt.etag,
       },
       secrets,

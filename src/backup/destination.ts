@@ -38,8 +38,7 @@ export function createDestination(
   },
 ): Destination {
   const wanted = options.verify === 'auto' ? (store.readingCosts ? 'etag' : 'full') : options.verify;
-  // A directory has no ETag and costs nothing to read.
-  const method = store.name === 'local' ? 'full' : wanted;
+  const method = store.comparesEtags ? wanted : 'full';
   return {
     store,
     prefix: options.prefix,

@@ -60,7 +60,7 @@ export function describeSnapshot(
       ...passed.object,
       compression: run.compression.kind,
       encryption: run.recipients.length > 0 ? 'age' : null,
-      partBytes: destination.store.name === 's3' ? destination.partBytes : null,
+      partBytes: destination.store.hasParts ? destination.partBytes : null,
       etag: found.etag,
     },
     secrets: null,

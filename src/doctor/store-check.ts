@@ -109,8 +109,8 @@ async function examineLifecycle(
   store: Store,
   options: { readonly earlyExpiry: StoreToExamine['earlyExpiry']; readonly signal: AbortSignal },
 ): Promise<Finding | null> {
+  if (!store.hasRules) return null;
   const rules = await store.lifecycleRules(options);
-  if (store.name === 'local') return null;
   if (rules === null) {
     return {
       check: '',

@@ -15,6 +15,7 @@ export async function localError(
     case 'EDQUOT':
       return new AppError('store', `${action}: ${await describeSpace(directory)}`, {
         cause: error,
+        reason: 'no-space',
         hint: 'Free space there or keep fewer backups, then run the backup again; older backups are untouched.',
       });
     case 'EACCES':
@@ -22,13 +23,17 @@ export async function localError(
     case 'EROFS':
       return new AppError('store', `${action}: ${await describeOwner(directory, code)}`, {
         cause: error,
+        reason: 'access-denied',
         hint: `Make it writable: chown -R <uid of the backup service> '${directory}' on the host.`,
       });
+    case 'ENOENT':
+      return new AppError('store', `${action}: there is no such file`, { cause: error, reason: 'not-found' });
     case undefined:
       return new AppError('store', `${action}: ${describeError(error)}`, { cause: error });
     default:
       return new AppError('store', `${action}: ${describeError(error)}`, {
         cause: error,
+        reason: 'unreachable',
         hint: `Check that '${directory}' is mounted and healthy.`,
       });
   }

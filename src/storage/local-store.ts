@@ -4,7 +4,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { createReadStream, createWriteStream, type Dirent } from 'node:fs';
-import { link, mkdir, open, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
+import { link, mkdir, readFile, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -13,6 +13,7 @@ import { unlessAborted } from '../stream/abortable.ts';
 import { createBodyCheck } from './body-check.ts';
 import { createDiskPatience } from './disk-patience.ts';
 import { localError } from './local-errors.ts';
+import { describe, exists, isWithoutLinks, publish, requireDirectory, syncDirectory } from './local-files.ts';
 import type {
   CopyOptions,
   GetOptions,
@@ -25,9 +26,6 @@ import type {
 } from './store.ts';
 
 const partialName = /^\.(.+)\.[0-9a-f]{12}\.partial$/;
-
-/** What link() answers on file systems without hard links, or with no more of them. */
-const withoutLinks = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'];
 
 /** How long a disk may be silent, in milliseconds: a hung NAS answers nothing at all. */
 const usualIdleMs = 120_000;
@@ -70,7 +68,10 @@ export function createLocalStore({
       // A new folder is on the disk only when the one above it is.
       if (made !== undefined) await syncDirectory(path.dirname(made));
       if (await exists(file))
-        throw new AppError('store', `${action}: the key exists already`, { hint: 'Run the backup again.' });
+        throw new AppError('store', `${action}: the key exists already`, {
+          reason: 'exists',
+          hint: 'Run the backup again.',
+        });
       let bytes = 0;
       const count = new Transform({
         transform(chunk: Buffer, _encoding, callback) {
@@ -100,15 +101,15 @@ export function createLocalStore({
       signal.throwIfAborted();
       await requireDirectory(directory);
       const file = fileOf(to);
-      if (await exists(file)) throw new AppError('store', `${action}: the key exists already`, { hint: 'Try again.' });
+      if (await exists(file))
+        throw new AppError('store', `${action}: the key exists already`, { reason: 'exists', hint: 'Try again.' });
       await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
       await link(fileOf(from), file);
       await syncDirectory(path.dirname(file));
       onProgress?.(source.bytes);
       return { bytes: source.bytes, etag: null };
     } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code ?? '';
-      if (!withoutLinks.includes(code)) throw await localError(error, { action, directory });
+      if (!isWithoutLinks(error)) throw await localError(error, { action, directory });
       const body = createReadStream(fileOf(from), { highWaterMark: 1024 * 1024 });
       return write(to, body, { signal, ...(onProgress === undefined ? {} : { onProgress }) });
     }
@@ -141,7 +142,7 @@ export function createLocalStore({
     const file = fileOf(key);
     if (await exists(file)) {
       if (Buffer.compare(await readFile(file), content) === 0) return;
-      throw new AppError('store', `'${key}' exists already in '${directory}' with other content`);
+      throw new AppError('store', `'${key}' exists already in '${directory}' with other content`, { reason: 'exists' });
     }
     await write(key, Readable.from([Buffer.from(content)]), { signal });
   }
@@ -203,6 +204,10 @@ export function createLocalStore({
     description: `directory ${directory}`,
     maxObjectBytes: null,
     readingCosts: false,
+    comparesEtags: false,
+    hasParts: false,
+    hasRules: false,
+    hasClock: false,
     put: async (key, body, options) =>
       unlessAborted(write(key, body, options), { signal: options.signal, graceMs: cleanUpMs }),
     copy: async (from, options) =>
@@ -213,7 +218,7 @@ export function createLocalStore({
     list: (prefix, { signal }) => each(objects(prefix), signal),
     listUnfinished: (prefix, { signal }) => each(partials(prefix), signal),
     now: async () => null,
-    lifecycleRules: async () => null,
+    lifecycleRules: async () => [],
     async replaceLifecycleRules() {
       throw new AppError('usage', `The directory '${directory}' has no bucket rules`, {
         hint: 'Set BACKUP_RETENTION=prune: this program deletes in directories.',
@@ -235,53 +240,4 @@ function keyOfPartial(name: string): ObjectKey | undefined {
   if (base === undefined) return undefined;
   const folder = path.dirname(name);
   return (folder === '.' ? base : `${folder}/${base}`) as ObjectKey;
-}
-
-async function requireDirectory(directory: string): Promise<void> {
-  const found = await stat(directory).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (found?.isDirectory() === true) return;
-  throw new AppError('store', `The directory '${directory}' does not exist`, {
-    hint: 'Mount it, or create it: it is not created here, so that a disk that is not mounted is noticed.',
-  });
-}
-
-// link() fails when the name exists, rename() would overwrite; some network file systems have no hard links.
-async function publish(partial: string, file: string): Promise<void> {
-  try {
-    await link(partial, file);
-    await rm(partial);
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? '';
-    if (!withoutLinks.includes(code) || (await exists(file))) throw error;
-    await rename(partial, file);
-  }
-}
-
-async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r');
-  try {
-    await handle.sync();
-  } catch (error) {
-    // Some network file systems cannot sync a directory.
-    if (!['EINVAL', 'ENOTSUP', 'EBADF'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-  } finally {
-    await handle.close();
-  }
-}
-
-async function exists(file: string): Promise<boolean> {
-  return (
-    (await describe(file, '' as ObjectKey).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return null;
-      throw error;
-    })) !== null
-  );
-}
-
-async function describe(file: string, key: ObjectKey): Promise<StoredObject> {
-  const { size, mtime } = await stat(file);
-  return { key, bytes: size, modifiedAt: mtime, etag: null };
 }

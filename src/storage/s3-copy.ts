@@ -7,8 +7,10 @@ import {
   CopyObjectCommand,
   CreateMultipartUploadCommand,
   UploadPartCopyCommand,
-  type S3Client,
 } from '@aws-sdk/client-s3';
+import { contentTypeOf } from './content-type.ts';
+import type { S3Bucket } from './s3-bucket.ts';
+import { etagOf } from './s3-etag.ts';
 import { maxPartBytes, maxParts } from './s3-limits.ts';
 import type { ObjectKey } from './store.ts';
 
@@ -17,21 +19,19 @@ const gib = 1024 ** 3;
 
 /** A copy within a bucket. */
 export interface S3Copy {
-  /** A client that waits long: a store answers when it has copied. */
-  readonly client: S3Client;
-  readonly bucket: string;
   readonly from: ObjectKey;
   readonly to: ObjectKey;
   readonly source: { readonly bytes: number; readonly etag: string | null; readonly partBytes: number | null };
-  readonly concurrency: number;
   readonly signal: AbortSignal;
   /** Called with the bytes copied so far. */
   readonly onProgress: (bytes: number) => void;
 }
 
 /** Copies an object; answers the copy's ETag without quotes. An upload that was begun is aborted before it rejects. */
-export async function copyObject(copy: S3Copy): Promise<string | null> {
-  const { client, bucket, source, signal } = copy;
+export async function copyObject(place: S3Bucket, copy: S3Copy): Promise<string | null> {
+  const { source, signal } = copy;
+  // A store answers when it has copied.
+  const { patient: client, bucket } = place;
   const partBytes = partBytesOf(source);
   const from = {
     CopySource: `${bucket}/${copy.from.split('/').map(encodeURIComponent).join('/')}`,
@@ -39,18 +39,20 @@ export async function copyObject(copy: S3Copy): Promise<string | null> {
   };
   const to = { Bucket: bucket, Key: copy.to };
   if (partBytes === null) {
-    const { CopyObjectResult } = await client.send(new CopyObjectCommand({ ...to, ...from }), { abortSignal: signal });
+    const answer = await client.send(new CopyObjectCommand({ ...to, ...from }), { abortSignal: signal });
     copy.onProgress(source.bytes);
-    return CopyObjectResult?.ETag?.replaceAll('"', '') ?? null;
+    return etagOf({ ...answer, ETag: answer.CopyObjectResult?.ETag });
   }
-  const { UploadId } = await client.send(new CreateMultipartUploadCommand(to), { abortSignal: signal });
+  // What was said of the source is not copied with its parts.
+  const create = new CreateMultipartUploadCommand({ ...to, ContentType: contentTypeOf(copy.to) });
+  const { UploadId } = await client.send(create, { abortSignal: signal });
   try {
-    const parts = await copyParts(copy, { partBytes, from, to: { ...to, UploadId } });
-    const { ETag } = await client.send(
+    const parts = await copyParts(place, copy, { partBytes, from, to: { ...to, UploadId } });
+    const answer = await client.send(
       new CompleteMultipartUploadCommand({ ...to, UploadId, MultipartUpload: { Parts: parts } }),
       { abortSignal: signal },
     );
-    return ETag?.replaceAll('"', '') ?? null;
+    return etagOf(answer);
   } catch (error) {
     await client
       .send(new AbortMultipartUploadCommand({ ...to, UploadId }), { abortSignal: AbortSignal.timeout(abortDeadlineMs) })
@@ -66,7 +68,8 @@ interface CopiedPart {
 }
 
 async function copyParts(
-  { client, source, concurrency, signal, onProgress }: S3Copy,
+  { patient, concurrency }: S3Bucket,
+  { source, signal, onProgress }: S3Copy,
   {
     partBytes,
     from,
@@ -86,7 +89,7 @@ async function copyParts(
     for (let number = numbers.shift(); number !== undefined; number = numbers.shift()) {
       const start = (number - 1) * partBytes;
       const end = Math.min(start + partBytes, source.bytes);
-      const { CopyPartResult } = await client.send(
+      const { CopyPartResult } = await patient.send(
         new UploadPartCopyCommand({
           ...to,
           ...from,

@@ -7,10 +7,14 @@ import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
   HeadObjectCommand,
+  PutObjectCommand,
+  UploadPartCommand,
   type S3Client,
-  type UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
+import { contentTypeOf } from './content-type.ts';
+import type { S3Bucket } from './s3-bucket.ts';
+import { etagOf } from './s3-etag.ts';
 import type { ObjectKey, PutReceipt } from './store.ts';
 
 /** Bytes handed to the socket at once; progress is seen in steps of this. */
@@ -23,20 +27,20 @@ type Command = Parameters<S3Client['send']>[0];
  * Uploads `body`. Rejects with the body's own error when that fails, with the signal's reason when it aborts, else with the
  * SDK's error; `AbortMultipartUpload` has been sent by then.
  */
-export async function upload(options: {
-  /** A client of this upload's own. */
-  readonly client: S3Client;
-  /** A client that waits longer for an answer. */
-  readonly patient: S3Client;
-  readonly bucket: string;
-  readonly key: ObjectKey;
-  readonly body: Readable;
-  readonly partBytes: number;
-  readonly concurrency: number;
-  readonly signal: AbortSignal;
-  readonly onProgress: (sentBytes: number) => void;
-}): Promise<PutReceipt> {
-  const { body, signal } = options;
+export async function upload(
+  place: S3Bucket,
+  options: {
+    readonly key: ObjectKey;
+    readonly body: Readable;
+    readonly partBytes: number;
+    /** How long one attempt at a part may take, in milliseconds. */
+    readonly partTimeoutMs: number;
+    readonly signal: AbortSignal;
+    readonly onProgress: (sentBytes: number) => void;
+  },
+): Promise<PutReceipt> {
+  const { key, body, signal } = options;
+  const { client, patient, bucket } = place;
   const requests = new AbortController();
   let bytes = 0;
   // lib-storage reads a stream of its own, so that failing it does not depend on where the body stands.
@@ -67,14 +71,20 @@ export async function upload(options: {
   if (body.destroyed) onClose();
   body.pipe(guarded);
 
-  meterBodies(options.client, options.onProgress);
+  const note = createSentMeter(options.onProgress);
   const send = async (command: Command): Promise<unknown> => {
     if (command instanceof AbortMultipartUploadCommand) {
-      return options.client.send(command, { abortSignal: AbortSignal.timeout(abortDeadlineMs) });
+      return client.send(command, { abortSignal: AbortSignal.timeout(abortDeadlineMs) });
     }
     try {
-      const client = command instanceof CompleteMultipartUploadCommand ? options.patient : options.client;
-      return await client.send(command as UploadPartCommand, { abortSignal: requests.signal });
+      const abortSignal = requests.signal;
+      if (command instanceof CompleteMultipartUploadCommand) return await patient.send(command, { abortSignal });
+      // All of them look alike to the compiler as soon as they are sent.
+      const asked = command as UploadPartCommand;
+      if (!(command instanceof UploadPartCommand || command instanceof PutObjectCommand))
+        return await client.send(asked, { abortSignal });
+      meterBody(asked, note);
+      return await client.send(asked, { abortSignal, requestTimeout: options.partTimeoutMs });
     } catch (error) {
       fail(error);
       throw error;
@@ -82,16 +92,16 @@ export async function upload(options: {
   };
   try {
     const result = await new Upload({
-      client: Object.create(options.client, { send: { value: send } }) as S3Client,
-      params: { Bucket: options.bucket, Key: options.key, Body: guarded },
+      client: Object.create(client, { send: { value: send } }) as S3Client,
+      params: { Bucket: bucket, Key: key, Body: guarded, ContentType: contentTypeOf(key) },
       partSize: options.partBytes,
-      queueSize: options.concurrency,
+      queueSize: place.concurrency,
       leavePartsOnError: false,
     }).done();
     return { bytes, etag: etagOf(result) };
   } catch (error) {
     fail(error);
-    const stored = body.readableEnded && !signal.aborted ? await lookUp(options) : undefined;
+    const stored = body.readableEnded && !signal.aborted ? await lookUp(place, key) : undefined;
     // The last answer may have been lost after the store had completed the upload.
     if (stored !== undefined && stored.bytes === bytes) return stored;
     throw firstFailure?.reason;
@@ -103,15 +113,7 @@ export async function upload(options: {
   }
 }
 
-async function lookUp({
-  client,
-  bucket,
-  key,
-}: {
-  readonly client: S3Client;
-  readonly bucket: string;
-  readonly key: string;
-}): Promise<PutReceipt | undefined> {
+async function lookUp({ client, bucket }: S3Bucket, key: ObjectKey): Promise<PutReceipt | undefined> {
   try {
     const found = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }), {
       abortSignal: AbortSignal.timeout(abortDeadlineMs),
@@ -122,45 +124,37 @@ async function lookUp({
   }
 }
 
-/**
- * The ETag of an answer, without quotes; null where there is none, or where it is no MD5 though it has the form of one: of
- * objects that are encrypted with keys of KMS or of the customer (S3 "Checking object integrity").
- */
-export function etagOf(answer: {
-  readonly ETag?: string | undefined;
-  readonly ServerSideEncryption?: string | undefined;
-  readonly SSECustomerAlgorithm?: string | undefined;
-}): string | null {
-  const opaque =
-    answer.ServerSideEncryption?.startsWith('aws:kms') === true || answer.SSECustomerAlgorithm !== undefined;
-  return opaque ? null : (answer.ETag?.replaceAll('"', '') ?? null);
-}
+type NoteSent = (part: string, sentBytes: number) => void;
 
-// Sends every body in slices that are counted, anew at every attempt, and reports the most bytes any attempt has sent of
-// each part: what is sent again by a retry is no progress.
-function meterBodies(client: S3Client, onProgress: (sentBytes: number) => void): void {
+// Reports the most bytes that any attempt has sent of each part: what is sent again by a retry is no progress.
+function createSentMeter(onProgress: (sentBytes: number) => void): NoteSent {
   const sent = new Map<string, number>();
   let total = 0;
-  client.middlewareStack.add(
+  return (part, bytes) => {
+    const before = sent.get(part) ?? 0;
+    if (bytes <= before) return;
+    sent.set(part, bytes);
+    total += bytes - before;
+    onProgress(total);
+  };
+}
+
+// Sends the body in slices that are counted, anew at every attempt.
+function meterBody(command: UploadPartCommand, note: NoteSent): void {
+  command.middlewareStack.add(
     (next) => async (args) => {
       const request = args.request as { readonly body?: unknown; readonly query?: Record<string, string> };
       if (!Buffer.isBuffer(request.body)) return next(args);
       const part = request.query?.['partNumber'] ?? '';
-      const note = (bytes: number): void => {
-        const before = sent.get(part) ?? 0;
-        if (bytes <= before) return;
-        sent.set(part, bytes);
-        total += bytes - before;
-        onProgress(total);
-      };
-      const body = Readable.from(slices(request.body, note), { objectMode: false, highWaterMark: sliceBytes });
+      const counted = slices(request.body, (bytes) => note(part, bytes));
+      const body = Readable.from(counted, { objectMode: false, highWaterMark: sliceBytes });
       const metered = Object.assign(Object.create(Object.getPrototypeOf(request) as object) as object, request, {
         body,
       });
       return next({ ...args, request: metered });
     },
     // This step runs inside the retries and after signing: what is sent is what was signed.
-    { step: 'deserialize', name: 'meterBodies', priority: 'low' },
+    { step: 'deserialize', name: 'meterBody', priority: 'low' },
   );
 }
 

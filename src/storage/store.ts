@@ -32,7 +32,7 @@ export interface UnfinishedUpload {
 
 export interface PutOptions {
   readonly signal: AbortSignal;
-  /** Size in bytes of every part but the last; see `snapshots/part-size.ts`. Ignored by a directory. */
+  /** Size in bytes of every part but the last; see `snapshots/part-size.ts`. Ignored where there are no parts. */
   readonly partBytes: number;
   /**
    * Called when bytes reached the store, with the high-water mark of bytes sent since the start of the put: bytes sent
@@ -79,6 +79,14 @@ export interface ObjectStore {
   readonly maxObjectBytes: number | null;
   /** Whether a `full` verification costs money here (egress), which makes `auto` choose `etag`. */
   readonly readingCosts: boolean;
+  /** Whether it says an ETag of what it holds, which can be compared without reading it. */
+  readonly comparesEtags: boolean;
+  /** Whether an object is put in parts of `partBytes`, which its ETag depends on and a manifest notes. */
+  readonly hasParts: boolean;
+  /** Whether rules of its own can remove what is in it. */
+  readonly hasRules: boolean;
+  /** Whether it has a clock of its own, which ours can be compared with. */
+  readonly hasClock: boolean;
 
   /**
    * Stores a stream of unknown length. The object appears under its key only after the body has ended without an
@@ -107,10 +115,10 @@ export interface ObjectStore {
   /** All unfinished uploads whose key starts with `prefix`. Empty where the store cannot tell. */
   listUnfinished(prefix: string, options: { readonly signal: AbortSignal }): AsyncIterable<UnfinishedUpload>;
 
-  /** The store's clock, for comparing with ours; null where it has none of its own (a local directory). */
+  /** The store's clock, for comparing with ours; null only where it has none of its own (`hasClock`). */
   now(options: { readonly signal: AbortSignal }): Promise<Date | null>;
 
-  /** Lifecycle rules by id and prefix as the store enforces them; null where it has none or does not let us look. */
+  /** Lifecycle rules as the store enforces them, none where there is no such thing (`hasRules`); null: we may not look. */
   lifecycleRules(options: { readonly signal: AbortSignal }): Promise<readonly LifecycleRule[] | null>;
 
   /** Ends sockets and handles. */
@@ -136,7 +144,7 @@ export interface BucketRule {
   readonly abortIncompleteDays: number;
 }
 
-/** The half of a store that removes things; `retention/deletion-law.ts` is its only caller. */
+/** The half of a store that removes things; `snapshots/deletion-law.ts` is its only caller. */
 export interface RemovableStore extends ObjectStore {
   /** Removes one object; removing what is not there is success. */
   remove(key: ObjectKey, options: { readonly signal: AbortSignal }): Promise<void>;

@@ -204,6 +204,71 @@ export function testObjectStore(
       assert.deepEqual(await keys(store), []);
     });
 
+    it('says of what it holds an ETag, or that it compares none', async () => {
+      await using place = await open();
+      const { store } = place;
+      const content = randomBytes(1_000);
+      const { etag } = await put(store, { name: 'etag', body: chunks(content) });
+      const head = await store.head(key('etag'), { signal });
+      assert.equal(head?.etag, etag);
+      assert.equal(etag, store.comparesEtags ? expectedEtag(content) : null);
+    });
+
+    it('puts an object in parts of the size it is told, or has no parts at all', async () => {
+      await using place = await open();
+      const { store } = place;
+      const content = randomBytes(partBytes + 1);
+      const one = await store.put(key('one'), chunks(content), { signal, partBytes: 2 * partBytes });
+      const two = await store.put(key('two'), chunks(content), { signal, partBytes });
+      assert.equal(one.etag?.includes('-') ?? false, false);
+      assert.equal(two.etag?.endsWith('-2') ?? false, store.hasParts);
+    });
+
+    it('has a clock like ours, or none', async () => {
+      await using place = await open();
+      const { store } = place;
+      const theirs = await store.now({ signal });
+      if (!store.hasClock) return assert.equal(theirs, null);
+      assert.ok(theirs !== null && Math.abs(theirs.getTime() - Date.now()) < 60_000, String(theirs));
+    });
+
+    it('takes rules beside those of others, or says that it knows none', async () => {
+      await using place = await open();
+      const { store } = place;
+      const rule = { id: 'ours-a', prefix: 'contract/', expireDays: 9, abortIncompleteDays: 2 };
+      const replace = async (rules: readonly (typeof rule)[], idPrefix: string): Promise<void> =>
+        store.replaceLifecycleRules(rules, { idPrefix, signal });
+      if (!store.hasRules) {
+        assert.deepEqual(await store.lifecycleRules({ signal }), []);
+        await assert.rejects(replace([rule], 'ours-'), { code: 'usage' });
+        return;
+      }
+      await replace([{ ...rule, id: 'theirs' }], 'theirs');
+      await replace([rule], 'ours-');
+      await replace([{ ...rule, id: 'ours-b', expireDays: 10 }], 'ours-');
+      const rules = (await store.lifecycleRules({ signal })) ?? [];
+      const found = rules.map(({ id, expireDays }) => ({ id, expireDays }));
+      assert.deepEqual(
+        found.toSorted((a, b) => String(a.id).localeCompare(String(b.id))),
+        [
+          { id: 'ours-b', expireDays: 10 },
+          { id: 'theirs', expireDays: 9 },
+        ],
+      );
+    });
+
+    it('says why: what is not there, and what is there already', async () => {
+      await using place = await open();
+      const { store } = place;
+      const source = { bytes: 1, etag: null, partBytes: null };
+      await put(store, { name: 'there', body: chunks(Buffer.from('x')) });
+      await assert.rejects(async () => readAll(await store.get(key('missing'), { signal })), { reason: 'not-found' });
+      await assert.rejects(store.copy(key('missing'), { to: key('new'), source, signal }), { reason: 'not-found' });
+      await assert.rejects(put(store, { name: 'there', body: chunks(Buffer.from('y')) }), { reason: 'exists' });
+      await assert.rejects(store.copy(key('there'), { to: key('there'), source, signal }), { reason: 'exists' });
+      await assert.rejects(store.putDocument(key('there'), Buffer.from('y'), { signal }), { reason: 'exists' });
+    });
+
     it('lists more than 1,000 objects', async () => {
       await using place = await open();
       const { store } = place;

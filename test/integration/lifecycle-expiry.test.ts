@@ -10,7 +10,6 @@ import { createS3Store } from '../../src/storage/s3-store.ts';
 import type { ObjectKey } from '../../src/storage/store.ts';
 import { runCommand, temporaryDirectory } from '../support/command.ts';
 import { putSnapshot } from '../support/manifests.ts';
-import { quietLog } from '../support/quiet-log.ts';
 import { lifecycleDayMs, realS3 } from '../support/real-s3.ts';
 
 const server = realS3();
@@ -31,7 +30,7 @@ describe('bucket rules on a real server', { skip }, () => {
       credentials: { accessKeyId, secretAccessKey },
     });
     await admin.send(new CreateBucketCommand({ Bucket }));
-    const store = createS3Store(settings, { log: quietLog });
+    const store = createS3Store(settings);
     const environment = {
       DB_HOST: '127.0.0.1',
       BACKUP_S3_ENDPOINT: endpoint,

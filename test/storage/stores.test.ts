@@ -4,13 +4,14 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { chmodSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { Readable } from 'node:stream';
 import { it } from 'node:test';
+import type { AppError } from '../../src/errors.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import { createS3Store } from '../../src/storage/s3-store.ts';
 import type { ObjectKey, RemovableStore } from '../../src/storage/store.ts';
 import { testObjectStore } from '../contract/object-store.ts';
 import { temporaryDirectory } from '../support/command.ts';
-import { quietLog } from '../support/quiet-log.ts';
 import { realS3 } from '../support/real-s3.ts';
 import { startS3 } from '../support/s3-server.ts';
 
@@ -37,7 +38,7 @@ const real = realS3();
 if (real !== undefined) {
   testObjectStore('real S3', {
     open: async () => {
-      const store = createS3Store(real, { log: quietLog });
+      const store = createS3Store(real);
       return {
         store: belowFolder(store, `${randomUUID()}/`),
         async [Symbol.asyncDispose]() {
@@ -131,19 +132,93 @@ it('a temporary file is an unfinished upload, and only such a file can be discar
 
 it('a missing bucket is an error, not a missing object', async () => {
   await using server = await startS3();
-  const store = createS3Store(
-    {
-      endpoint: server.endpoint,
-      bucket: 'not-there',
-      region: 'us-east-1',
-      accessKeyId: 'x',
-      secretAccessKey: 'y',
-      prefix: '',
-      concurrency: 2,
-      profile: 'other',
-    },
-    { log: quietLog },
-  );
+  const store = createS3Store({
+    endpoint: server.endpoint,
+    bucket: 'not-there',
+    region: 'us-east-1',
+    accessKeyId: 'x',
+    secretAccessKey: 'y',
+    prefix: '',
+    concurrency: 2,
+    profile: 'other',
+  });
   await assert.rejects(store.head('daily/x' as ObjectKey, { signal }), /there is no such bucket/);
   await store.close();
+});
+
+it('what is stored has the media type it is of, and its copy too', async () => {
+  await using server = await startS3();
+  const store = server.store();
+  const partBytes = 5 * 1024 * 1024;
+  const types = {
+    'daily/x.json': 'application/json',
+    'daily/x.secrets.env.age': 'application/octet-stream',
+    'daily/x.dump.xz': 'application/x-xz',
+    'daily/x.dump.zst': 'application/zstd',
+    'daily/x.dump.xz.age': 'application/octet-stream',
+    'daily/x.dump': 'application/octet-stream',
+  };
+  for (const [key, type] of Object.entries(types)) {
+    const document = `documents/${key}` as ObjectKey;
+    await store.putDocument(document, Buffer.from('{}'), { signal });
+    assert.equal(await server.contentType(document), type);
+    for (const bytes of [1, partBytes + 1]) {
+      const object = `${bytes}/${key}` as ObjectKey;
+      const to = `copied/${object}` as ObjectKey;
+      const { etag } = await store.put(object, Readable.from([Buffer.alloc(bytes)]), { signal, partBytes });
+      await store.copy(object, { to, source: { bytes, etag, partBytes }, signal });
+      assert.equal(await server.contentType(object), type);
+      assert.equal(await server.contentType(to), type);
+    }
+  }
+});
+
+it("a token that may do nothing but reach its own objects still learns the store's time", async () => {
+  await using server = await startS3();
+  const store = server.storeBehindDoor();
+  // What a token for a prefix is answered: everything about the bucket is denied, and so is a listing of all of it.
+  server.rule(({ path: asked, query }) => {
+    const own = asked.startsWith(`/${server.bucket}/own/`) || query.get('prefix')?.startsWith('own/') === true;
+    return own ? { kind: 'pass' } : { kind: 'answer', status: 403, code: 'AccessDenied' };
+  });
+  const theirs = await store.now({ signal });
+  assert.ok(theirs !== null && Math.abs(theirs.getTime() - Date.now()) < 60_000, String(theirs));
+});
+
+it('many small puts use the connections that are there', async () => {
+  await using server = await startS3();
+  // As AWS answers; without either header a client has to close the connection.
+  server.rule(({ method }) =>
+    method === 'HEAD' ? { kind: 'headers', headers: { 'transfer-encoding': 'chunked' } } : { kind: 'pass' },
+  );
+  const store = server.storeBehindDoor();
+  for (let at = 0; at < 20; at += 1) {
+    await store.putDocument(`small/${at}.json` as ObjectKey, Buffer.from('{}'), { signal });
+    await store.put(`small/${at}.dump` as ObjectKey, Readable.from([Buffer.from('x')]), {
+      signal,
+      partBytes: 5_242_880,
+    });
+  }
+  assert.ok(server.connections() <= 4, `${server.connections()} connections`);
+  // Asked whether it is taken, and put.
+  assert.equal(server.seen.length, 80);
+});
+
+it('what a store refuses has a reason, whatever digits the key has', async () => {
+  await using server = await startS3();
+  const store = server.storeBehindDoor();
+  const cases = [
+    { status: 403, code: 'AccessDenied', reason: 'access-denied' },
+    { status: 403, code: 'InvalidAccessKeyId', reason: 'access-denied' },
+    { status: 403, code: 'QuotaExceeded', reason: 'no-space' },
+    { status: 404, code: 'NoSuchBucket', reason: 'not-found' },
+    { status: 400, code: 'EntityTooLarge', reason: undefined },
+  ];
+  for (const { status, code, reason } of cases) {
+    server.rule(() => ({ kind: 'answer', status, code }));
+    await assert.rejects(store.get('daily/500-403-507' as ObjectKey, { signal }), (error: AppError) => {
+      assert.equal(error.reason, reason, `${code}: ${error.message}`);
+      return true;
+    });
+  }
 });

@@ -3,10 +3,9 @@
 
 import { createServer, request as forward, type IncomingMessage, type ServerResponse } from 'node:http';
 import { startFauxqs } from 'fauxqs';
-import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { CreateBucketCommand, HeadObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { createS3Store } from '../../src/storage/s3-store.ts';
 import type { RemovableStore } from '../../src/storage/store.ts';
-import { quietLog } from './quiet-log.ts';
 
 /** What the door does with a request. */
 export type DoorAction =
@@ -36,14 +35,20 @@ export interface S3TestServer extends AsyncDisposable {
   readonly bucket: string;
   /** Everything that came to the door. */
   readonly seen: SeenRequest[];
+  /** How many connections were made to the door. */
+  connections(): number;
   /** Sets the rule; the default passes everything. */
   rule(decide: (request: SeenRequest) => DoorAction): void;
   /** The settings of the bucket as environment variables. */
   readonly environment: Readonly<Record<string, string>>;
+  /** A store on the bucket, behind the door. */
+  storeBehindDoor(): RemovableStore;
   /** A store on the bucket, behind no door. */
   store(options?: { readonly pageSize?: number; readonly prefix?: string }): RemovableStore;
   /** Puts an object in the place of another one, which our stores never do. */
   overwrite(key: string, content: Uint8Array): Promise<void>;
+  /** The media type of an object. */
+  contentType(key: string): Promise<string | undefined>;
   /** All keys in the bucket. */
   keys(): Promise<readonly string[]>;
   /** The keys of all unfinished uploads. */
@@ -77,23 +82,28 @@ export async function startS3(): Promise<S3TestServer> {
   if (address === null || typeof address === 'string') throw new Error('The door has no port');
   const endpoint = `http://127.0.0.1:${address.port}`;
   const stores: RemovableStore[] = [];
-  const store = (options: { readonly pageSize?: number } = {}): RemovableStore => {
+  let connections = 0;
+  door.on('connection', () => {
+    connections += 1;
+  });
+  const storeAt = (at: string, options: { readonly pageSize?: number } = {}): RemovableStore => {
     const made = createS3Store(
       {
         bucket,
         accessKeyId: 'test',
         secretAccessKey: 'test',
-        endpoint: innerEndpoint,
+        endpoint: at,
         region: 'us-east-1',
         prefix: '',
         concurrency: 4,
         profile: 'other',
       },
-      { log: quietLog, ...options },
+      options,
     );
     stores.push(made);
     return made;
   };
+  const store = (options?: { readonly pageSize?: number }): RemovableStore => storeAt(innerEndpoint, options);
   return {
     endpoint,
     bucket,
@@ -107,7 +117,12 @@ export async function startS3(): Promise<S3TestServer> {
       BACKUP_S3_ACCESS_KEY_ID: 'test-key-id',
       BACKUP_S3_SECRET_ACCESS_KEY: 'test-secret-key',
     },
+    connections: () => connections,
+    storeBehindDoor: () => storeAt(endpoint),
     store,
+    async contentType(key) {
+      return (await admin.send(new HeadObjectCommand({ Bucket: bucket, Key: key }))).ContentType;
+    },
     async overwrite(key, content) {
       await admin.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: content }));
     },
@@ -165,7 +180,9 @@ function answer(
       const { method, url, headers } = incoming;
       const inner = forward({ host: '127.0.0.1', port, method, path: url, headers }, (response) => {
         const changed = action.kind === 'headers' ? action.headers : {};
-        outgoing.writeHead(response.statusCode ?? 500, { ...response.headers, ...changed });
+        // Whether the inner connection is kept is none of the outer one's business.
+        const { connection: _connection, 'keep-alive': _keepAlive, ...passed } = response.headers;
+        outgoing.writeHead(response.statusCode ?? 500, { ...passed, ...changed });
         let left = 'afterBytes' in action ? action.afterBytes : Number.POSITIVE_INFINITY;
         response.on('data', (chunk: Buffer) => {
           outgoing.write(chunk.subarray(0, Math.max(0, left)));

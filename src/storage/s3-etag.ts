@@ -1,0 +1,15 @@
+// ETags as servers answer them. One that only looks like an MD5 would make a good backup fail its verification.
+
+/**
+ * The ETag of an answer, without quotes; null where there is none, or where it is no MD5 though it has the form of one: of
+ * objects that are encrypted with keys of KMS or of the customer (S3 "Checking object integrity").
+ */
+export function etagOf(answer: {
+  readonly ETag?: string | undefined;
+  readonly ServerSideEncryption?: string | undefined;
+  readonly SSECustomerAlgorithm?: string | undefined;
+}): string | null {
+  const opaque =
+    answer.ServerSideEncryption?.startsWith('aws:kms') === true || answer.SSECustomerAlgorithm !== undefined;
+  return opaque ? null : (answer.ETag?.replaceAll('"', '') ?? null);
+}
