@@ -2,11 +2,12 @@
 // because the Node that everything else runs on is one of the npm packages. Silent and fast when nothing is missing.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+const servers = path.join(root, 'test/servers');
 
 function onPath(command) {
   return (process.env.PATH ?? '').split(':').some((folder) => folder !== '' && existsSync(path.join(folder, command)));
@@ -56,10 +57,10 @@ if (missing.length > 0) {
 }
 
 /** What npm wrote about its last installation against what the lock file asks for. */
-function packagesAreCurrent() {
-  const hidden = path.join(root, 'node_modules/.package-lock.json');
+function packagesAreCurrent(folder) {
+  const hidden = path.join(folder, 'node_modules/.package-lock.json');
   if (!existsSync(hidden)) return false;
-  const wanted = JSON.parse(readFileSync(path.join(root, 'package-lock.json'), 'utf8')).packages;
+  const wanted = JSON.parse(readFileSync(path.join(folder, 'package-lock.json'), 'utf8')).packages;
   const present = JSON.parse(readFileSync(hidden, 'utf8')).packages;
   return Object.entries(wanted).every(
     ([name, { version, optional }]) =>
@@ -67,16 +68,39 @@ function packagesAreCurrent() {
   );
 }
 
+/** Exactly what the lock file names, each checked by its hash. Twice: optional packages that a network loses are no error to npm. */
+function installPackages(folder, { isThere, flags = [] }) {
+  if (packagesAreCurrent(folder) && isThere()) return;
+  console.error(`setup: installing npm packages in ${folder}`);
+  const installed = () => run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error', ...flags], { cwd: folder });
+  if (!(installed() && isThere()) && !(installed() && isThere())) fail(`npm ci in ${folder} failed`);
+}
+
 function nodeRuns() {
   return run(path.join(root, 'node_modules/.bin/node'), ['--version'], { stdio: 'ignore' });
 }
 
-if (!packagesAreCurrent() || !nodeRuns()) {
-  // Not `npm ci`: npm 11 fails there on optional packages for other platforms. The lock file decides all the same.
-  console.error('setup: installing npm packages');
-  if (
-    !run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root }) ||
-    !nodeRuns()
-  )
-    fail('npm install failed');
+/** The packages of PostgreSQL servers for this machine; 14 is there for Linux on x64 alone. */
+function serverPackages() {
+  const { optionalDependencies } = JSON.parse(readFileSync(path.join(servers, 'package.json'), 'utf8'));
+  return Object.keys(optionalDependencies)
+    .filter((name) => name.endsWith(`-${process.platform}-${process.arch}`))
+    .map((name) => path.join(servers, 'node_modules', name));
 }
+
+/** npm packages hold no symbolic links; the servers need those between their libraries, and list them. */
+function linkLibraries(folder) {
+  const links = JSON.parse(readFileSync(path.join(folder, 'native/pg-symlinks.json'), 'utf8'));
+  for (const { source, target } of links) {
+    const link = path.join(folder, target);
+    if (!existsSync(link)) symlinkSync(path.relative(path.dirname(link), path.join(folder, source)), link);
+  }
+}
+
+installPackages(root, { isThere: nodeRuns });
+installPackages(servers, {
+  // Their scripts would only make the links.
+  flags: ['--ignore-scripts'],
+  isThere: () => serverPackages().every((folder) => existsSync(path.join(folder, 'native/bin/postgres'))),
+});
+for (const folder of serverPackages()) linkLibraries(folder);

