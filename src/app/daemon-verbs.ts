@@ -3,7 +3,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '../database/connection.ts';
-import { AppError, describeError } from '../errors.ts';
+import { AppError, describeError, retryOf } from '../errors.ts';
 import type { PlannedSnapshot } from '../schedule/due.ts';
 import type { AppContext } from './context.ts';
 import { describeEarlyExpiry, findEarlyExpiry } from '../retention/lifecycle.ts';
@@ -49,7 +49,7 @@ export async function waitForDatabase(context: AppContext, signal: AbortSignal):
       return;
     } catch (error) {
       if (signal.aborted) return;
-      const patience = performance.now() < until;
+      const patience = performance.now() < until && retryOf(error) === 'soon';
       context.log.warn({ err: error }, patience ? 'Waiting for the database' : 'Going on without the database');
       if (!patience) return;
       await sleep(pauseMs, undefined, { signal }).catch(() => undefined);

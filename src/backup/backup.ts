@@ -104,7 +104,6 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
   const id = createSnapshotId(options.now());
   const destinations = planDestinations(options, { id, facts });
   const compression = planCompression(options, destinations);
-  const schemaVersion = await readSchemaVersion(control, options);
   const oneRunKey = options.recipients.length === 0 ? null : await createOneRunKey(options.recipients);
   const secrets = await encryptSecrets(options.environment, { ...options, id, oneRunKey });
   log.info(
@@ -126,6 +125,9 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
     serverMajor: facts.serverMajor,
     lockWaitMs: options.lockWaitMs,
     yieldAfterMs: options.yieldAfterMs,
+    stallTimeoutMs: options.stallTimeoutMs,
+    signal,
+    readInSnapshot: async (session) => readSchemaVersion(session, options),
     log,
   });
   const pipeline = startPipeline({
@@ -163,7 +165,7 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
           id,
           facts,
           client,
-          schemaVersion,
+          schemaVersion: dump.seen,
           passed,
           destination,
           etag: put?.value.etag ?? null,

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { Client, type ClientConfig } from 'pg';
 import { AppError, describeError } from '../errors.ts';
 import { unlessAborted } from '../stream/abortable.ts';
+import { makeOwnSession } from './own-session.ts';
 import { passwordForms } from './password-forms.ts';
 
 /** Where the server is and who asks. */
@@ -88,10 +89,12 @@ export async function connect(
     };
     try {
       await client.connect();
+      await makeOwnSession(client, { target: describeTarget(settings) });
       return Object.assign(client, { [Symbol.asyncDispose]: leave });
     } catch (error) {
       await leave();
       signal.throwIfAborted();
+      if (error instanceof AppError) throw error;
       lastError ??= error;
       if (isSslRefusal(error)) continue;
       lastError = error;

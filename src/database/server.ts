@@ -2,9 +2,8 @@
 
 import type { Client } from 'pg';
 import { AppError, describeError } from '../errors.ts';
+import { lockNotAvailable, sqlStateOf } from './sql-state.ts';
 
-/** SQLSTATE of a statement that waited for a lock longer than lock_timeout; PostgreSQL's appendix A. */
-const lockNotAvailable = '55P03';
 const longestWaitMs = 300_000;
 
 /** How text sorts and compares, as far as the collation does not say it. */
@@ -119,7 +118,7 @@ export async function readSchemaVersion(
     );
     return rows[0]?.version ?? null;
   } catch (error) {
-    const locked = (error as { readonly code?: unknown }).code === lockNotAvailable;
+    const locked = sqlStateOf(error) === lockNotAvailable;
     throw new AppError('database', `Mastodon's schema_migrations cannot be read: ${describeError(error)}`, {
       cause: error,
       hint: locked

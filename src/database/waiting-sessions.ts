@@ -11,13 +11,13 @@ export interface WaitingWatch {
 }
 
 /**
- * Looks every two seconds for sessions that wait for the backend, for a lock of any kind, `virtualxid` included, and calls
+ * Looks every two seconds for sessions that wait for these backends, for a lock of any kind, `virtualxid` included, and calls
  * `onOverdue` once when one of them has waited for `limitMs`. What cannot be asked is passed over.
  */
 export function watchWaitingSessions(options: {
   readonly control: Client;
-  /** Process id of the dump's backend, once it is known. */
-  readonly backend: () => number | undefined;
+  /** Process ids of the dump's sessions, as far as they are known. */
+  readonly backends: () => readonly number[];
   readonly limitMs: number;
   readonly onOverdue: (waitedMs: number) => void;
 }): WaitingWatch {
@@ -27,8 +27,8 @@ export function watchWaitingSessions(options: {
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
   async function look(): Promise<void> {
-    const backend = options.backend();
-    const waiting = backend === undefined ? [] : await findWaiting(control, backend);
+    const backends = options.backends();
+    const waiting = backends.length === 0 ? [] : await findWaiting(control, backends);
     const now = performance.now();
     for (const pid of firstSeen.keys()) if (!waiting.includes(pid)) firstSeen.delete(pid);
     for (const pid of waiting) if (!firstSeen.has(pid)) firstSeen.set(pid, now);
@@ -57,11 +57,11 @@ export function watchWaitingSessions(options: {
 }
 
 // pg_locks is open to every role; pg_stat_activity would hide what other roles' sessions wait for.
-async function findWaiting(control: Client, backend: number): Promise<readonly number[]> {
+async function findWaiting(control: Client, backends: readonly number[]): Promise<readonly number[]> {
   const { rows } = await control.query<{ pid: number }>(
     `select w.pid from (select distinct pid from pg_locks where not granted and pid is not null) w
-      where $1::int = any(pg_blocking_pids(w.pid))`,
-    [backend],
+      where $1::int[] && pg_blocking_pids(w.pid) and w.pid <> all($1::int[])`,
+    [backends],
   );
   return rows.map(({ pid }) => pid);
 }

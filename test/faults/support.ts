@@ -17,6 +17,8 @@ export interface FaultStage extends AsyncDisposable {
   readonly environment: Readonly<Record<string, string>>;
   /** Whether the dump's backend is gone from the server, waiting up to 5 s for it. */
   assertNoBackend(): Promise<void>;
+  /** Waits up to 15 s for a session of the database for which this condition on pg_stat_activity holds. */
+  saw(condition: string): Promise<void>;
   /** Asserts status and message of a failed command, that no secret is shown, and that nothing is listed or unfinished. */
   assertFailed(result: CommandResult, expected: { readonly status: number; readonly says: RegExp }): Promise<void>;
 }
@@ -49,11 +51,22 @@ export async function startStage(
     async assertNoBackend() {
       for (let attempt = 0; ; attempt += 1) {
         const backends = await server.query(
-          "select pid from pg_stat_activity where application_name = 'mastodon-backup'",
+          "select pid from pg_stat_activity where application_name like 'mastodon-backup%'",
         );
         if (backends.length === 0) return;
         assert.ok(attempt < 50, 'a backend of the dump is still there');
         await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    },
+    async saw(condition) {
+      for (let attempt = 0; ; attempt += 1) {
+        const found = await server.query(
+          `select from pg_stat_activity where datname = current_database() and ${condition}`,
+          'mastodon_production',
+        );
+        if (found.length > 0) return;
+        assert.ok(attempt < 300, `no session: ${condition}`);
+        await new Promise((resolve) => setTimeout(resolve, 50));
       }
     },
     async assertFailed(result, { status, says }) {
