@@ -43,7 +43,12 @@ const needed = [
   ['curl', () => onPath('curl')],
 ];
 
-const missing = needed.filter(([, present]) => !present()).map(([name]) => name);
+/** What a test skips itself without. */
+const wished = [['pgbouncer', () => onPath('pgbouncer') || existsSync('/usr/sbin/pgbouncer')]];
+
+const absent = (packages) => packages.filter(([, present]) => !present()).map(([name]) => name);
+const missing = absent(needed);
+const wishedFor = absent(wished);
 if (missing.length > 0) {
   const install = `apt-get install -y --no-install-recommends ${missing.join(' ')}`;
   if (process.getuid?.() !== 0 || !onPath('apt-get'))
@@ -54,6 +59,14 @@ if (missing.length > 0) {
   const installed =
     run(command, args, { env }) || (run('apt-get', ['update', '-q'], { env }) && run(command, args, { env }));
   if (!installed) fail(`this failed: ${install}`);
+}
+if (wishedFor.length > 0 && process.getuid?.() === 0 && onPath('apt-get')) {
+  console.error(`setup: installing ${wishedFor.join(', ')}`);
+  // With this runlevel Debian starts no service.
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
+  const args = ['install', '-y', '--no-install-recommends', ...wishedFor];
+  if (!run('apt-get', args, { env }) && !(run('apt-get', ['update', '-q'], { env }) && run('apt-get', args, { env })))
+    console.error(`setup: going on without ${wishedFor.join(', ')}; the tests that need it are skipped`);
 }
 
 /** What npm wrote about its last installation against what the lock file asks for. */
