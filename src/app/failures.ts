@@ -1,5 +1,7 @@
-// Why attempts failed, as health, metrics and the next message know it.
+// Why attempts failed, as health, metrics and the next message know it; and what only two of them together tell: a server
+// that breaks off twice at the same table has crashed there.
 
+import { brokeOffBehind, damageHint } from '../database/damage.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { FailureRecord } from '../state/records.ts';
 import type { AppContext } from './context.ts';
@@ -12,7 +14,7 @@ export async function rememberFailure(
   const failure = toFailure(error, context.now().toISOString());
   const counter = `${tier} ${failure.step}`;
   await context.state().updateAttempts(({ failures, failureCounts }) => ({
-    failures: { ...failures, [tier]: failure },
+    failures: { ...failures, [tier]: { ...crashKnownBefore(failures[tier], error), ...failure } },
     failureCounts: { ...failureCounts, [counter]: (failureCounts[counter] ?? 0) + 1 },
   }));
 }
@@ -20,10 +22,37 @@ export async function rememberFailure(
 /** A failure as it is remembered. */
 export function toFailure(error: unknown, at: string): FailureRecord {
   const known = error instanceof AppError;
+  const brokeOff = brokeOffBehind(error);
   return {
     at,
     step: known ? error.code : 'unexpected',
     message: describeError(error),
     hint: known ? (error.hint ?? null) : null,
+    ...(brokeOff === undefined ? {} : { brokeOffAt: brokeOff.table }),
   };
+}
+
+/**
+ * The error as it is after what is remembered: the second time that the server breaks off at the same table is a crash, which
+ * another try would only bring about again.
+ */
+export async function inTheLightOfEarlier(
+  context: AppContext,
+  { tier, error }: { readonly tier: string; readonly error: unknown },
+): Promise<unknown> {
+  const table = brokeOffBehind(error)?.table;
+  if (table === undefined || !(error instanceof AppError)) return error;
+  const { failures } = await context.state().readAttempts();
+  if (failures[tier]?.brokeOffAt !== table) return error;
+  return new AppError(error.code, `The database server crashed again at the table "${table}": ${error.message}`, {
+    cause: error,
+    hint: damageHint,
+    reason: 'damaged-source',
+  });
+}
+
+// While a crashed server starts again it cannot be reached: that is no other failure.
+function crashKnownBefore(before: FailureRecord | undefined, error: unknown): Pick<FailureRecord, 'brokeOffAt'> {
+  const isSilent = error instanceof AppError && error.code === 'database';
+  return isSilent && before?.brokeOffAt !== undefined ? { brokeOffAt: before.brokeOffAt } : {};
 }

@@ -12,7 +12,7 @@ import { scheduledTiers } from '../schedule/timetable.ts';
 import type { Folder, Tier } from '../schedule/tier.ts';
 import { takeLock } from '../state/lock.ts';
 import type { AppContext } from './context.ts';
-import { rememberFailure, toFailure } from './failures.ts';
+import { inTheLightOfEarlier, rememberFailure, toFailure } from './failures.ts';
 import { readPlaces, snapshotsOfAll, type Place } from './places.ts';
 import { sweepStores } from './placed-stores.ts';
 import { prunePlaces, pruneProblem } from './pruning.ts';
@@ -127,7 +127,8 @@ async function attempt(context: AppContext, plan: Plan): Promise<RunReport | nul
       ...(await dump(context, { ...plan, signal })),
       copiedFrom: null,
     };
-  } catch (error) {
+  } catch (caught) {
+    const error = await inTheLightOfEarlier(context, { tier: plan.tier, error: caught });
     await fail(context, { error, tier: plan.tier, before, signal: plan.signal });
     throw error;
   } finally {

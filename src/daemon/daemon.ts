@@ -4,7 +4,7 @@
 import type { App } from '../app/app.ts';
 import type { PlannedSnapshot } from '../schedule/due.ts';
 import type { Scheduled, Timetable } from '../schedule/timetable.ts';
-import { nextSlot, scheduledTiers } from '../schedule/timetable.ts';
+import { nextSlot, nextSlotOfAny, scheduledTiers } from '../schedule/timetable.ts';
 import type { DaemonClock } from './clock.ts';
 import { decide, defaultFirstSetbackMs, nextSetback, type Setback } from './decide.ts';
 
@@ -42,9 +42,16 @@ export async function runDaemon({
   signal,
 }: DaemonOptions): Promise<void> {
   const { log } = app;
-  const later = (before: Setback | null, error: unknown): Setback =>
-    nextSetback(before, { error, now: clock.now(), random: clock.random, yieldPauseMs, firstSetbackMs });
   const timetable = app.timetable();
+  const later = (before: Setback | null, error: unknown): Setback =>
+    nextSetback(before, {
+      error,
+      now: clock.now(),
+      random: clock.random,
+      yieldPauseMs,
+      firstSetbackMs,
+      nextSlotAt: nextSlotOfAny(timetable, clock.now())?.at ?? null,
+    });
   const startedAt = clock.now();
   announceSchedule(app, { timetable, now: startedAt });
   let troubles: readonly string[] = [];

@@ -22,6 +22,8 @@ const missedAfterMs = 2 * minuteMs;
 /** How long the first failure is waited out when nothing else is said. */
 export const defaultFirstSetbackMs = minuteMs;
 const longestSetbackMs = 60 * minuteMs;
+/** How long what does harm is not tried again when there is no schedule. */
+const hopelessMs = 24 * 60 * minuteMs;
 /** Waits without a slot end all the same, to look at the stores again. */
 const longestWaitMs = 3 * 60 * minuteMs;
 
@@ -46,8 +48,9 @@ export function decide(
 }
 
 /**
- * The setback after one more failure: 1, 2, 4, … times `firstSetbackMs` up to 60 minutes, with jitter. What trying again cannot mend waits longest
- * at once; a dump that gave way to a migration comes back after `yieldPauseMs`.
+ * The setback after one more failure: 1, 2, 4, … times `firstSetbackMs` up to 60 minutes, with jitter. What trying again
+ * cannot mend waits longest at once, what it makes worse until the next slot; a dump that gave way to a migration comes back
+ * after `yieldPauseMs`.
  */
 export function nextSetback(
   before: Setback | null,
@@ -57,9 +60,14 @@ export function nextSetback(
     readonly random: () => number;
     readonly yieldPauseMs: number;
     readonly firstSetbackMs: number;
+    /** When the schedule asks for a backup next; null: never. */
+    readonly nextSlotAt: Date | null;
   },
 ): Setback {
   const failures = (before?.failures ?? 0) + 1;
+  if (retryOf(options.error) === 'never') {
+    return { failures, notBefore: options.nextSlotAt ?? new Date(options.now.getTime() + hopelessMs) };
+  }
   const patient =
     retryOf(options.error) === 'soon'
       ? Math.min(longestSetbackMs, options.firstSetbackMs * 2 ** (failures - 1))

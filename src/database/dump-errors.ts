@@ -2,6 +2,7 @@
 
 import { AppError } from '../errors.ts';
 import type { ChildExit } from '../stream/child.ts';
+import { brokeOffAt, damageHint, speaksOfDamage } from './damage.ts';
 import { connectionHint, describeTarget, type ConnectionSettings } from './connection.ts';
 
 /** What is said when an object went away while pg_dump described it, or its catalog is broken; only a second try can tell. */
@@ -24,7 +25,11 @@ export function dumpError(exit: ChildExit, options: { readonly connection: Conne
   return new AppError(
     'dump',
     `pg_dump of ${describeTarget(options.connection)} ${how}${words === '' ? '' : `: ${words}`}`,
-    { hint: dumpHint(exit) },
+    {
+      cause: brokeOffAt(exit.stderrTail),
+      hint: dumpHint(exit),
+      reason: speaksOfDamage(exit.stderrTail) ? 'damaged-source' : undefined,
+    },
   );
 }
 
@@ -41,6 +46,7 @@ function dumpHint({ stderrTail, signal }: ChildExit): string {
   if (/canceling statement due to (statement|lock) timeout[\s\S]*LOCK TABLE/i.test(stderrTail)) {
     return 'A table was locked for longer than BACKUP_LOCK_WAIT, often by a migration: run the backup again when it is done.';
   }
+  if (speaksOfDamage(stderrTail)) return damageHint;
   if (/row-level security/i.test(stderrTail)) {
     return 'Dump as a role that row security does not hide rows from: ALTER ROLE … BYPASSRLS, or the owner of the tables.';
   }
@@ -56,8 +62,9 @@ function dumpHint({ stderrTail, signal }: ChildExit): string {
   if (/terminating connection|server closed the connection/i.test(stderrTail)) {
     return 'The database ended the connection; look into its log, then run the backup again.';
   }
-  if (/invalid page|could not read block|missing chunk|cache lookup failed/i.test(stderrTail)) {
-    return 'The database is damaged: keep every older backup, and look into its log and its disk before anything else.';
+  // Begun anew as often as may be: somebody who changes things would be done by now.
+  if (/cache lookup failed/i.test(stderrTail)) {
+    return 'The catalogue of the database is damaged, or somebody keeps on changing tables: look into the log of the server.';
   }
   if (signal === 'SIGKILL') return 'Something killed pg_dump, often the kernel for want of memory: look into dmesg.';
   return (

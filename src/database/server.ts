@@ -2,6 +2,7 @@
 
 import type { Client } from 'pg';
 import { AppError, describeError } from '../errors.ts';
+import { damageHint, isDamage } from './damage.ts';
 import { lockNotAvailable, sqlStateOf } from './sql-state.ts';
 
 const longestWaitMs = 300_000;
@@ -63,7 +64,9 @@ export async function readDatabaseFacts(client: Client): Promise<DatabaseFacts> 
   } catch (error) {
     throw new AppError('database', `The database cannot be asked about itself: ${describeError(error)}`, {
       cause: error,
-      hint: 'Check that the database accepts ordinary queries from this role.',
+      ...(isDamage(error)
+        ? { hint: damageHint, reason: 'damaged-source' }
+        : { hint: 'Check that the database accepts ordinary queries from this role.' }),
     });
   }
 }
@@ -121,9 +124,13 @@ export async function readSchemaVersion(
     const locked = sqlStateOf(error) === lockNotAvailable;
     throw new AppError('database', `Mastodon's schema_migrations cannot be read: ${describeError(error)}`, {
       cause: error,
-      hint: locked
-        ? 'A migration holds it for longer than BACKUP_LOCK_WAIT: run the backup again when it is done.'
-        : 'Dump as the role that owns the tables: check DB_USER.',
+      ...(isDamage(error)
+        ? { hint: damageHint, reason: 'damaged-source' }
+        : {
+            hint: locked
+              ? 'A migration holds it for longer than BACKUP_LOCK_WAIT: run the backup again when it is done.'
+              : 'Dump as the role that owns the tables: check DB_USER.',
+          }),
     });
   }
 }

@@ -42,6 +42,8 @@ export interface FailureRecord {
   readonly step: string;
   readonly message: string;
   readonly hint: string | null;
+  /** The table at which the database server broke off, last or before it could be reached again. */
+  readonly brokeOffAt?: string;
 }
 
 /** How the last drill ended. */

@@ -1,0 +1,35 @@
+// How long the daemon waits after a failure.
+
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { nextSetback } from '../../src/daemon/decide.ts';
+import { AppError } from '../../src/errors.ts';
+
+const now = new Date('2026-11-23T12:00:00Z');
+const base = {
+  now,
+  random: () => 0.5,
+  yieldPauseMs: 300_000,
+  firstSetbackMs: 60_000,
+  nextSlotAt: new Date('2026-11-24T12:00:00Z'),
+};
+
+it('what may pass by itself is tried again after a minute, and then less and less often', () => {
+  const error = new AppError('dump', 'it broke off');
+  const first = nextSetback(null, { ...base, error });
+  assert.equal(first.notBefore.toISOString(), '2026-11-23T12:01:00.000Z');
+  assert.equal(nextSetback(first, { ...base, error }).notBefore.toISOString(), '2026-11-23T12:02:00.000Z');
+});
+
+it('a damaged source is not read again before the next slot, however often it failed', () => {
+  const error = new AppError('dump', 'invalid page', { reason: 'damaged-source' });
+  const first = nextSetback(null, { ...base, error });
+  assert.equal(first.notBefore.toISOString(), '2026-11-24T12:00:00.000Z');
+  assert.equal(nextSetback(first, { ...base, error }).notBefore.toISOString(), '2026-11-24T12:00:00.000Z');
+});
+
+it('without any schedule a damaged source is left alone for a day', () => {
+  const error = new AppError('dump', 'invalid page', { reason: 'damaged-source' });
+  const { notBefore } = nextSetback(null, { ...base, error, nextSlotAt: null });
+  assert.equal(notBefore.toISOString(), '2026-11-24T12:00:00.000Z');
+});
