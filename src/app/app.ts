@@ -10,7 +10,7 @@ import type { DrillDocument } from '../drill/drill-record.ts';
 import type { Timetable } from '../schedule/timetable.ts';
 import { createContext, type AppInput } from './context.ts';
 import { drill, drillIfDue, type DrillRequest } from './drill-verb.ts';
-import { heartbeat, lookAround, tidyScratch, waitForDatabase, type Surroundings } from './daemon-verbs.ts';
+import { heartbeat, lookAround, waitForDatabase, type Surroundings } from './daemon-verbs.ts';
 import { doctor } from './doctor-verb.ts';
 import { applyLifecycle, showLifecycle, type LifecycleReport } from './lifecycle-verb.ts';
 import { mend } from './mend-verb.ts';
@@ -36,6 +36,7 @@ import {
   type RestoreRequest,
 } from './restore-verb.ts';
 import { run, runScheduled, type RunReport, type RunRequest, type ScheduledRunRequest } from './run-verb.ts';
+import { tidyScratch } from './scratch.ts';
 import { recoveryKit, type RecoveryKitRequest } from './recovery-kit-verb.ts';
 
 /** The program's verbs. */

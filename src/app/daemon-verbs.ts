@@ -3,12 +3,10 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '../database/connection.ts';
-import { AppError, describeError, retryOf } from '../errors.ts';
+import { describeError, retryOf } from '../errors.ts';
 import type { PlannedSnapshot } from '../schedule/due.ts';
 import type { AppContext } from './context.ts';
 import { describeEarlyExpiry, findEarlyExpiry } from '../retention/lifecycle.ts';
-import { takeLock } from '../state/lock.ts';
-import { tidyScratchDirectory } from './scratch.ts';
 import { readPlaces, type Place } from './places.ts';
 
 /** The database of a host that boots may take so long; after that a run fails, and says so. */
@@ -23,20 +21,6 @@ export interface Surroundings {
   readonly error: unknown;
   /** What is wrong, for health. */
   readonly troubles: readonly string[];
-}
-
-/** Removes what a drill or restore left in the scratch directory when it was killed; not while another run is at work. */
-export async function tidyScratch(context: AppContext, signal: AbortSignal): Promise<void> {
-  const { log, now, processId } = context;
-  const { stateDirectory, scratchDirectory } = context.load().settings;
-  const holder = { command: 'tidy', processId, since: now().toISOString() };
-  try {
-    await using _lock = await takeLock({ directory: stateDirectory, holder, wait: false, signal, log });
-    await tidyScratchDirectory(context);
-  } catch (error) {
-    if (error instanceof AppError && error.code === 'locked') return;
-    log.warn({ err: error, directory: scratchDirectory }, 'The scratch directory could not be tidied');
-  }
 }
 
 /** Waits until the database answers, at most ten minutes. Never rejects: what is due is tried all the same. */

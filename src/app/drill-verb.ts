@@ -43,6 +43,7 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
   const placed = context.storeToRead(request.from);
   await using _lock = await takeLock({
     directory: settings.stateDirectory,
+    name: 'drill',
     holder: { command: 'drill', processId: context.processId, since: now().toISOString() },
     wait: request.wait,
     signal,

@@ -42,6 +42,7 @@ export async function mend(context: AppContext, signal: AbortSignal): Promise<bo
   try {
     await using _lock = await takeLock({
       directory: settings.stateDirectory,
+      name: 'run',
       holder: { command: 'copy', processId: context.processId, since: context.now().toISOString() },
       wait: false,
       signal,

@@ -23,6 +23,7 @@ export interface Place {
 /** Reads all destinations and remembers for health what they hold. Rejects only with the reason of `signal`. */
 export async function readPlaces(context: AppContext, signal: AbortSignal): Promise<readonly Place[]> {
   const { instance } = context.load();
+  const readAt = context.now().toISOString();
   const places = await Promise.all(
     context.stores().map(async (placed): Promise<Place> => {
       try {
@@ -36,7 +37,7 @@ export async function readPlaces(context: AppContext, signal: AbortSignal): Prom
       }
     }),
   );
-  await remember(context, places);
+  await remember(context, { places, readAt });
   return places;
 }
 
@@ -46,13 +47,23 @@ export function snapshotsOfAll(places: readonly Place[]): readonly Manifest[] {
   return [...byId.values()].toSorted(newestFirst);
 }
 
-async function remember(context: AppContext, places: readonly Place[]): Promise<void> {
+// Readings overlap, those of a drill beside a run and those of a `docker exec` beside the daemon: the younger one counts.
+async function remember(
+  context: AppContext,
+  { places, readAt }: { readonly places: readonly Place[]; readonly readAt: string },
+): Promise<void> {
   const { instance } = context.load();
-  const before = await context.state().readStores();
-  const readAt = context.now().toISOString();
-  const stores = places.map(({ placed: { store }, catalogue, error, snapshots }): StoreRecord => {
-    const { name, description } = store;
-    if (catalogue !== null) {
+  await context.state().updateStores((before) => {
+    const remembered = before?.instance === instance ? before.stores : [];
+    const stores = places.map(({ placed: { store }, catalogue, error, snapshots }): StoreRecord => {
+      const { name, description } = store;
+      const same = remembered.find((one) => one.name === name && one.description === description);
+      if (same !== undefined && same.readAt !== null && isYounger(same.readAt, { than: readAt, context })) return same;
+      if (catalogue === null) {
+        // What was known of it stays known: a bucket that is down does not make a fresh backup old.
+        const empty = { name, description, readAt: null, snapshots: [], damagedCount: 0, unreadableCount: 0 };
+        return { ...(same ?? empty), error: describeError(error) };
+      }
       const own = catalogue.damaged.filter(({ manifest }) => manifest.instance === instance);
       return {
         name,
@@ -63,13 +74,17 @@ async function remember(context: AppContext, places: readonly Place[]): Promise<
         damagedCount: own.length,
         unreadableCount: catalogue.unreadable.length,
       };
-    }
-    // What was known of it stays known: a bucket that is down does not make a fresh backup old.
-    const known = before?.instance === instance ? before.stores.find((one) => one.name === name) : undefined;
-    const empty = { name, description, readAt: null, snapshots: [], damagedCount: 0, unreadableCount: 0 };
-    return { ...(known?.description === description ? known : empty), error: describeError(error) };
+    });
+    return { instance, stores };
   });
-  await context.state().writeStores({ instance, stores });
+}
+
+// A moment that has not come yet was written under a wrong clock.
+function isYounger(
+  at: string,
+  { than, context }: { readonly than: string; readonly context: Pick<AppContext, 'now'> },
+): boolean {
+  return Date.parse(at) > Date.parse(than) && Date.parse(at) <= context.now().getTime();
 }
 
 /** A manifest as health, messages and metrics look at it. */

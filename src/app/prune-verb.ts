@@ -22,6 +22,7 @@ export async function prune(context: AppContext, request: PruneRequest): Promise
     ? null
     : await takeLock({
         directory: settings.stateDirectory,
+        name: 'run',
         holder: { command: 'prune', processId: context.processId, since: now().toISOString() },
         wait: false,
         signal,

@@ -17,7 +17,7 @@ import { takeLock } from '../state/lock.ts';
 import type { AppContext } from './context.ts';
 import { warnOfPassedOver } from './passed-over.ts';
 import type { SnapshotRequest } from './reading-verbs.ts';
-import { tidyScratchDirectory } from './scratch.ts';
+import { tidyArchives } from './scratch.ts';
 
 /** What all three have in common. */
 export interface RestoreSource extends SnapshotRequest {
@@ -67,12 +67,13 @@ export async function restore(context: AppContext, request: RestoreRequest): Pro
   assertUsableName(database);
   await using _lock = await takeLock({
     directory: settings.stateDirectory,
+    name: 'run',
     holder: { command: 'restore', processId: context.processId, since: now().toISOString() },
     wait: request.wait,
     signal,
     log,
   });
-  await tidyScratchDirectory(context);
+  await tidyArchives(context);
   return await asRestoreFailure(signal, async () =>
     restoreFrom(context, { source: await openSnapshot(context, request), request }),
   );

@@ -79,6 +79,7 @@ async function underLock(
   const since = now().toISOString();
   await using _lock = await takeLock({
     directory: settings.stateDirectory,
+    name: 'run',
     holder: { command: lock.command, processId: context.processId, since },
     wait: lock.wait,
     signal: lock.signal,

@@ -1,13 +1,40 @@
-// What killed drills and restores left in the scratch directory goes; the lock must be held.
+// What killed drills and restores left in the scratch directory goes, each kind under the lock of those who make it: what a
+// drill at work has there must not be taken for a leftover by a restore, nor the other way round.
 
 import { removeLeftovers } from '../drill/scratch-server.ts';
+import { AppError } from '../errors.ts';
 import { removeScratchArchives } from '../restore/archive-file.ts';
+import { takeLock, type LockName } from '../state/lock.ts';
 import type { AppContext } from './context.ts';
 
-/** Removes it. Never rejects for what cannot be removed. */
-export async function tidyScratchDirectory(context: AppContext): Promise<void> {
-  const { log } = context;
+/** Removes archives of restores. Call it holding the lock `run`. Never rejects for what cannot be removed. */
+export async function tidyArchives(context: AppContext): Promise<void> {
+  await removeScratchArchives({ directory: context.load().settings.scratchDirectory, log: context.log });
+}
+
+/** Removes what both left, as far as neither is at work. Never rejects. */
+export async function tidyScratch(context: AppContext, signal: AbortSignal): Promise<void> {
   const directory = context.load().settings.scratchDirectory;
-  await removeLeftovers({ directory, log });
-  await removeScratchArchives({ directory, log });
+  await unlessHeld(context, { name: 'run', signal, work: async () => tidyArchives(context) });
+  await unlessHeld(context, {
+    name: 'drill',
+    signal,
+    work: async () => removeLeftovers({ directory, log: context.log }),
+  });
+}
+
+async function unlessHeld(
+  context: AppContext,
+  { name, signal, work }: { readonly name: LockName; readonly signal: AbortSignal; readonly work: () => Promise<void> },
+): Promise<void> {
+  const { log, now, processId } = context;
+  const { stateDirectory: directory, scratchDirectory } = context.load().settings;
+  const holder = { command: 'tidy', processId, since: now().toISOString() };
+  try {
+    await using _lock = await takeLock({ directory, name, holder, wait: false, signal, log });
+    await work();
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'locked') return;
+    log.warn({ err: error, directory: scratchDirectory }, 'The scratch directory could not be tidied');
+  }
 }

@@ -22,6 +22,8 @@ const missedAfterMs = 2 * minuteMs;
 /** How long the first failure is waited out when nothing else is said. */
 export const defaultFirstSetbackMs = minuteMs;
 const longestSetbackMs = 60 * minuteMs;
+/** So many times later is tried what somebody has to mend first: soon enough for who has just mended it. */
+const slowly = 15;
 /** How long what does harm is not tried again when there is no schedule. */
 const hopelessMs = 24 * 60 * minuteMs;
 /** Waits without a slot end all the same, to look at the stores again. */
@@ -48,9 +50,9 @@ export function decide(
 }
 
 /**
- * The setback after one more failure: 1, 2, 4, … times `firstSetbackMs` up to 60 minutes, with jitter. What trying again
- * cannot mend waits longest at once, what it makes worse until the next slot; a dump that gave way to a migration comes back
- * after `yieldPauseMs`.
+ * The setback after one more failure: 1, 2, 4, … times `firstSetbackMs` up to 60 minutes, with jitter. What somebody
+ * has to mend first begins with 15 times that, what trying again makes worse waits until the next slot; a dump that gave way
+ * to a migration comes back after `yieldPauseMs`.
  */
 export function nextSetback(
   before: Setback | null,
@@ -68,10 +70,8 @@ export function nextSetback(
   if (retryOf(options.error) === 'never') {
     return { failures, notBefore: options.nextSlotAt ?? new Date(options.now.getTime() + hopelessMs) };
   }
-  const patient =
-    retryOf(options.error) === 'soon'
-      ? Math.min(longestSetbackMs, options.firstSetbackMs * 2 ** (failures - 1))
-      : longestSetbackMs;
+  const firstMs = options.firstSetbackMs * (retryOf(options.error) === 'soon' ? 1 : slowly);
+  const patient = Math.min(longestSetbackMs, firstMs * 2 ** (failures - 1));
   const yielded = (options.error as Partial<AppError> | null)?.code === 'yielded';
   const waitMs = yielded ? options.yieldPauseMs : patient * (0.75 + options.random() / 2);
   return { failures, notBefore: new Date(options.now.getTime() + waitMs) };

@@ -1,81 +1,94 @@
-// One run at a time in a container: the lock is a Unix socket that its holder listens on. A holder that died answers with
-// "refused", so its lock is known to be stale; a pid file would lie after a new container.
+// One run at a time in a container, and beside it one drill: locks by name in the state directory, each held by whoever works
+// under it until it ends or dies. Without them two runs would dump and prune at once; with one for all, a drill of hours would
+// keep every backup waiting.
 
-import { randomBytes } from 'node:crypto';
-import { link, rename, rm } from 'node:fs/promises';
-import { createConnection, createServer, type Server } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import * as v from 'valibot';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { usableDirectory } from './directory.ts';
+import { stateDirectories, usableDirectory } from './directory.ts';
+import { askLock, removeStale, tryLock, type LockState } from './socket-lock.ts';
 
-/** Who holds the lock. */
-export interface LockHolder {
+/** What excludes what: `run` is held by all that writes into a store or a database, `drill` by a drill. */
+export type LockName = 'run' | 'drill';
+
+const lockHolder = v.object({
   /** What is running, such as `run weekly`. */
-  readonly command: string;
-  readonly processId: number;
+  command: v.string(),
+  processId: v.number(),
   /** ISO 8601. */
-  readonly since: string;
-}
+  since: v.string(),
+});
 
-const answerTimeoutMs = 2_000;
+/** Who holds a lock. */
+export type LockHolder = Readonly<v.InferOutput<typeof lockHolder>>;
+
 const waitPollMs = 1_000;
+const retryMs = 10;
 
 /**
- * Takes the lock in `directory`; its disposer gives it back.
- * @throws AppError `locked` when another run holds it, unless `wait`.
+ * Takes the lock of that name in `directory`; its disposer gives it back.
+ * @throws AppError `locked` when somebody else holds it, unless `wait`; `settings` when there can be none.
  */
 export async function takeLock(options: {
   readonly directory: string;
+  readonly name: LockName;
   readonly holder: LockHolder;
-  /** Whether to wait until the other run has ended. */
+  /** Whether to wait until whoever holds it has ended. */
   readonly wait: boolean;
   readonly signal: AbortSignal;
   readonly log: Log;
 }): Promise<AsyncDisposable> {
-  const directory = await usableDirectory(options.directory, options.log);
-  const file = path.join(directory, 'run.lock');
+  const { name, signal, log } = options;
+  const file = path.join(await usableDirectory(options.directory, log), fileOf(name));
   let said = false;
   for (;;) {
-    const server = await tryTake(file, options.holder);
-    if (server !== undefined) return { [Symbol.asyncDispose]: async () => release(file, server) };
-    const other = await askHolder(file);
-    if (other === 'stale') {
-      await removeStale(file);
+    signal.throwIfAborted();
+    const lock = await take(file, options.holder);
+    if (lock !== undefined) return lock;
+    const state = await askLock(file);
+    if (state.kind === 'free' || state.kind === 'stale') {
+      if (state.kind === 'stale') await clear(file);
+      // Somebody else may be at it just now.
+      await sleep(retryMs);
       continue;
     }
+    const other = decodeHolder(state);
     if (!options.wait) {
-      throw new AppError('locked', `Another run holds the lock: ${describeHolder(other)}`, {
+      throw new AppError('locked', `Another ${name} holds the lock: ${describeHolder(other)}`, {
         hint: 'Wait until it has ended, or use --wait.',
       });
     }
-    if (!said) options.log.info({ holder: other }, 'Waiting until the other run has ended');
+    if (!said) log.info({ holder: other }, `Waiting until the other ${name} has ended`);
     said = true;
-    await sleep(waitPollMs, undefined, { signal: options.signal }).catch(() => options.signal.throwIfAborted());
+    await sleep(waitPollMs, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
 }
 
-// link() is atomic and fails when the name exists, which bind() to a name that is being replaced is not.
-async function tryTake(file: string, holder: LockHolder): Promise<Server | undefined> {
-  const own = `${file}.${randomBytes(4).toString('hex')}`;
-  const server = createServer((socket) => {
-    socket.on('error', () => undefined);
-    socket.end(JSON.stringify(holder));
-  });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(own, resolve);
-  });
-  server.unref();
+/** Who holds the lock of that name now; null: nobody. Never rejects. */
+export async function findHolder({
+  directory,
+  name,
+}: {
+  readonly directory: string;
+  readonly name: LockName;
+}): Promise<LockHolder | 'unknown' | null> {
+  for (const candidate of stateDirectories(directory)) {
+    const state = await askLock(path.join(candidate, fileOf(name)));
+    if (state.kind === 'held' || state.kind === 'silent') return decodeHolder(state);
+  }
+  return null;
+}
+
+function fileOf(name: LockName): string {
+  return `${name}.lock`;
+}
+
+async function take(file: string, holder: LockHolder): Promise<AsyncDisposable | undefined> {
   try {
-    await link(own, file);
-    await rm(own, { force: true });
-    return server;
+    return await tryLock(file, JSON.stringify(holder));
   } catch (error) {
-    server.close();
-    await rm(own, { force: true });
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return undefined;
     throw new AppError('settings', `The lock '${file}' cannot be taken: ${describeError(error)}`, {
       cause: error,
       hint: 'Set BACKUP_STATE_DIR to a directory on a local disk.',
@@ -83,50 +96,25 @@ async function tryTake(file: string, holder: LockHolder): Promise<Server | undef
   }
 }
 
-async function askHolder(file: string): Promise<LockHolder | 'unknown' | 'stale'> {
-  return new Promise((resolve) => {
-    const socket = createConnection(file);
-    let text = '';
-    socket.setTimeout(answerTimeoutMs, () => {
-      socket.destroy();
-      resolve('unknown');
+async function clear(file: string): Promise<void> {
+  try {
+    await removeStale(file);
+  } catch (error) {
+    throw new AppError('settings', `A lock that was left behind cannot be taken away: ${describeError(error)}`, {
+      cause: error,
+      hint: `Remove it as the user it belongs to: docker compose exec -u root backup rm '${file}'.`,
     });
-    socket.on('data', (chunk) => {
-      text += chunk.toString('utf8');
-    });
-    socket.once('end', () => resolve(parseHolder(text)));
-    socket.once('error', (error: NodeJS.ErrnoException) => {
-      resolve(error.code === 'ECONNREFUSED' || error.code === 'ENOENT' ? 'stale' : 'unknown');
-    });
-  });
+  }
 }
 
-function parseHolder(text: string): LockHolder | 'unknown' {
+function decodeHolder(state: LockState): LockHolder | 'unknown' {
+  if (state.kind !== 'held') return 'unknown';
   try {
-    return JSON.parse(text) as LockHolder;
+    const decoded = v.safeParse(lockHolder, JSON.parse(state.words));
+    return decoded.success ? decoded.output : 'unknown';
   } catch {
     return 'unknown';
   }
-}
-
-// Moved aside first, and looked at again there: between our question and now another run may have put its own in place.
-async function removeStale(file: string): Promise<void> {
-  const aside = `${file}.${randomBytes(4).toString('hex')}`;
-  try {
-    await rename(file, aside);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-    throw error;
-  }
-  if ((await askHolder(aside)) !== 'stale') await link(aside, file).catch(() => undefined);
-  await rm(aside, { force: true });
-}
-
-async function release(file: string, server: Server): Promise<void> {
-  await rm(file, { force: true });
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve());
-  });
 }
 
 function describeHolder(holder: LockHolder | 'unknown'): string {

@@ -1,104 +1,168 @@
 // What is remembered between commands: a cache of what the stores hold, how the last attempts ended, and the daemon's
-// heartbeat. All of it can be lost: the stores' manifests are the truth, and the daemon reads them again.
+// heartbeat. All of it can be lost: the stores' manifests are the truth, and the daemon reads them again. The schemas are what
+// a file must be to be believed; half a record would make health say what nobody knows.
+
+import * as v from 'valibot';
+
+const instant = v.pipe(
+  v.string(),
+  v.check((text) => !Number.isNaN(Date.parse(text))),
+);
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+
+function object<const Entries extends v.ObjectEntries>(entries: Entries) {
+  return v.pipe(v.object(entries), v.readonly());
+}
+
+function list<const Item extends v.GenericSchema>(item: Item) {
+  return v.pipe(v.array(item), v.readonly());
+}
+
+function byName<const Value extends v.GenericSchema>(value: Value) {
+  return v.pipe(v.record(v.string(), value), v.readonly());
+}
+
+const snapshotRecord = object({
+  id: v.string(),
+  tier: v.string(),
+  dataAt: instant,
+  slot: v.nullable(instant),
+  committedAt: instant,
+  /** When the run began. */
+  startedAt: instant,
+  dumpBytes: count,
+  objectBytes: count,
+  copiedFrom: v.nullable(v.string()),
+});
 
 /** A committed snapshot, as far as health, messages and metrics look at it. Times are ISO 8601. */
-export interface SnapshotRecord {
-  readonly id: string;
-  readonly tier: string;
-  readonly dataAt: string;
-  readonly slot: string | null;
-  readonly committedAt: string;
-  /** When the run began. */
-  readonly startedAt: string;
-  readonly dumpBytes: number;
-  readonly objectBytes: number;
-  readonly copiedFrom: string | null;
-}
+export type SnapshotRecord = v.InferOutput<typeof snapshotRecord>;
+
+const storeRecord = object({
+  name: v.string(),
+  description: v.string(),
+  /** When it was last read with success, by the moment the reading began; null: never. */
+  readAt: v.nullable(instant),
+  /** Why the last reading failed; null: it did not. */
+  error: v.nullable(v.string()),
+  /** The instance's snapshots, newest first. */
+  snapshots: list(snapshotRecord),
+  damagedCount: count,
+  unreadableCount: count,
+});
 
 /** What one store held when it was last read. */
-export interface StoreRecord {
-  readonly name: string;
-  readonly description: string;
-  /** When it was last read with success; null: never. */
-  readonly readAt: string | null;
-  /** Why the last reading failed; null: it did not. */
-  readonly error: string | null;
-  /** The instance's snapshots, newest first. */
-  readonly snapshots: readonly SnapshotRecord[];
-  readonly damagedCount: number;
-  readonly unreadableCount: number;
-}
+export type StoreRecord = v.InferOutput<typeof storeRecord>;
+
+const storesRecord = object({ instance: v.string(), stores: list(storeRecord) });
 
 /** The cache of the stores. */
-export interface StoresRecord {
-  readonly instance: string;
-  readonly stores: readonly StoreRecord[];
-}
+export type StoresRecord = v.InferOutput<typeof storesRecord>;
+
+const failureRecord = object({
+  at: instant,
+  /** The code of the error, such as `dump` or `store`. */
+  step: v.string(),
+  message: v.string(),
+  hint: v.nullable(v.string()),
+  /** The table at which the database server broke off, last or before it could be reached again. */
+  brokeOffAt: v.exactOptional(v.string()),
+});
 
 /** Why an attempt failed. */
-export interface FailureRecord {
-  readonly at: string;
-  /** The code of the error, such as `dump` or `store`. */
-  readonly step: string;
-  readonly message: string;
-  readonly hint: string | null;
-  /** The table at which the database server broke off, last or before it could be reached again. */
-  readonly brokeOffAt?: string;
-}
+export type FailureRecord = v.InferOutput<typeof failureRecord>;
+
+const drillRecord = object({
+  at: instant,
+  status: v.picklist(['passed', 'failed', 'incomplete', 'skipped']),
+  /** `<tier>/<id>`; null: there was none. */
+  snapshot: v.nullable(v.string()),
+  durationMs: v.nullable(v.number()),
+  /** Whether the snapshot was the newest when it was drilled. */
+  ofNewest: v.boolean(),
+  lastSuccessAt: v.nullable(instant),
+  findings: list(v.string()),
+});
 
 /** How the last drill ended. */
-export interface DrillRecord {
-  readonly at: string;
-  readonly status: 'passed' | 'failed' | 'incomplete' | 'skipped';
-  /** `<tier>/<id>`; null: there was none. */
-  readonly snapshot: string | null;
-  readonly durationMs: number | null;
-  /** Whether the snapshot was the newest when it was drilled. */
-  readonly ofNewest: boolean;
-  readonly lastSuccessAt: string | null;
-  readonly findings: readonly string[];
-}
+export type DrillRecord = v.InferOutput<typeof drillRecord>;
+
+// What an older version did not write yet is as nothing.
+const attemptsRecord = object({
+  /** The run that goes on now; left behind by one that was cut off. */
+  running: v.optional(v.nullable(object({ command: v.string(), tier: v.string(), since: instant })), null),
+  /** The drill that goes on now, beside a run; left behind by one that was cut off. */
+  drilling: v.optional(v.nullable(object({ snapshot: v.string(), since: instant })), null),
+  /** The last failure by tier, until the tier's next success. */
+  failures: v.optional(byName(failureRecord), {}),
+  /** How often attempts failed, by tier and step, since the state directory was made. */
+  failureCounts: v.optional(byName(count), {}),
+  /** A destination that missed the last run while another took it. */
+  destinationFailures: v.optional(list(object({ place: v.string(), failure: failureRecord })), []),
+  prune: v.optional(v.nullable(object({ at: instant, problem: v.nullable(v.string()), removedCount: count })), null),
+  channels: v.optional(list(object({ channel: v.string(), error: v.nullable(v.string()), at: instant })), []),
+  drill: v.optional(v.nullable(drillRecord), null),
+  /** Ids of snapshots that were made here, the newest last. */
+  madeHere: v.optional(list(v.string()), []),
+  /** System identifiers of earlier servers that `prune --accept-new-server` accepted. */
+  acceptedServers: v.optional(list(v.string()), []),
+  /** What the last run warned of. */
+  warnings: v.optional(list(v.string()), []),
+});
 
 /** How attempts ended, by hand and by the clock. */
-export interface AttemptsRecord {
-  /** What runs now; left behind by a run that was cut off. */
-  readonly running: { readonly command: string; readonly tier: string; readonly since: string } | null;
-  /** The last failure by tier, until the tier's next success. */
-  readonly failures: Readonly<Record<string, FailureRecord>>;
-  /** How often attempts failed, by tier and step, since the state directory was made. */
-  readonly failureCounts: Readonly<Record<string, number>>;
-  /** A destination that missed the last run while another took it. */
-  readonly destinationFailures: readonly { readonly place: string; readonly failure: FailureRecord }[];
-  readonly prune: { readonly at: string; readonly problem: string | null; readonly removedCount: number } | null;
-  readonly channels: readonly { readonly channel: string; readonly error: string | null; readonly at: string }[];
-  readonly drill: DrillRecord | null;
-  /** Ids of snapshots that were made here, the newest last. */
-  readonly madeHere: readonly string[];
-  /** System identifiers of earlier servers that `prune --accept-new-server` accepted. */
-  readonly acceptedServers: readonly string[];
-  /** What the last run warned of. */
-  readonly warnings: readonly string[];
-}
+export type AttemptsRecord = v.InferOutput<typeof attemptsRecord>;
+
+const heartbeatRecord = object({
+  at: instant,
+  startedAt: instant,
+  processId: v.number(),
+  /** What the daemon cannot do at the moment, such as reaching the bucket. */
+  troubles: list(v.string()),
+});
 
 /** The daemon's sign of life. */
-export interface HeartbeatRecord {
-  readonly at: string;
-  readonly startedAt: string;
-  readonly processId: number;
-  /** What the daemon cannot do at the moment, such as reaching the bucket. */
-  readonly troubles: readonly string[];
+export type HeartbeatRecord = v.InferOutput<typeof heartbeatRecord>;
+
+/** All that is remembered, by the name of its file. */
+export interface Records {
+  readonly stores: StoresRecord;
+  readonly attempts: AttemptsRecord;
+  readonly heartbeat: HeartbeatRecord;
 }
 
+const schemas = {
+  stores: storesRecord,
+  attempts: attemptsRecord,
+  heartbeat: heartbeatRecord,
+} as const satisfies Record<keyof Records, v.GenericSchema>;
+
 /** Nothing remembered. */
-export const noAttempts: AttemptsRecord = {
-  running: null,
-  failures: {},
-  failureCounts: {},
-  destinationFailures: [],
-  prune: null,
-  channels: [],
-  drill: null,
-  madeHere: [],
-  acceptedServers: [],
-  warnings: [],
-};
+export const noAttempts: AttemptsRecord = v.parse(attemptsRecord, {});
+
+/** The files' format; another one counts as not there. */
+const format = 1;
+
+const document = v.object({ format: v.literal(format), writtenAt: instant, instance: v.string(), record: v.unknown() });
+
+/** A record of `instance` as it is written to a file. */
+export function encodeRecord(
+  record: Records[keyof Records],
+  { instance, writtenAt }: { readonly instance: string; readonly writtenAt: Date },
+): string {
+  return JSON.stringify({ format, writtenAt: writtenAt.toISOString(), instance, record });
+}
+
+/** A file's record and when it was written; null: it is damaged, of another format or of another instance. Never throws. */
+export function decodeRecord<Name extends keyof Records>(
+  text: string,
+  { name, instance }: { readonly name: Name; readonly instance: string },
+): { readonly record: Records[Name]; readonly writtenAt: string } | null {
+  try {
+    const { record, writtenAt, instance: owner } = v.parse(document, JSON.parse(text));
+    if (owner !== instance) return null;
+    return { record: v.parse(schemas[name], record) as Records[Name], writtenAt };
+  } catch {
+    return null;
+  }
+}

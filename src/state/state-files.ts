@@ -1,7 +1,8 @@
-// The records as files in the state directory, replaced whole so that a reader never sees half of one. What cannot be read
-// counts as not there: it is a cache. So does what another instance wrote, or, outside of the state directory, another user:
-// several instances of a host share /tmp, and each would answer for the health of the others. A directory that is lost, emptied or read-only while a daemon runs gets what the
-// daemon last wrote again, there or elsewhere, or health would call a fresh backup unknown until the next run.
+// The records as files in the state directory, replaced whole so that a reader never sees half of one, and changed under a lock
+// of their own, so that a `docker exec` and the daemon lose no update. What cannot be read counts as not there: it is a cache.
+// So does what another instance wrote, or, outside of the state directory, another user: several instances of a host share
+// /tmp, and each would answer for the health of the others. A directory that is lost, emptied or read-only while a daemon runs
+// gets what the daemon last wrote again, or health would call a fresh backup unknown until the next run.
 
 import { createHash, randomBytes } from 'node:crypto';
 import { access, open, rename, rm, writeFile } from 'node:fs/promises';
@@ -9,28 +10,28 @@ import path from 'node:path';
 import { describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { fallbackDirectory, isOurs, stateDirectories, usableDirectory } from './directory.ts';
-import { noAttempts, type AttemptsRecord, type HeartbeatRecord, type StoresRecord } from './records.ts';
+import {
+  decodeRecord,
+  encodeRecord,
+  noAttempts,
+  type AttemptsRecord,
+  type HeartbeatRecord,
+  type Records,
+  type StoresRecord,
+} from './records.ts';
+import { lockState } from './state-lock.ts';
 
 const names = { stores: 'stores.json', attempts: 'attempts.json', heartbeat: 'heartbeat.json' } as const;
 
-interface Records {
-  readonly stores: StoresRecord;
-  readonly attempts: AttemptsRecord;
-  readonly heartbeat: HeartbeatRecord;
-}
-
-/** The files' format; another one counts as not there. */
-const format = 1;
-
-/** The state directory. */
+/** The state directory. Changing it never fails: what cannot be remembered is logged. */
 export interface StateFiles {
   readStores(): Promise<StoresRecord | null>;
   /** What is remembered of attempts, or nothing remembered. */
   readAttempts(): Promise<AttemptsRecord>;
   readHeartbeat(): Promise<HeartbeatRecord | null>;
-  /** Writing never fails: what cannot be remembered is logged. */
-  writeStores(record: StoresRecord): Promise<void>;
-  /** Changes what is remembered of attempts. */
+  /** Changes what is remembered of the stores; `change` may be asked more than once. */
+  updateStores(change: (before: StoresRecord | null) => StoresRecord): Promise<void>;
+  /** Changes what is remembered of attempts; `change` as above. */
   updateAttempts(change: (before: AttemptsRecord) => Partial<AttemptsRecord>): Promise<void>;
   writeHeartbeat(record: HeartbeatRecord): Promise<void>;
 }
@@ -42,66 +43,94 @@ export function openState({
   directory,
   instance,
   log,
+  lockPatienceMs,
 }: {
   readonly directory: string;
   readonly instance: string;
   readonly log: Log;
+  /** How long a holder of the lock is waited for, in milliseconds; tests shorten it. */
+  readonly lockPatienceMs?: number;
 }): StateFiles {
   let usable: Promise<string> | undefined;
   const last = new Map<keyof Records, Records[keyof Records]>();
+  /** What could not be written: newer than any file. */
+  const unwritten = new Set<keyof Records>();
+  let queue: Promise<unknown> = Promise.resolve();
 
   // In the place that all share each instance has files of its own.
   function fileIn(place: string, name: keyof Records): string {
     return path.join(place, place === fallbackDirectory() ? `${shortHash(instance)}.${names[name]}` : names[name]);
   }
 
+  function mine<Name extends keyof Records>(name: Name): Records[Name] | null {
+    return (last.get(name) as Records[Name] | undefined) ?? null;
+  }
+
   async function read<Name extends keyof Records>(name: Name): Promise<Records[Name] | null> {
+    if (unwritten.has(name)) return mine(name);
     const found: { readonly writtenAt: string; readonly record: Records[Name] }[] = [];
     for (const candidate of stateDirectories(directory)) {
-      try {
-        const value = JSON.parse(await readText(fileIn(candidate, name))) as Record<string, unknown>;
-        const isOwn = value['format'] === format && value['instance'] === instance;
-        if (isOwn && typeof value['record'] === 'object' && value['record'] !== null) {
-          found.push({ writtenAt: String(value['writtenAt']), record: value['record'] as Records[Name] });
-        }
-      } catch (error) {
-        log.debug({ directory: candidate, file: names[name], err: error }, 'No state here');
-      }
+      const file = fileIn(candidate, name);
+      const text = await readText(file).catch(() => null);
+      const decoded = text === null ? null : decodeRecord(text, { name, instance });
+      if (decoded !== null) found.push(decoded);
+      else log.debug({ file, isThere: text !== null }, 'No state here');
     }
     return found.toSorted((a, b) => (a.writtenAt < b.writtenAt ? 1 : -1))[0]?.record ?? null;
   }
 
-  async function write<Name extends keyof Records>(name: Name, record: Records[Name]): Promise<void> {
-    last.set(name, record);
+  async function update<Name extends keyof Records>(
+    name: Name,
+    change: (before: Records[Name] | null) => Records[Name],
+  ): Promise<void> {
     for (let attempt = 1; attempt <= attemptsToWrite; attempt += 1) {
+      let record: Records[Name] | undefined;
       try {
         // Asked again after a failure: it may have been a directory that is gone.
         usable ??= usableDirectory(directory, log);
         const place = await usable;
-        await replace(fileIn(place, name), { instance, record });
+        await using _lock = await lockState(place, { log, patienceMs: lockPatienceMs });
+        record = change((await read(name)) ?? mine(name));
+        await replace(fileIn(place, name), encodeRecord(record, { instance, writtenAt: new Date() }));
+        last.set(name, record);
+        unwritten.delete(name);
         for (const [other, known] of last) {
           const file = fileIn(place, other);
-          if (!(await exists(file))) await replace(file, { instance, record: known });
+          if (!unwritten.has(other) && (await exists(file))) continue;
+          await replace(file, encodeRecord(known, { instance, writtenAt: new Date() }));
+          unwritten.delete(other);
         }
         return;
       } catch (error) {
         usable = undefined;
         if (attempt < attemptsToWrite) continue;
+        last.set(name, record ?? change((await read(name)) ?? mine(name)));
+        unwritten.add(name);
         log.warn({ file: names[name], directory }, `State could not be written: ${describeError(error)}`);
       }
     }
   }
 
+  // One after the other in this process; the lock is for the others.
+  async function inTurn(work: () => Promise<void>): Promise<void> {
+    const turn = queue.then(work);
+    queue = turn.catch(() => undefined);
+    return turn;
+  }
+
   return {
     readStores: async () => read('stores'),
-    readAttempts: async () => ({ ...noAttempts, ...(await read('attempts')) }),
+    readAttempts: async () => (await read('attempts')) ?? noAttempts,
     readHeartbeat: async () => read('heartbeat'),
-    writeStores: async (record) => write('stores', record),
-    async updateAttempts(change) {
-      const before = { ...noAttempts, ...(await read('attempts')) };
-      await write('attempts', { ...before, ...change(before) });
-    },
-    writeHeartbeat: async (record) => write('heartbeat', record),
+    updateStores: async (change) => inTurn(async () => update('stores', change)),
+    updateAttempts: async (change) =>
+      inTurn(async () =>
+        update('attempts', (found) => {
+          const before = found ?? noAttempts;
+          return { ...before, ...change(before) };
+        }),
+      ),
+    writeHeartbeat: async (record) => inTurn(async () => update('heartbeat', () => record)),
   };
 }
 
@@ -117,12 +146,10 @@ async function readText(file: string): Promise<string> {
   return await handle.readFile('utf8');
 }
 
-async function replace(file: string, content: { readonly instance: string; readonly record: object }): Promise<void> {
+async function replace(file: string, text: string): Promise<void> {
   const partial = `${file}.${randomBytes(4).toString('hex')}`;
   try {
-    await writeFile(partial, JSON.stringify({ format, writtenAt: new Date().toISOString(), ...content }), {
-      mode: 0o600,
-    });
+    await writeFile(partial, text, { mode: 0o600 });
     await rename(partial, file);
   } catch (error) {
     await rm(partial, { force: true }).catch(() => undefined);

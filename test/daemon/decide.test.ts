@@ -21,6 +21,14 @@ it('what may pass by itself is tried again after a minute, and then less and les
   assert.equal(nextSetback(first, { ...base, error }).notBefore.toISOString(), '2026-11-23T12:02:00.000Z');
 });
 
+it('what somebody has to mend first is tried again after a quarter of an hour, and never less often than every hour', () => {
+  const error = new AppError('store', 'access is denied', { reason: 'access-denied' });
+  const first = nextSetback(null, { ...base, error });
+  assert.equal(first.notBefore.toISOString(), '2026-11-23T12:15:00.000Z');
+  const later = nextSetback({ failures: 9, notBefore: now }, { ...base, error });
+  assert.equal(later.notBefore.toISOString(), '2026-11-23T13:00:00.000Z');
+});
+
 it('a damaged source is not read again before the next slot, however often it failed', () => {
   const error = new AppError('dump', 'invalid page', { reason: 'damaged-source' });
   const first = nextSetback(null, { ...base, error });

@@ -1,19 +1,26 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { chmodSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { takeLock } from '../../src/state/lock.ts';
+import { findHolder, takeLock } from '../../src/state/lock.ts';
 import { temporaryDirectory } from '../support/command.ts';
 import { quietLog } from '../support/quiet-log.ts';
 
 const base = {
+  name: 'run',
   holder: { command: 'run weekly', processId: 42, since: '2026-11-23T12:00:00.000Z' },
   wait: false,
   signal: AbortSignal.timeout(300_000),
   log: quietLog,
-};
+} as const;
+
+// As a holder leaves it that is killed: a socket that nobody listens on.
+function leaveStaleLock(file: string): void {
+  const script = `require('node:net').createServer().listen({ path: ${JSON.stringify(file)}, readableAll: true, writableAll: true }, () => process.kill(process.pid, 'SIGKILL'))`;
+  spawnSync(process.execPath, ['-e', script]);
+}
 
 it('is held by one run at a time, and says by whom and since when', async () => {
   using folder = temporaryDirectory();
@@ -50,7 +57,7 @@ it('of a holder that was killed is taken over', async () => {
   const script = `
     const { takeLock } = await import(${JSON.stringify(lock)});
     const log = { debug() {}, info() {}, warn() {}, error() {} };
-    const held = await takeLock({ directory: ${JSON.stringify(folder.path)}, holder: { command: 'x', processId: 1, since: '' }, wait: false, signal: new AbortController().signal, log });
+    const held = await takeLock({ name: 'run', directory: ${JSON.stringify(folder.path)}, holder: { command: 'x', processId: 1, since: '' }, wait: false, signal: new AbortController().signal, log });
     console.log('held');
     setInterval(() => held, 1000);`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
@@ -78,6 +85,68 @@ it('is taken by exactly one of many that find it stale at once', async () => {
   const winners = again.flatMap((attempt) => (attempt.status === 'fulfilled' ? [attempt.value] : []));
   assert.equal(winners.length, 1);
   for (const winner of winners) await winner[Symbol.asyncDispose]();
+});
+
+it('of a holder that was killed is taken by exactly one of many that find it', async () => {
+  using folder = temporaryDirectory();
+  const options = { ...base, directory: folder.path };
+  for (let round = 0; round < 30; round += 1) {
+    leaveStaleLock(path.join(folder.path, 'run.lock'));
+    const attempts = await Promise.allSettled(
+      Array.from({ length: 24 }, async () => {
+        await sleep(Math.random() * 12);
+        return takeLock(options);
+      }),
+    );
+    const winners = attempts.flatMap((attempt) => (attempt.status === 'fulfilled' ? [attempt.value] : []));
+    assert.equal(winners.length, 1, `round ${round}`);
+    await winners[0]?.[Symbol.asyncDispose]();
+    assert.deepEqual(readdirSync(folder.path), []);
+  }
+});
+
+it('of a drill is another one than that of a run', async () => {
+  using folder = temporaryDirectory();
+  const options = { ...base, directory: folder.path };
+  const holder = { ...base.holder, command: 'drill' };
+  await using _run = await takeLock(options);
+  assert.equal(await findHolder({ directory: folder.path, name: 'drill' }), null);
+  await using _drill = await takeLock({ ...options, name: 'drill', holder });
+  assert.deepEqual(await findHolder({ directory: folder.path, name: 'drill' }), holder);
+  assert.deepEqual(await findHolder({ directory: folder.path, name: 'run' }), base.holder);
+  await assert.rejects(takeLock({ ...options, name: 'drill' }), {
+    code: 'locked',
+    message: /Another drill holds the lock: 'drill' since/,
+  });
+});
+
+it("takes nobody else's with it when it is given back after its directory was lost", async () => {
+  using folder = temporaryDirectory();
+  const options = { ...base, directory: path.join(folder.path, 'state') };
+  const first = await takeLock(options);
+  rmSync(options.directory, { recursive: true });
+  await using _second = await takeLock(options);
+  await first[Symbol.asyncDispose]();
+  await assert.rejects(takeLock(options), { code: 'locked' });
+});
+
+it('of another user that cannot be taken away is named, with the command that does it', async (context) => {
+  if (process.getuid?.() !== 0) {
+    context.skip('only root can leave the lock of another user');
+    return;
+  }
+  using folder = temporaryDirectory();
+  chmodSync(folder.path, 0o1777);
+  leaveStaleLock(path.join(folder.path, 'run.lock'));
+  const lock = new URL('../../src/state/lock.ts', import.meta.url).href;
+  const script = `
+    const { takeLock } = await import(${JSON.stringify(lock)});
+    const log = { debug() {}, info() {}, warn() {}, error() {} };
+    process.setuid(65534);
+    await takeLock({ name: 'run', directory: ${JSON.stringify(folder.path)}, holder: { command: 'x', processId: 1, since: '' }, wait: true, signal: AbortSignal.timeout(5000), log })
+      .catch((error) => console.log(error.message + '. ' + error.hint));`;
+  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+  assert.match(stdout, /left behind cannot be taken away: .*Remove it as the user it belongs to: .* rm '.*run\.lock'/);
 });
 
 it('falls back to the temporary directory when the state directory cannot be used, and still excludes', async () => {
