@@ -16,11 +16,12 @@ import { readMailServer } from '../mastodon/mail-server.ts';
 import { findMediaBucketProblem } from '../mastodon/media-bucket.ts';
 import { collectSecrets } from '../mastodon/secrets.ts';
 import type { Timetable } from '../schedule/timetable.ts';
+import type { Repository } from '../snapshots/repository.ts';
 import { openState, type StateFiles } from '../state/state-files.ts';
 import type { ReadPatience } from '../storage/patient-reader.ts';
 import type { S3Patience } from '../storage/s3-bucket.ts';
 import type { StoreName } from '../storage/store.ts';
-import { openStores, type PlacedStore } from './placed-stores.ts';
+import { openStores } from './placed-stores.ts';
 
 /** What tests replace. */
 export interface AppOverrides {
@@ -75,9 +76,9 @@ export interface AppContext {
   /** @throws AppError `settings` with all problems. */
   load(): Loaded;
   /** The destinations, the bucket first. */
-  stores(): readonly PlacedStore[];
+  stores(): readonly Repository[];
   /** The store a reading command takes: the named one, else the first. */
-  storeToRead(from: StoreName | null): PlacedStore;
+  storeToRead(from: StoreName | null): Repository;
   /** What is remembered between commands. */
   state(): StateFiles;
   /** When backups are to be made. */
@@ -100,7 +101,7 @@ export function createContext(input: AppInput): AppContext {
   const log = createAppLog(reading.log, { input, redact });
   const warnings = [...reading.warnings, ...database.warnings];
   const now = input.overrides?.now ?? (() => new Date());
-  let opened: readonly PlacedStore[] | undefined;
+  let opened: readonly Repository[] | undefined;
   let state: StateFiles | undefined;
   let notifier: Notifier | undefined;
   let warned = false;
@@ -115,7 +116,7 @@ export function createContext(input: AppInput): AppContext {
     return { settings, target, instance: instanceName(environment, target) };
   }
 
-  function stores(): readonly PlacedStore[] {
+  function stores(): readonly Repository[] {
     opened ??= openStores(load().settings, { patience: input.overrides?.patience });
     return opened;
   }

@@ -7,6 +7,7 @@ import { describeError, retryOf } from '../errors.ts';
 import type { PlannedSnapshot } from '../schedule/due.ts';
 import type { AppContext } from './context.ts';
 import { describeEarlyExpiry, findEarlyExpiry } from '../retention/lifecycle.ts';
+import { snapshotName } from '../snapshots/manifest.ts';
 import { readPlaces, type Place } from './places.ts';
 
 /** The database of a host that boots may take so long; after that a run fails, and says so. */
@@ -57,13 +58,12 @@ export async function lookAround(
   const { madeHere } = await context.state().readAttempts();
   for (const { placed, catalogue, snapshots } of places) {
     const strangers = snapshots.filter(
-      ({ id, committedAt, copiedFrom }) =>
-        Date.parse(committedAt) > startedAt.getTime() && !madeHere.includes(id) && copiedFrom === null,
+      ({ id, committedAt, copiedFrom }) => committedAt > startedAt && !madeHere.includes(id) && copiedFrom === null,
     );
     const [stranger] = strangers;
     if (stranger !== undefined)
       troubles.push(
-        `Another container backs up '${instance}' into ${placed.store.description}: it made ${stranger.tier}/${stranger.id}`,
+        `Another container backs up '${instance}' into ${placed.store.description}: it made ${snapshotName(stranger)}`,
       );
     for (const { key, reason } of catalogue?.unreadable ?? [])
       context.log.warn({ key, store: placed.store.description, reason }, 'A manifest cannot be read; it is left alone');

@@ -23,12 +23,11 @@ export async function doctor(context: AppContext, signal: AbortSignal): Promise<
     memoryLimitBytes: settings.memoryLimitBytes ?? (await defaultMemoryLimit()),
     cores: availableParallelism(),
     maxClockSkewMs,
-    stores: context.stores().map(({ store, prefix, partsInMemory }) => {
+    stores: context.stores().map((repository) => {
+      const { store, prefix } = repository;
       const key = probeKey({ prefix, random });
       return {
-        store,
-        prefix,
-        partsInMemory,
+        ...repository,
         earlyExpiry: (rules) =>
           findEarlyExpiry(rules, { prefix, keep: settings.retention.keep }).map(describeEarlyExpiry),
         // A time of its own: also who is interrupted takes the probe away.

@@ -6,10 +6,11 @@ import { findServers } from '../database/server-programs.ts';
 import { AppError, describeError } from '../errors.ts';
 import { readAll, readCatalogue, selectSnapshot } from '../snapshots/catalogue.ts';
 import { decodeDrill, encodeDrill, type DrillDocument } from '../drill/drill-record.ts';
-import type { Manifest } from '../snapshots/manifest.ts';
+import { dumpOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import { failed, note, ok, shown, type CheckResult } from '../checks/check.ts';
 import { compareFingerprints, describeDifference } from '../mastodon/secret-fingerprints.ts';
 import { buildDrillKey, createSnapshotId } from '../snapshots/object-keys.ts';
+import type { Repository } from '../snapshots/repository.ts';
 import { lastSlot } from '../schedule/timetable.ts';
 import { drill as carryOut } from '../drill/drill.ts';
 import { takeLock } from '../state/lock.ts';
@@ -19,7 +20,6 @@ import type { AppContext } from './context.ts';
 import { rememberFailure } from './failures.ts';
 import { warnOfPassedOver } from './passed-over.ts';
 import { readPlaces, snapshotsOfAll } from './places.ts';
-import type { PlacedStore } from './placed-stores.ts';
 import type { SnapshotRequest } from './reading-verbs.ts';
 
 /** Options of `drill`. */
@@ -50,22 +50,23 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
     log,
   });
   const { store, prefix } = placed;
-  const catalogue = await readCatalogue(store, { prefix, signal, cache: placed.manifests });
+  const catalogue = await readCatalogue(placed, { signal });
   const manifest = selectSnapshot(catalogue, {
     text: request.snapshot,
     instance: request.instance ?? undefined,
     place: store.description,
   });
   warnOfPassedOver(catalogue, { manifest, prefix, log });
+  const dump = dumpOf(manifest);
   const startedAt = now();
-  log.info({ snapshot: `${manifest.tier}/${manifest.id}`, store: store.description }, 'Drill started');
+  log.info({ snapshot: snapshotName(manifest), store: store.description }, 'Drill started');
   const { checks, ...outcome } = await carryOut({
     source: {
-      store,
+      repository: placed,
       manifest,
       threads: settings.threads,
       patience: context.readPatience,
-      identities: manifest.object.encryption === null ? null : [...request.identities, ...settings.ageIdentities],
+      identities: dump.encryption === null ? null : [...request.identities, ...settings.ageIdentities],
     },
     isKeyGiven: request.identities.length > 0,
     servers: await findServers({
@@ -80,25 +81,25 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
     now,
     log,
     signal,
-    onProgress: (bytes) => request.onProgress({ step: 'restore', bytes, expectedBytes: manifest.object.bytes }),
+    onProgress: (bytes) => request.onProgress({ step: 'restore', bytes, expectedBytes: dump.bytes }),
   });
   const document: DrillDocument = {
     format: 1,
     id: createSnapshotId(startedAt),
     instance: manifest.instance,
     tool: { version: context.toolVersion },
-    snapshot: `${manifest.tier}/${manifest.id}`,
-    dataAt: manifest.dataAt,
+    snapshot: snapshotName(manifest),
+    dataAt: manifest.dataAt.toISOString(),
     startedAt: startedAt.toISOString(),
     endedAt: now().toISOString(),
     ...outcome,
     checks: checks.map((result) => shown(result, { withValues: true })),
   };
   // What is kept and sent is not encrypted: beside an encrypted snapshot it tells nothing of what is in it.
-  const withValues = manifest.object.encryption === null;
+  const withValues = dump.encryption === null;
   const kept = { ...document, checks: checks.map((result) => shown(result, { withValues })) };
   const newest = catalogue.snapshots.find((snapshot) => snapshot.instance === instance);
-  await remember(context, { document: kept, ofNewest: newest?.dataAt === manifest.dataAt });
+  await remember(context, { document: kept, ofNewest: newest?.dataAt.getTime() === manifest.dataAt.getTime() });
   await keep(context, { document: kept, placed, signal });
   await context.tell(
     {
@@ -121,7 +122,7 @@ export async function drillIfDue(context: AppContext, signal: AbortSignal): Prom
   const places = await readPlaces(context, signal);
   const snapshots = snapshotsOfAll(places);
   // What was due before there was anything to drill was not missed.
-  const beginning = Math.min(...snapshots.map(({ committedAt }) => Date.parse(committedAt)));
+  const beginning = Math.min(...snapshots.map(({ committedAt }) => committedAt.getTime()));
   if (snapshots.length === 0 || slot.getTime() <= beginning) return false;
   const { failures, drill: remembered } = await context.state().readAttempts();
   const failure = failures['drill'];
@@ -156,7 +157,7 @@ export function findingsOf({ checks, status }: Pick<DrillDocument, 'checks' | 's
 function checkSecrets(context: AppContext, manifest: Manifest): CheckResult | null {
   const comparison = compareFingerprints(manifest, context.environment);
   if (comparison === null) return null;
-  const snapshot = `${manifest.tier}/${manifest.id}`;
+  const snapshot = snapshotName(manifest);
   const difference = describeDifference(comparison, { snapshot }).join('; ');
   if (comparison.changed.length > 0) {
     return failed('secrets', {
@@ -200,7 +201,7 @@ async function keep(
     document,
     placed,
     signal,
-  }: { readonly document: DrillDocument; readonly placed: PlacedStore; readonly signal: AbortSignal },
+  }: { readonly document: DrillDocument; readonly placed: Repository; readonly signal: AbortSignal },
 ): Promise<void> {
   if (document.status === 'skipped') return;
   const key = buildDrillKey({ prefix: placed.prefix, id: document.id });

@@ -24,7 +24,7 @@ export function findMissing(places: readonly Place[]): readonly MissingCopy[] {
       const own = to.snapshots.find((snapshot) => snapshot.tier === tier);
       const better = readable.flatMap((from) => {
         const source = from.snapshots.find((snapshot) => snapshot.tier === tier);
-        const newer = source !== undefined && (own === undefined || Date.parse(source.dataAt) > Date.parse(own.dataAt));
+        const newer = source !== undefined && (own === undefined || source.dataAt > own.dataAt);
         return newer && from !== to ? [{ source, from, to }] : [];
       });
       return better.slice(0, 1);

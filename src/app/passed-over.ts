@@ -2,7 +2,7 @@
 
 import type { Log } from '../log.ts';
 import type { Catalogue } from '../snapshots/catalogue.ts';
-import type { Manifest } from '../snapshots/manifest.ts';
+import { snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import { parseKey } from '../snapshots/object-keys.ts';
 
 /** Says in the log which snapshots newer than `manifest` are damaged or cannot be read. */
@@ -12,7 +12,7 @@ export function warnOfPassedOver(
 ): void {
   for (const { manifest: damaged, reason } of catalogue.damaged) {
     if (damaged.instance !== manifest.instance || damaged.dataAt <= manifest.dataAt) continue;
-    const snapshot = `${damaged.tier}/${damaged.id}`;
+    const snapshot = snapshotName(damaged);
     log.warn({ snapshot, reason }, 'A newer snapshot is damaged and was passed over');
   }
   for (const { key, reason } of catalogue.unreadable) {

@@ -2,50 +2,34 @@
 
 import type { Settings } from '../config/settings.ts';
 import type { Log } from '../log.ts';
-import type { ManifestCache } from '../snapshots/catalogue.ts';
 import { sweep } from '../snapshots/deletion-law.ts';
+import { createRepository, type Repository } from '../snapshots/repository.ts';
 import { createLocalStore } from '../storage/local-store.ts';
 import { defaultPatience, type S3Patience } from '../storage/s3-bucket.ts';
 import { createS3Store } from '../storage/s3-store.ts';
-import type { RemovableStore } from '../storage/store.ts';
-
-/** A store with the prefix of its keys. */
-export interface PlacedStore {
-  readonly store: RemovableStore;
-  readonly prefix: string;
-  /** Parts that an upload holds in memory at most. */
-  readonly partsInMemory: number;
-  /** Manifests that were read before. */
-  readonly manifests: ManifestCache;
-}
 
 /** Opens the stores that are set; `patience` replaces how long a silent bucket is waited for. */
 export function openStores(
   settings: Settings,
   { patience }: { readonly patience: S3Patience | undefined },
-): readonly PlacedStore[] {
-  const stores: PlacedStore[] = [];
+): readonly Repository[] {
+  const stores: Repository[] = [];
   if (settings.s3 !== null) {
     const { s3, stallTimeoutMs } = settings;
     // Silence counts as a failed attempt well before the whole destination counts as stalled.
     const socketTimeoutMs = Math.min(defaultPatience.socketTimeoutMs, Math.max(1_000, stallTimeoutMs / 2));
     const store = createS3Store(s3, { patience: patience ?? { ...defaultPatience, socketTimeoutMs } });
-    stores.push({ store, prefix: s3.prefix, partsInMemory: s3.concurrency + 2, manifests: new Map() });
+    stores.push(createRepository(store, { prefix: s3.prefix, partsInMemory: s3.concurrency + 2 }));
   }
   if (settings.localDirectory !== null) {
-    stores.push({
-      store: createLocalStore({ directory: settings.localDirectory }),
-      prefix: '',
-      partsInMemory: 0,
-      manifests: new Map(),
-    });
+    stores.push(createRepository(createLocalStore({ directory: settings.localDirectory })));
   }
   return stores;
 }
 
 /** Sweeps every store. What cannot be swept today is swept tomorrow; it is no reason not to back up. */
 export async function sweepStores(
-  stores: readonly PlacedStore[],
+  stores: readonly Repository[],
   options: { readonly settings: Settings; readonly now: () => Date; readonly log: Log; readonly signal: AbortSignal },
 ): Promise<void> {
   for (const { store, prefix } of stores) {

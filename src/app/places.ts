@@ -3,15 +3,15 @@
 
 import { describeError } from '../errors.ts';
 import { newestFirst, readCatalogue, type Catalogue } from '../snapshots/catalogue.ts';
-import type { Manifest } from '../snapshots/manifest.ts';
-import { parseKey } from '../snapshots/object-keys.ts';
+import { dumpOf, type Manifest } from '../snapshots/manifest.ts';
+import { startOfId } from '../snapshots/object-keys.ts';
+import type { Repository } from '../snapshots/repository.ts';
 import type { SnapshotRecord, StoreRecord } from '../state/records.ts';
 import type { AppContext } from './context.ts';
-import type { PlacedStore } from './placed-stores.ts';
 
 /** A destination and what it holds. */
 export interface Place {
-  readonly placed: PlacedStore;
+  readonly placed: Repository;
   /** Null: it could not be read. */
   readonly catalogue: Catalogue | null;
   /** Why not. */
@@ -27,8 +27,7 @@ export async function readPlaces(context: AppContext, signal: AbortSignal): Prom
   const places = await Promise.all(
     context.stores().map(async (placed): Promise<Place> => {
       try {
-        const { store, prefix, manifests: cache } = placed;
-        const catalogue = await readCatalogue(store, { prefix, signal, cache });
+        const catalogue = await readCatalogue(placed, { signal });
         const snapshots = catalogue.snapshots.filter((manifest) => manifest.instance === instance);
         return { placed, catalogue, error: null, snapshots };
       } catch (error) {
@@ -90,16 +89,16 @@ function isYounger(
 /** A manifest as health, messages and metrics look at it. */
 export function toRecord(manifest: Manifest): SnapshotRecord {
   const { id, tier, dataAt, slot, committedAt, copiedFrom } = manifest;
-  const startedAt = parseKey(`daily/${id}.json`, { prefix: '' })?.startedAt.toISOString() ?? committedAt;
+  const dump = dumpOf(manifest);
   return {
     id,
     tier,
     dataAt,
     slot,
     committedAt,
-    startedAt,
-    dumpBytes: manifest.dump.bytes,
-    objectBytes: manifest.object.bytes,
+    startedAt: startOfId(id) ?? committedAt,
+    dumpBytes: dump.content.bytes,
+    objectBytes: dump.bytes,
     copiedFrom,
   };
 }

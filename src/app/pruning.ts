@@ -43,7 +43,7 @@ async function prunePlace(
   { place, dryRun, signal, ...options }: Omit<Parameters<typeof prunePlaces>[1], 'places'> & { readonly place: Place },
 ): Promise<PlacePrune> {
   const { settings, instance } = context.load();
-  const { store, prefix } = place.placed;
+  const { store } = place.placed;
   const removed: Manifest[] = [];
   let plan: PrunePlan | null = null;
   try {
@@ -59,7 +59,7 @@ async function prunePlace(
     for (const hold of plan.holds)
       context.log.warn({ store: store.description, tier: hold.tier, remedy: hold.remedy }, describeHold(hold));
     for (const manifest of dryRun ? [] : plan.remove) {
-      await removeSnapshot(store, { manifest, prefix, instance, log: context.log, signal });
+      await removeSnapshot(place.placed, { manifest, instance, log: context.log, signal });
       removed.push(manifest);
     }
     return { place: store.description, plan, removed, error: null };

@@ -4,9 +4,10 @@ import type { ProgressListener } from '../backup/progress.ts';
 import { verifySecrets, type SecretsVerification } from '../backup/secrets-object.ts';
 import { verifyFully } from '../snapshots/verification.ts';
 import { readCatalogue, selectSnapshot, type Catalogue } from '../snapshots/catalogue.ts';
-import type { Manifest } from '../snapshots/manifest.ts';
+import { dumpOf, type Manifest } from '../snapshots/manifest.ts';
+import { partKey } from '../snapshots/object-keys.ts';
 import type { Folder } from '../schedule/tier.ts';
-import type { ObjectKey, StoreName } from '../storage/store.ts';
+import type { StoreName } from '../storage/store.ts';
 import type { AppContext } from './context.ts';
 
 /** Which snapshot a person means, and where. */
@@ -48,38 +49,39 @@ export type PlacedCatalogue = Catalogue & { readonly place: string };
 
 /** Reads a store's catalogue. */
 export async function list(context: AppContext, { from, tier, signal }: ListRequest): Promise<PlacedCatalogue> {
-  const { store, prefix } = context.storeToRead(from);
-  const catalogue = await readCatalogue(store, { prefix, signal, ...(tier === null ? {} : { folders: [tier] }) });
-  return { ...catalogue, place: store.description };
+  const repository = context.storeToRead(from);
+  const catalogue = await readCatalogue(repository, { signal, ...(tier === null ? {} : { folders: [tier] }) });
+  return { ...catalogue, place: repository.store.description };
 }
 
 /** Reads a snapshot back, the secrets object beside it included: hashes and decodes both to the end. */
 export async function verify(context: AppContext, request: VerifyRequest): Promise<VerifyResult> {
   const { identities, signal } = request;
   const { settings } = context.load();
-  const { store, prefix } = context.storeToRead(request.from);
-  const catalogue = await readCatalogue(store, { prefix, signal });
+  const repository = context.storeToRead(request.from);
+  const { store, prefix } = repository;
+  const catalogue = await readCatalogue(repository, { signal });
   const manifest = selectSnapshot(catalogue, {
     text: request.snapshot,
     instance: request.instance ?? undefined,
     place: store.description,
   });
   const keys = [...identities, ...settings.ageIdentities];
-  const encrypted = manifest.object.encryption !== null;
+  const dump = dumpOf(manifest);
+  const encrypted = dump.encryption !== null;
   const decoded = !encrypted || keys.length > 0;
   await verifyFully(store, {
     expected: {
-      ...manifest.object,
-      key: manifest.object.key as ObjectKey,
-      dump: manifest.dump,
+      ...dump,
+      key: partKey(prefix, { tier: manifest.tier, name: dump.name }),
       rows: manifest.database.rows,
     },
     threads: settings.threads,
     identities: encrypted ? (decoded ? keys : 'missing') : null,
     signal,
     log: context.log,
-    onProgress: (bytes) => request.onProgress({ step: 'verify', bytes, expectedBytes: manifest.object.bytes }),
+    onProgress: (bytes) => request.onProgress({ step: 'verify', bytes, expectedBytes: dump.bytes }),
   });
-  const secrets = await verifySecrets(store, { manifest, identities: keys, signal });
+  const secrets = await verifySecrets(repository, { manifest, identities: keys, signal });
   return { manifest, place: store.description, decoded, secrets };
 }

@@ -6,7 +6,7 @@ import type { Settings } from '../config/settings.ts';
 import { AppError, describeError } from '../errors.ts';
 import { newestFirst } from '../snapshots/catalogue.ts';
 import { readEarlierBackups } from '../snapshots/earlier-backups.ts';
-import type { Manifest } from '../snapshots/manifest.ts';
+import { dumpOf, partOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import { createRecoveryKit, type KitFacts } from '../kit/recovery-kit.ts';
 import { renderKitHtml } from '../kit/recovery-kit-html.ts';
 import { renderKitText } from '../kit/recovery-kit-text.ts';
@@ -33,22 +33,24 @@ export async function recoveryKit(context: AppContext, request: RecoveryKitReque
     directory: settings.localDirectory,
     recipients: settings.ageRecipients,
     secretsStored:
-      newest === undefined ? settings.secrets === 'auto' && settings.ageRecipients.length > 0 : newest.secrets !== null,
+      newest === undefined
+        ? settings.secrets === 'auto' && settings.ageRecipients.length > 0
+        : partOf(newest, 'secrets') !== undefined,
     database: describeDatabase(target, newest),
     encoding:
       newest === undefined
         ? { compression: settings.compression.kind, encrypted: settings.ageRecipients.length > 0 }
-        : { compression: newest.object.compression, encrypted: newest.object.encryption !== null },
+        : { compression: dumpOf(newest).compression, encrypted: dumpOf(newest).encryption !== null },
     newest:
       newest === undefined
         ? null
         : {
-            name: `${newest.tier}/${newest.id}`,
-            dataAt: newest.dataAt,
+            name: snapshotName(newest),
+            dataAt: newest.dataAt.toISOString(),
             serverVersion: newest.database.serverVersion,
             clientVersion: newest.database.clientVersion,
-            dumpBytes: newest.dump.bytes,
-            objectBytes: newest.object.bytes,
+            dumpBytes: dumpOf(newest).content.bytes,
+            objectBytes: dumpOf(newest).bytes,
           },
   };
   const kit = createRecoveryKit(facts);
@@ -93,7 +95,7 @@ function describeDatabase(
     name: newest?.database.name ?? target.database,
     role: target.user,
     encoding,
-    extensions: extensions.filter((extension) => extension !== 'plpgsql'),
+    extensions: extensions.map(({ name }) => name).filter((name) => name !== 'plpgsql'),
     publicOnly: Object.keys(rows).every((table) => table.startsWith('public.')),
   };
 }

@@ -6,7 +6,7 @@ import { readSecrets } from '../backup/secrets-object.ts';
 import { decryptDocument } from '../codec/age.ts';
 import { AppError, describeError, type ErrorCode } from '../errors.ts';
 import { readCatalogue, selectSnapshot } from '../snapshots/catalogue.ts';
-import type { Manifest } from '../snapshots/manifest.ts';
+import { dumpOf, partOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import { compareFingerprints, describeConsequences } from '../mastodon/secret-fingerprints.ts';
 import { writeArchive, writeSecrets, type FileOutput } from '../restore/archive-file.ts';
 import type { SnapshotSource } from '../snapshots/dump-stream.ts';
@@ -86,8 +86,9 @@ async function restoreFrom(
   const { log, now } = context;
   const { settings, target } = context.load();
   const { database, signal } = request;
-  const { manifest, store } = source;
-  const snapshot = nameOf(manifest);
+  const { manifest, repository } = source;
+  const { store } = repository;
+  const snapshot = snapshotName(manifest);
   if (!request.ignoreSecrets) assertSecrets(context, manifest);
   log.info({ snapshot, store: store.description, database }, 'Restore started');
   const outcome = await restoreDatabase({
@@ -99,13 +100,13 @@ async function restoreFrom(
     scratchDirectory: settings.scratchDirectory,
     now,
     log,
-    onProgress: (bytes) => request.onProgress({ step: 'restore', bytes, expectedBytes: manifest.object.bytes }),
+    onProgress: (bytes) => request.onProgress({ step: 'restore', bytes, expectedBytes: dumpOf(manifest).bytes }),
   });
   log.info({ snapshot, database, durationMs: outcome.durationMs }, 'Restore done');
   return {
     ...outcome,
     snapshot,
-    dataAt: manifest.dataAt,
+    dataAt: manifest.dataAt.toISOString(),
     place: store.description,
     nextSteps: nextSteps({ manifest, database, configured: target.database, movedAside: outcome.movedAside }),
   };
@@ -116,15 +117,16 @@ export async function restoreFile(context: AppContext, request: FileRequest): Pr
   const { output, signal } = request;
   return asRestoreFailure(signal, async () => {
     const source = await openSnapshot(context, request);
-    const { manifest, store } = source;
-    const { bytes } = manifest.dump;
+    const { manifest, repository } = source;
+    const { store } = repository;
+    const { bytes } = dumpOf(manifest).content;
     await writeArchive(source, {
       output,
       log: context.log,
       signal,
-      onProgress: (read) => request.onProgress({ step: 'restore', bytes: read, expectedBytes: manifest.object.bytes }),
+      onProgress: (read) => request.onProgress({ step: 'restore', bytes: read, expectedBytes: dumpOf(manifest).bytes }),
     });
-    return { snapshot: nameOf(manifest), place: store.description, bytes };
+    return { snapshot: snapshotName(manifest), place: store.description, bytes };
   });
 }
 
@@ -132,25 +134,31 @@ export async function restoreFile(context: AppContext, request: FileRequest): Pr
 export async function restoreSecrets(context: AppContext, request: FileRequest): Promise<FileReport> {
   const { output, signal } = request;
   return asRestoreFailure(signal, async () => {
-    const { store, manifest, identities } = await selectSource(context, request);
-    if (manifest.secrets === null) {
-      throw new AppError('restore', `No settings travelled with ${nameOf(manifest)}`, {
+    const { repository, manifest, identities } = await selectSource(context, request);
+    const { store } = repository;
+    const part = partOf(manifest, 'secrets');
+    if (part === undefined) {
+      throw new AppError('restore', `No settings travelled with ${snapshotName(manifest)}`, {
         hint: 'Look for another snapshot with them, or for a copy of .env.production; set BACKUP_AGE_RECIPIENTS for the future.',
       });
     }
     if (identities.length === 0) throw needsIdentity(manifest);
-    const content = await readSecrets(store, { secrets: manifest.secrets, signal });
+    const content = await readSecrets(repository, { tier: manifest.tier, part, signal });
     let plain: Buffer;
     try {
       plain = await decryptDocument(content, identities);
     } catch (error) {
-      throw new AppError('restore', `The settings of ${nameOf(manifest)} cannot be opened: ${describeError(error)}`, {
-        cause: error,
-        hint: 'Name the file with the private key of one of its recipients with --identity.',
-      });
+      throw new AppError(
+        'restore',
+        `The settings of ${snapshotName(manifest)} cannot be opened: ${describeError(error)}`,
+        {
+          cause: error,
+          hint: 'Name the file with the private key of one of its recipients with --identity.',
+        },
+      );
     }
     await writeSecrets(output, plain);
-    return { snapshot: nameOf(manifest), place: store.description, bytes: plain.length };
+    return { snapshot: snapshotName(manifest), place: store.description, bytes: plain.length };
   });
 }
 
@@ -159,8 +167,9 @@ async function selectSource(
   request: RestoreSource,
 ): Promise<SnapshotSource & { readonly identities: readonly string[] }> {
   const { settings } = context.load();
-  const { store, prefix, manifests } = context.storeToRead(request.from);
-  const catalogue = await readCatalogue(store, { prefix, signal: request.signal, cache: manifests });
+  const repository = context.storeToRead(request.from);
+  const { store, prefix } = repository;
+  const catalogue = await readCatalogue(repository, request);
   const manifest = selectSnapshot(catalogue, {
     text: request.snapshot,
     instance: request.instance ?? undefined,
@@ -168,18 +177,18 @@ async function selectSource(
   });
   warnOfPassedOver(catalogue, { manifest, prefix, log: context.log });
   const identities = [...request.identities, ...settings.ageIdentities];
-  return { store, manifest, identities, threads: settings.threads, patience: context.readPatience };
+  return { repository, manifest, identities, threads: settings.threads, patience: context.readPatience };
 }
 
 async function openSnapshot(context: AppContext, request: RestoreSource): Promise<SnapshotSource> {
   const source = await selectSource(context, request);
-  if (source.manifest.object.encryption === null) return { ...source, identities: null };
+  if (dumpOf(source.manifest).encryption === null) return { ...source, identities: null };
   if (source.identities.length === 0) throw needsIdentity(source.manifest);
   return source;
 }
 
 function needsIdentity(manifest: Manifest): AppError {
-  return new AppError('restore', `${nameOf(manifest)} is encrypted, and no private key is at hand`, {
+  return new AppError('restore', `${snapshotName(manifest)} is encrypted, and no private key is at hand`, {
     hint: 'Name the file with the private key with --identity, or set BACKUP_AGE_IDENTITY_FILE.',
   });
 }
@@ -194,7 +203,7 @@ function assertSecrets(context: AppContext, manifest: Manifest): void {
     ...(missing.length === 0 ? [] : [`${missing.join(', ')} are not set here`]),
   ].join('; ');
   throw new AppError('restore', `${what}: ${describeConsequences(wrong)}`, {
-    hint: `Put the right ones into .env.production (mastodon-backup restore ${nameOf(manifest)} --secrets-output FILE has them), or use --ignore-secrets.`,
+    hint: `Put the right ones into .env.production (mastodon-backup restore ${snapshotName(manifest)} --secrets-output FILE has them), or use --ignore-secrets.`,
   });
 }
 
@@ -212,8 +221,4 @@ async function asRestoreFailure<Result>(signal: AbortSignal, work: () => Promise
       ...(error.hint === undefined ? {} : { hint: error.hint }),
     });
   }
-}
-
-function nameOf(manifest: Pick<Manifest, 'tier' | 'id'>): string {
-  return `${manifest.tier}/${manifest.id}`;
 }

@@ -2,7 +2,7 @@
 // told. A scheduled one may be a copy of a finer snapshot that is young enough; one by hand always dumps.
 
 import { availableParallelism } from 'node:os';
-import { backUp, type BackupResult, type BackupStore } from '../backup/backup.ts';
+import { backUp, type BackupResult } from '../backup/backup.ts';
 import type { ProgressListener } from '../backup/progress.ts';
 import { AppError } from '../errors.ts';
 import type { Manifest } from '../snapshots/manifest.ts';
@@ -185,7 +185,7 @@ async function dump(context: AppContext, plan: Plan): Promise<BackupResult> {
     environment: context.environment,
     connection: target,
     clients: await context.findClients(plan.signal),
-    stores: context.stores() satisfies readonly BackupStore[],
+    stores: context.stores(),
     compression:
       settings.compression.kind === 'xz'
         ? { ...settings.compression, threads: settings.threads }
@@ -216,7 +216,7 @@ async function pruneAfter(
   const manifests = result.outcomes.flatMap((outcome) => (outcome.kind === 'stored' ? [outcome] : []));
   const { acceptedServers } = await context.state().readAttempts();
   const results = await prunePlaces(context, {
-    places: places.filter(({ placed }) => manifests.some(({ destination }) => destination.store === placed.store)),
+    places: places.filter(({ placed }) => manifests.some(({ destination }) => destination.repository === placed)),
     systemIdentifier: manifests[0]?.manifest.database.systemIdentifier ?? null,
     acceptedServers,
     occasion: 'automatic',
@@ -242,7 +242,7 @@ async function rememberSuccess(context: AppContext, result: BackupResult): Promi
     destinationFailures: result.outcomes.flatMap((outcome) =>
       outcome.kind === 'stored'
         ? []
-        : [{ place: outcome.destination.store.description, failure: toFailure(outcome.error, at) }],
+        : [{ place: outcome.destination.repository.store.description, failure: toFailure(outcome.error, at) }],
     ),
     madeHere: [...madeHere, result.id].slice(-rememberedIds),
     warnings: result.warnings,

@@ -3,7 +3,7 @@
 
 import type { BackupResult } from '../backup/backup.ts';
 import { AppError, describeError } from '../errors.ts';
-import type { Manifest } from '../snapshots/manifest.ts';
+import { dumpOf, type Manifest } from '../snapshots/manifest.ts';
 import type { ComparedSnapshot, RunFailed, RunSucceeded } from '../notify/event.ts';
 import { nextSlotOfAny, type Timetable } from '../schedule/timetable.ts';
 import { toRecord } from './places.ts';
@@ -42,7 +42,7 @@ export function successDetails(
     previous: previous === undefined ? null : compared(previous),
     shrunk: hasShrunk(result.dumpBytes, options.before),
     destinations: result.outcomes.map((outcome) => ({
-      place: outcome.destination.store.description,
+      place: outcome.destination.repository.store.description,
       status: outcome.kind,
       error: outcome.kind === 'failed' ? outcome.error.message : null,
       hint: outcome.kind === 'failed' ? (outcome.error.hint ?? null) : null,
@@ -69,7 +69,7 @@ export function failureDetails(
     step: error instanceof AppError ? error.code : 'unexpected',
     message: describeError(error),
     hint: error instanceof AppError ? (error.hint ?? null) : null,
-    lastGoodAt: options.before[0]?.dataAt ?? null,
+    lastGoodAt: options.before[0]?.dataAt.toISOString() ?? null,
     nextRunAt: nextSlotOfAny(options.timetable, options.now)?.at.toISOString() ?? null,
   };
 }
@@ -79,7 +79,7 @@ export function hasShrunk(dumpBytes: number, before: readonly Manifest[]): boole
   const dumps = before
     .filter(({ copiedFrom }) => copiedFrom === null)
     .slice(0, predecessors)
-    .map(({ dump }) => dump.bytes)
+    .map((manifest) => dumpOf(manifest).content.bytes)
     .toSorted((a, b) => a - b);
   const median = dumps[Math.floor(dumps.length / 2)];
   return median !== undefined && dumpBytes < median * shrinkageShare;
@@ -88,10 +88,10 @@ export function hasShrunk(dumpBytes: number, before: readonly Manifest[]): boole
 function compared(manifest: Manifest): ComparedSnapshot {
   const { startedAt, committedAt } = toRecord(manifest);
   return {
-    dataAt: manifest.dataAt,
-    dumpBytes: manifest.dump.bytes,
-    objectBytes: manifest.object.bytes,
+    dataAt: manifest.dataAt.toISOString(),
+    dumpBytes: dumpOf(manifest).content.bytes,
+    objectBytes: dumpOf(manifest).bytes,
     // A copy took no time worth comparing with.
-    durationMs: manifest.copiedFrom === null ? Date.parse(committedAt) - Date.parse(startedAt) : null,
+    durationMs: manifest.copiedFrom === null ? committedAt.getTime() - startedAt.getTime() : null,
   };
 }

@@ -5,6 +5,7 @@ import { copyWithin } from '../backup/copy.ts';
 import type { BackupResult } from '../backup/backup.ts';
 import type { DestinationOutcome } from '../backup/destination.ts';
 import { compareFingerprints, fingerprintSecrets } from '../mastodon/secret-fingerprints.ts';
+import { dumpOf, snapshotName } from '../snapshots/manifest.ts';
 import { createSnapshotId } from '../snapshots/object-keys.ts';
 import { chooseSource } from '../schedule/reuse.ts';
 import type { Tier } from '../schedule/tier.ts';
@@ -68,11 +69,11 @@ export async function copyForTier(
   return {
     id,
     tier: options.tier,
-    dataAt: new Date(source.dataAt),
-    dumpBytes: source.dump.bytes,
-    objectBytes: source.object.bytes,
+    dataAt: source.dataAt,
+    dumpBytes: dumpOf(source).content.bytes,
+    objectBytes: dumpOf(source).bytes,
     warnings: [],
     outcomes,
-    copiedFrom: `${source.tier}/${source.id}`,
+    copiedFrom: snapshotName(source),
   };
 }

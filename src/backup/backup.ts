@@ -12,9 +12,10 @@ import { AppError, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { newestWithFingerprints, readEarlierBackups, type EarlierBackups } from '../snapshots/earlier-backups.ts';
 import { compareFingerprints, describeDifference } from '../mastodon/secret-fingerprints.ts';
+import { dumpOf, snapshotName } from '../snapshots/manifest.ts';
 import { createSnapshotId } from '../snapshots/object-keys.ts';
 import type { Folder } from '../schedule/tier.ts';
-import type { ObjectStore } from '../storage/store.ts';
+import type { Repository } from '../snapshots/repository.ts';
 import { commit, storeBranch, type Destination, type DestinationOutcome } from './destination.ts';
 import { startPipeline } from './pipeline.ts';
 import { refusePlaintextAfterEncrypted } from './plaintext-guard.ts';
@@ -23,14 +24,6 @@ import { planCompression, planDestinations } from './run-plan.ts';
 import { encryptSecrets, storeSecrets } from './secrets-object.ts';
 import { describeSnapshot, type SnapshotBase } from './snapshot-base.ts';
 import { verifyByEtag, verifyFully } from '../snapshots/verification.ts';
-
-/** Where a backup goes. */
-export interface BackupStore {
-  readonly store: ObjectStore;
-  readonly prefix: string;
-  /** Parts in memory at once. */
-  readonly partsInMemory: number;
-}
 
 /** Everything a run needs. */
 export interface BackupOptions {
@@ -48,7 +41,7 @@ export interface BackupOptions {
   readonly clients: readonly ClientPrograms[];
   readonly lockWaitMs: number;
   readonly yieldAfterMs: number;
-  readonly stores: readonly BackupStore[];
+  readonly stores: readonly Repository[];
   readonly compression: Compression;
   readonly cores: number;
   readonly memoryLimitBytes: number;
@@ -169,14 +162,20 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
           passed,
           destination,
           etag: put?.value.etag ?? null,
+          now: options.now(),
         });
         const method = await verifyAt(destination, { base, identities, threads, options });
-        const place = { prefix: destination.prefix, folder: options.tier, id };
-        const entry = secrets === null ? null : await storeSecrets(destination.store, { secrets, place, log, signal });
+        const place = { tier: options.tier, id };
+        const beside =
+          secrets === null ? null : await storeSecrets(destination.repository, { secrets, place, log, signal });
+        const manifest =
+          secrets === null || beside === null
+            ? base
+            : { ...base, parts: [...base.parts, beside], secrets: { fingerprints: secrets.fingerprints } };
         return {
           kind: 'stored',
           destination,
-          manifest: await commit(destination, { ...options, manifest: { ...base, secrets: entry }, method }),
+          manifest: await commit(destination, { ...options, manifest, method }),
         };
       } catch (error) {
         signal.throwIfAborted();
@@ -220,7 +219,7 @@ function lookForOtherSecrets(earlier: readonly EarlierBackups[], environment: En
   const newest = newestWithFingerprints(earlier);
   const comparison = newest === undefined ? null : compareFingerprints(newest, environment);
   if (newest === undefined || comparison === null) return [];
-  return describeDifference(comparison, { snapshot: `${newest.tier}/${newest.id}` });
+  return describeDifference(comparison, { snapshot: snapshotName(newest) });
 }
 
 async function verifyAt(
@@ -234,15 +233,9 @@ async function verifyAt(
 ): Promise<'full' | 'etag' | 'size'> {
   const { base, options } = context;
   const { log, signal } = options;
-  const { store, key } = destination;
-  const expected = {
-    key,
-    bytes: base.object.bytes,
-    sha256: base.object.sha256,
-    compression: base.object.compression,
-    dump: base.dump,
-    rows: base.database.rows,
-  };
+  const { repository, key } = destination;
+  const { store } = repository;
+  const expected = { ...dumpOf(base), key, rows: base.database.rows };
   if (destination.etagMeter !== null) {
     return verifyByEtag(store, { expected, etag: destination.etagMeter.etag(), signal });
   }

@@ -5,14 +5,13 @@ import { PassThrough } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { AppError, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { Manifest, SecretsEntry, VerificationMethod } from '../snapshots/manifest.ts';
-import { buildKey, parseKey } from '../snapshots/object-keys.ts';
+import { dumpOf, snapshotName, type DumpPart, type Manifest, type VerificationMethod } from '../snapshots/manifest.ts';
+import { partKey, partSuffix } from '../snapshots/object-keys.ts';
 import { partBytesFor } from '../snapshots/part-size.ts';
+import type { Repository } from '../snapshots/repository.ts';
 import type { Folder } from '../schedule/tier.ts';
 import { readPatiently } from '../storage/patient-reader.ts';
-import type { ObjectKey } from '../storage/store.ts';
 import { createMeter } from '../stream/meter.ts';
-import type { BackupStore } from './backup.ts';
 import { commit, createDestination, type Destination, type DestinationOutcome } from './destination.ts';
 import { copySecrets } from './secrets-object.ts';
 import { verifyByEtag, verifyFully } from '../snapshots/verification.ts';
@@ -28,45 +27,38 @@ export interface CopyOptions {
 
 /** Copies a snapshot inside its store as one of `tier` that answers `slot`. Rejects only with the reason of `signal`. */
 export async function copyWithin(
-  place: BackupStore,
+  repository: Repository,
   options: CopyOptions & {
     readonly id: string;
     readonly tier: Folder;
     readonly slot: Date;
     readonly toolVersion: string;
     /** Fingerprints under the new id of the secrets that the source was made with. */
-    readonly fingerprints: SecretsEntry['fingerprints'];
+    readonly fingerprints: Readonly<Record<string, string>>;
   },
 ): Promise<DestinationOutcome> {
   const { source, tier, id, log, signal } = options;
-  const { store, prefix } = place;
-  const keyFor = (key: string): ObjectKey => buildKey({ prefix, folder: tier, id, suffix: suffixOf(key, prefix) });
-  const destination = destinationFor(place, { ...options, key: keyFor(source.object.key) });
+  const { store, prefix } = repository;
+  const dump = dumpOf(source);
+  const destination = destinationFor(repository, { ...options, name: nameUnder(id, { part: dump, of: source }) });
   return asOutcome(destination, signal, async () => {
-    log.info({ from: source.object.key, to: destination.key, store: store.description }, 'Copying inside the store');
-    const from = source.object.key as ObjectKey;
-    const { etag } = await store.copy(from, { to: destination.key, source: source.object, signal });
-    const sameParts = etag === source.object.etag;
-    const partBytes = sameParts ? source.object.partBytes : null;
-    const object = { ...source.object, key: destination.key, etag, partBytes };
+    const from = partKey(prefix, { tier: source.tier, name: dump.name });
+    log.info({ from, to: destination.key, store: store.description }, 'Copying inside the store');
+    const { etag } = await store.copy(from, { to: destination.key, source: dump, signal });
+    const sameParts = etag === dump.etag;
+    const copied = { ...dump, name: destination.name, etag, partBytes: sameParts ? dump.partBytes : null };
     const method = await verifyCopy(destination, { ...options, etag: sameParts ? etag : null });
-    const secrets = await copySecrets(source, {
-      from: store,
-      to: store,
-      place: { prefix, folder: tier, id },
-      log,
-      signal,
-    });
+    const beside = await copySecrets(source, { from: repository, to: repository, place: { tier, id }, log, signal });
     const manifest: Omit<Manifest, 'committedAt' | 'verified'> = {
       ...source,
       id,
       tier,
       label: null,
-      slot: options.slot.toISOString(),
+      slot: options.slot,
       tool: { version: options.toolVersion },
-      object,
-      secrets: secrets === null ? null : { ...withoutForeignId(secrets), fingerprints: options.fingerprints },
-      copiedFrom: `${source.tier}/${source.id}`,
+      parts: [copied, ...(beside === null ? [] : [beside])],
+      secrets: beside === null ? null : { fingerprints: options.fingerprints },
+      copiedFrom: snapshotName(source),
     };
     return commit(destination, { ...options, manifest, method });
   });
@@ -74,20 +66,21 @@ export async function copyWithin(
 
 /** Copies a snapshot with its id from one store to another. Rejects only with the reason of `signal`. */
 export async function copyAcross(
-  { from, to }: { readonly from: BackupStore; readonly to: BackupStore },
+  { from, to }: { readonly from: Repository; readonly to: Repository },
   options: CopyOptions,
 ): Promise<DestinationOutcome> {
   const { source, log, signal } = options;
-  const keyFor = (key: string): ObjectKey =>
-    buildKey({ prefix: to.prefix, folder: source.tier, id: source.id, suffix: suffixOf(key, from.prefix) });
-  const destination = destinationFor(to, { ...options, key: keyFor(source.object.key) });
+  const { tier, id, committedAt } = source;
+  const dump = dumpOf(source);
+  const destination = destinationFor(to, { ...options, tier, name: dump.name });
   return asOutcome(destination, signal, async () => {
+    const key = partKey(from.prefix, { tier, name: dump.name });
     log.info(
-      { key: source.object.key, from: from.store.description, to: to.store.description },
+      { key, from: from.store.description, to: to.store.description },
       'Copying a snapshot that this store missed',
     );
-    const { bytes, sha256 } = source.object;
-    const body = readPatiently(from.store, { key: source.object.key as ObjectKey, bytes, sha256, log, signal });
+    const { bytes, sha256 } = dump;
+    const body = readPatiently(from.store, { key, bytes, sha256, log, signal });
     const meter = createMeter({ observe: (chunk) => destination.etagMeter?.push(chunk) });
     const upload = new PassThrough({ highWaterMark: 1024 * 1024 });
     const [receipt] = await Promise.all([
@@ -95,33 +88,24 @@ export async function copyAcross(
       pipeline([body, meter.stream, upload], { signal }),
     ]);
     const method = await verifyCopy(destination, { ...options, etag: destination.etagMeter?.etag() ?? null });
-    const place = { prefix: to.prefix, folder: source.tier, id: source.id };
-    const secrets = await copySecrets(source, { from: from.store, to: to.store, place, log, signal });
+    const beside = await copySecrets(source, { from, to, place: { tier, id }, log, signal });
+    const partBytes = to.store.hasParts ? destination.partBytes : null;
     const manifest: Omit<Manifest, 'committedAt' | 'verified'> = {
       ...source,
-      object: {
-        ...source.object,
-        key: destination.key,
-        partBytes: to.store.hasParts ? destination.partBytes : null,
-        etag: receipt.etag,
-      },
-      secrets,
+      parts: [{ ...dump, partBytes, etag: receipt.etag }, ...(beside === null ? [] : [beside])],
+      secrets: beside === null ? null : source.secrets,
     };
-    return commit(destination, { ...options, manifest, method });
+    // The same snapshot: it answers no slot here that it does not answer there.
+    return commit(destination, { ...options, manifest, method, committedAt });
   });
 }
 
 function destinationFor(
-  { store, prefix }: BackupStore,
-  options: CopyOptions & { readonly key: ObjectKey },
+  repository: Repository,
+  options: CopyOptions & { readonly tier: Folder; readonly name: string },
 ): Destination {
-  const { bytes, partBytes } = options.source.object;
-  return createDestination(store, {
-    prefix,
-    key: options.key,
-    partBytes: partBytes ?? partBytesFor(bytes),
-    verify: options.verify,
-  });
+  const { bytes, partBytes } = dumpOf(options.source);
+  return createDestination(repository, { ...options, partBytes: partBytes ?? partBytesFor(bytes) });
 }
 
 async function asOutcome(
@@ -133,28 +117,25 @@ async function asOutcome(
     return { kind: 'stored', destination, manifest: await work() };
   } catch (error) {
     signal.throwIfAborted();
-    const message = `A snapshot could not be copied in ${destination.store.description}`;
+    const message = `A snapshot could not be copied in ${destination.repository.store.description}`;
     return { kind: 'failed', destination, error: toAppError(error, { code: 'store', message }) };
   }
 }
 
 // The source was decoded to its end when it was made; equal bytes need no second decoding.
 async function verifyCopy(
-  { store, key, method }: Destination,
+  { repository: { store }, key, method }: Destination,
   { source, etag, signal, log }: CopyOptions & { readonly etag: string | null },
 ): Promise<VerificationMethod> {
-  const expected = { ...source.object, key, dump: source.dump, rows: source.database.rows };
+  const expected = { ...dumpOf(source), key, rows: source.database.rows };
   if (method === 'etag') return verifyByEtag(store, { expected, etag, signal });
   await verifyFully(store, { expected, identities: 'missing', threads: 1, signal, log });
   return 'full';
 }
 
-function withoutForeignId({ under: _under, ...secrets }: SecretsEntry): SecretsEntry {
-  return secrets;
-}
-
-function suffixOf(key: string, prefix: string): string {
-  const parsed = parseKey(key, { prefix });
-  if (parsed === undefined) throw new AppError('verify', `A manifest names '${key}', which is no key of a snapshot`);
-  return parsed.suffix;
+function nameUnder(id: string, { part, of }: { readonly part: DumpPart; readonly of: Manifest }): string {
+  const suffix = partSuffix(part, of.id);
+  if (suffix === undefined)
+    throw new AppError('verify', `${snapshotName(of)} names '${part.name}', which is not its own`);
+  return `${id}${suffix}`;
 }

@@ -3,18 +3,21 @@
 
 import { AppError, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { manifestKey, readAll } from '../snapshots/catalogue.ts';
-import { encodeManifest, type Manifest, type VerificationMethod } from '../snapshots/manifest.ts';
-import type { ObjectKey, ObjectStore, PutReceipt } from '../storage/store.ts';
+import { readAll } from '../snapshots/catalogue.ts';
+import { decodeManifest, encodeManifest, type Manifest, type VerificationMethod } from '../snapshots/manifest.ts';
+import { manifestKey, partKey } from '../snapshots/object-keys.ts';
+import type { Repository } from '../snapshots/repository.ts';
+import type { Folder } from '../schedule/tier.ts';
+import type { ObjectKey, PutReceipt } from '../storage/store.ts';
 import type { Branch } from '../stream/fan-out.ts';
 import { startStallClock } from '../stream/stall-clock.ts';
 import { createEtagMeter, type EtagMeter } from '../snapshots/etag.ts';
 
-/** A store as a destination of this run. */
+/** A repository as a destination of this run. */
 export interface Destination {
-  readonly store: ObjectStore;
-  /** The prefix of its keys, empty or ending in a slash. */
-  readonly prefix: string;
+  readonly repository: Repository;
+  /** The name of the dump, beside the manifest. */
+  readonly name: string;
   readonly key: ObjectKey;
   readonly partBytes: number;
   readonly method: 'full' | 'etag';
@@ -29,20 +32,21 @@ export type DestinationOutcome =
 
 /** A destination with the method its store and the settings ask for. */
 export function createDestination(
-  store: ObjectStore,
+  repository: Repository,
   options: {
-    readonly prefix: string;
-    readonly key: ObjectKey;
+    readonly tier: Folder;
+    readonly name: string;
     readonly partBytes: number;
     readonly verify: 'auto' | 'full' | 'etag';
   },
 ): Destination {
+  const { store, prefix } = repository;
   const wanted = options.verify === 'auto' ? (store.readingCosts ? 'etag' : 'full') : options.verify;
   const method = store.comparesEtags ? wanted : 'full';
   return {
-    store,
-    prefix: options.prefix,
-    key: options.key,
+    repository,
+    name: options.name,
+    key: partKey(prefix, options),
     partBytes: options.partBytes,
     method,
     etagMeter: method === 'etag' ? createEtagMeter(options.partBytes) : null,
@@ -61,7 +65,8 @@ export async function storeBranch(
   },
 ): Promise<PutReceipt> {
   const { branch } = options;
-  const { store, key } = destination;
+  const { key, repository } = destination;
+  const { store } = repository;
   const stop = new AbortController();
   using clock = startStallClock({
     timeoutMs: options.stallTimeoutMs,
@@ -101,16 +106,25 @@ export async function commit(
   options: {
     readonly manifest: Omit<Manifest, 'committedAt' | 'verified'>;
     readonly method: VerificationMethod;
+    /** Left out: now. */
+    readonly committedAt?: Date;
     readonly now: () => Date;
     readonly signal: AbortSignal;
     readonly log: Log;
   },
 ): Promise<Manifest> {
-  const { store, prefix } = destination;
-  const at = options.now().toISOString();
-  const manifest: Manifest = { ...options.manifest, committedAt: at, verified: { method: options.method, at } };
-  const key = manifestKey({ prefix, folder: manifest.tier, id: manifest.id });
+  const { store, prefix } = destination.repository;
+  const at = options.now();
+  const committedAt = options.committedAt ?? at;
+  const manifest: Manifest = { ...options.manifest, committedAt, verified: { method: options.method, at } };
+  const key = manifestKey(prefix, manifest);
   const content = encodeManifest(manifest);
+  const decoded = decodeManifest(content);
+  if (decoded.kind === 'unreadable') {
+    throw new AppError('verify', `'${key}' is not written, for it would not be read again: ${decoded.reason}`, {
+      hint: 'Check the clocks of this machine and of the database: timedatectl.',
+    });
+  }
   await store.putDocument(key, content, options);
   const stored = await readAll(await store.get(key, options));
   if (Buffer.compare(stored, content) !== 0) {

@@ -2,6 +2,7 @@
 
 import { AppError } from '../errors.ts';
 import type { EarlierBackups } from '../snapshots/earlier-backups.ts';
+import { dumpOf } from '../snapshots/manifest.ts';
 
 /** Throws AppError `settings` when a run would store the first unencrypted backup after encrypted ones, unless allowed. */
 export function refusePlaintextAfterEncrypted(
@@ -10,7 +11,8 @@ export function refusePlaintextAfterEncrypted(
 ): void {
   if (options.recipients.length > 0 || options.allowPlaintext) return;
   for (const { store, snapshots } of earlier) {
-    if (snapshots[0]?.object.encryption !== 'age') continue;
+    const [newest] = snapshots;
+    if (newest === undefined || dumpOf(newest).encryption === null) continue;
     throw new AppError(
       'settings',
       `BACKUP_AGE_RECIPIENTS is not set, but the newest backup in ${store.description} is encrypted`,

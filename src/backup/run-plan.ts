@@ -4,16 +4,15 @@
 import { codecMemory, objectSuffix, type Compression } from '../codec/codec.ts';
 import type { Log } from '../log.ts';
 import { planMemory } from './memory.ts';
-import { buildKey } from '../snapshots/object-keys.ts';
 import { choosePartBytes } from '../snapshots/part-size.ts';
 import type { Folder } from '../schedule/tier.ts';
-import type { ObjectStore } from '../storage/store.ts';
+import type { Repository } from '../snapshots/repository.ts';
 import { createDestination, type Destination } from './destination.ts';
 
 /** What the decisions depend on. */
 export interface RunPlanOptions {
   readonly tier: Folder;
-  readonly stores: readonly { readonly store: ObjectStore; readonly prefix: string; readonly partsInMemory: number }[];
+  readonly stores: readonly Repository[];
   readonly compression: Compression;
   readonly cores: number;
   readonly memoryLimitBytes: number;
@@ -29,11 +28,15 @@ export function planDestinations(
 ): readonly Destination[] {
   const compressed = options.compression.kind !== 'none';
   const suffix = objectSuffix({ compression: options.compression.kind, encrypted: options.recipients.length > 0 });
-  return options.stores.map(({ store, prefix }) =>
-    createDestination(store, {
-      prefix,
-      key: buildKey({ prefix, folder: options.tier, id, suffix }),
-      partBytes: choosePartBytes({ databaseBytes: facts.sizeBytes, compressed, maxObjectBytes: store.maxObjectBytes }),
+  return options.stores.map((repository) =>
+    createDestination(repository, {
+      tier: options.tier,
+      name: `${id}${suffix}`,
+      partBytes: choosePartBytes({
+        databaseBytes: facts.sizeBytes,
+        compressed,
+        maxObjectBytes: repository.store.maxObjectBytes,
+      }),
       verify: options.verify,
     }),
   );

@@ -8,13 +8,14 @@ import type { Environment } from '../config/environment.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { readAll } from '../snapshots/catalogue.ts';
-import type { Manifest, SecretsEntry } from '../snapshots/manifest.ts';
+import { partOf, snapshotName, type Manifest, type Part } from '../snapshots/manifest.ts';
 import { collectMastodonVariables, type MastodonVariables } from '../mastodon/documented-variables.ts';
 import { decodeEnvFile, encodeEnvFile } from '../mastodon/env-file.ts';
 import { compareFingerprints, fingerprintSecrets, requiredSecrets } from '../mastodon/secret-fingerprints.ts';
-import { buildKey } from '../snapshots/object-keys.ts';
+import { partKey } from '../snapshots/object-keys.ts';
+import type { Repository } from '../snapshots/repository.ts';
 import type { Folder } from '../schedule/tier.ts';
-import type { ObjectKey, ObjectStore } from '../storage/store.ts';
+import type { ObjectStore } from '../storage/store.ts';
 
 /** Mastodon's settings of one run, encrypted once for all its destinations. */
 export interface SecretsObject {
@@ -23,13 +24,12 @@ export interface SecretsObject {
   readonly plain: Buffer;
   /** Opens it: the run's own key, which is forgotten with the run. */
   readonly identity: string;
-  readonly fingerprints: SecretsEntry['fingerprints'];
+  readonly fingerprints: Readonly<Record<string, string>>;
 }
 
-/** The place of a snapshot's secrets object. */
+/** The snapshot that a secrets object belongs to. */
 export interface SecretsPlace {
-  readonly prefix: string;
-  readonly folder: Folder;
+  readonly tier: Folder;
   readonly id: string;
 }
 
@@ -92,16 +92,17 @@ function describe(id: string): readonly string[] {
 
 /** Stores the secrets object, reads it back and opens it. Returns what the manifest says of it. Throws AppError. */
 export async function storeSecrets(
-  store: ObjectStore,
+  { store, prefix }: Repository,
   options: {
     readonly secrets: SecretsObject;
     readonly place: SecretsPlace;
     readonly log: Log;
     readonly signal: AbortSignal;
   },
-): Promise<SecretsEntry> {
-  const { secrets, signal } = options;
-  const key = secretsKey(options.place);
+): Promise<Part> {
+  const { secrets, place, signal } = options;
+  const name = `${place.id}${suffix}`;
+  const key = partKey(prefix, { tier: place.tier, name });
   await store.putDocument(key, secrets.content, { signal });
   const stored = await readAll(await store.get(key, { signal }));
   const problem = (text: string, cause?: unknown): AppError => failed(store, { key, text, cause });
@@ -114,7 +115,7 @@ export async function storeSecrets(
   }
   if (!opened.equals(secrets.plain)) throw problem('it decrypts to something else than was encrypted');
   options.log.info({ key, store: store.description, bytes: stored.length }, "Mastodon's settings stored, encrypted");
-  return { key, fingerprints: secrets.fingerprints, bytes: stored.length, sha256: secrets.sha256 };
+  return describePart(name, { bytes: stored.length, sha256: secrets.sha256 });
 }
 
 /**
@@ -122,37 +123,47 @@ export async function storeSecrets(
  * what the copy's manifest says of it: null when the source has none, or has lost it, which goes to the log.
  */
 export async function copySecrets(
-  manifest: Pick<Manifest, 'id' | 'tier' | 'secrets'>,
+  manifest: Pick<Manifest, 'id' | 'tier' | 'parts'>,
   options: {
-    readonly from: ObjectStore;
-    readonly to: ObjectStore;
+    readonly from: Repository;
+    readonly to: Repository;
     readonly place: SecretsPlace;
     readonly log: Log;
     readonly signal: AbortSignal;
   },
-): Promise<SecretsEntry | null> {
+): Promise<Part | null> {
   const { from, to, place, signal } = options;
-  const { secrets } = manifest;
-  if (secrets === null) return null;
-  if ((await from.head(secrets.key as ObjectKey, { signal })) === null) {
+  const part = partOf(manifest, 'secrets');
+  if (part === undefined) return null;
+  const { tier } = manifest;
+  const source = partKey(from.prefix, { tier, name: part.name });
+  if ((await from.store.head(source, { signal })) === null) {
     options.log.warn(
-      { key: secrets.key, store: from.description },
-      `The secrets object of ${manifest.tier}/${manifest.id} is missing; its copy goes without Mastodon's settings`,
+      { key: source, store: from.store.description },
+      `The secrets object of ${snapshotName(manifest)} is missing; its copy goes without Mastodon's settings`,
     );
     return null;
   }
-  const content = await readSecrets(from, { secrets, signal });
-  const key = secretsKey(place);
-  await to.putDocument(key, content, { signal });
-  const stored = await readAll(await to.get(key, { signal }));
-  if (!stored.equals(content)) throw failed(to, { key, text: 'it is not what was written' });
-  const under = secrets.under ?? manifest.id;
+  const content = await readSecrets(from, { tier, part, signal });
+  const name = `${place.id}${suffix}`;
+  const key = partKey(to.prefix, { tier: place.tier, name });
+  await to.store.putDocument(key, content, { signal });
+  const stored = await readAll(await to.store.get(key, { signal }));
+  if (!stored.equals(content)) throw failed(to.store, { key, text: 'it is not what was written' });
+  return { ...part, name };
+}
+
+// Its content has no hash here: of what a person chose, such as a password, a hash would help to guess it.
+function describePart(name: string, stored: { readonly bytes: number; readonly sha256: string }): Part {
   return {
-    key,
-    fingerprints: secrets.fingerprints,
-    bytes: content.length,
-    sha256: sha256(content),
-    ...(under === place.id ? {} : { under }),
+    kind: 'secrets',
+    name,
+    ...stored,
+    compression: 'none',
+    encryption: 'age',
+    partBytes: null,
+    etag: null,
+    content: null,
   };
 }
 
@@ -164,20 +175,22 @@ export type SecretsVerification = 'none' | 'hashed' | 'decrypted';
  * are compared with the fingerprints. Throws AppError `verify`, also when it is missing.
  */
 export async function verifySecrets(
-  store: ObjectStore,
+  repository: Repository,
   options: {
-    readonly manifest: Pick<Manifest, 'id' | 'secrets'>;
+    readonly manifest: Pick<Manifest, 'id' | 'tier' | 'parts' | 'secrets'>;
     /** Empty: it is not opened. */
     readonly identities: readonly string[];
     readonly signal: AbortSignal;
   },
 ): Promise<SecretsVerification> {
   const { manifest, identities, signal } = options;
-  const { secrets } = manifest;
-  if (secrets === null) return 'none';
-  const content = await readSecrets(store, { secrets, signal });
+  const { tier } = manifest;
+  const part = partOf(manifest, 'secrets');
+  if (part === undefined) return 'none';
+  const content = await readSecrets(repository, { tier, part, signal });
   if (identities.length === 0) return 'hashed';
-  const problem = (text: string, cause?: unknown): AppError => failed(store, { key: secrets.key, text, cause });
+  const key = partKey(repository.prefix, { tier, name: part.name });
+  const problem = (text: string, cause?: unknown): AppError => failed(repository.store, { key, text, cause });
   let variables: MastodonVariables;
   try {
     variables = decodeEnvFile((await decryptDocument(content, identities)).toString('utf8'));
@@ -195,26 +208,22 @@ function lookUp(variables: MastodonVariables, name: string): ReturnType<Environm
   return text === undefined || text === '' ? undefined : { text, source: { kind: 'environment' } };
 }
 
-/** Reads a secrets object whole, and compares its size and hash where the manifest has them. Throws AppError. */
+/** Reads a secrets object whole, and compares its size and hash with the manifest's. Throws AppError. */
 export async function readSecrets(
-  store: ObjectStore,
-  { secrets, signal }: { readonly secrets: SecretsEntry; readonly signal: AbortSignal },
+  { store, prefix }: Repository,
+  { tier, part, signal }: { readonly tier: Folder; readonly part: Part; readonly signal: AbortSignal },
 ): Promise<Buffer> {
-  const key = secrets.key as ObjectKey;
+  const key = partKey(prefix, { tier, name: part.name });
   const found = await store.head(key, { signal });
   if (found === null) throw failed(store, { key, text: 'it is missing' });
-  if (found.bytes !== (secrets.bytes ?? found.bytes) || found.bytes > largestBytes) {
-    throw failed(store, { key, text: `it has ${found.bytes} bytes instead of ${secrets.bytes ?? 'a few thousand'}` });
+  if (found.bytes !== part.bytes || found.bytes > largestBytes) {
+    throw failed(store, { key, text: `it has ${found.bytes} bytes instead of ${part.bytes}` });
   }
   const content = await readAll(await store.get(key, { signal }));
-  if (secrets.sha256 !== undefined && sha256(content) !== secrets.sha256) {
+  if (sha256(content) !== part.sha256) {
     throw failed(store, { key, text: 'its SHA-256 differs from what was written' });
   }
   return content;
-}
-
-function secretsKey(place: SecretsPlace): ObjectKey {
-  return buildKey({ ...place, suffix });
 }
 
 function sha256(content: Uint8Array): string {

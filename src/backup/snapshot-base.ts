@@ -2,7 +2,8 @@
 
 import type { CompressionName } from '../codec/codec.ts';
 import type { DatabaseFacts } from '../database/server.ts';
-import type { Manifest } from '../snapshots/manifest.ts';
+import { clockToleranceMs, type Manifest } from '../snapshots/manifest.ts';
+import { startOfId } from '../snapshots/object-keys.ts';
 import type { Folder } from '../schedule/tier.ts';
 import type { Destination } from './destination.ts';
 import type { PipelineResult } from './pipeline.ts';
@@ -29,6 +30,8 @@ export function describeSnapshot(
     readonly passed: PipelineResult;
     readonly destination: Destination;
     readonly etag: string | null;
+    /** Our clock, after the dump. */
+    readonly now: Date;
   },
 ): SnapshotBase {
   const { facts, passed, destination } = found;
@@ -38,8 +41,8 @@ export function describeSnapshot(
     tier: run.tier,
     label: run.label,
     instance: run.instance,
-    dataAt: passed.dataAt.toISOString(),
-    slot: run.slot?.toISOString() ?? null,
+    dataAt: ourMoment(passed.dataAt, found),
+    slot: run.slot,
     tool: { version: run.toolVersion },
     database: {
       name: facts.name,
@@ -48,22 +51,31 @@ export function describeSnapshot(
       clientVersion: found.client.version,
       sizeBytes: facts.sizeBytes,
       encoding: facts.encoding,
-      collation: facts.collation,
       locale: facts.locale,
       extensions: facts.extensions,
       rows: passed.archive.rows,
+      oddities: [],
     },
-    mastodon: found.schemaVersion === null ? null : { schemaVersion: found.schemaVersion },
-    dump: passed.dump,
-    object: {
-      key: destination.key,
-      ...passed.object,
-      compression: run.compression.kind,
-      encryption: run.recipients.length > 0 ? 'age' : null,
-      partBytes: destination.store.hasParts ? destination.partBytes : null,
-      etag: found.etag,
-    },
+    mastodon: found.schemaVersion === null ? null : { schemaVersion: found.schemaVersion, release: null },
+    parts: [
+      {
+        kind: 'dump',
+        name: destination.name,
+        ...passed.object,
+        compression: run.compression.kind,
+        encryption: run.recipients.length > 0 ? 'age' : null,
+        partBytes: destination.repository.store.hasParts ? destination.partBytes : null,
+        etag: found.etag,
+        content: passed.dump,
+      },
+    ],
     secrets: null,
     copiedFrom: null,
   };
+}
+
+// The moment of the snapshot is told by the database's clock. One that is ahead of ours would date the backup into the future,
+// where nothing counts: then it is the moment our run began, which is never later than the snapshot.
+function ourMoment(dataAt: Date, { id, now }: { readonly id: string; readonly now: Date }): Date {
+  return dataAt.getTime() <= now.getTime() + clockToleranceMs ? dataAt : (startOfId(id) ?? now);
 }

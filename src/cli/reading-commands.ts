@@ -3,6 +3,7 @@
 
 import type { Command } from 'commander';
 import type { Folder } from '../schedule/tier.ts';
+import { dumpOf, snapshotName } from '../snapshots/manifest.ts';
 import type { StoreName } from '../storage/store.ts';
 import type { Catalogue } from '../snapshots/catalogue.ts';
 import type { Manifest } from '../snapshots/manifest.ts';
@@ -59,7 +60,7 @@ export function addReadingCommands(program: Command, context: CommandContext): v
       print(context, {
         json: options.json,
         document: {
-          snapshot: `${result.manifest.tier}/${result.manifest.id}`,
+          snapshot: snapshotName(result.manifest),
           hashed: true,
           decoded: result.decoded,
           secrets: result.secrets,
@@ -100,11 +101,11 @@ function renderCatalogue(catalogue: Placed): string {
         ]),
     section(
       "Restorable, but Mastodon's settings beside them are missing",
-      catalogue.withoutSecrets.map(({ tier, id }) => [`${tier}/${id}`]),
+      catalogue.withoutSecrets.map((one) => [snapshotName(one)]),
     ),
     section(
       'Damaged, count for nothing',
-      damaged.map(({ manifest, reason }) => [`${manifest.tier}/${manifest.id}`, reason]),
+      damaged.map(({ manifest, reason }) => [snapshotName(manifest), reason]),
     ),
     section(
       'Unreadable manifests, protected',
@@ -119,12 +120,13 @@ function renderCatalogue(catalogue: Placed): string {
 }
 
 function renderSnapshot(snapshot: Manifest, withInstance: boolean): readonly string[] {
+  const dump = dumpOf(snapshot);
   const rows = Object.values(snapshot.database.rows).reduce((sum, count) => sum + count, 0);
   return [
-    `${snapshot.tier}/${snapshot.id}`,
-    snapshot.dataAt.replace(/\.\d+Z$/, 'Z'),
-    formatBytes(snapshot.dump.bytes),
-    formatBytes(snapshot.object.bytes),
+    snapshotName(snapshot),
+    snapshot.dataAt.toISOString().replace(/\.\d+Z$/, 'Z'),
+    formatBytes(dump.content.bytes),
+    formatBytes(dump.bytes),
     String(rows),
     snapshot.verified.method,
     ...(withInstance ? [snapshot.instance] : []),
@@ -138,9 +140,9 @@ function section(title: string, rows: readonly (readonly string[])[]): string {
 
 /** The result of `verify` as text. */
 function renderVerification({ manifest, place, decoded, secrets }: VerifyResult): string {
-  const name = `${manifest.tier}/${manifest.id}`;
+  const name = snapshotName(manifest);
   const tables = Object.keys(manifest.database.rows).length;
-  const size = formatBytes(manifest.object.bytes);
+  const size = formatBytes(dumpOf(manifest).bytes);
   const dump = decoded
     ? `${name} in ${place}: ${size} read back, hash right, decoded to the end, ${tables} tables with the rows of the manifest\n`
     : `${name} in ${place}: ${size} read back, hash right; NOT decoded: it is encrypted and there is no --identity\n`;

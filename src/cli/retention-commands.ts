@@ -4,7 +4,7 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { AppError } from '../errors.ts';
 import type { PlacePrune } from '../app/pruning.ts';
-import type { Manifest } from '../snapshots/manifest.ts';
+import { dumpOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import type { Verdict } from '../retention/policy.ts';
 import { formatBytes } from '../text/format.ts';
 import type { LifecycleReport } from '../app/lifecycle-verb.ts';
@@ -76,11 +76,11 @@ function pruneDocument(results: readonly PlacePrune[], { dryRun }: Lines): objec
       place,
       error,
       holds: plan?.holds ?? [],
-      removed: removed.map(({ tier, id }) => `${tier}/${id}`),
+      removed: removed.map(snapshotName),
       snapshots: (plan?.verdicts ?? []).map((verdict) => ({
-        snapshot: `${verdict.snapshot.tier}/${verdict.snapshot.id}`,
+        snapshot: snapshotName(verdict.snapshot),
         dataAt: verdict.snapshot.dataAt,
-        bytes: verdict.snapshot.object.bytes,
+        bytes: dumpOf(verdict.snapshot).bytes,
         keep: verdict.keep || plan?.remove.includes(verdict.snapshot) !== true,
         reason: verdict.reason,
       })),
@@ -101,7 +101,7 @@ function renderPlace({ place, plan, removed, error }: PlacePrune, { dryRun }: Li
     lines.push(`  HELD${hold.tier === null ? '' : ` (${hold.tier})`}: ${hold.reason}. ${hold.remedy}`);
   if (error !== null) lines.push(`  FAILED: ${error}`);
   const bytes = (list: readonly Manifest[]): string =>
-    formatBytes(list.reduce((sum, { object }) => sum + object.bytes, 0));
+    formatBytes(list.reduce((sum, manifest) => sum + dumpOf(manifest).bytes, 0));
   const planned = plan?.remove ?? [];
   lines.push(
     dryRun
@@ -114,9 +114,9 @@ function renderPlace({ place, plan, removed, error }: PlacePrune, { dryRun }: Li
 function renderVerdict({ snapshot, keep, reason }: Verdict<Manifest>, remove: readonly Manifest[]): string {
   const verb = remove.includes(snapshot) ? 'remove' : 'keep';
   const held = !keep && verb === 'keep' ? ', held' : '';
-  const day = new Intl.DateTimeFormat('en-GB', { weekday: 'short', timeZone: 'UTC' }).format(new Date(snapshot.dataAt));
-  const when = `${day} ${snapshot.dataAt.slice(0, 16).replace('T', ' ')} UTC`;
-  return `  ${verb.padEnd(6)} ${snapshot.tier.padEnd(8)} ${when}  ${snapshot.id}  ${formatBytes(snapshot.object.bytes).padStart(9)}  ${reason}${held}`;
+  const day = new Intl.DateTimeFormat('en-GB', { weekday: 'short', timeZone: 'UTC' }).format(snapshot.dataAt);
+  const when = `${day} ${snapshot.dataAt.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+  return `  ${verb.padEnd(6)} ${snapshot.tier.padEnd(8)} ${when}  ${snapshot.id}  ${formatBytes(dumpOf(snapshot).bytes).padStart(9)}  ${reason}${held}`;
 }
 
 /** The comparison as text. */

@@ -9,6 +9,7 @@ import { formatBytes, formatDuration } from '../text/format.ts';
 import { parseLabel, parseTier } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { showProgress } from './progress-bar.ts';
+import { snapshotName } from '../snapshots/manifest.ts';
 
 /** Adds the command. */
 export function addRunCommand(program: Command, context: CommandContext): void {
@@ -55,7 +56,7 @@ function runDocument(result: RunReport, { durationMs }: { readonly durationMs: n
     copiedFrom: result.copiedFrom,
     prunedCount: result.prunedCount,
     destinations: result.outcomes.map((outcome) => ({
-      store: outcome.destination.store.name,
+      store: outcome.destination.repository.store.name,
       key: outcome.destination.key,
       ...(outcome.kind === 'stored'
         ? { status: 'stored', verified: outcome.manifest.verified.method }
@@ -68,7 +69,7 @@ function runDocument(result: RunReport, { durationMs }: { readonly durationMs: n
 function renderRun(result: RunReport, { durationMs }: { readonly durationMs: number }): string {
   const sizes = `${formatBytes(result.dumpBytes)} dumped, ${formatBytes(result.objectBytes)} stored, in ${formatDuration(durationMs)}`;
   return [
-    `${result.tier}/${result.id}: ${sizes}`,
+    `${snapshotName(result)}: ${sizes}`,
     ...result.warnings.map((text) => `  warning: ${text}`),
     ...result.outcomes.map(renderOutcome),
     ...(result.prunedCount === null || result.prunedCount === 0
@@ -85,7 +86,7 @@ const methods = {
 } as const;
 
 function renderOutcome(outcome: DestinationOutcome): string {
-  const place = outcome.destination.store.description;
+  const place = outcome.destination.repository.store.description;
   if (outcome.kind === 'failed') return `  NOT stored in ${place}: ${outcome.error.message}`;
   return `  stored in ${place} as ${outcome.destination.key} (${methods[outcome.manifest.verified.method]})`;
 }

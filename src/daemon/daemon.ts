@@ -93,7 +93,7 @@ export async function runDaemon({
       const error = await attempt(app, { ...step.due, signal });
       if (signal.aborted) break;
       const { tier } = step.due;
-      const at = clock.now().toISOString();
+      const at = clock.now();
       if (error === null) answered.set(tier, { tier, slot: null, committedAt: at, dataAt: at });
       setback = error === null ? null : later(setback, error);
       if (setback !== null)

@@ -7,14 +7,23 @@ import { lockNotAvailable, sqlStateOf } from './sql-state.ts';
 
 const longestWaitMs = 300_000;
 
-/** How text sorts and compares, as far as the collation does not say it. */
+/** How text sorts and compares. */
 export interface DatabaseLocale {
+  /** LC_COLLATE. */
+  readonly collation: string;
   /** LC_CTYPE: which characters are letters, and their case. */
   readonly ctype: string;
   /** PostgreSQL 14 has libc alone. */
   readonly provider: 'libc' | 'icu' | 'builtin';
   /** The provider's own locale; null with libc. */
   readonly name: string | null;
+}
+
+/** An extension, and the schema its objects are in. */
+export interface DatabaseExtension {
+  readonly name: string;
+  readonly version: string;
+  readonly schema: string;
 }
 
 /** A database and its server. */
@@ -29,10 +38,9 @@ export interface DatabaseFacts {
   /** pg_database_size, in bytes. */
   readonly sizeBytes: number;
   readonly encoding: string;
-  /** LC_COLLATE. */
-  readonly collation: string;
   readonly locale: DatabaseLocale;
-  readonly extensions: readonly string[];
+  /** In the order of their creation, in which one that needs another comes after it. */
+  readonly extensions: readonly DatabaseExtension[];
   /** Ordinary and partitioned tables outside the system schemas. */
   readonly tableCount: number;
   readonly isReplica: boolean;
@@ -51,13 +59,13 @@ export async function readDatabaseFacts(client: Client): Promise<DatabaseFacts> 
       systemIdentifier: await readSystemIdentifier(client),
       sizeBytes: Number(row['size']),
       encoding: row['encoding'] ?? '',
-      collation: row['collation'] ?? '',
       locale: {
+        collation: row['collation'] ?? '',
         ctype: row['ctype'] ?? '',
         provider: providers[row['provider'] ?? ''] ?? 'libc',
         name: row['locale'] ?? null,
       },
-      extensions: JSON.parse(row['extensions'] ?? '[]') as string[],
+      extensions: JSON.parse(row['extensions'] ?? '[]') as DatabaseExtension[],
       tableCount: Number(row['tables']),
       isReplica: row['replica'] === 'true',
     };
@@ -85,7 +93,8 @@ const factsQuery = `
          d.datctype::text as ctype,
          to_jsonb(d) ->> 'datlocprovider' as provider,
          coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') as locale,
-         (select coalesce(json_agg(extname order by extname), '[]') from pg_extension)::text as extensions,
+         (select coalesce(json_agg(json_build_object('name', extname, 'version', extversion, 'schema', nspname) order by e.oid), '[]')
+            from pg_extension e join pg_namespace n on n.oid = extnamespace)::text as extensions,
          (select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
            where c.relkind in ('r', 'p') and n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema')::text as tables,
          pg_is_in_recovery()::text as replica

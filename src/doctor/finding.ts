@@ -4,7 +4,8 @@ import type { Environment } from '../config/environment.ts';
 import type { Settings } from '../config/settings.ts';
 import type { ConnectionSettings } from '../database/connection.ts';
 import { AppError, describeError } from '../errors.ts';
-import type { LifecycleRule, ObjectKey, ObjectStore } from '../storage/store.ts';
+import type { Repository } from '../snapshots/repository.ts';
+import type { LifecycleRule, ObjectKey } from '../storage/store.ts';
 
 /** What a check found. */
 export interface Finding {
@@ -16,10 +17,7 @@ export interface Finding {
 }
 
 /** A store with a probe object that may be written to it and taken away again. */
-export interface StoreToExamine {
-  readonly store: ObjectStore;
-  readonly prefix: string;
-  readonly partsInMemory: number;
+export interface StoreToExamine extends Repository {
   readonly probe: { readonly key: ObjectKey; readonly remove: () => Promise<void> };
   /** Which of the bucket's rules would delete what the settings keep, a sentence each. */
   readonly earlyExpiry: (rules: readonly LifecycleRule[]) => readonly string[];

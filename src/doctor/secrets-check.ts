@@ -2,6 +2,7 @@
 // newest backup. A dump whose secrets are lost logs everybody out and locks out whoever uses two factors.
 
 import { newestWithFingerprints, readEarlierBackups } from '../snapshots/earlier-backups.ts';
+import { snapshotName } from '../snapshots/manifest.ts';
 import { collectMastodonVariables } from '../mastodon/documented-variables.ts';
 import { compareFingerprints, describeDifference, requiredSecrets } from '../mastodon/secret-fingerprints.ts';
 import type { Examination, Finding } from './finding.ts';
@@ -69,7 +70,7 @@ async function examineChanges(examination: Examination): Promise<readonly Findin
   const newest = newestWithFingerprints(earlier);
   const comparison = newest === undefined ? null : compareFingerprints(newest, examination.environment);
   if (newest === undefined || comparison === null) return [];
-  return describeDifference(comparison, { snapshot: `${newest.tier}/${newest.id}` }).map((text) => ({
+  return describeDifference(comparison, { snapshot: snapshotName(newest) }).map((text) => ({
     check,
     status: 'warning',
     detail: text,

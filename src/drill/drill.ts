@@ -3,7 +3,9 @@
 
 import { chooseClient, type ClientPrograms } from '../database/clients.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
+import type { DatabaseLocale } from '../database/server.ts';
 import { startScratchServer, type ScratchServer } from './scratch-server.ts';
+import { dumpOf } from '../snapshots/manifest.ts';
 import { chooseServer, type ServerPrograms } from '../database/server-programs.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -11,14 +13,7 @@ import type { DrillDocument, DrillStatus } from './drill-record.ts';
 import { failed, note, ok, type CheckResult } from '../checks/check.ts';
 import { checkDatabase } from '../checks/database-checks.ts';
 import { explainFailures } from '../checks/duplicate-keys.ts';
-import {
-  createDatabase,
-  describeLocale,
-  libcLocale,
-  localeOf,
-  missingExtensions,
-  type Locale,
-} from '../restore/database-creation.ts';
+import { createDatabase, describeLocale, libcLocale, missingExtensions } from '../restore/database-creation.ts';
 import type { SnapshotSource } from '../snapshots/dump-stream.ts';
 import { fillDatabase, portableArguments } from '../restore/fill.ts';
 import { isNearlyFull, predictBytes, readSpace, tooLittle, type Space } from './scratch-space.ts';
@@ -60,7 +55,7 @@ export async function drill(options: DrillOptions): Promise<DrillOutcome> {
     serverVersion: null,
     checks: [note('drill', detail)],
   });
-  if (manifest.object.encryption !== null && (source.identities ?? []).length === 0)
+  if (dumpOf(manifest).encryption !== null && (source.identities ?? []).length === 0)
     return skipped(
       'the snapshot is encrypted and no private key is on this machine: set BACKUP_AGE_IDENTITY, or use --identity',
     );
@@ -124,7 +119,7 @@ async function drillIn(
   const { programs } = server;
   const notes: CheckResult[] = [];
   const startedAt = performance.now();
-  const wanted = localeOf(manifest);
+  const wanted = manifest.database.locale;
   const taken = await createScratchDatabase(server.connection('postgres'), { manifest, signal });
   if (describeLocale(taken) !== describeLocale(wanted))
     notes.push(
@@ -132,7 +127,10 @@ async function drillIn(
     );
   const connection = server.connection(database);
   await using control = await connect(connection, signal, { queryTimeoutMs: 0 });
-  const missing = await missingExtensions(control, manifest.database.extensions);
+  const missing = await missingExtensions(
+    control,
+    manifest.database.extensions.map(({ name }) => name),
+  );
   const { failures } = await fillDatabase(source, {
     connection,
     client,
@@ -147,7 +145,7 @@ async function drillIn(
   const durationMs = Math.round(performance.now() - startedAt);
   const { rows } = manifest.database;
   const schemaVersion = manifest.mastodon?.schemaVersion ?? null;
-  const dataAt = new Date(manifest.dataAt);
+  const dataAt = manifest.dataAt;
   const ofRoles = failures.filter(({ message }) => unknownRole.test(message));
   const ofSnapshot = failures.filter((failure) => !ofRoles.includes(failure));
   const checks = [
@@ -177,11 +175,11 @@ async function drillIn(
 async function createScratchDatabase(
   connection: ConnectionSettings,
   { manifest, signal }: { readonly manifest: SnapshotSource['manifest']; readonly signal: AbortSignal },
-): Promise<Locale> {
+): Promise<DatabaseLocale> {
   const { encoding } = manifest.database;
   await using admin = await connect(connection, signal);
   let lastError: unknown;
-  for (const locale of [localeOf(manifest), ...['C.UTF-8', 'C.utf8', 'C'].map(libcLocale)]) {
+  for (const locale of [manifest.database.locale, ...['C.UTF-8', 'C.utf8', 'C'].map(libcLocale)]) {
     try {
       await createDatabase(admin, { name: database, encoding, locale });
       return locale;

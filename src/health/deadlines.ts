@@ -29,11 +29,11 @@ export function standings(
     const newest = past.filter((snapshot) => snapshot.tier === tier).toSorted(byCommit)[0];
     const after = new Date(newest === undefined ? beginning : answeredUntil(newest));
     const next = nextSlot(timetable, { of: tier, after });
-    const tookMs = newest === undefined ? 0 : Date.parse(newest.committedAt) - Date.parse(newest.startedAt);
+    const tookMs = newest === undefined ? 0 : newest.committedAt.getTime() - newest.startedAt.getTime();
     const deadlineAt = next === null ? null : new Date(next.getTime() + options.graceMs + 2 * Math.max(0, tookMs));
     return {
       tier,
-      lastSuccessAt: newest === undefined ? null : new Date(newest.committedAt),
+      lastSuccessAt: newest?.committedAt ?? null,
       deadlineAt,
       late: deadlineAt !== null && deadlineAt <= options.now,
     };

@@ -33,11 +33,7 @@ export const requiredSecrets: readonly InstanceSecret[] = instanceSecrets.filter
 /** A manifest, as far as its fingerprints are concerned. */
 export interface Fingerprinted {
   readonly id: string;
-  readonly secrets: {
-    readonly fingerprints: Readonly<Record<string, string>>;
-    /** The snapshot under whose id they were made, where it is another one: a copy keeps its source's. */
-    readonly under?: string;
-  } | null;
+  readonly secrets: { readonly fingerprints: Readonly<Record<string, string>> } | null;
 }
 
 /** How an environment differs from what a snapshot was made with. All empty: it has the same secrets. */
@@ -72,7 +68,7 @@ export function compareFingerprints(
   if (manifest.secrets === null) return null;
   const then = manifest.secrets.fingerprints;
   const now: Readonly<Record<string, string | undefined>> = fingerprintSecrets(environment, {
-    snapshotId: manifest.secrets.under ?? manifest.id,
+    snapshotId: manifest.id,
   });
   return {
     changed: instanceSecrets.filter(

@@ -11,6 +11,7 @@ import type { ArchiveItem } from '../database/archive-reader.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { formatBytes } from '../text/format.ts';
+import { dumpOf } from '../snapshots/manifest.ts';
 import { streamDump, type SnapshotSource, type StreamOptions } from '../snapshots/dump-stream.ts';
 
 const scratchPattern = /^restore-[0-9a-f]{12}\.dump$/;
@@ -33,7 +34,7 @@ export async function writeScratchArchive(
   await mkdir(directory, { recursive: true }).catch((error: unknown) => {
     throw cannotWrite(`'${directory}'`, error);
   });
-  await assertSpace(directory, { bytes: source.manifest.dump.bytes });
+  await assertSpace(directory, { bytes: dumpOf(source.manifest).content.bytes });
   const file = path.join(directory, `restore-${randomBytes(6).toString('hex')}.dump`);
   const remove = async (): Promise<void> => rm(file, { force: true });
   try {
@@ -76,7 +77,7 @@ export async function writeArchive(
     return;
   }
   await assertAbsent(output);
-  await assertSpace(path.dirname(path.resolve(output)), { bytes: source.manifest.dump.bytes });
+  await assertSpace(path.dirname(path.resolve(output)), { bytes: dumpOf(source.manifest).content.bytes });
   const partial = `${output}.partial-${randomBytes(4).toString('hex')}`;
   try {
     await writeTo(partial, { source, flush: true, ...options });

@@ -3,26 +3,14 @@
 
 import { escapeIdentifier, escapeLiteral, type Client } from 'pg';
 import type { DatabaseLocale } from '../database/server.ts';
-import type { Manifest } from '../snapshots/manifest.ts';
-
-/** Collation and the rest of a locale. */
-export interface Locale extends DatabaseLocale {
-  readonly collation: string;
-}
-
-/** The source's locale; an older manifest knows its collation alone. */
-export function localeOf({ database }: Manifest): Locale {
-  const { collation } = database;
-  return { collation, ...(database.locale ?? { ctype: collation, provider: 'libc', name: null }) };
-}
 
 /** A locale of libc. */
-export function libcLocale(name: string): Locale {
+export function libcLocale(name: string): DatabaseLocale {
   return { collation: name, ctype: name, provider: 'libc', name: null };
 }
 
 /** The locale in a few words. */
-export function describeLocale({ collation, ctype, provider, name }: Locale): string {
+export function describeLocale({ collation, ctype, provider, name }: DatabaseLocale): string {
   const own = name === null ? '' : ` (${provider} ${name})`;
   return `'${collation}'${ctype === collation ? '' : ` with characters of '${ctype}'`}${own}`;
 }
@@ -30,7 +18,12 @@ export function describeLocale({ collation, ctype, provider, name }: Locale): st
 /** Creates a database, ours unless `owner` is another role. Rejects with the server's error, such as a locale that it lacks. */
 export async function createDatabase(
   admin: Client,
-  options: { readonly name: string; readonly encoding: string; readonly locale: Locale; readonly owner?: string },
+  options: {
+    readonly name: string;
+    readonly encoding: string;
+    readonly locale: DatabaseLocale;
+    readonly owner?: string;
+  },
 ): Promise<void> {
   const { name, encoding, locale, owner } = options;
   const { rows } = await admin.query<{ num: string }>("select current_setting('server_version_num') as num");

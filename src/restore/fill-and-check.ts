@@ -12,6 +12,7 @@ import { checkSchemaVersion } from '../checks/mastodon-checks.ts';
 import { compareWithArchive } from '../checks/archive-comparison.ts';
 import { writeScratchArchive } from './archive-file.ts';
 import type { SnapshotSource, StreamOptions } from '../snapshots/dump-stream.ts';
+import { dumpOf } from '../snapshots/manifest.ts';
 import { fillDatabase, fillFromFile, portableArguments, type FillResult } from './fill.ts';
 import type { TargetServer } from './target.ts';
 
@@ -53,7 +54,7 @@ export async function fillAndCheck(work: FillWork, into: FillTarget): Promise<re
   if (failures.length > 0) {
     const [first] = await explainFailures(control, failures);
     // The message is remembered in the clear.
-    const withValues = manifest.object.encryption === null;
+    const withValues = dumpOf(manifest).encryption === null;
     const reason = first === undefined ? undefined : shown(first, { withValues });
     throw new AppError('restore', `The restore into '${work.name}' failed: ${reason?.detail}`, {
       hint:

@@ -1,7 +1,7 @@
 // What a person does after the database is back, in its order; see "Migrating to a new machine" in Mastodon's guide.
 
 import { escapeIdentifier } from 'pg';
-import type { Manifest } from '../snapshots/manifest.ts';
+import { snapshotName, type Manifest } from '../snapshots/manifest.ts';
 
 /** The steps, a sentence each. */
 export function nextSteps(facts: {
@@ -22,7 +22,7 @@ export function nextSteps(facts: {
         ]),
     manifest.secrets === null
       ? 'Put .env.production back from its own backup: SECRET_KEY_BASE, OTP_SECRET, VAPID_* and ACTIVE_RECORD_ENCRYPTION_* must be the old ones.'
-      : `Put the old secrets in place, if .env.production is new: mastodon-backup restore ${manifest.tier}/${manifest.id} --secrets-output FILE.`,
+      : `Put the old secrets in place, if .env.production is new: mastodon-backup restore ${snapshotName(manifest)} --secrets-output FILE.`,
     ...(manifest.mastodon === null
       ? []
       : [

@@ -7,7 +7,7 @@ import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { annoysServer } from '../database/restore-client.ts';
 import { AppError } from '../errors.ts';
 import { note, type CheckResult } from '../checks/check.ts';
-import { libcLocale, localeOf } from './database-creation.ts';
+import { libcLocale } from './database-creation.ts';
 import type { SnapshotSource, StreamOptions } from '../snapshots/dump-stream.ts';
 import { fillAndCheck } from './fill-and-check.ts';
 import { chooseRestoreClient } from './restore-clients.ts';
@@ -62,7 +62,7 @@ export async function restoreDatabase(options: RestoreOptions): Promise<RestoreO
   await using admin = await connectToServer(options.connection, signal);
   const server = await readServer(admin);
   assertNotOlder(server, manifest);
-  const extensions = manifest.database.extensions.filter((extension) => extension !== 'plpgsql');
+  const extensions = manifest.database.extensions.map(({ name: one }) => one).filter((one) => one !== 'plpgsql');
   await assertExtensions(admin, extensions);
   const client = chooseRestoreClient(options.clients, { server, manifest });
   await removeUnfinished(admin, { name, log });
@@ -102,7 +102,7 @@ async function restoreAnew(work: Work, { replaced }: Placement & { readonly kind
     server: { connection, role: server.role },
     name,
     encoding: manifest.database.encoding,
-    locale: work.locale === null ? localeOf(manifest) : libcLocale(work.locale),
+    locale: work.locale === null ? manifest.database.locale : libcLocale(work.locale),
     owner,
     // With every schema the archive creates them itself, each in its own.
     extensions: work.allSchemas ? [] : extensions,
@@ -134,7 +134,10 @@ function leftBehind({ settings, hasRights }: ExistingDatabase): readonly CheckRe
 
 async function restoreInPlace(work: Work, placement: Placement & { readonly kind: 'in-place' }): Promise<Placed> {
   const { name, extensions, signal, server, client } = work;
-  const { encoding, collation } = work.source.manifest.database;
+  const {
+    encoding,
+    locale: { collation },
+  } = work.source.manifest.database;
   if (placement.encoding !== encoding) {
     throw new AppError('restore', `The database '${name}' has encoding ${placement.encoding}, the dump ${encoding}`, {
       hint: `Create it anew as a superuser: CREATE DATABASE "${name}" OWNER "${server.role}" TEMPLATE template0 ENCODING '${encoding}'.`,

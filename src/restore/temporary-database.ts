@@ -6,7 +6,8 @@ import { escapeIdentifier, escapeLiteral, type Client } from 'pg';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { createDatabase, describeLocale, type Locale } from './database-creation.ts';
+import type { DatabaseLocale } from '../database/server.ts';
+import { createDatabase, describeLocale } from './database-creation.ts';
 import { isVisited, readVisitors } from './target.ts';
 
 /** The comment of a database of ours that is not finished. */
@@ -43,7 +44,7 @@ export async function createTemporary(
     readonly server: DatabaseServer;
     readonly name: string;
     readonly encoding: string;
-    readonly locale: Locale;
+    readonly locale: DatabaseLocale;
     readonly owner: string;
     readonly extensions: readonly string[];
     readonly log: Log;
@@ -192,7 +193,7 @@ async function createExtension(
 
 function cannotCreate(
   error: unknown,
-  { encoding, locale }: { readonly encoding: string; readonly locale: Locale },
+  { encoding, locale }: { readonly encoding: string; readonly locale: DatabaseLocale },
 ): AppError {
   const text = describeError(error);
   const message = `A database with encoding ${encoding} and collation ${describeLocale(locale)} could not be created: ${text}`;

@@ -59,10 +59,10 @@ function judgeByRule<Snapshot extends PlannedSnapshot>(
     case 'age': {
       const newest = newestFirst[0];
       if (newest === undefined) return [];
-      const cutoff = before(new Date(newest.dataAt), rule);
+      const cutoff = before(newest.dataAt, rule);
       return newestFirst.map((snapshot) => {
-        const days = Math.floor((Date.parse(newest.dataAt) - Date.parse(snapshot.dataAt)) / 86_400_000);
-        const keep = Date.parse(snapshot.dataAt) >= cutoff.getTime();
+        const days = Math.floor((newest.dataAt.getTime() - snapshot.dataAt.getTime()) / 86_400_000);
+        const keep = snapshot.dataAt >= cutoff;
         return {
           snapshot,
           keep,
@@ -74,7 +74,7 @@ function judgeByRule<Snapshot extends PlannedSnapshot>(
       const period = periods[tier];
       const seen = new Set<string>();
       return newestFirst.map((snapshot, index) => {
-        const name = period === null ? String(index) : periodOf(new Date(snapshot.dataAt), { period, timeZone });
+        const name = period === null ? String(index) : periodOf(snapshot.dataAt, { period, timeZone });
         const first = !seen.has(name);
         seen.add(name);
         const label = period === null ? 'labelled' : name;
@@ -100,5 +100,5 @@ export function before(date: Date, { amount, unit }: Extract<KeepRule, { readonl
 }
 
 function byDataAt(a: PlannedSnapshot, b: PlannedSnapshot): number {
-  return Date.parse(b.dataAt) - Date.parse(a.dataAt) || Date.parse(b.committedAt) - Date.parse(a.committedAt);
+  return b.dataAt.getTime() - a.dataAt.getTime() || b.committedAt.getTime() - a.committedAt.getTime();
 }

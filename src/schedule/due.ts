@@ -4,12 +4,12 @@
 import { lastSlot, scheduledTiers, type Timetable } from './timetable.ts';
 import type { Tier } from './tier.ts';
 
-/** A committed snapshot, as far as planning looks at it; times are ISO 8601. */
+/** A committed snapshot, as far as planning looks at it. */
 export interface PlannedSnapshot {
   readonly tier: string;
-  readonly dataAt: string;
-  readonly slot: string | null;
-  readonly committedAt: string;
+  readonly dataAt: Date;
+  readonly slot: Date | null;
+  readonly committedAt: Date;
 }
 
 /** A run that should have begun by now. */
@@ -28,7 +28,7 @@ export function withoutFuture<Snapshot extends PlannedSnapshot>(
   now: Date,
 ): readonly Snapshot[] {
   const limit = now.getTime() + futureToleranceMs;
-  return snapshots.filter(({ committedAt, dataAt }) => Date.parse(committedAt) <= limit && Date.parse(dataAt) <= limit);
+  return snapshots.filter(({ committedAt, dataAt }) => committedAt.getTime() <= limit && dataAt.getTime() <= limit);
 }
 
 /**
@@ -56,7 +56,7 @@ export function findDue(
  * the one that was made last, and a coarser tier's slot that came while it ran would be lost every time.
  */
 export function beginningOf(snapshots: readonly PlannedSnapshot[]): number {
-  return Math.min(...snapshots.map(({ slot, dataAt }) => Date.parse(slot ?? dataAt)));
+  return Math.min(...snapshots.map(({ slot, dataAt }) => (slot ?? dataAt).getTime()));
 }
 
 /** Whether a snapshot of the tier answers the slot: its own slot or its commit is at or after it. */
@@ -69,5 +69,5 @@ export function isAnswered(
 
 /** The moment up to which a snapshot answers slots, in milliseconds since 1970. */
 export function answeredUntil({ slot, committedAt }: PlannedSnapshot): number {
-  return Math.max(slot === null ? Number.NEGATIVE_INFINITY : Date.parse(slot), Date.parse(committedAt));
+  return Math.max(slot?.getTime() ?? Number.NEGATIVE_INFINITY, committedAt.getTime());
 }

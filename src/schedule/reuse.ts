@@ -5,7 +5,7 @@ import { tiers, type Tier } from './tier.ts';
 
 /** A snapshot that may be copied. */
 export interface ReusableSnapshot extends PlannedSnapshot {
-  readonly object: { readonly encryption: 'age' | null };
+  readonly parts: readonly { readonly kind: string; readonly encryption: 'age' | null }[];
 }
 
 /**
@@ -26,11 +26,13 @@ export function chooseSource<Snapshot extends ReusableSnapshot>(
   if (options.reuseWithinMs === 0) return undefined;
   return withoutFuture(snapshots, options.now)
     .filter(
-      ({ tier, dataAt, object }) =>
-        finer.has(tier) && Date.parse(dataAt) >= youngest && (object.encryption === 'age') === options.encrypted,
+      ({ tier, dataAt, parts }) =>
+        finer.has(tier) &&
+        dataAt.getTime() >= youngest &&
+        parts.every(({ kind, encryption }) => kind !== 'dump' || (encryption !== null) === options.encrypted),
     )
     .toSorted(
       (a, b) =>
-        Date.parse(b.dataAt) - Date.parse(a.dataAt) || tiers.indexOf(a.tier as Tier) - tiers.indexOf(b.tier as Tier),
+        b.dataAt.getTime() - a.dataAt.getTime() || tiers.indexOf(a.tier as Tier) - tiers.indexOf(b.tier as Tier),
     )[0];
 }

@@ -3,10 +3,11 @@
 
 import type { Readable } from 'node:stream';
 import { AppError } from '../errors.ts';
-import { buildKey, parseKey, type KeyPart, type ParsedKey } from './object-keys.ts';
 import { folders, type Folder } from '../schedule/tier.ts';
-import type { ObjectKey, ObjectStore, StoredObject } from '../storage/store.ts';
-import { decodeManifest, type Manifest } from './manifest.ts';
+import type { ObjectKey, StoredObject } from '../storage/store.ts';
+import { decodeManifest, dumpOf, partOf, snapshotName, type DecodedManifest, type Manifest } from './manifest.ts';
+import { parseKey, partKey, type ParsedKey } from './object-keys.ts';
+import type { Repository } from './repository.ts';
 
 /** What a store holds. Snapshots are newest first by the moment of their data. */
 export interface Catalogue {
@@ -22,103 +23,90 @@ export interface Catalogue {
 }
 
 /** Largest document that is taken for a manifest; real ones have some 10 KiB. */
-const maxManifestBytes = 4 * 1024 * 1024;
+const maxManifestBytes = 1024 * 1024;
 const readsAtOnce = 16;
 
-/**
- * Manifests that were read before; a key is never overwritten, so equal entries need no second reading. What a listing no
- * longer shows is forgotten, so that a daemon does not remember every snapshot it ever pruned.
- */
-export type ManifestCache = Map<string, { readonly stored: StoredObject; readonly read: ReadManifest }>;
-
-/** Reads a store's catalogue: every page of the listing, every manifest that is not in `cache`. */
+/** Reads what a repository holds: every page of the listing, every manifest that was not read before. */
 export async function readCatalogue(
-  store: ObjectStore,
-  options: {
-    readonly prefix: string;
-    readonly signal: AbortSignal;
-    readonly folders?: readonly Folder[];
-    readonly cache?: ManifestCache;
-  },
+  repository: Repository,
+  options: { readonly signal: AbortSignal; readonly folders?: readonly Folder[] },
 ): Promise<Catalogue> {
+  const { store, prefix, manifests: cache } = repository;
   const objects = new Map<string, StoredObject>();
   const manifests: { readonly parsed: ParsedKey; readonly stored: StoredObject }[] = [];
   const foreign: StoredObject[] = [];
-  const { cache } = options;
   for (const folder of options.folders ?? folders) {
-    for await (const stored of store.list(`${options.prefix}${folder}/`, options)) {
-      const parsed = parseKey(stored.key, options);
-      if (parsed === undefined) foreign.push(stored);
-      else if (parsed.part === 'manifest') manifests.push({ parsed, stored });
+    for await (const stored of store.list(`${prefix}${folder}/`, options)) {
+      const parsed = parseKey(stored.key, { prefix });
+      if (parsed?.part === 'manifest') manifests.push({ parsed, stored });
       else objects.set(stored.key, stored);
+      if (parsed === undefined) foreign.push(stored);
     }
   }
   const listed = new Set<string>(manifests.map(({ stored }) => stored.key));
-  for (const key of cache?.keys() ?? []) {
-    const wasAsked = (options.folders ?? folders).some((folder) => key.startsWith(`${options.prefix}${folder}/`));
-    if (wasAsked && !listed.has(key)) cache?.delete(key);
+  for (const key of cache.keys()) {
+    const wasAsked = (options.folders ?? folders).some((folder) => key.startsWith(`${prefix}${folder}/`));
+    if (wasAsked && !listed.has(key)) cache.delete(key);
   }
   const snapshots: Manifest[] = [];
+  const withoutSecrets: Manifest[] = [];
   const damaged: { manifest: Manifest; reason: string }[] = [];
   const unreadable: { key: ObjectKey; reason: string }[] = [];
+  const named = new Set<string>();
   await inBatches(manifests, async ({ parsed, stored }) => {
-    const known = cache?.get(stored.key);
+    const known = cache.get(stored.key);
     const read =
       known !== undefined && isSame(known.stored, stored)
         ? known.read
-        : await readManifest(store, { parsed, stored, prefix: options.prefix, signal: options.signal });
-    if (read.kind !== 'gone') cache?.set(stored.key, { stored, read });
+        : await readManifest(repository, { parsed, stored, signal: options.signal });
     if (read.kind === 'gone') return;
+    cache.set(stored.key, { stored, read });
     if (read.kind === 'unreadable') {
       unreadable.push({ key: stored.key, reason: read.reason });
       return;
     }
     const { manifest } = read;
-    const object = objects.get(manifest.object.key);
+    const find = ({ name }: { readonly name: string }): StoredObject | undefined => {
+      const key = partKey(prefix, { tier: manifest.tier, name });
+      named.add(key);
+      return objects.get(key);
+    };
+    for (const part of manifest.parts) find(part);
+    const dump = dumpOf(manifest);
+    const object = find(dump);
     if (object === undefined) damaged.push({ manifest, reason: 'its object is missing' });
-    else if (object.bytes !== manifest.object.bytes) {
-      damaged.push({ manifest, reason: `its object has ${object.bytes} bytes instead of ${manifest.object.bytes}` });
-    } else snapshots.push(manifest);
+    else if (object.bytes !== dump.bytes)
+      damaged.push({ manifest, reason: `its object has ${object.bytes} bytes instead of ${dump.bytes}` });
+    else {
+      snapshots.push(manifest);
+      const secrets = partOf(manifest, 'secrets');
+      if (secrets !== undefined && find(secrets) === undefined) withoutSecrets.push(manifest);
+    }
   });
   return {
     snapshots: snapshots.toSorted(newestFirst),
-    withoutSecrets: snapshots
-      .filter(({ secrets }) => secrets !== null && !objects.has(secrets.key))
-      .toSorted(newestFirst),
+    withoutSecrets: withoutSecrets.toSorted(newestFirst),
     damaged: damaged.toSorted((a, b) => newestFirst(a.manifest, b.manifest)),
     unreadable: unreadable.toSorted((a, b) => (a.key < b.key ? -1 : 1)),
-    foreign,
+    // A part of a kind that only a newer version knows is none of ours to judge, but it is no stranger either.
+    foreign: foreign.filter(({ key }) => !named.has(key)),
   };
 }
 
 /** Orders manifests by the moment of their data, newest first. */
 export function newestFirst(a: Manifest, b: Manifest): number {
-  return Date.parse(b.dataAt) - Date.parse(a.dataAt) || Date.parse(b.committedAt) - Date.parse(a.committedAt);
+  return b.dataAt.getTime() - a.dataAt.getTime() || b.committedAt.getTime() - a.committedAt.getTime();
 }
 
 function isSame(a: StoredObject, b: StoredObject): boolean {
   return a.bytes === b.bytes && a.etag === b.etag && a.modifiedAt.getTime() === b.modifiedAt.getTime();
 }
 
-type ReadManifest =
-  | { readonly kind: 'manifest'; readonly manifest: Manifest }
-  | { readonly kind: 'unreadable'; readonly reason: string }
-  | { readonly kind: 'gone' };
-
 async function readManifest(
-  store: ObjectStore,
-  {
-    parsed,
-    stored,
-    prefix,
-    signal,
-  }: {
-    readonly parsed: ParsedKey;
-    readonly stored: StoredObject;
-    readonly prefix: string;
-    readonly signal: AbortSignal;
-  },
-): Promise<ReadManifest> {
+  { store }: Repository,
+  options: { readonly parsed: ParsedKey; readonly stored: StoredObject; readonly signal: AbortSignal },
+): Promise<DecodedManifest | { readonly kind: 'gone' }> {
+  const { parsed, stored, signal } = options;
   if (stored.bytes > maxManifestBytes)
     return { kind: 'unreadable', reason: `${stored.bytes} bytes is too much for a manifest` };
   let content: Buffer;
@@ -131,17 +119,9 @@ async function readManifest(
   }
   const decoded = decodeManifest(content);
   if (decoded.kind === 'unreadable') return decoded;
-  const { id, tier, object, secrets } = decoded.manifest;
+  const { id, tier } = decoded.manifest;
   if (id !== parsed.id || tier !== parsed.folder)
     return { kind: 'unreadable', reason: 'it says it is another snapshot' };
-  // What a manifest names goes with it when it is pruned: it must not be able to name anything else.
-  const isOwn = (key: string, part: KeyPart): boolean => {
-    const named = parseKey(key, { prefix });
-    return named?.part === part && named.id === id && named.folder === tier;
-  };
-  if (!isOwn(object.key, 'dump') || (secrets !== null && !isOwn(secrets.key, 'secrets'))) {
-    return { kind: 'unreadable', reason: 'it names an object that is not its own' };
-  }
   return decoded;
 }
 
@@ -176,7 +156,7 @@ export function selectSnapshot(
     });
   }
   const own = catalogue.snapshots.filter((snapshot) => instance === undefined || snapshot.instance === instance);
-  const matches = own.filter(({ tier, id }) => ['latest', `latest:${tier}`, id, `${tier}/${id}`].includes(text));
+  const matches = own.filter((one) => ['latest', `latest:${one.tier}`, one.id, snapshotName(one)].includes(text));
   const found = matches[0];
   if (found !== undefined) return found;
   const damaged = catalogue.damaged.find(({ manifest }) => text.endsWith(manifest.id));
@@ -185,7 +165,7 @@ export function selectSnapshot(
   const apart = [
     newest === undefined
       ? ''
-      : `; of those that are damaged the newest is ${newest.manifest.tier}/${newest.manifest.id}: ${newest.reason}`,
+      : `; of those that are damaged the newest is ${snapshotName(newest.manifest)}: ${newest.reason}`,
     unreadable === undefined
       ? ''
       : `; ${catalogue.unreadable.length} manifests cannot be read, such as ${unreadable.key}: ${unreadable.reason}`,
@@ -197,13 +177,4 @@ export function selectSnapshot(
       : `The snapshot '${text}' is damaged: ${damaged.reason}`,
     { hint: 'See what there is with the command: mastodon-backup list.' },
   );
-}
-
-/** The key of a snapshot's manifest. */
-export function manifestKey(place: {
-  readonly prefix: string;
-  readonly folder: Folder;
-  readonly id: string;
-}): ObjectKey {
-  return buildKey({ ...place, suffix: '.json' });
 }

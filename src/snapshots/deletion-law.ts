@@ -2,9 +2,10 @@
 // everything it is not sure about it does nothing. A backup tool that deletes by mistake is worse than none.
 
 import type { Log } from '../log.ts';
-import { manifestKey, readAll } from './catalogue.ts';
-import { decodeManifest, type Manifest } from './manifest.ts';
-import { parseKey, type ParsedKey } from './object-keys.ts';
+import { readAll } from './catalogue.ts';
+import { decodeManifest, encodeManifest, type Manifest } from './manifest.ts';
+import { manifestKey, parseKey, partKey, type ParsedKey } from './object-keys.ts';
+import type { Repository } from './repository.ts';
 import { folders } from '../schedule/tier.ts';
 import type { BucketRule, ObjectKey, RemovableStore } from '../storage/store.ts';
 
@@ -50,7 +51,8 @@ export async function sweep(
   for (const folder of folders) {
     for (const orphan of await findOrphans(store, { folder: `${prefix}${folder}/`, prefix, isOld, signal })) {
       // Asked again, for itself: a listing may be stale, and only "not found" is a reason to remove.
-      if ((await store.head(manifestKey({ prefix, ...orphan }), { signal })) !== null) continue;
+      if ((await store.head(manifestKey(prefix, { tier: orphan.folder, id: orphan.id }), { signal })) !== null)
+        continue;
       log.info({ key: orphan.key, store: store.description }, 'Removing what an interrupted run left behind');
       await store.remove(orphan.key, { signal });
       objects.push(orphan.key);
@@ -105,44 +107,31 @@ export async function removeProbe(
 }
 
 /**
- * Removes a snapshot that retention has given up: the manifest first, then its objects, so that a crash between them leaves
- * no manifest without an object. The manifest is read once more: it must still be the one that was judged, and only
- * objects that it names, of our grammar and of its own id, go with it.
+ * Removes a snapshot that retention has given up: the manifest first, then its parts, so that a crash between them leaves
+ * no manifest without an object. The manifest is read once more: it must still be the one that was judged. Its parts are
+ * named by its own id, or it could not be read.
  */
 export async function removeSnapshot(
-  store: RemovableStore,
+  { store, prefix }: Repository,
   options: {
     readonly manifest: Manifest;
-    readonly prefix: string;
     readonly instance: string;
     readonly log: Log;
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  const { manifest, prefix, signal } = options;
-  const key = manifestKey({ prefix, folder: manifest.tier, id: manifest.id });
+  const { manifest, signal } = options;
+  const key = manifestKey(prefix, manifest);
   const decoded = decodeManifest(await readAll(await store.get(key, { signal })));
-  const same =
-    decoded.kind === 'manifest' &&
-    decoded.manifest.instance === options.instance &&
-    decoded.manifest.id === manifest.id &&
-    decoded.manifest.object.key === manifest.object.key;
-  if (!same) throw new Error(`'${key}' in ${store.description} is no longer the manifest that was judged`);
-  const named = [manifest.object.key, ...(manifest.secrets === null ? [] : [manifest.secrets.key])];
-  const objects = named.map((name) => {
-    const parsed = parseKey(name, { prefix });
-    if (
-      parsed === undefined ||
-      parsed.id !== manifest.id ||
-      parsed.folder !== manifest.tier ||
-      parsed.part === 'manifest'
-    )
-      throw new Error(`'${key}' in ${store.description} names '${name}', which is not its own`);
-    return parsed.key;
-  });
+  if (decoded.kind === 'unreadable')
+    throw new Error(`'${key}' in ${store.description} can no longer be read: ${decoded.reason}`);
+  const isSame =
+    decoded.manifest.instance === options.instance && encodeManifest(decoded.manifest).equals(encodeManifest(manifest));
+  if (!isSame) throw new Error(`'${key}' in ${store.description} is no longer the manifest that was judged`);
   options.log.info({ key, store: store.description }, 'Removing a snapshot that retention does not keep');
   await store.remove(key, { signal });
-  for (const object of objects) await store.remove(object, { signal });
+  for (const { name } of decoded.manifest.parts)
+    await store.remove(partKey(prefix, { tier: manifest.tier, name }), { signal });
 }
 
 /** Puts our rules into the bucket, in the place of our earlier ones; rules of others are not changed. */

@@ -7,15 +7,16 @@ import { decoders } from '../codec/codec.ts';
 import { createContentsReader, type ArchiveItem } from '../database/archive-reader.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { Manifest } from './manifest.ts';
+import { dumpOf, type Manifest } from './manifest.ts';
+import { partKey } from './object-keys.ts';
+import type { Repository } from './repository.ts';
 import { readPatiently, type ReadPatience } from '../storage/patient-reader.ts';
-import type { ObjectKey, ObjectStore } from '../storage/store.ts';
 import { createGate } from '../stream/gate.ts';
 import { createMeter } from '../stream/meter.ts';
 
 /** A snapshot, where it is, and what opens it. */
 export interface SnapshotSource {
-  readonly store: ObjectStore;
+  readonly repository: Repository;
   readonly manifest: Manifest;
   /** age identities; null: it is not encrypted. */
   readonly identities: readonly string[] | null;
@@ -42,29 +43,31 @@ export type StreamOutcome =
  * manifest says, `restore` when it cannot be opened, and with `to`'s own error when writing failed.
  */
 export async function streamDump(
-  { store, manifest, identities, threads, patience }: SnapshotSource,
+  { repository, manifest, identities, threads, patience }: SnapshotSource,
   options: StreamOptions & { readonly to: Writable },
 ): Promise<StreamOutcome> {
   const { to, log, signal, onProgress } = options;
+  const part = dumpOf(manifest);
+  const key = partKey(repository.prefix, { tier: manifest.tier, name: part.name });
   const archive = createContentsReader();
   const dump = createMeter({ observe: (chunk) => archive.push(chunk) });
   const gate = createGate(async () => {
     const { bytes, sha256 } = dump.reading();
-    if (bytes === manifest.dump.bytes && sha256 === manifest.dump.sha256) return;
-    throw new AppError('verify', `The dump inside '${manifest.object.key}' is not what its manifest says`, {
+    if (bytes === part.content.bytes && sha256 === part.content.sha256) return;
+    throw new AppError('verify', `The dump inside '${key}' is not what its manifest says`, {
       hint: 'Restore another snapshot; see them with: mastodon-backup list.',
     });
   });
-  const object = readPatiently(store, {
-    key: manifest.object.key as ObjectKey,
-    bytes: manifest.object.bytes,
-    sha256: manifest.object.sha256,
+  const object = readPatiently(repository.store, {
+    key,
+    bytes: part.bytes,
+    sha256: part.sha256,
     log,
     signal,
     onProgress,
     patience,
   });
-  const chain = decoders({ compression: manifest.object.compression, identities, threads });
+  const chain = decoders({ compression: part.compression, identities, threads });
   // A pipeline gives its first error to all of its streams: who had it first is who failed.
   let failedFirst: 'reading' | 'writing' | undefined;
   to.once('error', () => {
@@ -82,7 +85,7 @@ export async function streamDump(
     signal.throwIfAborted();
     if (failedFirst === 'writing' && isBrokenPipe(error)) return { kind: 'refused' };
     if (error instanceof AppError || failedFirst === 'writing') throw error;
-    throw cannotBeOpened(error, manifest);
+    throw cannotBeOpened(error, key);
   }
 }
 
@@ -97,9 +100,9 @@ function isBrokenPipe(error: unknown): boolean {
   );
 }
 
-function cannotBeOpened(error: unknown, manifest: Manifest): AppError {
+function cannotBeOpened(error: unknown, key: string): AppError {
   const wrongKey = /no identity matched|identity/i.test(describeError(error));
-  return new AppError('restore', `'${manifest.object.key}' cannot be opened: ${describeError(error)}`, {
+  return new AppError('restore', `'${key}' cannot be opened: ${describeError(error)}`, {
     cause: error,
     hint: wrongKey
       ? 'Name the file with the private key of one of its recipients with --identity; if it is the right one: mastodon-backup verify.'

@@ -4,6 +4,7 @@
 import type { ObjectStore } from '../storage/store.ts';
 import { newestFirst, readCatalogue } from './catalogue.ts';
 import type { Manifest } from './manifest.ts';
+import type { Repository } from './repository.ts';
 
 /** The snapshots of one instance in one store, newest first. */
 export interface EarlierBackups {
@@ -13,7 +14,7 @@ export interface EarlierBackups {
 
 /** Asks every store for the snapshots of `instance`; `onSilent` is told of those that could not be asked. */
 export async function readEarlierBackups(
-  stores: readonly { readonly store: ObjectStore; readonly prefix: string }[],
+  repositories: readonly Repository[],
   options: {
     readonly instance: string;
     readonly signal: AbortSignal;
@@ -21,9 +22,10 @@ export async function readEarlierBackups(
   },
 ): Promise<readonly EarlierBackups[]> {
   const answers = await Promise.all(
-    stores.map(async ({ store, prefix }) => {
+    repositories.map(async (repository) => {
+      const { store } = repository;
       try {
-        const { snapshots } = await readCatalogue(store, { prefix, signal: options.signal });
+        const { snapshots } = await readCatalogue(repository, options);
         return [{ store, snapshots: snapshots.filter(({ instance }) => instance === options.instance) }];
       } catch (error) {
         options.signal.throwIfAborted();

@@ -1,75 +1,106 @@
-// The manifest, format 1: the document that makes a backup exist. What is read is checked field by field, because
-// retention and restore act on it; fields that a newer version added are kept.
+// The manifest, format 1: the document that makes a backup exist. Retention and restore act on what it says, so it is
+// decoded by one schema; one that contradicts itself or names what is not its own is unreadable, and then protects what it
+// names instead of speaking for it.
 
-import type { CompressionName } from '../codec/codec.ts';
-import type { DatabaseLocale } from '../database/server.ts';
-import { asFolder, type Folder } from '../schedule/tier.ts';
+import * as v from 'valibot';
+import { folders } from '../schedule/tier.ts';
+import {
+  byName,
+  count,
+  decodeDocument,
+  encodeDocument,
+  instant,
+  list,
+  oneOf,
+  record,
+  sha256,
+  text,
+} from '../text/document.ts';
+import { partSuffix, startOfId } from './object-keys.ts';
 
-/** The format this version writes and reads. */
-export const manifestFormat = 1;
+const dayMs = 86_400_000;
+/** Clocks of two machines that differ by less than this are taken to say the same. */
+export const clockToleranceMs = 5 * 60_000;
 
-/** What was looked at before the backup counted: the whole object, its ETag, or its size alone. */
-export type VerificationMethod = 'full' | 'etag' | 'size';
+const hashed = { bytes: count, sha256 };
 
-/** A committed backup. Times are ISO 8601 in UTC, sizes bytes, hashes SHA-256 in hexadecimal. */
-export interface Manifest {
-  readonly format: 1;
-  readonly id: string;
-  readonly tier: Folder;
-  readonly label: string | null;
-  readonly instance: string;
-  /** The moment of the database snapshot; ages count from it. */
-  readonly dataAt: string;
-  /** The scheduled instant this run answers; null for one by hand. */
-  readonly slot: string | null;
-  readonly committedAt: string;
-  readonly tool: { readonly version: string };
-  readonly database: {
-    readonly name: string;
-    readonly systemIdentifier: string | null;
-    readonly serverVersion: string;
-    readonly clientVersion: string;
-    readonly sizeBytes: number;
-    readonly encoding: string;
-    readonly collation: string;
-    /** What else tells how text sorts and compares; older manifests lack it. */
-    readonly locale?: DatabaseLocale;
-    readonly extensions: readonly string[];
-    /** Exact number of rows in the dump by `schema.table`. */
-    readonly rows: Readonly<Record<string, number>>;
-  };
-  readonly mastodon: { readonly schemaVersion: string } | null;
-  readonly dump: { readonly bytes: number; readonly sha256: string };
-  readonly object: {
-    readonly key: string;
-    readonly bytes: number;
-    readonly sha256: string;
-    readonly compression: CompressionName;
-    readonly encryption: 'age' | null;
-    readonly partBytes: number | null;
-    readonly etag: string | null;
-  };
-  readonly secrets: SecretsEntry | null;
-  readonly verified: { readonly method: VerificationMethod; readonly at: string };
-  readonly copiedFrom: string | null;
-}
+const part = record({
+  /** `dump`, `secrets`, or a kind that a newer version writes. */
+  kind: text,
+  /** The file beside the manifest: the snapshot's id and an ending. A folder that was copied elsewhere reads the same. */
+  name: text,
+  ...hashed,
+  compression: oneOf('xz', 'zstd', 'none'),
+  encryption: v.nullable(oneOf('age')),
+  /** Size of its parts in the upload, in bytes; null where it was stored whole. */
+  partBytes: v.nullable(count),
+  etag: v.nullable(text),
+  /** Before compression and encryption; null where its hash could help to guess what is in it. */
+  content: v.nullable(record(hashed)),
+});
 
-/** The object with Mastodon's settings that stands beside a backup, and the fingerprints of its secrets. */
-export interface SecretsEntry {
-  readonly key: string;
-  /** HMAC-SHA-256 under the snapshot's id, 64 bits; see `mastodon/secret-fingerprints.ts`. */
-  readonly fingerprints: Readonly<Record<string, string>>;
-  /** Size and hash of the stored object, where the writer noted them. */
-  readonly bytes?: number;
-  readonly sha256?: string;
-  /** The snapshot under whose id the fingerprints were made, when it is another one: a copy keeps its source's. */
-  readonly under?: string;
-}
+const schema = v.pipe(
+  record({
+    format: v.literal(1),
+    id: text,
+    tier: oneOf(...folders),
+    label: v.nullable(text),
+    instance: text,
+    /** The moment of the database snapshot; ages count from it. */
+    dataAt: instant,
+    /** The scheduled instant this run answers; null for one by hand. */
+    slot: v.nullable(instant),
+    committedAt: instant,
+    tool: record({ version: text }),
+    database: record({
+      name: text,
+      systemIdentifier: v.nullable(text),
+      serverVersion: text,
+      clientVersion: text,
+      sizeBytes: count,
+      encoding: text,
+      /** How text sorts and compares; all of it becomes words of SQL. */
+      locale: record({
+        /** LC_COLLATE. */
+        collation: text,
+        /** LC_CTYPE: which characters are letters, and their case. */
+        ctype: text,
+        /** PostgreSQL 14 has libc alone. */
+        provider: oneOf('libc', 'icu', 'builtin'),
+        /** The provider's own locale; null with libc. */
+        name: v.nullable(text),
+      }),
+      /** In the order in which they were created, which is one in which they can be. */
+      extensions: list(record({ name: text, version: text, schema: text })),
+      /** Exact number of rows in the dump by `schema.table`. */
+      rows: byName(count),
+      /** What was so in the source already, such as an invalid index. */
+      oddities: list(record({ kind: text, name: text, detail: text })),
+    }),
+    mastodon: v.nullable(record({ schemaVersion: text, release: v.nullable(text) })),
+    parts: list(part),
+    /** HMAC-SHA-256 under the snapshot's id, 64 bits, of Mastodon's secrets; see `mastodon/secret-fingerprints.ts`. */
+    secrets: v.nullable(record({ fingerprints: byName(text) })),
+    /** What was looked at before the backup counted: the whole object, its ETag, or its size alone. */
+    verified: record({ method: oneOf('full', 'etag', 'size'), at: instant }),
+    /** `<tier>/<id>` of the snapshot it is a copy of. */
+    copiedFrom: v.nullable(text),
+  }),
+  v.rawCheck(({ dataset, addIssue }) => {
+    const reason = dataset.typed ? findContradiction(dataset.value) : null;
+    if (reason !== null) addIssue({ message: reason });
+  }),
+);
+
+/** A committed backup. Sizes are bytes, hashes SHA-256 in hexadecimal. */
+export interface Manifest extends v.InferOutput<typeof schema> {}
+/** An object that belongs to a snapshot. */
+export interface Part extends v.InferOutput<typeof part> {}
+/** What was looked at before the backup counted. */
+export type VerificationMethod = Manifest['verified']['method'];
 
 /** The manifest as it is stored. */
-export function encodeManifest(manifest: Manifest): Buffer {
-  return Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`);
-}
+export const encodeManifest: (manifest: Manifest) => Buffer = encodeDocument;
 
 /** What a stored document turned out to be. */
 export type DecodedManifest =
@@ -77,92 +108,43 @@ export type DecodedManifest =
 
 /** Reads a stored document; never throws. */
 export function decodeManifest(content: Uint8Array): DecodedManifest {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(content));
-    return { kind: 'manifest', manifest: check(value) };
-  } catch (error) {
-    return { kind: 'unreadable', reason: error instanceof Error ? error.message : String(error) };
-  }
+  const decoded = decodeDocument<Manifest>(content, { schema, format: 1 });
+  return decoded.kind === 'read' ? { kind: 'manifest', manifest: decoded.document } : decoded;
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
-function check(value: unknown): Manifest {
-  const top = object(value, 'the document');
-  if (top['format'] !== manifestFormat)
-    throw new Error(`format ${JSON.stringify(top['format'])} is not known to this version`);
-  for (const name of ['id', 'instance']) text(top, name);
-  for (const name of ['dataAt', 'committedAt']) time(top, name);
-  if (top['slot'] !== null) time(top, 'slot');
-  for (const name of ['label', 'copiedFrom']) textOrNull(top, name);
-  if (asFolder(text(top, 'tier')) === undefined) throw new Error(`tier ${JSON.stringify(top['tier'])} is not known`);
-  text(object(top['tool'], 'tool'), 'version');
-  const database = object(top['database'], 'database');
-  for (const name of ['name', 'serverVersion', 'clientVersion', 'encoding', 'collation']) text(database, name);
-  textOrNull(database, 'systemIdentifier');
-  if (database['locale'] !== undefined) {
-    const locale = object(database['locale'], 'locale');
-    text(locale, 'ctype');
-    textOrNull(locale, 'name');
-    // It becomes a word of SQL.
-    if (!['libc', 'icu', 'builtin'].includes(text(locale, 'provider')))
-      throw new Error('the locale provider is not known');
-  }
-  count(database, 'sizeBytes');
-  if (!Array.isArray(database['extensions'])) throw new Error('extensions is not a list');
-  const rows = object(database['rows'], 'rows');
-  for (const table of Object.keys(rows)) count(rows, table);
-  if (top['mastodon'] !== null) text(object(top['mastodon'], 'mastodon'), 'schemaVersion');
-  checkBytes(object(top['dump'], 'dump'));
-  const stored = object(top['object'], 'object');
-  checkBytes(stored);
-  text(stored, 'key');
-  if (!['xz', 'zstd', 'none'].includes(text(stored, 'compression'))) throw new Error('the compression is not known');
-  if (stored['encryption'] !== null && stored['encryption'] !== 'age') throw new Error('the encryption is not known');
-  if (top['secrets'] !== null) {
-    const secrets = object(top['secrets'], 'secrets');
-    text(secrets, 'key');
-    const fingerprints = object(secrets['fingerprints'], 'fingerprints');
-    for (const name of Object.keys(fingerprints)) text(fingerprints, name);
-    if (secrets['under'] !== undefined) text(secrets, 'under');
-    if (secrets['bytes'] !== undefined) count(secrets, 'bytes');
-    if (secrets['sha256'] !== undefined) hash(secrets);
-  }
-  const verified = object(top['verified'], 'verified');
-  time(verified, 'at');
-  text(verified, 'method');
-  return top as unknown as Manifest;
+function findContradiction({ id, parts, dataAt, slot, committedAt }: Manifest): string | null {
+  const startedAt = startOfId(id);
+  if (startedAt === undefined) return 'names itself by what is no id of a snapshot';
+  if (Math.abs(committedAt.getTime() - startedAt.getTime()) > 2 * dayMs)
+    return 'was committed more than two days from the time in its id';
+  const end = committedAt.getTime() + clockToleranceMs;
+  if (dataAt.getTime() > end) return 'has data from after it was committed';
+  if (slot !== null && slot.getTime() > end) return 'answers a slot that came after it was committed';
+  // What a manifest names goes with it when it is pruned: it must not be able to name anything but its own.
+  const stranger = parts.find((one) => partSuffix(one, id) === undefined);
+  if (stranger !== undefined) return `names '${stranger.name}', which is not its own`;
+  if (new Set(parts.map(({ name }) => name)).size < parts.length) return 'names a part twice';
+  const dumps = parts.filter(({ kind }) => kind === 'dump');
+  if (dumps.length !== 1 || dumps[0]?.content === null) return 'does not name one dump with its size and hash';
+  return null;
 }
 
-function checkBytes(fields: Fields): void {
-  count(fields, 'bytes');
-  hash(fields);
+/** A part with the size and hash of what is in it. */
+export type DumpPart = Part & { readonly content: NonNullable<Part['content']> };
+
+/** The dump of a snapshot; there is always one. */
+export function dumpOf(manifest: Pick<Manifest, 'parts'>): DumpPart {
+  const dump = manifest.parts.find((one): one is DumpPart => one.kind === 'dump' && one.content !== null);
+  if (dump === undefined) throw new Error('A manifest without a dump');
+  return dump;
 }
 
-function hash(fields: Fields): void {
-  if (!/^[0-9a-f]{64}$/.test(text(fields, 'sha256'))) throw new Error('sha256 is no SHA-256');
+/** A part by its kind; undefined when the snapshot has none. */
+export function partOf(manifest: Pick<Manifest, 'parts'>, kind: 'dump' | 'secrets'): Part | undefined {
+  return manifest.parts.find((one) => one.kind === kind);
 }
 
-function object(value: unknown, name: string): Fields {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error(`${name} is not an object`);
-  return value as Fields;
-}
-
-function text(fields: Fields, name: string): string {
-  const value = fields[name];
-  if (typeof value !== 'string') throw new Error(`${name} is not a text`);
-  return value;
-}
-
-function textOrNull(fields: Fields, name: string): void {
-  if (fields[name] !== null) text(fields, name);
-}
-
-function time(fields: Fields, name: string): void {
-  if (Number.isNaN(Date.parse(text(fields, name)))) throw new Error(`${name} is not a time`);
-}
-
-function count(fields: Fields, name: string): void {
-  const value = fields[name];
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw new Error(`${name} is not a count`);
+/** What people and other manifests call a snapshot: `<tier>/<id>`. */
+export function snapshotName({ tier, id }: { readonly tier: string; readonly id: string }): string {
+  return `${tier}/${id}`;
 }

@@ -26,6 +26,9 @@ const suffixes = {
   secrets: /^\.secrets\.env\.age$/,
 } as const satisfies Record<KeyPart, RegExp>;
 
+/** What the parts of a newer version may end in; never as the manifest and what stands beside it for itself. */
+const laterSuffix = /^\.(?!json\b|pin\b)[a-z][a-z0-9-]*(\.[a-z0-9-]+)*$/;
+
 const grammar = /^([a-z]+)\/((\d{4})-(\d\d)-(\d\d)T(\d\d)(\d\d)(\d\d)Z-[0-9a-f]{6})(\..+)$/;
 
 /** A new snapshot id: the moment in UTC to the second, and 24 random bits. */
@@ -39,7 +42,34 @@ export function createSnapshotId(now: Date): string {
 
 /** Whether a text is a snapshot id. */
 export function isSnapshotId(text: string): boolean {
-  return parseKey(`daily/${text}.json`, { prefix: '' }) !== undefined;
+  return startOfId(text) !== undefined;
+}
+
+/** The time in a snapshot's id, at which its run began; undefined for what is no id. */
+export function startOfId(id: string): Date | undefined {
+  return parseKey(`daily/${id}.json`, { prefix: '' })?.startedAt;
+}
+
+/** The ending of a part's name, when it is one that a part of this kind of this snapshot can have. */
+export function partSuffix(
+  { kind, name }: { readonly kind: string; readonly name: string },
+  id: string,
+): string | undefined {
+  if (!name.startsWith(`${id}.`)) return undefined;
+  const suffix = name.slice(id.length);
+  const known: RegExp = kind === 'dump' || kind === 'secrets' ? suffixes[kind] : laterSuffix;
+  const isTaken = Object.entries(suffixes).some(([other, pattern]) => other !== kind && pattern.test(suffix));
+  return known.test(suffix) && !isTaken ? suffix : undefined;
+}
+
+/** The key of a part, which lies beside its manifest. */
+export function partKey(prefix: string, { tier, name }: { readonly tier: Folder; readonly name: string }): ObjectKey {
+  return `${prefix}${tier}/${name}` as ObjectKey;
+}
+
+/** The key of a snapshot's manifest. */
+export function manifestKey(prefix: string, { tier, id }: { readonly tier: Folder; readonly id: string }): ObjectKey {
+  return buildKey({ prefix, folder: tier, id, suffix: '.json' });
 }
 
 /** The key of a part of a snapshot; `suffix` is `.json` or what `codec/codec.ts` says. */

@@ -19,7 +19,7 @@ export interface ExpectedObject {
   readonly bytes: number;
   readonly sha256: string;
   readonly compression: CompressionName;
-  readonly dump: { readonly bytes: number; readonly sha256: string };
+  readonly content: { readonly bytes: number; readonly sha256: string };
   readonly rows: Readonly<Record<string, number>>;
 }
 
@@ -80,7 +80,7 @@ async function readBack(store: ObjectStore, options: Parameters<typeof verifyFul
     throw decodeError(error, { identities, key: expected.key });
   }
   compare('object', { found: object.reading(), expected });
-  compare('dump', { found: dump.reading(), expected: expected.dump });
+  compare('dump', { found: dump.reading(), expected: expected.content });
   let rows: Readonly<Record<string, number>>;
   try {
     ({ rows } = archive.end());

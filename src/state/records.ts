@@ -3,39 +3,27 @@
 // a file must be to be believed; half a record would make health say what nobody knows.
 
 import * as v from 'valibot';
+import { byName, count, instant as moment, list, record as object } from '../text/document.ts';
 
 const instant = v.pipe(
   v.string(),
   v.check((text) => !Number.isNaN(Date.parse(text))),
 );
-const count = v.pipe(v.number(), v.integer(), v.minValue(0));
-
-function object<const Entries extends v.ObjectEntries>(entries: Entries) {
-  return v.pipe(v.object(entries), v.readonly());
-}
-
-function list<const Item extends v.GenericSchema>(item: Item) {
-  return v.pipe(v.array(item), v.readonly());
-}
-
-function byName<const Value extends v.GenericSchema>(value: Value) {
-  return v.pipe(v.record(v.string(), value), v.readonly());
-}
 
 const snapshotRecord = object({
   id: v.string(),
   tier: v.string(),
-  dataAt: instant,
-  slot: v.nullable(instant),
-  committedAt: instant,
+  dataAt: moment,
+  slot: v.nullable(moment),
+  committedAt: moment,
   /** When the run began. */
-  startedAt: instant,
+  startedAt: moment,
   dumpBytes: count,
   objectBytes: count,
   copiedFrom: v.nullable(v.string()),
 });
 
-/** A committed snapshot, as far as health, messages and metrics look at it. Times are ISO 8601. */
+/** A committed snapshot, as far as health, messages and metrics look at it. */
 export type SnapshotRecord = v.InferOutput<typeof snapshotRecord>;
 
 const storeRecord = object({

@@ -9,15 +9,17 @@ import {
   type SecretsObject,
 } from '../../src/backup/secrets-object.ts';
 import { createOneRunKey, decryptDocument } from '../../src/codec/age.ts';
-import { manifestKey, readCatalogue } from '../../src/snapshots/catalogue.ts';
-import { encodeManifest, type Manifest } from '../../src/snapshots/manifest.ts';
-import { compareFingerprints } from '../../src/mastodon/secret-fingerprints.ts';
+import { readCatalogue } from '../../src/snapshots/catalogue.ts';
+import { encodeManifest, partOf, snapshotName, type Manifest } from '../../src/snapshots/manifest.ts';
+import { compareFingerprints, fingerprintSecrets } from '../../src/mastodon/secret-fingerprints.ts';
 import { sweep } from '../../src/snapshots/deletion-law.ts';
+import { manifestKey } from '../../src/snapshots/object-keys.ts';
+import { createRepository, type Repository } from '../../src/snapshots/repository.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectKey, ObjectStore, RemovableStore } from '../../src/storage/store.ts';
 import { environmentOf } from '../config/environments.ts';
 import { temporaryDirectory } from '../support/command.ts';
-import { aManifest } from '../support/manifests.ts';
+import { aManifest, dumpKey, secretsKey } from '../support/manifests.ts';
 import { quietLog } from '../support/quiet-log.ts';
 
 const signal = AbortSignal.timeout(900_000);
@@ -30,7 +32,7 @@ async function keyPair(): Promise<{ readonly identity: string; readonly recipien
 
 /** A snapshot with a secrets object, and the private key of its recipient. */
 async function putWithSecrets(
-  store: ObjectStore,
+  repository: Repository,
 ): Promise<{ readonly manifest: Manifest; readonly secrets: SecretsObject; readonly identity: string }> {
   const owner = await keyPair();
   const base = aManifest({ dataAt: '2026-01-01T00:00:00.000Z' });
@@ -42,33 +44,34 @@ async function putWithSecrets(
     oneRunKey: await keyPair(),
   });
   assert.ok(secrets);
-  const entry = await storeSecrets(store, { ...options, secrets, place: { prefix: '', folder: 'daily', id: base.id } });
-  const manifest = { ...base, secrets: entry };
-  await store.putDocument(manifest.object.key as ObjectKey, Buffer.from('content'), { signal });
-  await putManifest(store, manifest);
+  const part = await storeSecrets(repository, { ...options, secrets, place: { tier: 'daily', id: base.id } });
+  const { fingerprints } = secrets;
+  const manifest = { ...base, parts: [...base.parts, part], secrets: { fingerprints } };
+  await repository.store.putDocument(dumpKey(manifest), Buffer.from('content'), { signal });
+  await putManifest(repository.store, manifest);
   return { manifest, secrets, identity: owner.identity };
 }
 
 async function putManifest(store: ObjectStore, manifest: Manifest): Promise<void> {
-  const key = manifestKey({ prefix: '', folder: manifest.tier, id: manifest.id });
+  const key = manifestKey('', manifest);
   await store.putDocument(key, encodeManifest(manifest), { signal });
 }
 
 describe('a secrets object', () => {
   it('opens with the key of a recipient, and its secrets are those of the fingerprints', async () => {
     using folder = temporaryDirectory();
-    const store = createLocalStore({ directory: folder.path });
-    const { manifest, secrets, identity } = await putWithSecrets(store);
+    const repository = createRepository(createLocalStore({ directory: folder.path }));
+    const { manifest, secrets, identity } = await putWithSecrets(repository);
     assert.match((await decryptDocument(secrets.content, [identity])).toString(), /^SECRET_KEY_BASE=secret-key-base$/m);
-    assert.equal(await verifySecrets(store, { manifest, identities: [identity], signal }), 'decrypted');
-    assert.equal(await verifySecrets(store, { manifest, identities: [], signal }), 'hashed');
+    assert.equal(await verifySecrets(repository, { manifest, identities: [identity], signal }), 'decrypted');
+    assert.equal(await verifySecrets(repository, { manifest, identities: [], signal }), 'hashed');
     const stranger = await keyPair();
-    await assert.rejects(verifySecrets(store, { manifest, identities: [stranger.identity], signal }), {
+    await assert.rejects(verifySecrets(repository, { manifest, identities: [stranger.identity], signal }), {
       code: 'verify',
       message: /cannot be opened/,
     });
     const other = { ...manifest, secrets: { ...manifest.secrets, fingerprints: { OTP_SECRET: '00' } } } as Manifest;
-    await assert.rejects(verifySecrets(store, { manifest: other, identities: [identity], signal }), {
+    await assert.rejects(verifySecrets(repository, { manifest: other, identities: [identity], signal }), {
       message: /its OTP_SECRET, SECRET_KEY_BASE, LOCAL_DOMAIN differ from the manifest's fingerprints/,
     });
   });
@@ -82,11 +85,12 @@ describe('a secrets object', () => {
 
   it('that the store gives back changed is not named by a manifest', async () => {
     using folder = temporaryDirectory();
-    const store = createLocalStore({ directory: folder.path });
-    const { secrets } = await putWithSecrets(store);
+    const repository = createRepository(createLocalStore({ directory: folder.path }));
+    const { store } = repository;
+    const { secrets } = await putWithSecrets(repository);
     const forgetful: RemovableStore = { ...store, get: async () => Readable.from([Buffer.from('something else')]) };
     await assert.rejects(
-      storeSecrets(forgetful, { ...options, secrets, place: { prefix: '', folder: 'weekly', id: aManifest().id } }),
+      storeSecrets(createRepository(forgetful), { ...options, secrets, place: { tier: 'weekly', id: aManifest().id } }),
       { code: 'verify', message: /it is not what was written/ },
     );
     const another = await encryptSecrets(environment, {
@@ -99,10 +103,10 @@ describe('a secrets object', () => {
     assert.ok(another);
     const wrongKey = { ...another, identity: secrets.identity };
     await assert.rejects(
-      storeSecrets(store, {
+      storeSecrets(repository, {
         ...options,
         secrets: wrongKey,
-        place: { prefix: '', folder: 'weekly', id: aManifest().id },
+        place: { tier: 'weekly', id: aManifest().id },
       }),
       { code: 'verify', message: /it cannot be decrypted/ },
     );
@@ -111,37 +115,37 @@ describe('a secrets object', () => {
   it('is copied with its snapshot, and the fingerprints of a copy of a copy still hold', async () => {
     using folder = temporaryDirectory();
     using elsewhere = temporaryDirectory();
-    const store = createLocalStore({ directory: folder.path });
-    const other = createLocalStore({ directory: elsewhere.path });
-    const { manifest, identity } = await putWithSecrets(store);
+    const repository = createRepository(createLocalStore({ directory: folder.path }));
+    const other = createRepository(createLocalStore({ directory: elsewhere.path }));
+    const { manifest, identity } = await putWithSecrets(repository);
     let latest = manifest;
     for (const [tier, to] of [
-      ['weekly', store],
+      ['weekly', repository],
       ['monthly', other],
     ] as const) {
       const base = aManifest({ tier, dataAt: '2026-01-02T00:00:00.000Z' });
-      const from = latest.tier === 'monthly' ? other : store;
-      const place = { prefix: '', folder: tier, id: base.id };
-      const entry = await copySecrets(latest, { ...options, from, to, place });
-      assert.equal(entry?.under, manifest.id);
-      latest = { ...base, secrets: entry, copiedFrom: `${latest.tier}/${latest.id}` };
+      const from = latest.tier === 'monthly' ? other : repository;
+      const part = await copySecrets(latest, { ...options, from, to, place: { tier, id: base.id } });
+      assert.equal(part?.name, `${base.id}.secrets.env.age`);
+      const fingerprints = fingerprintSecrets(environment, { snapshotId: base.id });
+      latest = { ...base, parts: [...base.parts, part], secrets: { fingerprints }, copiedFrom: snapshotName(latest) };
       assert.equal(await verifySecrets(to, { manifest: latest, identities: [identity], signal }), 'decrypted');
       assert.deepEqual(compareFingerprints(latest, environment), { changed: [], missing: [], added: [] });
     }
-    const place = { prefix: '', folder: manifest.tier, id: manifest.id } as const;
-    const same = await copySecrets(manifest, { ...options, from: store, to: other, place });
-    assert.deepEqual(same, manifest.secrets, 'the same snapshot in another store has the same entry');
+    const same = await copySecrets(manifest, { ...options, from: repository, to: other, place: manifest });
+    assert.deepEqual(same, partOf(manifest, 'secrets'), 'the same snapshot in another store has the same part');
   });
 
   it('that is lost does not stop the copy of its snapshot, and one that is damaged does', async () => {
     using folder = temporaryDirectory();
-    const store = createLocalStore({ directory: folder.path });
-    const { manifest } = await putWithSecrets(store);
-    const key = manifest.secrets?.key as ObjectKey;
-    const place = { prefix: '', folder: 'weekly', id: aManifest().id } as const;
+    const repository = createRepository(createLocalStore({ directory: folder.path }));
+    const { store } = repository;
+    const { manifest } = await putWithSecrets(repository);
+    const key = secretsKey(manifest);
+    const place = { tier: 'weekly', id: aManifest().id } as const;
     const copy = async (source: Manifest): ReturnType<typeof copySecrets> =>
-      copySecrets(source, { ...options, from: store, to: store, place });
-    assert.equal(await copy({ ...manifest, secrets: null }), null);
+      copySecrets(source, { ...options, from: repository, to: repository, place });
+    assert.equal(await copy({ ...manifest, parts: manifest.parts.slice(0, 1) }), null);
     await store.remove(key, { signal });
     assert.equal(await copy(manifest), null);
     await store.putDocument(key, Buffer.from('short'), { signal });
@@ -152,39 +156,43 @@ describe('a secrets object', () => {
 describe('the catalogue', () => {
   it('knows a secrets object, and whose is missing; it is neither foreign nor a reason for damage', async () => {
     using folder = temporaryDirectory();
-    const store = createLocalStore({ directory: folder.path });
-    const { manifest } = await putWithSecrets(store);
-    const whole = await readCatalogue(store, { prefix: '', signal });
+    const repository = createRepository(createLocalStore({ directory: folder.path }));
+    const { store } = repository;
+    const { manifest } = await putWithSecrets(repository);
+    const whole = await readCatalogue(createRepository(store), { signal });
     assert.deepEqual([whole.snapshots, whole.foreign, whole.withoutSecrets], [[manifest], [], []]);
-    await store.remove(manifest.secrets?.key as ObjectKey, { signal });
-    const lost = await readCatalogue(store, { prefix: '', signal });
+    await store.remove(secretsKey(manifest), { signal });
+    const lost = await readCatalogue(createRepository(store), { signal });
     assert.deepEqual([lost.snapshots, lost.damaged, lost.withoutSecrets], [[manifest], [], [manifest]]);
   });
 
   it("takes no manifest that names another snapshot's secrets object: pruning it would remove that one", async () => {
     using folder = temporaryDirectory();
-    const store = createLocalStore({ directory: folder.path });
-    const { manifest } = await putWithSecrets(store);
-    const thief = { ...aManifest({ dataAt: '2026-01-03T00:00:00.000Z' }), secrets: manifest.secrets };
-    await store.putDocument(thief.object.key as ObjectKey, Buffer.from('content'), { signal });
+    const repository = createRepository(createLocalStore({ directory: folder.path }));
+    const { store } = repository;
+    const { manifest } = await putWithSecrets(repository);
+    const own = aManifest({ dataAt: '2026-01-03T00:00:00.000Z' });
+    const thief = { ...own, parts: [...own.parts, ...manifest.parts.slice(1)] };
+    await store.putDocument(dumpKey(thief), Buffer.from('content'), { signal });
     await putManifest(store, thief);
-    const { snapshots, unreadable } = await readCatalogue(store, { prefix: '', signal });
+    const { snapshots, unreadable } = await readCatalogue(createRepository(store), { signal });
     assert.deepEqual(snapshots, [manifest]);
-    assert.match(unreadable[0]?.reason ?? '', /names an object that is not its own/);
+    assert.match(unreadable[0]?.reason ?? '', /names '2026-01-01T.*secrets\.env\.age', which is not its own/);
   });
 });
 
 describe('the sweep', () => {
   it('removes a secrets object without a manifest when it is old, and no other', async () => {
     using folder = temporaryDirectory();
-    const store = createLocalStore({ directory: folder.path });
-    const { manifest } = await putWithSecrets(store);
+    const repository = createRepository(createLocalStore({ directory: folder.path }));
+    const { store } = repository;
+    const { manifest } = await putWithSecrets(repository);
     const orphan = 'daily/2026-01-02T000000Z-aaaaaa.secrets.env.age' as ObjectKey;
     await store.putDocument(orphan, Buffer.from('left behind'), { signal });
     const law = { ...options, prefix: '', timeoutMs: 60_000 };
     assert.deepEqual((await sweep(store, { ...law, now: new Date() })).objects, []);
     const later = new Date(Date.now() + 3 * 86_400_000);
     assert.deepEqual((await sweep(store, { ...law, now: later })).objects, [orphan]);
-    assert.ok(await store.head(manifest.secrets?.key as ObjectKey, { signal }));
+    assert.ok(await store.head(secretsKey(manifest), { signal }));
   });
 });

@@ -110,10 +110,10 @@ async function liveOnce(world: World, fate: Fate, diesAt: number): Promise<void>
         pass(world.now + (source === undefined ? 5 + fate.random() * 40 : 1) * minuteMs);
         if (life.signal.aborted) throw new AppError('interrupted', 'The world ended');
         if (fate.random() < fate.failureRate) throw new AppError('store', 'The bucket is down');
-        const dataAt = source?.dataAt ?? startedAt.toISOString();
+        const dataAt = source?.dataAt ?? startedAt;
         const manifest: Manifest = {
-          ...aManifest({ tier, dataAt, slot: slot?.toISOString() ?? null }),
-          committedAt: clock.now().toISOString(),
+          ...aManifest({ tier, dataAt, slot }),
+          committedAt: clock.now(),
           copiedFrom: source === undefined ? null : `${source.tier}/${source.id}`,
         };
         if (source === undefined) world.dumps += 1;
@@ -159,14 +159,15 @@ function checkPromise(world: World): void {
     const stored = world.stored.filter((snapshot) => snapshot.tier === tier);
     assert.ok(stored.length >= Math.min(3, made.length), `${tier}: ${stored.length} are left`);
     const newest = made
-      .map(({ dataAt }) => dataAt)
-      .toSorted()
+      .map(({ dataAt }) => dataAt.getTime())
+      .toSorted((a, b) => a - b)
       .at(-1);
     const rule = settings.retention.keep[tier];
     if (newest === undefined || rule.kind !== 'age') continue;
-    const cutoff = before(new Date(newest), rule).toISOString();
+    const cutoff = before(new Date(newest), rule);
     for (const snapshot of made)
-      if (snapshot.dataAt >= cutoff) assert.ok(stored.includes(snapshot), `${tier} of ${snapshot.dataAt} is gone`);
+      if (snapshot.dataAt >= cutoff)
+        assert.ok(stored.includes(snapshot), `${tier} of ${snapshot.dataAt.toISOString()} is gone`);
   }
 }
 
@@ -220,7 +221,7 @@ it('makes one dump and two copies on a Sunday that is the first of a month, and 
   );
   assert.equal(weekly?.copiedFrom, `daily/${daily?.id}`);
   assert.match(monthly?.copiedFrom ?? '', /^(daily|weekly)\//);
-  assert.equal(monthly?.dataAt, daily?.dataAt);
+  assert.deepEqual(monthly?.dataAt, daily?.dataAt);
   for (const standing of standings(timetable, {
     snapshots,
     graceMs: settings.healthGraceMs,

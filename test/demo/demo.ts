@@ -5,10 +5,10 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import type { Manifest } from '../../src/snapshots/manifest.ts';
 import { databaseEnvironment, runCommand, temporaryDirectory } from '../support/command.ts';
 import { countRows, createMastodonDatabase } from '../support/mastodon-data.ts';
 import { linkPrograms, startPostgres, testPassword } from '../support/postgres-server.ts';
+import { dumpKey, manifestFrom } from '../support/manifests.ts';
 
 const megabytes = 10;
 
@@ -48,12 +48,12 @@ process.stdout.write(await command(['verify', 'latest:weekly'], environment));
 
 say('Restoring it without this program: xz -d | pg_restore');
 const { snapshots } = JSON.parse((await runCommand(['list', '--json'], environment)).stdout) as {
-  snapshots: Manifest[];
+  snapshots: unknown[];
 };
-const [manifest] = snapshots;
+const [manifest] = snapshots.map(manifestFrom);
 if (manifest === undefined) throw new Error('There is no snapshot');
 await server.createDatabase('mastodon_restored');
-const archive = execFileSync('xz', ['-d', '-c', path.join(backups, manifest.object.key)], { maxBuffer: 2 ** 30 });
+const archive = execFileSync('xz', ['-d', '-c', path.join(backups, dumpKey(manifest))], { maxBuffer: 2 ** 30 });
 const restored = spawnSync(
   'pg_restore',
   [

@@ -12,7 +12,7 @@ import type { ObjectKey } from '../../src/storage/store.ts';
 import { openApp } from '../support/app.ts';
 import { runCommand } from '../support/command.ts';
 import { startDaemon } from '../support/daemon.ts';
-import { aManifest } from '../support/manifests.ts';
+import { aManifest, dumpKey } from '../support/manifests.ts';
 import { freePort } from '../support/postgres-server.ts';
 import { until } from '../support/until.ts';
 import { fixtureClient, startStage, type FaultStage } from './support.ts';
@@ -132,14 +132,13 @@ describe('a daemon', () => {
     const prefix = `${environment['BACKUP_S3_PREFIX']}/`;
     const store = stage.s3.store();
     const other = aManifest({ dataAt: new Date(Date.now() - 3_600_000).toISOString(), instance: 'other.example' });
-    const object = { ...other.object, key: `${prefix}${other.object.key}` };
     const texts = {
       'daily/2026-01-07T000000Z-aaaaaa.json': '{"format":',
       'daily/2026-01-07T000000Z-aaaaaa.dump.xz': 'of the garbled one',
       'daily/2026-01-08T000000Z-bbbbbb.json': '{"format":2,"later":true}',
       'daily/2026-01-08T000000Z-bbbbbb.dump.xz': 'of the newer one',
-      [`daily/${other.id}.json`]: JSON.stringify({ ...other, object }),
-      [other.object.key]: 'content',
+      [`daily/${other.id}.json`]: JSON.stringify(other),
+      [dumpKey(other)]: 'content',
     };
     for (const [key, text] of Object.entries(texts))
       await store.putDocument(`${prefix}${key}` as ObjectKey, Buffer.from(text), { signal });

@@ -6,7 +6,7 @@ import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Manifest } from '../../src/snapshots/manifest.ts';
+import { dumpOf, type Manifest } from '../../src/snapshots/manifest.ts';
 import { readAll } from '../../src/snapshots/catalogue.ts';
 import type { ObjectKey } from '../../src/storage/store.ts';
 import { openApp } from '../support/app.ts';
@@ -21,6 +21,7 @@ import {
 import { connectTest, createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { startS3, type S3TestServer } from '../support/s3-server.ts';
+import { dumpKey, manifestFrom, secretsKey } from '../support/manifests.ts';
 
 describe('a restore that fails', () => {
   let source: PostgresServer;
@@ -68,8 +69,8 @@ describe('a restore that fails', () => {
     const run = await runCommand(['run'], settings);
     assert.equal(run.status, 0, run.stderr);
     const [key = ''] = (await s3.keys()).filter((one) => one.endsWith('.json'));
-    manifest = JSON.parse(await text(key)) as Manifest;
-    original = await bytes(manifest.object.key);
+    manifest = manifestFrom(JSON.parse(await text(key)));
+    original = await bytes(dumpKey(manifest));
     earlier = await picture();
   });
   after(async () => {
@@ -87,7 +88,7 @@ describe('a restore that fails', () => {
         "select datname from pg_database where datname not in ('precious', 'postgres', 'template0', 'template1')",
       );
       for (const { datname } of rows) await target.query(`drop database "${String(datname)}" with (force)`);
-      await put(manifest.object.key, original);
+      await put(dumpKey(manifest), original);
     }
     assert.equal(now, earlier, 'target and bucket are as they were');
     assert.deepEqual(readdirSync(scratch.path).includes('scratch') ? readdirSync(`${scratch.path}/scratch`) : [], []);
@@ -142,24 +143,24 @@ describe('a restore that fails', () => {
   };
 
   it('says that the object is truncated', async () => {
-    await put(manifest.object.key, original.subarray(0, original.length - 1000));
+    await put(dumpKey(manifest), original.subarray(0, original.length - 1000));
     const name = `${manifest.tier}/${manifest.id}`;
     for (const snapshot of ['latest', name]) {
       const result = await runCommand(['restore', snapshot, '--identity', identity, '--to-database', 'wanted'], into);
       assert.equal(result.status, 4);
       assert.match(result.stderr, /damaged.*its object has \d+ bytes instead of \d+/);
     }
-    await put(manifest.object.key, original);
+    await put(dumpKey(manifest), original);
   });
 
   it('says that a bit flipped, wherever it did', async () => {
     for (const at of [100, Math.floor(original.length / 2), original.length - 1]) {
       const damaged = Buffer.from(original);
       damaged.writeUInt8(damaged.readUInt8(at) ^ 4, at);
-      await put(manifest.object.key, damaged);
+      await put(dumpKey(manifest), damaged);
       failed(await restore(), /cannot be opened|SHA-256 differs|not what its manifest says/);
     }
-    await put(manifest.object.key, original);
+    await put(dumpKey(manifest), original);
   });
 
   it('says that the object is missing', async () => {
@@ -170,14 +171,15 @@ describe('a restore that fails', () => {
   });
 
   it('says that the manifest is of another dump', async () => {
-    const key = manifest.object.key.replace(/\.dump.*$/, '.json');
+    const key = dumpKey(manifest).replace(/\.dump.*$/, '.json');
     const content = await text(key);
-    for (const [field, says] of [
-      ['object', /SHA-256 differs/],
-      ['dump', /not what its manifest says/],
+    const sha256 = '0'.repeat(64);
+    for (const [change, says] of [
+      [{ sha256 }, /SHA-256 differs/],
+      [{ content: { ...dumpOf(manifest).content, sha256 } }, /not what its manifest says/],
     ] as const) {
-      const changed = { ...manifest, [field]: { ...manifest[field], sha256: '0'.repeat(64) } };
-      await put(key, Buffer.from(JSON.stringify(changed)));
+      const parts = manifest.parts.map((part) => (part.kind === 'dump' ? { ...part, ...change } : part));
+      await put(key, Buffer.from(JSON.stringify({ ...manifest, parts })));
       failed(await restore(), says);
     }
     const rows = { ...manifest.database.rows, 'public.accounts': 1 };
@@ -199,7 +201,7 @@ describe('a restore that fails', () => {
   });
 
   it('says that the secrets object is missing or another one', async () => {
-    const key = manifest.secrets?.key ?? '';
+    const key = secretsKey(manifest);
     const content = await bytes(key);
     await put(key, Buffer.concat([content.subarray(0, -1), Buffer.from('x')]));
     failed(await restore(['--secrets-output', `${scratch.path}/env`]), /SHA-256 differs/);
@@ -248,9 +250,9 @@ describe('a restore that fails', () => {
   it('leaves the output away when it cannot be whole', async () => {
     const damaged = Buffer.from(original);
     damaged.writeUInt8(damaged.readUInt8(original.length - 5) ^ 4, original.length - 5);
-    await put(manifest.object.key, damaged);
+    await put(dumpKey(manifest), damaged);
     failed(await restore(['--output', `${scratch.path}/out.dump`]), /cannot be opened|SHA-256 differs/);
-    await put(manifest.object.key, original);
+    await put(dumpKey(manifest), original);
     assert.deepEqual(
       readdirSync(scratch.path).filter((name) => name.startsWith('out')),
       [],
@@ -279,9 +281,9 @@ describe('a restore that fails', () => {
       await restore(['--to-database', 'wanted', '--locale', 'xx_XX.utf8']),
       /'xx_XX\.utf8' could not be created.*--locale C\.UTF-8/,
     );
-    const key = manifest.object.key.replace(/\.dump.*$/, '.json');
+    const key = dumpKey(manifest).replace(/\.dump.*$/, '.json');
     const content = await text(key);
-    const extensions = ['plpgsql', 'postgis'];
+    const extensions = ['plpgsql', 'postgis'].map((name) => ({ name, version: '1.0', schema: 'public' }));
     await put(key, Buffer.from(JSON.stringify({ ...manifest, database: { ...manifest.database, extensions } })));
     failed(await restore(), /does not have what the dump needs: postgis/);
     await put(key, Buffer.from(content));
@@ -312,9 +314,9 @@ describe('a restore that fails', () => {
     failed(await restore(['--to-database', 'latin'], plain), /has encoding LATIN1, the dump UTF8/);
     const damaged = Buffer.from(original);
     damaged.writeUInt8(damaged.readUInt8(original.length - 100) ^ 4, original.length - 100);
-    await put(manifest.object.key, damaged);
+    await put(dumpKey(manifest), damaged);
     failed(await restore(['--to-database', 'empty_one'], plain), /cannot be opened|SHA-256 differs/);
-    await put(manifest.object.key, original);
+    await put(dumpKey(manifest), original);
     const tables = await target.query(
       "select relname from pg_class where relnamespace = 'public'::regnamespace",
       'empty_one',

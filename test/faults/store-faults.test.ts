@@ -10,11 +10,12 @@ import { backUp } from '../../src/backup/backup.ts';
 import { findClients } from '../../src/database/clients.ts';
 import { sweep } from '../../src/snapshots/deletion-law.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
-import type { ObjectKey, ObjectStore } from '../../src/storage/store.ts';
+import type { ObjectKey, RemovableStore } from '../../src/storage/store.ts';
 import { environmentOf } from '../config/environments.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import type { SeenRequest } from '../support/s3-server.ts';
 import { fixtureClient, startStage, type FaultStage } from './support.ts';
+import { createRepository } from '../../src/snapshots/repository.ts';
 
 const isPart = ({ method, query }: SeenRequest): boolean => method === 'PUT' && query.has('partNumber');
 
@@ -319,7 +320,7 @@ describe('a disk that hangs', () => {
 describe('a directory that hangs', () => {
   it('is cut off, and the bucket is finished', async () => {
     await using stage = await startStage();
-    const hung: ObjectStore = {
+    const hung: RemovableStore = {
       ...createLocalStore({ directory: stage.scratch }),
       // A disk that takes no byte and answers nothing.
       put: async (_key, _body, { signal }) =>
@@ -338,10 +339,7 @@ describe('a directory that hangs', () => {
       clients: await findClients({ directory: null, path: process.env['PATH'] ?? '', signal }),
       lockWaitMs: 10_000,
       yieldAfterMs: 30_000,
-      stores: [
-        { store: stage.s3.store(), prefix: '', partsInMemory: 6 },
-        { store: hung, prefix: '', partsInMemory: 0 },
-      ],
+      stores: [createRepository(stage.s3.store(), { partsInMemory: 6 }), createRepository(hung)],
       compression: { kind: 'none' },
       cores: 2,
       memoryLimitBytes: 2 ** 31,

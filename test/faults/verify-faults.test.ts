@@ -6,9 +6,9 @@ import { execSync } from 'node:child_process';
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { Manifest } from '../../src/snapshots/manifest.ts';
 import { databaseEnvironment, runCommand, temporaryDirectory } from '../support/command.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
+import { dumpKey, manifestFrom } from '../support/manifests.ts';
 
 describe('a committed backup', () => {
   let server: PostgresServer;
@@ -43,11 +43,11 @@ describe('a committed backup', () => {
     const run = await runCommand(['run'], environment);
     assert.equal(run.status, 0, run.stderr);
     const listed = await runCommand(['list', '--json'], environment);
-    const [manifest] = (JSON.parse(listed.stdout) as { snapshots: Manifest[] }).snapshots;
+    const [manifest] = (JSON.parse(listed.stdout) as { snapshots: unknown[] }).snapshots.map(manifestFrom);
     assert.ok(manifest);
     return {
       environment,
-      object: path.join(folder.path, manifest.object.key),
+      object: path.join(folder.path, dumpKey(manifest)),
       [Symbol.dispose]: () => folder[Symbol.dispose](),
     };
   }

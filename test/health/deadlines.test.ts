@@ -25,9 +25,9 @@ function standing(tier: string, snapshots: readonly SnapshotRecord[], now: strin
 describe('the deadline of a tier', () => {
   it('is the slot after its newest snapshot, the grace, and twice what that one took', () => {
     const slow = snapshotRecord('daily', {
-      slot: '2026-11-23T12:00:00.000Z',
-      startedAt: '2026-11-23T12:00:00.000Z',
-      committedAt: '2026-11-23T12:30:00.000Z',
+      slot: new Date('2026-11-23T12:00:00.000Z'),
+      startedAt: new Date('2026-11-23T12:00:00.000Z'),
+      committedAt: new Date('2026-11-23T12:30:00.000Z'),
     });
     assert.equal(
       standing('daily', [slow], '2026-11-23T13:00:00Z')?.deadlineAt?.toISOString(),
@@ -39,8 +39,8 @@ describe('the deadline of a tier', () => {
 
   it('does not move away from a tier that never had a snapshot while a finer one replaces its only one', () => {
     const daily = snapshotRecord('daily', {
-      slot: '2026-11-29T12:00:00.000Z',
-      committedAt: '2026-11-29T13:30:00.000Z',
+      slot: new Date('2026-11-29T12:00:00.000Z'),
+      committedAt: new Date('2026-11-29T13:30:00.000Z'),
     });
     const weekly = standing('weekly', [daily], '2026-11-29T15:00:00Z');
     assert.deepEqual([weekly?.lastSuccessAt, weekly?.late], [null, true]);

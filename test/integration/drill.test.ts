@@ -10,6 +10,7 @@ import { databaseEnvironment, runCommand, startCommand, temporaryDirectory } fro
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { linkPrograms, startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { until } from '../support/until.ts';
+import { manifestFrom } from '../support/manifests.ts';
 
 describe('the restore drill', () => {
   let server: PostgresServer;
@@ -62,7 +63,7 @@ describe('the restore drill', () => {
   const changeManifest = (directory: string, change: (manifest: Manifest) => object): void => {
     const [name] = readdirSync(`${directory}/daily`).filter((one) => one.endsWith('.json'));
     const file = `${directory}/daily/${name}`;
-    const manifest = JSON.parse(readFileSync(file, 'utf8')) as Manifest;
+    const manifest = manifestFrom(JSON.parse(readFileSync(file, 'utf8')));
     writeFileSync(file, JSON.stringify({ ...manifest, ...change(manifest) }));
   };
 
@@ -199,7 +200,7 @@ describe('the restore drill', () => {
   it('takes another collation where the source’s does not exist, and says so', async () => {
     const settings = await backUp();
     changeManifest(settings['BACKUP_LOCAL_DIR'] ?? '', (manifest) => ({
-      database: { ...manifest.database, collation: 'xx_XX.utf8' },
+      database: { ...manifest.database, locale: { ...manifest.database.locale, collation: 'xx_XX.utf8' } },
     }));
     const report = await drill(settings);
     assert.equal(report.status, 'passed', JSON.stringify(report.checks));
@@ -212,7 +213,10 @@ describe('the restore drill', () => {
   it('is incomplete without an extension, which it names', async () => {
     const settings = await backUp();
     changeManifest(settings['BACKUP_LOCAL_DIR'] ?? '', (manifest) => ({
-      database: { ...manifest.database, extensions: ['plpgsql', 'pg_repack'] },
+      database: {
+        ...manifest.database,
+        extensions: ['plpgsql', 'pg_repack'].map((name) => ({ name, version: '1', schema: 'public' })),
+      },
     }));
     const report = await drill(settings);
     assert.equal(report.status, 'incomplete');

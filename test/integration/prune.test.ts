@@ -13,12 +13,13 @@ import type { ObjectKey, RemovableStore } from '../../src/storage/store.ts';
 import { fixtureClient } from '../faults/support.ts';
 import { openApp } from '../support/app.ts';
 import { databaseEnvironment, runCommand, startCommand, temporaryDirectory } from '../support/command.ts';
-import { aManifest, putSnapshot } from '../support/manifests.ts';
+import { aManifest, dumpKey, putSnapshot, type SnapshotOverrides } from '../support/manifests.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import { startS3, type S3TestServer } from '../support/s3-server.ts';
 import { until } from '../support/until.ts';
+import { createRepository } from '../../src/snapshots/repository.ts';
 
 const signal = AbortSignal.timeout(480_000);
 const dayMs = 86_400_000;
@@ -97,7 +98,7 @@ async function put(
   { days, ...more }: { readonly days: number } & Partial<Pick<Manifest, 'tier' | 'instance' | 'label'>>,
 ): Promise<Manifest> {
   const { database } = aManifest();
-  const dataAt = new Date(Date.now() - days * dayMs - 60_000).toISOString();
+  const dataAt = new Date(Date.now() - days * dayMs - 60_000);
   return putSnapshot(store, { dataAt, database: { ...database, systemIdentifier }, ...more });
 }
 
@@ -154,7 +155,7 @@ for (const [name, open] of Object.entries(stages)) {
       assert.equal(result.removed.length, 50 - 15);
       const left = await stage.keys();
       for (const key of untouched) assert.ok(left.includes(key), `${key} is gone`);
-      for (const { id, object } of others) assert.ok(left.includes(`daily/${id}.json`) && left.includes(object.key));
+      for (const one of others) assert.ok(left.includes(`daily/${one.id}.json`) && left.includes(dumpKey(one)));
       assert.equal(left.length, untouched.length + 2 * (others.length + 15));
       assert.equal((await app.prune(byHand))[0]?.removed.length, 0, 'nothing more goes the second time');
     });
@@ -162,7 +163,7 @@ for (const [name, open] of Object.entries(stages)) {
     it('shows before it is done what stays and what goes, and why', async () => {
       await using stage = await open();
       const { database } = aManifest();
-      const at = async (dataAt: string, more: Partial<Manifest> = {}): Promise<Manifest> =>
+      const at = async (dataAt: string, more: SnapshotOverrides = {}): Promise<Manifest> =>
         putSnapshot(stage.store, { dataAt, database: { ...database, systemIdentifier }, ...more });
       for (const day of ['21', '20', '19', '15', '14']) await at(`2026-02-${day}T12:00:00.000Z`);
       await at('2026-02-15T13:00:00.000Z', { tier: 'weekly' });
@@ -200,7 +201,7 @@ for (const [name, open] of Object.entries(stages)) {
       const { store } = stage;
       const { database } = aManifest();
       for (const days of [1, 2, 3, 20, 30]) await put(store, { days });
-      const dataAt = new Date(Date.now() - 40 * dayMs).toISOString();
+      const dataAt = new Date(Date.now() - 40 * dayMs);
       await putSnapshot(store, { dataAt, database: { ...database, systemIdentifier: '7111111111111111111' } });
       const before_ = await stage.keys();
       const environment = { ...stage.environment, BACKUP_KEEP_DAILY: '7d' };
@@ -261,10 +262,10 @@ for (const [name, open] of Object.entries(stages)) {
           removed.push(key);
         },
       };
-      const options = { prefix: '', instance: 'social.example', log: quietLog, signal };
-      await assert.rejects(removeSnapshot(crashing, { ...options, manifest }), /the machine is gone/);
+      const options = { instance: 'social.example', log: quietLog, signal };
+      await assert.rejects(removeSnapshot(createRepository(crashing), { ...options, manifest }), /the machine is gone/);
       assert.deepEqual(removed, [`daily/${manifest.id}.json`]);
-      assert.deepEqual(await stage.keys(), [manifest.object.key]);
+      assert.deepEqual(await stage.keys(), [dumpKey(manifest)]);
 
       // Judged, and then replaced by somebody: it is not what was judged.
       const judged = await put(store, { days: 2 });
@@ -272,15 +273,21 @@ for (const [name, open] of Object.entries(stages)) {
       await store.remove(key, { signal });
       const others = { ...judged, instance: 'other.example' };
       await store.putDocument(key, encodeManifest(others), { signal });
-      await assert.rejects(removeSnapshot(store, { ...options, manifest: judged }), /no longer the manifest/);
+      await assert.rejects(
+        removeSnapshot(createRepository(store), { ...options, manifest: judged }),
+        /no longer the manifest/,
+      );
       // A manifest may name nothing but its own.
       const victim = await put(store, { days: 3 });
-      const greedy = aManifest({ dataAt: new Date(Date.now() - 4 * dayMs).toISOString() });
-      const naming = { ...greedy, object: { ...greedy.object, key: victim.object.key } };
+      const greedy = aManifest({ dataAt: new Date(Date.now() - 4 * dayMs) });
+      const naming = { ...greedy, parts: victim.parts };
       await store.putDocument(`daily/${greedy.id}.json` as ObjectKey, encodeManifest(naming), { signal });
-      await assert.rejects(removeSnapshot(store, { ...options, manifest: naming }), /which is not its own/);
+      await assert.rejects(
+        removeSnapshot(createRepository(store), { ...options, manifest: naming }),
+        /which is not its own/,
+      );
       const left = await stage.keys();
-      for (const one of [key, judged.object.key, victim.object.key, `daily/${victim.id}.json`])
+      for (const one of [key, dumpKey(judged), dumpKey(victim), `daily/${victim.id}.json`])
         assert.ok(left.includes(one), `${one} is gone`);
     });
   });

@@ -5,7 +5,6 @@ import { execSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { Manifest } from '../../src/snapshots/manifest.ts';
 import { databaseEnvironment, runCommand, temporaryDirectory } from '../support/command.ts';
 import { readAsCompose } from '../support/compose-env-file.ts';
 import { commandBlock } from '../support/documentation.ts';
@@ -13,6 +12,7 @@ import { countRows, createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, testPassword, type PostgresServer } from '../support/postgres-server.ts';
 import { startS3 } from '../support/s3-server.ts';
 import { commandBlocks, createStockShell, type CommandBlock, type StockShell } from '../support/stock-tools.ts';
+import { dumpKey, manifestFrom } from '../support/manifests.ts';
 
 const name = 'mastodon_production';
 const mastodon = {
@@ -117,14 +117,14 @@ for (const { major, oddities, clients, extra } of [
         ...block(blocks, /set MANIFEST to another one/),
       );
       const listed = await runCommand(['list', '--json'], environment);
-      const newest = (JSON.parse(listed.stdout) as { snapshots: Manifest[] }).snapshots.find(
-        ({ instance }) => instance === 'social.example',
-      );
+      const newest = (JSON.parse(listed.stdout) as { snapshots: unknown[] }).snapshots
+        .map(manifestFrom)
+        .find(({ instance }) => instance === 'social.example');
       assert.ok(newest);
       assert.equal(newest.tier, 'weekly');
       assert.equal((await type(['echo "$MANIFEST"'])).split('\n').at(-2), `weekly/${newest.id}.json`);
       const check = block(blocks, /^Is the dump whole/);
-      const file = path.join(directory, newest.object.key);
+      const file = path.join(directory, dumpKey(newest));
       const content = readFileSync(file);
       assert.ok((await type(check)).endsWith(`whole: ${file}\n`));
       writeFileSync(file, Buffer.concat([content.subarray(0, 1_000), Buffer.from('x'), content.subarray(1_001)]));

@@ -6,7 +6,7 @@ import { execFileSync, execSync } from 'node:child_process';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { Manifest } from '../../src/snapshots/manifest.ts';
+import { partOf, type Manifest } from '../../src/snapshots/manifest.ts';
 import { readAll } from '../../src/snapshots/catalogue.ts';
 import type { ObjectKey } from '../../src/storage/store.ts';
 import { readAsCompose } from '../support/compose-env-file.ts';
@@ -14,6 +14,7 @@ import { databaseEnvironment, runCommand, temporaryDirectory, type CommandResult
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { startS3, type S3TestServer } from '../support/s3-server.ts';
+import { manifestFrom, secretsKey } from '../support/manifests.ts';
 
 const signal = AbortSignal.timeout(900_000);
 
@@ -84,7 +85,7 @@ for (const major of [14, 15] as const) {
 
     async function newest(from: 's3' | 'local'): Promise<Manifest> {
       const { stdout } = await succeeds(['list', '--json', '--from', from], encrypted());
-      const [manifest] = (JSON.parse(stdout) as { snapshots: Manifest[] }).snapshots;
+      const [manifest] = (JSON.parse(stdout) as { snapshots: unknown[] }).snapshots.map(manifestFrom);
       assert.ok(manifest);
       return manifest;
     }
@@ -116,14 +117,15 @@ for (const major of [14, 15] as const) {
       for (const from of ['s3', 'local'] as const) {
         const manifest = await newest(from);
         assert.ok(manifest.secrets);
-        assert.equal(manifest.secrets.key, `weekly/${manifest.id}.secrets.env.age`);
+        const part = partOf(manifest, 'secrets');
+        assert.equal(part?.name, `${manifest.id}.secrets.env.age`);
         assert.equal(Object.keys(manifest.secrets.fingerprints).length, 8);
         const object = path.join(scratch.path, `${from}.age`);
         const content =
           from === 's3'
-            ? await readAll(await s3.store().get(manifest.secrets.key as ObjectKey, { signal }))
-            : readFileSync(path.join(directory, manifest.secrets.key));
-        assert.equal(content.length, manifest.secrets.bytes);
+            ? await readAll(await s3.store().get(secretsKey(manifest), { signal }))
+            : readFileSync(path.join(directory, secretsKey(manifest)));
+        assert.equal(content.length, part.bytes);
         writeFileSync(object, content);
         const opened = execFileSync('age', ['-d', '-i', identity, object]).toString();
         assert.deepEqual(readAsCompose(opened), wanted);
@@ -176,9 +178,9 @@ for (const major of [14, 15] as const) {
     });
 
     it('that are missing in the store leave the dump a backup, and verify and list say so', async () => {
-      const { secrets, tier, id } = await newest('local');
-      assert.ok(secrets);
-      const file = path.join(directory, secrets.key);
+      const manifest = await newest('local');
+      const { tier, id } = manifest;
+      const file = path.join(directory, secretsKey(manifest));
       const content = readFileSync(file);
       rmSync(file);
       const listed = await succeeds(['list', '--json', '--from', 'local'], encrypted());

@@ -71,10 +71,12 @@ describe('fingerprints', () => {
     );
   });
 
-  it("of a copy are compared under its source's id", () => {
+  it("of a copy are those under the copy's own id, and not its source's", () => {
     const source = manifestOf(secrets);
-    const copy = { id: '2026-11-24T120000Z-aaaaaa', secrets: { ...source.secrets, under: source.id } } as Fingerprinted;
+    const id = '2026-11-24T120000Z-aaaaaa';
+    const copy = { id, secrets: { fingerprints: fingerprintSecrets(environmentOf(secrets), { snapshotId: id }) } };
     assert.deepEqual(compareFingerprints(copy, environmentOf(secrets))?.changed, []);
+    assert.equal(compareFingerprints({ id, secrets: source.secrets }, environmentOf(secrets))?.changed.length, 4);
   });
 
   it('say what a changed encryption key means, and name no value', () => {

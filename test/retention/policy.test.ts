@@ -14,14 +14,14 @@ const dayMs = 86_400_000;
 const now = new Date('2026-11-23T18:00:00Z');
 
 function at(time: Date | string, tier: Folder = 'daily'): PlannedSnapshot {
-  const dataAt = new Date(time).toISOString();
+  const dataAt = new Date(time);
   return { tier, dataAt, slot: null, committedAt: dataAt };
 }
 
 function kept(snapshots: readonly PlannedSnapshot[], rule: string, tier: Folder = 'daily'): readonly string[] {
   return judge(snapshots, { tier, rule: parseKeepRule(rule), now, timeZone: 'UTC' })
     .filter(({ keep }) => keep)
-    .map(({ snapshot }) => snapshot.dataAt);
+    .map(({ snapshot }) => snapshot.dataAt.toISOString());
 }
 
 describe('retention', () => {
@@ -118,10 +118,10 @@ describe('retention', () => {
         const stay = verdicts.filter(({ keep }) => keep);
         assert.ok(stay.length >= Math.min(least, snapshots.length));
         const newest = verdicts
-          .map(({ snapshot }) => snapshot.dataAt)
+          .map(({ snapshot }) => snapshot.dataAt.toISOString())
           .toSorted()
           .at(-1);
-        assert.ok(newest === undefined || stay.some(({ snapshot }) => snapshot.dataAt === newest));
+        assert.ok(newest === undefined || stay.some(({ snapshot }) => snapshot.dataAt.toISOString() === newest));
         for (const { reason } of verdicts) assert.ok(reason.length > 0);
       }),
     );

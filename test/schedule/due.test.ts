@@ -17,7 +17,8 @@ const schedules: Schedules = {
 const timetable = { schedules, timeZone: 'UTC' };
 
 function snapshot(tier: string, at: string, slot: string | null = at): PlannedSnapshot {
-  return { tier, dataAt: at, slot, committedAt: at };
+  const dataAt = new Date(at);
+  return { tier, dataAt, slot: slot === null ? null : new Date(slot), committedAt: dataAt };
 }
 
 function due(snapshots: readonly PlannedSnapshot[], now: string): readonly string[] {
@@ -49,7 +50,7 @@ describe('what is due', () => {
 
   it('is a coarser tier that never had a snapshot, although retention keeps only the finer one just made', () => {
     const daily = { ...snapshot('daily', '2026-11-29T12:00:02Z', '2026-11-29T12:00:00Z') };
-    const slow = { ...daily, committedAt: '2026-11-29T13:30:00Z' };
+    const slow = { ...daily, committedAt: new Date('2026-11-29T13:30:00Z') };
     assert.deepEqual(due([slow], '2026-11-29T13:31:00Z'), ['weekly 2026-11-29T13:00:00.000Z']);
     const together = { schedules: { ...schedules, weekly: schedules.daily }, timeZone: 'UTC' };
     assert.deepEqual(
@@ -81,7 +82,7 @@ describe('the source of a copy', () => {
   const options = { tier: 'weekly', now, reuseWithinMs: 3 * 3_600_000, encrypted: false } as const;
   const source = (tier: string, at: string, encryption: 'age' | null = null) => ({
     ...snapshot(tier, at),
-    object: { encryption },
+    parts: [{ kind: 'dump', encryption }],
   });
 
   it('is the newest finer snapshot that is young enough', () => {
@@ -101,7 +102,7 @@ describe('the source of a copy', () => {
       source('labelled', '2026-11-29T12:00:00Z'),
       source('daily', '2026-11-30T12:00:00Z'),
     ])
-      assert.equal(chooseSource([other], options), undefined, other.tier + other.dataAt);
+      assert.equal(chooseSource([other], options), undefined, other.tier + other.dataAt.toISOString());
   });
 
   it('is none when it is stored as a new one would not be', () => {

@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict';
+import { mkdirSync, renameSync } from 'node:fs';
+import path from 'node:path';
 import { describe, it } from 'node:test';
-import { readCatalogue, selectSnapshot, type ManifestCache } from '../../src/snapshots/catalogue.ts';
-import { decodeManifest, encodeManifest } from '../../src/snapshots/manifest.ts';
+import { readAll, readCatalogue, selectSnapshot } from '../../src/snapshots/catalogue.ts';
+import { decodeManifest, dumpOf, encodeManifest, type Manifest, type Part } from '../../src/snapshots/manifest.ts';
+import { createRepository } from '../../src/snapshots/repository.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectKey, RemovableStore } from '../../src/storage/store.ts';
 import { temporaryDirectory } from '../support/command.ts';
-import { aManifest, putSnapshot } from '../support/manifests.ts';
+import { aManifest, dumpKey, putSnapshot } from '../support/manifests.ts';
 import { startS3 } from '../support/s3-server.ts';
 
 const signal = AbortSignal.timeout(900_000);
-const options = { prefix: '', signal };
+const options = { signal };
 
 async function putText(
   store: RemovableStore,
@@ -26,27 +29,75 @@ describe('a manifest', () => {
 
   it('is unreadable, never an exception, when it is not one', () => {
     const good = aManifest();
+    const dump = dumpOf(good);
     for (const [content, reason] of [
       ['', /JSON/],
       ['null', /not an object/],
       ['{"format":2}', /format 2 is not known/],
       [JSON.stringify({ ...good, dataAt: 'yesterday' }), /dataAt is not a time/],
-      [JSON.stringify({ ...good, object: { ...good.object, bytes: -1 } }), /bytes is not a count/],
+      [JSON.stringify({ ...good, parts: [{ ...dump, bytes: -1 }] }), /bytes is not a count/],
       [JSON.stringify({ ...good, tier: 'hour' }), /tier/],
       [
         JSON.stringify({
           ...good,
-          database: { ...good.database, locale: { ctype: 'C', provider: 'libc; drop role x', name: null } },
+          database: { ...good.database, locale: { ...good.database.locale, provider: 'libc; drop role x' } },
         }),
-        /locale provider is not known/,
+        /locale\.provider is not known/,
       ],
-      [JSON.stringify({ ...good, dump: { bytes: 1, sha256: 'x' } }), /sha256/],
+      [JSON.stringify({ ...good, parts: [{ ...dump, content: { bytes: 1, sha256: 'x' } }] }), /sha256/],
     ] as const) {
       const decoded = decodeManifest(Buffer.from(content));
       assert.ok(decoded.kind === 'unreadable');
       assert.match(decoded.reason, reason);
     }
     assert.equal(decodeManifest(Buffer.from([0xff, 0xfe])).kind, 'unreadable');
+  });
+
+  it('is unreadable when its instants contradict each other, but for clocks that nearly agree', () => {
+    const at = (time: string): Date => new Date(`2026-01-${time}Z`);
+    const good = { ...aManifest({ dataAt: at('05T12:00:00') }), committedAt: at('05T13:00:00') };
+    const reason = (change: Partial<Manifest>): string => {
+      const decoded = decodeManifest(encodeManifest({ ...good, ...change }));
+      return decoded.kind === 'unreadable' ? decoded.reason : '';
+    };
+    assert.match(reason({ dataAt: at('05T13:05:01') }), /has data from after it was committed/);
+    assert.match(reason({ slot: at('05T13:05:01') }), /answers a slot that came after it was committed/);
+    assert.match(reason({ committedAt: at('07T12:00:01') }), /more than two days from the time in its id/);
+    assert.match(reason({ committedAt: at('03T11:59:59'), dataAt: at('01T00:00:00') }), /more than two days/);
+    assert.match(reason({ id: 'latest' }), /no id of a snapshot/);
+    // The database's clock is not ours, and a copy has data that is older than its id.
+    assert.equal(reason({ dataAt: at('05T13:04:59') }), '');
+    assert.equal(reason({ slot: at('05T13:04:59') }), '');
+    assert.equal(reason({ dataAt: at('01T00:00:00') }), '');
+    assert.equal(reason({ committedAt: at('07T12:00:00') }), '');
+  });
+
+  it('names its own parts alone, each once, and always one dump', () => {
+    const good = aManifest();
+    const dump = dumpOf(good);
+    const reason = (...parts: readonly Part[]): string => {
+      const decoded = decodeManifest(encodeManifest({ ...good, parts }));
+      return decoded.kind === 'unreadable' ? decoded.reason : '';
+    };
+    const named = (name: string, kind = 'dump'): Part => ({ ...dump, kind, name });
+    for (const name of [
+      '2026-01-01T000000Z-aaaaaa.dump',
+      `../daily/${dump.name}`,
+      `daily/${dump.name}`,
+      `${good.id}.json`,
+      `${good.id}.dump.gz`,
+      good.id,
+      '',
+    ])
+      assert.match(reason(named(name)), /which is not its own/, name);
+    for (const name of ['.json', '.json.sig', '.pin', '.dump.xz', '.redis/x', '.', '.redis.'])
+      assert.match(reason(dump, named(`${good.id}${name}`, 'redis')), /which is not its own/, name);
+    assert.match(reason(), /does not name one dump/);
+    assert.match(reason({ ...dump, content: null }), /does not name one dump/);
+    assert.match(reason(dump, named(`${good.id}.dump.xz`)), /does not name one dump/);
+    assert.match(reason(dump, dump), /names a part twice/);
+    // A kind that only a newer version knows is kept.
+    assert.equal(reason(dump, named(`${good.id}.redis.rdb.age`, 'redis')), '');
   });
 });
 
@@ -58,19 +109,19 @@ describe('a catalogue', () => {
     await putSnapshot(store, { dataAt: '2026-01-03T00:00:00.000Z', tier: 'weekly' });
     await putSnapshot(store, { dataAt: '2026-01-02T00:00:00.000Z' });
     const missing = await putSnapshot(store, { dataAt: '2026-01-05T00:00:00.000Z' });
-    await store.remove(missing.object.key as ObjectKey, { signal });
+    await store.remove(dumpKey(missing), { signal });
     const shorter = await putSnapshot(store, { dataAt: '2026-01-06T00:00:00.000Z' });
-    await store.remove(shorter.object.key as ObjectKey, { signal });
-    await putText(store, { key: shorter.object.key, text: 'short' });
+    await store.remove(dumpKey(shorter), { signal });
+    await putText(store, { key: dumpKey(shorter), text: 'short' });
     await putText(store, { key: 'daily/2026-01-07T000000Z-aaaaaa.json', text: '{"format":2}' });
     await putText(store, { key: 'daily/2026-01-08T000000Z-bbbbbb.dump.xz', text: 'no manifest' });
     await putText(store, { key: 'daily/2023-12-29.sql.xz', text: 'classic' });
     const elsewhere = aManifest({ dataAt: '2026-01-09T00:00:00.000Z' });
     await putText(store, { key: 'daily/2026-01-09T000000Z-cccccc.json', text: JSON.stringify(elsewhere) });
 
-    const catalogue = await readCatalogue(store, options);
+    const catalogue = await readCatalogue(createRepository(store), options);
     assert.deepEqual(
-      catalogue.snapshots.map(({ dataAt }) => dataAt.slice(0, 10)),
+      catalogue.snapshots.map(({ dataAt }) => dataAt.toISOString().slice(0, 10)),
       ['2026-01-03', '2026-01-02', '2026-01-01'],
     );
     assert.deepEqual(
@@ -87,7 +138,7 @@ describe('a catalogue', () => {
     );
 
     const select = (text: string, instance?: string): string =>
-      selectSnapshot(catalogue, { text, instance, place: 'here' }).dataAt.slice(0, 10);
+      selectSnapshot(catalogue, { text, instance, place: 'here' }).dataAt.toISOString().slice(0, 10);
     assert.equal(select('latest'), '2026-01-03');
     assert.equal(select('latest:daily'), '2026-01-02');
     const oldest = catalogue.snapshots.at(-1)?.id ?? '';
@@ -111,16 +162,41 @@ describe('a catalogue', () => {
     };
     const stays = await putSnapshot(store, { dataAt: '2026-01-01T00:00:00.000Z' });
     const goes = await putSnapshot(store, { dataAt: '2026-01-02T00:00:00.000Z', tier: 'weekly' });
-    const cache: ManifestCache = new Map();
-    await readCatalogue(store, { ...options, cache });
-    assert.equal((await readCatalogue(store, { ...options, cache })).snapshots.length, 2);
+    const repository = createRepository(store);
+    await readCatalogue(repository, options);
+    assert.equal((await readCatalogue(repository, options)).snapshots.length, 2);
     assert.equal(reads.length, 2);
     await store.remove(`weekly/${goes.id}.json` as ObjectKey, { signal });
     // A reading of other folders says nothing of this one.
-    await readCatalogue(store, { ...options, cache, folders: ['daily'] });
-    assert.equal(cache.size, 2);
-    await readCatalogue(store, { ...options, cache });
-    assert.deepEqual([...cache.keys()], [`daily/${stays.id}.json`]);
+    await readCatalogue(repository, { ...options, folders: ['daily'] });
+    assert.equal(repository.manifests.size, 2);
+    await readCatalogue(repository, options);
+    assert.deepEqual([...repository.manifests.keys()], [`daily/${stays.id}.json`]);
+  });
+
+  it('reads a folder that was copied elsewhere, or whose prefix was renamed, like the original', async () => {
+    using folder = temporaryDirectory();
+    await using s3 = await startS3();
+    const original = createLocalStore({ directory: folder.path });
+    const manifest = await putSnapshot(original, { dataAt: '2026-01-01T00:00:00.000Z' });
+    const under = s3.store();
+    for await (const { key } of original.list('', { signal }))
+      await under.putDocument(
+        `instances/social/${key}` as ObjectKey,
+        await readAll(await original.get(key, options)),
+        options,
+      );
+    const copied = await readCatalogue(createRepository(under, { prefix: 'instances/social/' }), options);
+    assert.deepEqual([copied.snapshots, copied.unreadable, copied.foreign], [[manifest], [], []]);
+
+    renameSync(path.join(folder.path, 'daily'), path.join(folder.path, 'weekly'));
+    const retiered = await readCatalogue(createRepository(original), options);
+    assert.deepEqual(retiered.snapshots, [], 'another tier would be another promise');
+    assert.match(retiered.unreadable[0]?.reason ?? '', /it says it is another snapshot/);
+    mkdirSync(path.join(folder.path, 'moved'));
+    renameSync(path.join(folder.path, 'weekly'), path.join(folder.path, 'moved', 'daily'));
+    const moved = await readCatalogue(createRepository(original, { prefix: 'moved/' }), options);
+    assert.deepEqual(moved.snapshots, [manifest]);
   });
 
   it('asks which instance when several share the prefix', async () => {
@@ -128,7 +204,7 @@ describe('a catalogue', () => {
     const store = createLocalStore({ directory: folder.path });
     await putSnapshot(store, { dataAt: '2026-01-01T00:00:00.000Z', instance: 'a.example' });
     await putSnapshot(store, { dataAt: '2026-01-02T00:00:00.000Z', instance: 'b.example' });
-    const catalogue = await readCatalogue(store, options);
+    const catalogue = await readCatalogue(createRepository(store), options);
     const latest = { text: 'latest', place: 'here' };
     assert.throws(() => selectSnapshot(catalogue, { ...latest, instance: undefined }), /a\.example, b\.example/);
     assert.equal(selectSnapshot(catalogue, { ...latest, instance: 'a.example' }).instance, 'a.example');
@@ -140,7 +216,7 @@ describe('a catalogue', () => {
     for (let day = 1; day <= 20; day += 1) {
       await putSnapshot(store, { dataAt: `2026-01-${String(day).padStart(2, '0')}T00:00:00.000Z` });
     }
-    const { snapshots } = await readCatalogue(store, options);
+    const { snapshots } = await readCatalogue(createRepository(store), options);
     assert.equal(snapshots.length, 20);
   });
 });

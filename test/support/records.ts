@@ -4,7 +4,7 @@ import type { SnapshotRecord } from '../../src/state/records.ts';
 
 /** A snapshot of a tier as it is remembered, committed at once after its slot unless said otherwise. */
 export function snapshotRecord(tier: string, overrides: Partial<SnapshotRecord> = {}): SnapshotRecord {
-  const slot = overrides.slot ?? '2026-11-23T12:00:00.000Z';
+  const slot = overrides.slot ?? new Date('2026-11-23T12:00:00.000Z');
   return {
     id: '2026-11-23T120000Z-4f1c2a',
     tier,

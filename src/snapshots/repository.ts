@@ -1,0 +1,29 @@
+// A repository: one store, the folder in it that is ours, and what was read there before. Whatever works with stored snapshots
+// takes one of these, so that nobody can ask a store with the prefix of another.
+
+import type { RemovableStore, StoredObject } from '../storage/store.ts';
+import type { DecodedManifest } from './manifest.ts';
+
+/** A store bound to the prefix of its keys. */
+export interface Repository {
+  readonly store: RemovableStore;
+  /** Empty, or ending in a slash. */
+  readonly prefix: string;
+  /** Parts that an upload holds in memory at most. */
+  readonly partsInMemory: number;
+  readonly manifests: ManifestCache;
+}
+
+/**
+ * Manifests that were read before; a key is never overwritten, so equal entries need no second reading. What a listing no
+ * longer shows is forgotten, so that a daemon does not remember every snapshot it ever pruned.
+ */
+export type ManifestCache = Map<string, { readonly stored: StoredObject; readonly read: DecodedManifest }>;
+
+/** A repository in `store`, of which nothing is known yet. */
+export function createRepository(
+  store: RemovableStore,
+  { prefix = '', partsInMemory = 0 }: { readonly prefix?: string; readonly partsInMemory?: number } = {},
+): Repository {
+  return { store, prefix, partsInMemory, manifests: new Map() };
+}
