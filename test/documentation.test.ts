@@ -59,7 +59,7 @@ describe('the commands of the documentation', () => {
   it('are in blocks that say so', () => {
     for (const one of pages) {
       for (const { language, text } of blocksOf(one)) {
-        assert.match(language, /^(sh|ini|text)$/, `${one.file}: a block of '${language}'\n${text}`);
+        assert.match(language, /^(sh|ini|json|text)$/, `${one.file}: a block of '${language}'\n${text}`);
         if (language === 'sh') continue;
         assert.doesNotMatch(
           text,

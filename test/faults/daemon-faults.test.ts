@@ -313,7 +313,7 @@ describe('a daemon', () => {
       assert.equal(health.status, 'healthy', JSON.stringify(health));
       assert.equal(
         health.tiers['daily']?.lastSuccessAt,
-        (await snapshotsOf(environment))[0]?.committedAt,
+        (await snapshotsOf(environment))[0]?.committedAt.toISOString(),
         'health knows the run after the loss',
       );
       assert.match(daemon.said(), /BACKUP_STATE_DIR cannot be used; state and lock are kept elsewhere/);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, renameSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { readAll, readCatalogue, selectSnapshot } from '../../src/snapshots/catalogue.ts';
@@ -25,6 +25,17 @@ describe('a manifest', () => {
   it('comes back as it was written, with fields of a newer version kept', () => {
     const manifest = { ...aManifest(), invented: { later: true } };
     assert.deepEqual(decodeManifest(encodeManifest(manifest)), { kind: 'manifest', manifest });
+  });
+
+  it('is what the documentation shows', () => {
+    const page = readFileSync(new URL('../../docs/what-is-stored.md', import.meta.url), 'utf8');
+    const example = Buffer.from(/```json\n(.*?)```/s.exec(page)?.[1] ?? '');
+    const decoded = decodeManifest(example);
+    assert.ok(decoded.kind === 'manifest', JSON.stringify(decoded));
+    const names = (value: object): readonly string[] => Object.keys(value).toSorted();
+    assert.deepEqual(names(decoded.manifest), names(aManifest()));
+    assert.deepEqual(names(decoded.manifest.database), names(aManifest().database));
+    assert.deepEqual(names(dumpOf(decoded.manifest)), names(dumpOf(aManifest())));
   });
 
   it('is unreadable, never an exception, when it is not one', () => {
