@@ -5,7 +5,6 @@ import { verifySecrets, type SecretsVerification } from '../backup/secrets-objec
 import { verifyFully } from '../snapshots/verification.ts';
 import { readCatalogue, selectSnapshot, type Catalogue } from '../snapshots/catalogue.ts';
 import { dumpOf, type Manifest } from '../snapshots/manifest.ts';
-import { partKey } from '../snapshots/object-keys.ts';
 import type { Folder } from '../schedule/tier.ts';
 import type { StoreName } from '../storage/store.ts';
 import type { AppContext } from './context.ts';
@@ -59,7 +58,7 @@ export async function verify(context: AppContext, request: VerifyRequest): Promi
   const { identities, signal } = request;
   const { settings } = context.load();
   const repository = context.storeToRead(request.from);
-  const { store, prefix } = repository;
+  const { store } = repository;
   const catalogue = await readCatalogue(repository, { signal });
   const manifest = selectSnapshot(catalogue, {
     text: request.snapshot,
@@ -70,18 +69,16 @@ export async function verify(context: AppContext, request: VerifyRequest): Promi
   const dump = dumpOf(manifest);
   const encrypted = dump.encryption !== null;
   const decoded = !encrypted || keys.length > 0;
-  await verifyFully(store, {
-    expected: {
-      ...dump,
-      key: partKey(prefix, { tier: manifest.tier, name: dump.name }),
-      rows: manifest.database.rows,
+  const reading = { signal, log: context.log, patience: context.readPatience };
+  await verifyFully(
+    { repository, manifest },
+    {
+      ...reading,
+      threads: settings.threads,
+      identities: encrypted ? (decoded ? keys : 'missing') : null,
+      onProgress: (bytes) => request.onProgress({ step: 'verify', bytes, expectedBytes: dump.bytes }),
     },
-    threads: settings.threads,
-    identities: encrypted ? (decoded ? keys : 'missing') : null,
-    signal,
-    log: context.log,
-    onProgress: (bytes) => request.onProgress({ step: 'verify', bytes, expectedBytes: dump.bytes }),
-  });
+  );
   const secrets = await verifySecrets(repository, { manifest, identities: keys, signal });
   return { manifest, place: store.description, decoded, secrets };
 }

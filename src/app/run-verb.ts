@@ -190,6 +190,7 @@ async function dump(context: AppContext, plan: Plan): Promise<BackupResult> {
       settings.compression.kind === 'xz'
         ? { ...settings.compression, threads: settings.threads }
         : settings.compression,
+    readPatience: context.readPatience,
     cores: availableParallelism(),
     memoryLimitBytes: settings.memoryLimitBytes ?? (await defaultMemoryLimit()),
     recipients: settings.ageRecipients,

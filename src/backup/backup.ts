@@ -15,6 +15,7 @@ import { compareFingerprints, describeDifference } from '../mastodon/secret-fing
 import { dumpOf, snapshotName } from '../snapshots/manifest.ts';
 import { createSnapshotId } from '../snapshots/object-keys.ts';
 import type { Folder } from '../schedule/tier.ts';
+import type { ReadPatience } from '../storage/patient-reader.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import { commit, storeBranch, type Destination, type DestinationOutcome } from './destination.ts';
 import { startPipeline } from './pipeline.ts';
@@ -49,6 +50,8 @@ export interface BackupOptions {
   readonly recipients: readonly string[];
   readonly allowPlaintext: boolean;
   readonly stallTimeoutMs: number;
+  /** How often a broken download is taken up again; left out: as usual. */
+  readonly readPatience?: ReadPatience | undefined;
   readonly now: () => Date;
   readonly log: Log;
   readonly signal: AbortSignal;
@@ -234,19 +237,19 @@ async function verifyAt(
   const { base, options } = context;
   const { log, signal } = options;
   const { repository, key } = destination;
-  const { store } = repository;
-  const expected = { ...dumpOf(base), key, rows: base.database.rows };
+  const { bytes } = dumpOf(base);
+  const stored = { repository, manifest: base };
   if (destination.etagMeter !== null) {
-    return verifyByEtag(store, { expected, etag: destination.etagMeter.etag(), signal });
+    return verifyByEtag(stored, { etag: destination.etagMeter.etag(), signal });
   }
-  log.info({ key, store: store.description, bytes: expected.bytes }, 'Reading back');
-  await verifyFully(store, {
+  log.info({ key, store: repository.store.description, bytes }, 'Reading back');
+  await verifyFully(stored, {
     threads: context.threads,
-    expected,
     identities: context.identities,
     signal,
     log,
-    onProgress: (bytes) => options.onProgress({ step: 'verify', bytes, expectedBytes: expected.bytes }),
+    patience: options.readPatience,
+    onProgress: (read) => options.onProgress({ step: 'verify', bytes: read, expectedBytes: bytes }),
   });
   return 'full';
 }

@@ -4,25 +4,22 @@
 import { PassThrough } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { AppError, toAppError } from '../errors.ts';
-import type { Log } from '../log.ts';
 import { dumpOf, snapshotName, type DumpPart, type Manifest, type VerificationMethod } from '../snapshots/manifest.ts';
 import { partKey, partSuffix } from '../snapshots/object-keys.ts';
+import { readStored, type ReadOptions } from '../snapshots/part-reader.ts';
 import { partBytesFor } from '../snapshots/part-size.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import type { Folder } from '../schedule/tier.ts';
-import { readPatiently } from '../storage/patient-reader.ts';
 import { createMeter } from '../stream/meter.ts';
 import { commit, createDestination, type Destination, type DestinationOutcome } from './destination.ts';
 import { copySecrets } from './secrets-object.ts';
-import { verifyByEtag, verifyFully } from '../snapshots/verification.ts';
+import { verifyByEtag, verifyFully, type Unverified } from '../snapshots/verification.ts';
 
 /** What copies of both kinds need. */
-export interface CopyOptions {
+export interface CopyOptions extends Omit<ReadOptions, 'onProgress'> {
   readonly source: Manifest;
   readonly verify: 'auto' | 'full' | 'etag';
   readonly now: () => Date;
-  readonly log: Log;
-  readonly signal: AbortSignal;
 }
 
 /** Copies a snapshot inside its store as one of `tier` that answers `slot`. Rejects only with the reason of `signal`. */
@@ -47,12 +44,11 @@ export async function copyWithin(
     const { etag } = await store.copy(from, { to: destination.key, source: dump, signal });
     const sameParts = etag === dump.etag;
     const copied = { ...dump, name: destination.name, etag, partBytes: sameParts ? dump.partBytes : null };
-    const method = await verifyCopy(destination, { ...options, etag: sameParts ? etag : null });
+    const stored = { ...source, id, tier, parts: [copied] };
+    const method = await verifyCopy(destination, { ...options, manifest: stored, etag: sameParts ? etag : null });
     const beside = await copySecrets(source, { from: repository, to: repository, place: { tier, id }, log, signal });
     const manifest: Omit<Manifest, 'committedAt' | 'verified'> = {
-      ...source,
-      id,
-      tier,
+      ...stored,
       label: null,
       slot: options.slot,
       tool: { version: options.toolVersion },
@@ -79,20 +75,21 @@ export async function copyAcross(
       { key, from: from.store.description, to: to.store.description },
       'Copying a snapshot that this store missed',
     );
-    const { bytes, sha256 } = dump;
-    const body = readPatiently(from.store, { key, bytes, sha256, log, signal });
+    const body = readStored({ repository: from, manifest: source, part: dump }, options);
     const meter = createMeter({ observe: (chunk) => destination.etagMeter?.push(chunk) });
     const upload = new PassThrough({ highWaterMark: 1024 * 1024 });
     const [receipt] = await Promise.all([
       to.store.put(destination.key, upload, { signal, partBytes: destination.partBytes }),
       pipeline([body, meter.stream, upload], { signal }),
     ]);
-    const method = await verifyCopy(destination, { ...options, etag: destination.etagMeter?.etag() ?? null });
-    const beside = await copySecrets(source, { from, to, place: { tier, id }, log, signal });
     const partBytes = to.store.hasParts ? destination.partBytes : null;
+    const stored = { ...source, parts: [{ ...dump, partBytes, etag: receipt.etag }] };
+    const etag = destination.etagMeter?.etag() ?? null;
+    const method = await verifyCopy(destination, { ...options, manifest: stored, etag });
+    const beside = await copySecrets(source, { from, to, place: { tier, id }, log, signal });
     const manifest: Omit<Manifest, 'committedAt' | 'verified'> = {
       ...source,
-      parts: [{ ...dump, partBytes, etag: receipt.etag }, ...(beside === null ? [] : [beside])],
+      parts: [...stored.parts, ...(beside === null ? [] : [beside])],
       secrets: beside === null ? null : source.secrets,
     };
     // The same snapshot: it answers no slot here that it does not answer there.
@@ -124,12 +121,12 @@ async function asOutcome(
 
 // The source was decoded to its end when it was made; equal bytes need no second decoding.
 async function verifyCopy(
-  { repository: { store }, key, method }: Destination,
-  { source, etag, signal, log }: CopyOptions & { readonly etag: string | null },
+  { repository, method }: Destination,
+  { manifest, etag, ...options }: CopyOptions & Pick<Unverified, 'manifest'> & { readonly etag: string | null },
 ): Promise<VerificationMethod> {
-  const expected = { ...dumpOf(source), key, rows: source.database.rows };
-  if (method === 'etag') return verifyByEtag(store, { expected, etag, signal });
-  await verifyFully(store, { expected, identities: 'missing', threads: 1, signal, log });
+  const stored = { repository, manifest };
+  if (method === 'etag') return verifyByEtag(stored, { ...options, etag });
+  await verifyFully(stored, { ...options, identities: 'missing', threads: 1 });
   return 'full';
 }
 

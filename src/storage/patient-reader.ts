@@ -9,7 +9,10 @@ import { AppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { ObjectKey, ObjectStore } from './store.ts';
 
-/** How often a broken download is taken up again without a byte in between, and the pause before it in milliseconds. */
+/**
+ * How often a broken download is taken up again without a byte in between, and the pause before it in milliseconds; after
+ * bytes came it is a tenth of that, for some lines break every few of them.
+ */
 export interface ReadPatience {
   readonly attempts: number;
   readonly pauseMs: number;
@@ -27,7 +30,7 @@ export function readPatiently(
     readonly sha256: string;
     readonly log: Log;
     readonly signal: AbortSignal;
-    readonly onProgress?: (bytes: number) => void;
+    readonly onProgress?: ((bytes: number) => void) | undefined;
     readonly patience?: ReadPatience | undefined;
   },
 ): Readable {
@@ -39,6 +42,8 @@ async function* chunks(store: ObjectStore, options: Parameters<typeof readPatien
   const hash = createHash('sha256');
   const problem = (text: string): AppError =>
     new AppError('verify', `'${key}' in ${store.description} is not what its manifest says: ${text}`, {
+      cause: new Error(text),
+      reason: 'damaged-object',
       hint: 'Restore another snapshot, from the other destination if there are two; see them with: mastodon-backup list.',
     });
   const found = await store.head(key, { signal });
@@ -62,7 +67,7 @@ async function* chunks(store: ObjectStore, options: Parameters<typeof readPatien
         body = undefined;
         if (attempt >= patience.attempts) throw error;
         log.warn({ key, offset, err: error }, `The download broke off; going on at byte ${offset}`);
-        const pauseMs = patience.pauseMs * 2 ** (attempt - 1) * (0.75 + Math.random() / 2);
+        const pauseMs = patience.pauseMs * (attempt === 1 ? 0.1 : 2 ** (attempt - 1)) * (0.75 + Math.random() / 2);
         attempt += 1;
         await sleep(pauseMs, undefined, { signal }).catch(() => signal.throwIfAborted());
         continue;
@@ -78,7 +83,7 @@ async function* chunks(store: ObjectStore, options: Parameters<typeof readPatien
     await body?.return?.();
   }
   if (offset !== options.bytes) throw problem(`${offset} bytes came instead of ${options.bytes}`);
-  if (hash.digest('hex') !== options.sha256) throw problem(`its SHA-256 differs`);
+  if (hash.digest('hex') !== options.sha256) throw problem('its SHA-256 differs from what was written');
   if (held !== undefined) yield held;
 }
 

@@ -9,6 +9,7 @@ import type { Manifest } from '../../src/snapshots/manifest.ts';
 import { runCommand, startCommand, type CommandResult } from '../support/command.ts';
 import { connectTest } from '../support/mastodon-data.ts';
 import { fixtureClient, startStage, type FaultStage } from './support.ts';
+import { manifestFrom } from '../support/manifests.ts';
 
 const database = 'mastodon_production';
 
@@ -33,7 +34,7 @@ describe('the moment of a snapshot', () => {
 
   async function newest(): Promise<Manifest> {
     const { stdout } = await runCommand(['list', '--json'], stage.environment);
-    const [manifest] = (JSON.parse(stdout) as { snapshots: Manifest[] }).snapshots;
+    const [manifest] = (JSON.parse(stdout) as { snapshots: unknown[] }).snapshots.map(manifestFrom);
     assert.ok(manifest !== undefined);
     return manifest;
   }
@@ -157,8 +158,8 @@ describe('the moment of a snapshot', () => {
     const { dataAt, mastodon } = await newest();
     const [late] = await stage.server.query("delete from settings where var = 'late' returning value", database);
     assert.ok(
-      Date.parse(dataAt) <= Date.parse(String(late?.['value'])),
-      `${dataAt} is after ${String(late?.['value'])}`,
+      dataAt.getTime() <= Date.parse(String(late?.['value'])),
+      `${dataAt.toISOString()} is after ${String(late?.['value'])}`,
     );
     assert.notEqual(mastodon?.schemaVersion, '99990101000000');
     await stage.server.query("delete from schema_migrations where version = '99990101000000'", database);

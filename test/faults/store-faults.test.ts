@@ -12,6 +12,7 @@ import { sweep } from '../../src/snapshots/deletion-law.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectKey, RemovableStore } from '../../src/storage/store.ts';
 import { environmentOf } from '../config/environments.ts';
+import { openApp } from '../support/app.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import type { SeenRequest } from '../support/s3-server.ts';
 import { fixtureClient, startStage, type FaultStage } from './support.ts';
@@ -94,10 +95,37 @@ describe('a destination that fails', () => {
 
   it('does not count when the object cannot be read back', async () => {
     stage.s3.rule(({ method, path: key }) =>
-      method === 'GET' && key.endsWith('.dump') ? { kind: 'cut', afterBytes: 100_000 } : { kind: 'pass' },
+      method === 'GET' && key.endsWith('.dump') ? { kind: 'cut', afterBytes: 0 } : { kind: 'pass' },
     );
-    const result = await runCommand(['run'], stage.environment);
-    await stage.assertFailed(result, { status: 13, says: /failed verification/ });
+    await using app = openApp(stage.environment, { readPatience: { attempts: 3, pauseMs: 10 } });
+    const request = { tier: 'daily', label: null, wait: false, signal: AbortSignal.timeout(120_000) } as const;
+    const { outcomes } = await app.run({ ...request, onProgress: () => undefined });
+    const [outcome] = outcomes;
+    assert.ok(outcome?.kind === 'failed');
+    assert.equal(outcome.error.code, 'verify');
+    assert.match(outcome.error.message, /failed verification/);
+    // What could not be read was not found wrong.
+    assert.doesNotMatch(outcome.error.hint ?? '', /Do not rely on this one/);
+    assert.deepEqual(
+      (await stage.s3.keys()).filter((key) => key.endsWith('.json')),
+      [],
+    );
+  });
+
+  it('is read back over a line that breaks every 6 MiB', async () => {
+    await using apart = await startStage({ megabytes: 16 });
+    const reads: number[] = [];
+    apart.s3.rule(({ method, path: key }) => {
+      if (method !== 'GET' || !key.endsWith('.dump')) return { kind: 'pass' };
+      reads.push(reads.length);
+      return { kind: 'cut', afterBytes: 6 * 1024 * 1024 };
+    });
+    const run = await runCommand(['run'], apart.environment);
+    assert.equal(run.status, 0, run.stderr);
+    assert.ok(reads.length > 1, 'the object has more than 6 MiB');
+    const verified = await runCommand(['verify'], apart.environment);
+    assert.equal(verified.status, 0, verified.stderr);
+    assert.match(verified.stdout, /decoded to the end/);
   });
 
   it('does not count when the manifest cannot be written', async () => {

@@ -72,7 +72,7 @@ describe('a committed backup', () => {
         const args = key === undefined ? [] : ['--identity', key.identity];
         const result = await runCommand(['verify', 'latest', ...args], backup.environment);
         assert.equal(result.status, 13, `${at}: ${result.stderr}`);
-        assert.match(result.stderr, /the SHA-256 of the object differs from what was written/);
+        assert.match(result.stderr, /its SHA-256 differs from what was written/);
       }
     });
   }
