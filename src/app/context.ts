@@ -22,6 +22,7 @@ import type { ReadPatience } from '../storage/patient-reader.ts';
 import type { S3Patience } from '../storage/s3-bucket.ts';
 import type { StoreName } from '../storage/store.ts';
 import { openStores } from './placed-stores.ts';
+import { createToldFailures, type ToldFailures } from './told-failures.ts';
 
 /** What tests replace. */
 export interface AppOverrides {
@@ -85,6 +86,8 @@ export interface AppContext {
   timetable(): Timetable;
   /** Tells people; never fails, and remembers which channels did. */
   tell(event: EventDetails, signal: AbortSignal): Promise<void>;
+  /** What people were told of failures that last. */
+  readonly told: ToldFailures;
   /** The installed PostgreSQL clients. */
   findClients(signal: AbortSignal): Promise<readonly ClientPrograms[]>;
   /** Closes the stores. */
@@ -138,6 +141,7 @@ export function createContext(input: AppInput): AppContext {
     readPatience: input.overrides?.readPatience,
     warnings,
     unknownSettings: reading.unknown,
+    told: createToldFailures(now),
     load,
     stores,
     state: openedState,

@@ -142,6 +142,7 @@ async function attempt(context: AppContext, plan: Plan): Promise<RunReport | nul
   }
   const prunedCount = await pruneAfter(context, { result, signal: plan.signal });
   await rememberSuccess(context, result);
+  context.told.forget();
   const { warnings } = result;
   const details = { ...result, before, prunedCount, startedAt, timetable, warnings, now: now() };
   await context.tell(successDetails(result, details), plan.signal);
@@ -162,7 +163,8 @@ async function fail(
   // Whoever interrupts a run knows of it.
   if (signal.aborted) return;
   const { now, timetable } = { now: context.now(), timetable: context.timetable() };
-  await context.tell(failureDetails(error, { ...options, timetable, now }), signal);
+  const repeated = context.told.isKnown(error);
+  await context.tell(failureDetails(error, { ...options, repeated, timetable, now }), signal);
 }
 
 async function copyFor(

@@ -58,6 +58,8 @@ export function failureDetails(
   error: unknown,
   options: {
     readonly tier: string;
+    /** Whether people know of it. */
+    readonly repeated: boolean;
     readonly before: readonly Manifest[];
     readonly timetable: Timetable;
     readonly now: Date;
@@ -66,6 +68,7 @@ export function failureDetails(
   return {
     kind: 'run-failed',
     tier: options.tier,
+    repeated: options.repeated,
     step: error instanceof AppError ? error.code : 'unexpected',
     message: describeError(error),
     hint: error instanceof AppError ? (error.hint ?? null) : null,

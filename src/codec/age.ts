@@ -11,6 +11,7 @@ import {
   identityToRecipient,
 } from 'age-encryption';
 import { isPostQuantum } from '../config/age-keys.ts';
+import { AppError } from '../errors.ts';
 
 /** A key pair that lives as long as one run. */
 export interface OneRunKey {
@@ -32,11 +33,14 @@ export function createAgeEncrypter(recipients: readonly string[]): Duplex {
   return duplex(async (source) => encrypter.encrypt(source));
 }
 
-/** A stream that decrypts with whichever identity fits; fails when none does, on a flipped bit and on an early end. */
+/**
+ * A stream that decrypts with whichever identity fits; fails with the reason `wrong-key` when none does, and on a flipped bit
+ * and an early end.
+ */
 export function createAgeDecrypter(identities: readonly string[]): Duplex {
   const decrypter = new Decrypter();
   for (const identity of identities) decrypter.addIdentity(identity);
-  return duplex(async (source) => decrypter.decrypt(source));
+  return duplex(async (source) => decrypter.decrypt(source).catch(refuse));
 }
 
 /** Encrypts a small document whole. */
@@ -46,11 +50,22 @@ export async function encryptDocument(content: Uint8Array, recipients: readonly 
   return Buffer.from(await encrypter.encrypt(content));
 }
 
-/** Decrypts a small document whole; rejects when no identity fits, on a flipped bit and on an early end. */
+/** Decrypts a small document whole; rejects as `createAgeDecrypter` fails. */
 export async function decryptDocument(content: Uint8Array, identities: readonly string[]): Promise<Buffer> {
   const decrypter = new Decrypter();
   for (const identity of identities) decrypter.addIdentity(identity);
-  return Buffer.from(await decrypter.decrypt(content));
+  return Buffer.from(await decrypter.decrypt(content).catch(refuse));
+}
+
+// The library has no error of its own for a key that does not fit; its words are read here and nowhere else. A person reads
+// them after what could not be opened.
+function refuse(error: unknown): never {
+  if (!(error instanceof Error) || !error.message.startsWith('no identity matched')) throw error;
+  throw new AppError('codec', error.message, {
+    cause: error,
+    reason: 'wrong-key',
+    hint: 'Name the private key that belongs to its recipients with --identity.',
+  });
 }
 
 type ByteTransform = (source: ReadableStream<Uint8Array>) => Promise<ReadableStream<Uint8Array>>;

@@ -38,15 +38,18 @@ export function decide(
     now,
   }: { readonly snapshots: readonly PlannedSnapshot[]; readonly setback: Setback | null; readonly now: Date },
 ): Step {
+  const latest = new Date(now.getTime() + longestWaitMs);
   const [due] = findDue(timetable, { snapshots, now });
   if (due !== undefined) {
-    if (setback !== null && setback.notBefore > now) return { kind: 'wait', until: setback.notBefore };
+    if (setback !== null && setback.notBefore > now) return { kind: 'wait', until: earlier(setback.notBefore, latest) };
     const missed = due.slot !== null && snapshots.length > 0 && now.getTime() - due.slot.getTime() > missedAfterMs;
     return { kind: 'run', due, missed };
   }
-  const latest = new Date(now.getTime() + longestWaitMs);
-  const next = nextSlotOfAny(timetable, now)?.at;
-  return { kind: 'wait', until: next === undefined || next > latest ? latest : next };
+  return { kind: 'wait', until: earlier(nextSlotOfAny(timetable, now)?.at ?? latest, latest) };
+}
+
+function earlier(one: Date, other: Date): Date {
+  return one < other ? one : other;
 }
 
 /**

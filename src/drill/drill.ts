@@ -7,7 +7,7 @@ import type { DatabaseLocale } from '../database/server.ts';
 import { startScratchServer, type ScratchServer } from './scratch-server.ts';
 import { dumpOf } from '../snapshots/manifest.ts';
 import { chooseServer, type ServerPrograms } from '../database/server-programs.ts';
-import { AppError, describeError } from '../errors.ts';
+import { AppError, describeError, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { DrillDocument, DrillStatus } from './drill-record.ts';
 import { failed, note, ok, type CheckResult } from '../checks/check.ts';
@@ -84,10 +84,10 @@ export async function drill(options: DrillOptions): Promise<DrillOutcome> {
       });
     }
     // A slip of the hand says nothing of the snapshot.
-    if (options.isKeyGiven && error.code === 'restore' && /no identity matched/i.test(error.message))
+    if (options.isKeyGiven && reasonOf(error) === 'wrong-key')
       throw new AppError('usage', error.message, {
         cause: error,
-        ...(error.hint === undefined ? {} : { hint: error.hint }),
+        hint: error.hint,
       });
     // A snapshot that cannot be read or opened is what a drill is there to find.
     if (error.code !== 'verify' && error.code !== 'restore') throw error;

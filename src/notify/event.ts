@@ -60,6 +60,8 @@ export interface RunSucceeded extends EventBase {
 export interface RunFailed extends EventBase {
   readonly kind: 'run-failed';
   readonly tier: string;
+  /** Whether it lasts, and people were told of it within a day: then only a dead man's switch hears of it. */
+  readonly repeated: boolean;
   /** The step that failed, such as `dump`, `store` or `verify`: the code of the error. */
   readonly step: string;
   readonly message: string;

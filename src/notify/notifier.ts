@@ -68,6 +68,7 @@ export function createNotifier(options: {
 
 function isWanted({ event, message }: Delivery, when: 'always' | 'failure' | 'off'): boolean {
   if (when === 'off' || message === null) return false;
+  if (event.kind === 'run-failed' && event.repeated) return false;
   return when === 'always' || severityOf(event) !== 'info';
 }
 

@@ -5,7 +5,7 @@
 import { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { decoders } from '../codec/codec.ts';
-import { AppError, describeError, type ErrorReason } from '../errors.ts';
+import { AppError, describeError, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { readPatiently, type ReadPatience } from '../storage/patient-reader.ts';
 import type { ObjectKey } from '../storage/store.ts';
@@ -111,7 +111,7 @@ export async function readDump(
   } catch (error) {
     signal.throwIfAborted();
     if (failedFirst === 'writing' && isBrokenPipe(error)) return 'refused';
-    if (error instanceof AppError || failedFirst === 'writing') throw error;
+    if (failedFirst === 'writing' || (error instanceof AppError && error.code !== 'codec')) throw error;
     throw cannotBeOpened(error, key);
   }
 }
@@ -128,10 +128,7 @@ function isBrokenPipe(error: unknown): boolean {
 }
 
 function cannotBeOpened(error: unknown, key: string): AppError {
-  // The age library has no other way to say it.
-  const reason: ErrorReason = /no identity matched|identity/i.test(describeError(error))
-    ? 'wrong-key'
-    : 'damaged-object';
+  const reason = reasonOf(error) ?? 'damaged-object';
   return new AppError('restore', `'${key}' cannot be opened: ${describeError(error)}`, {
     cause: error,
     reason,

@@ -8,7 +8,7 @@ import { link, mkdir, readFile, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { AppError } from '../errors.ts';
+import { AppError, describeError } from '../errors.ts';
 import { unlessAborted } from '../stream/abortable.ts';
 import { createBodyCheck } from './body-check.ts';
 import { createDiskPatience } from './disk-patience.ts';
@@ -157,7 +157,11 @@ export function createLocalStore({
       const abort = (): void => void checked.destroy(signal.reason as Error);
       signal.addEventListener('abort', abort, { once: true });
       if (signal.aborted) abort();
-      source.once('error', (error) => checked.destroy(error));
+      source.once('error', (error) => {
+        checked.destroy(
+          new AppError('store', `${action}: ${describeError(error)}`, { cause: error, reason: 'unreachable' }),
+        );
+      });
       checked.once('close', () => {
         signal.removeEventListener('abort', abort);
         source.destroy();

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AppError } from '../errors.ts';
+import { AppError, retryOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { ObjectKey, ObjectStore } from './store.ts';
 
@@ -65,7 +65,9 @@ async function* chunks(store: ObjectStore, options: Parameters<typeof readPatien
         signal.throwIfAborted();
         await body?.return?.();
         body = undefined;
-        if (attempt >= patience.attempts) throw error;
+        // What a store refuses it refuses again.
+        const hopeless = error instanceof AppError && retryOf(error) !== 'soon';
+        if (hopeless || attempt >= patience.attempts) throw error;
         log.warn({ key, offset, err: error }, `The download broke off; going on at byte ${offset}`);
         const pauseMs = patience.pauseMs * (attempt === 1 ? 0.1 : 2 ** (attempt - 1)) * (0.75 + Math.random() / 2);
         attempt += 1;

@@ -87,6 +87,7 @@ for (const compression of compressions) {
       const stranger = await createOneRunKey([]);
       await assert.rejects(
         through(decoders({ compression: compression.kind, identities: [stranger.identity], threads: 1 }), encoded),
+        { reason: 'wrong-key' },
       );
     });
 

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { nextSetback } from '../../src/daemon/decide.ts';
+import { decide, nextSetback } from '../../src/daemon/decide.ts';
 import { AppError } from '../../src/errors.ts';
 
 const now = new Date('2026-11-23T12:00:00Z');
@@ -40,4 +40,11 @@ it('without any schedule a damaged source is left alone for a day', () => {
   const error = new AppError('dump', 'invalid page', { reason: 'damaged-source' });
   const { notBefore } = nextSetback(null, { ...base, error, nextSlotAt: null });
   assert.equal(notBefore.toISOString(), '2026-11-24T12:00:00.000Z');
+});
+
+it('looks at the stores again however long it has to wait', () => {
+  const schedules = { hourly: null, daily: '0 12 * * *', weekly: null, monthly: null, yearly: null, drill: null };
+  const setback = { failures: 1, notBefore: new Date('2026-11-24T12:00:00Z') };
+  const step = decide({ schedules, timeZone: 'UTC' }, { snapshots: [], setback, now });
+  assert.ok(step.kind === 'wait' && step.until.getTime() - now.getTime() <= 3 * 3_600_000, JSON.stringify(step));
 });

@@ -11,6 +11,7 @@ import { startHttp } from '../../src/http/server.ts';
 import type { ObjectKey } from '../../src/storage/store.ts';
 import { openApp } from '../support/app.ts';
 import { runCommand } from '../support/command.ts';
+import { startReceiver } from '../notify/receiver.ts';
 import { startDaemon } from '../support/daemon.ts';
 import { aManifest, dumpKey } from '../support/manifests.ts';
 import { freePort } from '../support/postgres-server.ts';
@@ -115,6 +116,32 @@ describe('a daemon', () => {
     stage.s3.rule(() => ({ kind: 'pass' }));
     await until('healthy', { seconds: 30, look: async () => (await healthOf(environment)).status === 'healthy' });
     assert.equal((await fetch(`http://127.0.0.1:${http.port}/healthz`)).status, 200);
+  });
+
+  it('tells people of a revoked key once, goes on trying, and tells them when it fails for another reason', async () => {
+    await using receiver = await startReceiver();
+    const environment = environmentOf({
+      BACKUP_WEBHOOK_URL: `${receiver.url}/hook`,
+      BACKUP_PING_URL: `${receiver.url}/ping`,
+    });
+    const countOf = (where: string): number => receiver.received.filter((one) => one.path === where).length;
+    const refuse = (code: string): void =>
+      stage.s3.rule(({ method }) =>
+        method === 'PUT' || method === 'POST' ? { kind: 'answer', status: 403, code } : { kind: 'pass' },
+      );
+    refuse('InvalidAccessKeyId');
+    try {
+      await using _daemon = startDaemon(environment, { firstSetbackMs: 50 });
+      await until('three tries', { seconds: 60, look: async () => countOf('/ping/fail') >= 3 });
+      assert.equal(countOf('/hook'), 1, 'told once');
+      refuse('QuotaExceeded');
+      await until('the other reason', { seconds: 60, look: async () => countOf('/hook') > 1 });
+    } finally {
+      stage.s3.rule(() => ({ kind: 'pass' }));
+    }
+    const told = receiver.received.filter((one) => one.path === '/hook').map(({ body }) => body);
+    assert.match(told[0] ?? '', /access key id is unknown/);
+    assert.match(told[1] ?? '', /storage is full/);
   });
 
   it('ends well when it is told to while it looks at a bucket that hangs', async () => {

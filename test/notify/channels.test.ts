@@ -176,6 +176,15 @@ describe('a channel', () => {
     ]);
   });
 
+  it('is told of a failure that lasts only when it is a dead man’s switch', async () => {
+    const settings = { webhookUrl: `${receiver.url}/hook`, pingUrl: `${receiver.url}/ping` };
+    await send({ ...failed, repeated: true }, settings);
+    assert.deepEqual(
+      receiver.received.map(({ path }) => path),
+      ['/ping/fail'],
+    );
+  });
+
   it('is given up at once when the daemon ends', async () => {
     receiver.answer('hang');
     const stop = new AbortController();

@@ -36,6 +36,7 @@ export const failed: RunFailed = {
   ...base,
   kind: 'run-failed',
   tier: 'daily',
+  repeated: false,
   step: 'database',
   message: 'The database mastodon_production at db:5432 cannot be reached: password authentication failed',
   hint: 'Check DB_USER and DB_PASS (or DATABASE_URL) against the ones Mastodon uses.',
