@@ -3,7 +3,7 @@
 
 import { createEnvironment, type Environment, type EnvironmentVariables } from '../config/environment.ts';
 import { settingsError } from '../config/problem.ts';
-import { readSettings, type LogSettings, type Settings } from '../config/settings.ts';
+import { bucketOf, readSettings, type LogSettings, type Settings } from '../config/settings.ts';
 import { findClients, type ClientPrograms } from '../database/clients.ts';
 import { AppError } from '../errors.ts';
 import { createLog, createRedactor, type Log, type Redact } from '../log.ts';
@@ -99,7 +99,7 @@ export function createContext(input: AppInput): AppContext {
   const environment = createEnvironment(input.environment, input);
   const reading = readSettings(environment);
   const database = readDatabaseTarget(environment);
-  const media = findMediaBucketProblem(environment, reading.settings?.s3 ?? null);
+  const media = findMediaBucketProblem(environment, reading.settings === null ? null : bucketOf(reading.settings));
   const redact = createRedactor(collectSecrets(environment));
   const log = createAppLog(reading.log, { input, redact });
   const warnings = [...reading.warnings, ...database.warnings];

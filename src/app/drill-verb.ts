@@ -2,6 +2,7 @@
 // and told to people.
 
 import type { ProgressListener } from '../backup/progress.ts';
+import { identitiesOf } from '../config/age-keys.ts';
 import { findServers } from '../database/server-programs.ts';
 import { AppError, describeError } from '../errors.ts';
 import { readAll, readCatalogue, selectSnapshot } from '../snapshots/catalogue.ts';
@@ -66,7 +67,7 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
       manifest,
       threads: settings.threads,
       patience: context.readPatience,
-      identities: dump.encryption === null ? null : [...request.identities, ...settings.ageIdentities],
+      identities: dump.encryption === null ? null : [...request.identities, ...identitiesOf(settings.keys)],
     },
     isKeyGiven: request.identities.length > 0,
     servers: await findServers({

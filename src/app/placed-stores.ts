@@ -13,18 +13,21 @@ export function openStores(
   settings: Settings,
   { patience }: { readonly patience: S3Patience | undefined },
 ): readonly Repository[] {
-  const stores: Repository[] = [];
-  if (settings.s3 !== null) {
-    const { s3, stallTimeoutMs } = settings;
-    // Silence counts as a failed attempt well before the whole destination counts as stalled.
-    const socketTimeoutMs = Math.min(defaultPatience.socketTimeoutMs, Math.max(1_000, stallTimeoutMs / 2));
-    const store = createS3Store(s3, { patience: patience ?? { ...defaultPatience, socketTimeoutMs } });
-    stores.push(createRepository(store, { prefix: s3.prefix, partsInMemory: s3.concurrency + 2 }));
-  }
-  if (settings.localDirectory !== null) {
-    stores.push(createRepository(createLocalStore({ directory: settings.localDirectory })));
-  }
-  return stores;
+  return settings.destinations.map((destination): Repository => {
+    switch (destination.kind) {
+      case 's3': {
+        // Silence counts as a failed attempt well before the whole destination counts as stalled.
+        const socketTimeoutMs = Math.min(defaultPatience.socketTimeoutMs, Math.max(1_000, settings.stallTimeoutMs / 2));
+        const store = createS3Store(destination, { patience: patience ?? { ...defaultPatience, socketTimeoutMs } });
+        const { prefix, concurrency } = destination;
+        return createRepository(store, { prefix, partsInMemory: concurrency + 2 });
+      }
+      case 'local':
+        return createRepository(createLocalStore(destination));
+      default:
+        return destination satisfies never;
+    }
+  });
 }
 
 /** Sweeps every store. What cannot be swept today is swept tomorrow; it is no reason not to back up. */

@@ -1,6 +1,7 @@
 // The verbs that only read a store: what is there, and whether it is what its manifest says.
 
 import type { ProgressListener } from '../backup/progress.ts';
+import { identitiesOf } from '../config/age-keys.ts';
 import { verifySecrets, type SecretsVerification } from '../backup/secrets-object.ts';
 import { verifyFully } from '../snapshots/verification.ts';
 import { readCatalogue, selectSnapshot, type Catalogue } from '../snapshots/catalogue.ts';
@@ -65,7 +66,7 @@ export async function verify(context: AppContext, request: VerifyRequest): Promi
     instance: request.instance ?? undefined,
     place: store.description,
   });
-  const keys = [...identities, ...settings.ageIdentities];
+  const keys = [...identities, ...identitiesOf(settings.keys)];
   const dump = dumpOf(manifest);
   const encrypted = dump.encryption !== null;
   const decoded = !encrypted || keys.length > 0;

@@ -2,7 +2,8 @@
 // no reason to go without; the page then says what was not known.
 
 import { writeFile } from 'node:fs/promises';
-import type { Settings } from '../config/settings.ts';
+import { recipientsOf } from '../config/age-keys.ts';
+import { bucketOf, directoryOf, type Settings } from '../config/settings.ts';
 import { AppError, describeError } from '../errors.ts';
 import { newestFirst } from '../snapshots/catalogue.ts';
 import { readEarlierBackups } from '../snapshots/earlier-backups.ts';
@@ -30,16 +31,16 @@ export async function recoveryKit(context: AppContext, request: RecoveryKitReque
     madeAt: context.now(),
     toolVersion: context.toolVersion,
     bucket: describeBucket(settings),
-    directory: settings.localDirectory,
-    recipients: settings.ageRecipients,
+    directory: directoryOf(settings),
+    recipients: recipientsOf(settings.keys),
     secretsStored:
       newest === undefined
-        ? settings.secrets === 'auto' && settings.ageRecipients.length > 0
+        ? settings.secrets === 'auto' && settings.keys.kind !== 'plain'
         : partOf(newest, 'secrets') !== undefined,
     database: describeDatabase(target, newest),
     encoding:
       newest === undefined
-        ? { compression: settings.compression.kind, encrypted: settings.ageRecipients.length > 0 }
+        ? { compression: settings.compression.kind, encrypted: settings.keys.kind !== 'plain' }
         : { compression: dumpOf(newest).compression, encrypted: dumpOf(newest).encryption !== null },
     newest:
       newest === undefined
@@ -74,7 +75,8 @@ async function findNewest(
   return earlier.flatMap(({ snapshots }) => snapshots).toSorted(newestFirst)[0];
 }
 
-function describeBucket({ s3 }: Settings): StockBucket | null {
+function describeBucket(settings: Settings): StockBucket | null {
+  const s3 = bucketOf(settings);
   if (s3 === null) return null;
   const provider = { r2: 'Cloudflare', aws: 'AWS', other: 'Other' } as const;
   return {

@@ -2,6 +2,7 @@
 // about this environment is looked at first: a database without its keys is only partly one.
 
 import type { ProgressListener } from '../backup/progress.ts';
+import { identitiesOf } from '../config/age-keys.ts';
 import { readSecrets } from '../backup/secrets-object.ts';
 import { decryptDocument } from '../codec/age.ts';
 import { AppError, describeError, type ErrorCode } from '../errors.ts';
@@ -176,7 +177,7 @@ async function selectSource(
     place: store.description,
   });
   warnOfPassedOver(catalogue, { manifest, prefix, log: context.log });
-  const identities = [...request.identities, ...settings.ageIdentities];
+  const identities = [...request.identities, ...identitiesOf(settings.keys)];
   return { repository, manifest, identities, threads: settings.threads, patience: context.readPatience };
 }
 

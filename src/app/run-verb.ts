@@ -4,6 +4,7 @@
 import { availableParallelism } from 'node:os';
 import { backUp, type BackupResult } from '../backup/backup.ts';
 import type { ProgressListener } from '../backup/progress.ts';
+import { recipientsOf } from '../config/age-keys.ts';
 import { AppError } from '../errors.ts';
 import type { Manifest } from '../snapshots/manifest.ts';
 import { isAnswered, withoutFuture } from '../schedule/due.ts';
@@ -195,7 +196,8 @@ async function dump(context: AppContext, plan: Plan): Promise<BackupResult> {
     readPatience: context.readPatience,
     cores: availableParallelism(),
     memoryLimitBytes: settings.memoryLimitBytes ?? (await defaultMemoryLimit()),
-    recipients: settings.ageRecipients,
+    recipients: recipientsOf(settings.keys),
+    allowPlaintext: settings.keys.kind === 'plain' && settings.keys.allowedAfterEncrypted,
     now: context.now,
     log: context.log,
     signal: plan.signal,

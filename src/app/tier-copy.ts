@@ -28,7 +28,7 @@ export async function copyForTier(
     tier: options.tier,
     now: now(),
     reuseWithinMs: settings.reuseWithinMs,
-    encrypted: settings.ageRecipients.length > 0,
+    encrypted: settings.keys.kind !== 'plain',
   });
   if (source === undefined) return null;
   const secrets = compareFingerprints(source, context.environment);

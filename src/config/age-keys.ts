@@ -8,6 +8,42 @@ const recipientRemedy = "Write keys that start with 'age1', as age-keygen prints
 const identityRemedy =
   "Write the line that starts with 'AGE-SECRET-KEY-', or name the file that age-keygen wrote in BACKUP_AGE_IDENTITY_FILE";
 
+/** At least one. */
+export type Some<Item> = readonly [Item, ...Item[]];
+
+/** With which keys backups are written and read here. */
+export type KeySettings =
+  /** Not encrypted; `identities` open what was encrypted before. */
+  | { readonly kind: 'plain'; readonly allowedAfterEncrypted: boolean; readonly identities: readonly string[] }
+  /** Encrypted, and nobody can open it on this machine. */
+  | { readonly kind: 'locked'; readonly recipients: Some<string> }
+  /** Encrypted, with private keys on this machine. */
+  | { readonly kind: 'identities'; readonly recipients: Some<string>; readonly identities: Some<string> };
+
+/** The keys as they are meant together. */
+export function toKeySettings(given: {
+  readonly recipients: readonly string[];
+  readonly identities: readonly string[];
+  readonly allowPlaintext: boolean;
+}): KeySettings {
+  const [recipient, ...recipients] = given.recipients;
+  const [identity, ...identities] = given.identities;
+  if (recipient === undefined)
+    return { kind: 'plain', allowedAfterEncrypted: given.allowPlaintext, identities: given.identities };
+  if (identity === undefined) return { kind: 'locked', recipients: [recipient, ...recipients] };
+  return { kind: 'identities', recipients: [recipient, ...recipients], identities: [identity, ...identities] };
+}
+
+/** Whom backups are encrypted to; nobody when they are not. */
+export function recipientsOf(keys: KeySettings): readonly string[] {
+  return keys.kind === 'plain' ? [] : keys.recipients;
+}
+
+/** The private keys on this machine. */
+export function identitiesOf(keys: KeySettings): readonly string[] {
+  return keys.kind === 'locked' ? [] : keys.identities;
+}
+
 /** Whether a recipient is of the post-quantum kind; age refuses to mix these with classic ones. */
 export function isPostQuantum(recipient: string): boolean {
   return recipient.startsWith('age1pq1') || recipient.startsWith('age1tagpq1');

@@ -2,7 +2,7 @@
 
 import type { Environment } from './environment.ts';
 import type { Findings } from './reader.ts';
-import type { Values } from './variables.ts';
+import type { Values } from './table.ts';
 
 /** Looks for settings that contradict each other or have no effect; what is found goes into `findings`. */
 export function findContradictions(

@@ -3,35 +3,26 @@
 
 import { availableParallelism } from 'node:os';
 import type { LogLevel } from '../log.ts';
+import { toKeySettings, type KeySettings } from './age-keys.ts';
+import { readS3Settings, wantsBucket, type S3Settings } from './bucket.ts';
 import { findContradictions } from './contradictions.ts';
 import type { Environment } from './environment.ts';
 import type { KeepRule } from './keep-rule.ts';
+import { toMessages, type MessageSettings } from './messages.ts';
 import type { SettingProblem } from './problem.ts';
 import { readValues, type Findings } from './reader.ts';
-import { readS3Settings, wantsBucket, type S3Settings } from './s3-settings.ts';
-import { timeZoneOfTz } from './time-zone.ts';
-import type { Values, VariableName } from './variables.ts';
+import type { Values, VariableName } from './table.ts';
+import { timeZoneOfTz } from './values.ts';
 
-export type { S3Profile, S3Settings } from './s3-settings.ts';
+/** A place where backups go. */
+export type DestinationSettings =
+  ({ readonly kind: 's3' } & S3Settings) | { readonly kind: 'local'; readonly directory: string };
 
 /** Compression as it was asked for. */
 export type CompressionSettings =
   | { readonly kind: 'xz'; readonly level: number }
   | { readonly kind: 'zstd'; readonly level: number }
   | { readonly kind: 'none' };
-
-/** Where and how messages go; null: not there. */
-export interface MessageSettings {
-  readonly when: 'always' | 'failure' | 'off';
-  readonly telegram: { readonly botToken: string; readonly chatId: string } | null;
-  /** Empty: none. */
-  readonly emailTo: readonly string[];
-  readonly webhookUrl: string | null;
-  readonly ntfyUrl: string | null;
-  readonly discordUrl: string | null;
-  readonly slackUrl: string | null;
-  readonly pingUrl: string | null;
-}
 
 /** How the log is written; `format` null: `pretty` on a terminal, else `json`. */
 export interface LogSettings {
@@ -51,9 +42,8 @@ export interface Settings {
   readonly pgBin: string | null;
   readonly lockWaitMs: number;
   readonly yieldAfterMs: number;
-  /** One of the two destinations is never null. */
-  readonly s3: S3Settings | null;
-  readonly localDirectory: string | null;
+  /** The bucket first, when there is one: reading commands take it. */
+  readonly destinations: readonly [DestinationSettings, ...DestinationSettings[]];
   readonly schedules: Schedules;
   readonly timeZone: string;
   readonly retention: { readonly mode: 'prune' | 'lifecycle' | 'off'; readonly keep: KeepRules };
@@ -66,12 +56,9 @@ export interface Settings {
   readonly threads: number;
   /** Null: half of what there is. */
   readonly memoryLimitBytes: number | null;
-  readonly verify: 'auto' | 'full' | 'etag';
-  /** Empty: not encrypted. */
-  readonly ageRecipients: readonly string[];
-  /** Private keys for reading on this machine; empty: none. */
-  readonly ageIdentities: readonly string[];
-  readonly allowPlaintext: boolean;
+  /** How what was stored is looked at, where a store compares ETags; elsewhere it is always read back. */
+  readonly verify: 'full' | 'etag';
+  readonly keys: KeySettings;
   readonly secrets: 'auto' | 'off';
   readonly stateDirectory: string;
   readonly scratchDirectory: string;
@@ -117,7 +104,8 @@ export function readSettings(
   }
   const log: LogSettings = { level: values.BACKUP_LOG_LEVEL ?? 'info', format: values.BACKUP_LOG_FORMAT ?? null };
   const { problems, warnings, unknown } = findings;
-  if (problems.length > 0) return { settings: null, log, problems, warnings, unknown };
+  const [first, ...others] = toDestinations(s3, values.BACKUP_LOCAL_DIR);
+  if (problems.length > 0 || first === undefined) return { settings: null, log, problems, warnings, unknown };
 
   const valueOf = <Name extends VariableName>(name: Name): Exclude<Values[Name], undefined> => required(values, name);
   const port = values.BACKUP_HTTP_PORT;
@@ -125,8 +113,7 @@ export function readSettings(
     pgBin: values.BACKUP_PG_BIN ?? null,
     lockWaitMs: valueOf('BACKUP_LOCK_WAIT'),
     yieldAfterMs: valueOf('BACKUP_YIELD_AFTER'),
-    s3,
-    localDirectory: values.BACKUP_LOCAL_DIR ?? null,
+    destinations: [first, ...others],
     schedules: {
       hourly: valueOf('BACKUP_SCHEDULE_HOURLY'),
       daily: valueOf('BACKUP_SCHEDULE_DAILY'),
@@ -153,10 +140,12 @@ export function readSettings(
     compression,
     threads: Math.max(1, Math.min(threads, cores)),
     memoryLimitBytes: values.BACKUP_MEMORY_LIMIT ?? null,
-    verify: valueOf('BACKUP_VERIFY'),
-    ageRecipients: values.BACKUP_AGE_RECIPIENTS ?? [],
-    ageIdentities: values.BACKUP_AGE_IDENTITY ?? [],
-    allowPlaintext: valueOf('BACKUP_ALLOW_PLAINTEXT'),
+    verify: resolveVerify(valueOf('BACKUP_VERIFY'), s3),
+    keys: toKeySettings({
+      recipients: values.BACKUP_AGE_RECIPIENTS ?? [],
+      identities: values.BACKUP_AGE_IDENTITY ?? [],
+      allowPlaintext: valueOf('BACKUP_ALLOW_PLAINTEXT'),
+    }),
     secrets: valueOf('BACKUP_SECRETS'),
     stateDirectory: valueOf('BACKUP_STATE_DIR'),
     scratchDirectory: valueOf('BACKUP_SCRATCH_DIR'),
@@ -167,24 +156,23 @@ export function readSettings(
   return { settings, log, problems, warnings, unknown };
 }
 
+function toDestinations(s3: S3Settings | null, directory: string | undefined): readonly DestinationSettings[] {
+  return [
+    ...(s3 === null ? [] : [{ kind: 's3' as const, ...s3 }]),
+    ...(directory === undefined ? [] : [{ kind: 'local' as const, directory }]),
+  ];
+}
+
+// Reading back from AWS costs egress.
+function resolveVerify(wanted: 'auto' | 'full' | 'etag', s3: S3Settings | null): Settings['verify'] {
+  if (wanted !== 'auto') return wanted;
+  return s3?.profile === 'aws' ? 'etag' : 'full';
+}
+
 function required<Name extends VariableName>(values: Values, name: Name): Exclude<Values[Name], undefined> {
   const value = values[name];
   if (value === undefined) throw new Error(`${name} has no default`);
   return value as Exclude<Values[Name], undefined>;
-}
-
-function toMessages(values: Values): MessageSettings {
-  const { BACKUP_TELEGRAM_BOT_TOKEN: botToken, BACKUP_TELEGRAM_CHAT_ID: chatId } = values;
-  return {
-    when: required(values, 'BACKUP_NOTIFY'),
-    telegram: botToken === undefined || chatId === undefined ? null : { botToken, chatId },
-    emailTo: values.BACKUP_EMAIL_TO ?? [],
-    webhookUrl: values.BACKUP_WEBHOOK_URL ?? null,
-    ntfyUrl: values.BACKUP_NTFY_URL ?? null,
-    discordUrl: values.BACKUP_DISCORD_WEBHOOK_URL ?? null,
-    slackUrl: values.BACKUP_SLACK_WEBHOOK_URL ?? null,
-    pingUrl: values.BACKUP_PING_URL ?? null,
-  };
 }
 
 function readCompression(values: Values, findings: Findings): CompressionSettings {
@@ -215,4 +203,14 @@ function readTz(environment: Environment, findings: Findings): string {
   const zone = timeZoneOfTz(tz);
   if (zone === undefined) findings.warnings.push(`TZ is not the name of a time zone; UTC is used, set BACKUP_TIMEZONE`);
   return zone ?? 'UTC';
+}
+
+/** The bucket among the destinations; null: there is none. */
+export function bucketOf({ destinations }: Pick<Settings, 'destinations'>): S3Settings | null {
+  return destinations.find((one) => one.kind === 's3') ?? null;
+}
+
+/** The directory among the destinations; null: there is none. */
+export function directoryOf({ destinations }: Pick<Settings, 'destinations'>): string | null {
+  return destinations.find((one) => one.kind === 'local')?.directory ?? null;
 }

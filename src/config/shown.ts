@@ -4,7 +4,7 @@
 import type { Environment } from './environment.ts';
 import { toShownValue, ValueError } from './problem.ts';
 import type { ForeignVariable, Section, Variable } from './variable.ts';
-import { mastodonVariableNames, mastodonVariables, variableNames, variables } from './variables.ts';
+import { mastodonVariableNames, mastodonVariables, variableNames, variables } from './table.ts';
 
 /** One setting as `config` prints it. */
 export interface ShownSetting {

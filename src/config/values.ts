@@ -60,3 +60,74 @@ export function parseDestinationDirectory(text: string): string {
   }
   return directory;
 }
+
+// One that drives a timer is bounded: a time-out of a month would overflow Node's timers and PostgreSQL's lock_timeout (both
+// 31 bits of milliseconds) and fire at once.
+const durationUnits = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const longestTimerMs = 24 * durationUnits.d;
+const longestAgeMs = 3_660 * durationUnits.d;
+
+/**
+ * A parser of `90s 10m 2h 7d` into milliseconds. A `timer` is from 1 second to 24 days, an `age` from 0 to ten years.
+ * The parser throws `ValueError`.
+ */
+export function parseDuration(use: 'timer' | 'age'): (text: string) => number {
+  return (text) => {
+    const match = /^(\d{1,9})([smhd])$/.exec(text);
+    if (match === null) {
+      throw new ValueError('not a duration', { remedy: "Write a number and one of s, m, h, d, such as '90s' or '2h'" });
+    }
+    const durationMs = Number(match[1]) * durationUnits[match[2] as keyof typeof durationUnits];
+    if (use === 'timer' && durationMs === 0) {
+      throw new ValueError('must be longer than nothing', { remedy: "Write a duration such as '10m'" });
+    }
+    if (durationMs > (use === 'timer' ? longestTimerMs : longestAgeMs)) {
+      throw new ValueError('too long', { remedy: `Write at most '${use === 'timer' ? '24d' : '3660d'}'` });
+    }
+    return durationMs;
+  };
+}
+
+// The unit must be written and is binary: `64M` means three different things to three programs.
+const sizeUnits = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const;
+const largestBytes = 1024 * sizeUnits.TiB;
+
+/** `64MiB 2GiB` → bytes, from 1 MiB to 1024 TiB. Throws `ValueError`. */
+export function parseSize(text: string): number {
+  const match = /^(\d{1,15})(B|KiB|MiB|GiB|TiB)$/.exec(text);
+  if (match === null) {
+    throw new ValueError('not a size', {
+      remedy: "Write a whole number and one of KiB, MiB, GiB, TiB, such as '512MiB'",
+    });
+  }
+  const bytes = Number(match[1]) * sizeUnits[match[2] as keyof typeof sizeUnits];
+  if (bytes < sizeUnits.MiB || bytes > largestBytes) {
+    throw new ValueError('out of range', { remedy: "Write a size from '1MiB' to '1024TiB'" });
+  }
+  return bytes;
+}
+
+/** A time zone's name, such as `Europe/Berlin`. Throws `ValueError`. */
+export function parseTimeZone(text: string): string {
+  if (!isTimeZone(text)) {
+    throw new ValueError('not a time zone', { remedy: "Write a name such as 'Europe/Berlin', or 'UTC'" });
+  }
+  return text;
+}
+
+/** The zone that POSIX's `TZ` names, which may be written `:Europe/Berlin` or as a zoneinfo file; undefined if it names none. */
+export function timeZoneOfTz(text: string): string | undefined {
+  const name = text
+    .trim()
+    .replace(/^:/, '')
+    .replace(/^\/usr\/share\/zoneinfo\/(?:posix\/)?/, '');
+  return isTimeZone(name) ? name : undefined;
+}
+
+function isTimeZone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
+  } catch {
+    return false;
+  }
+}

@@ -109,9 +109,9 @@ async function examineDatabase(
   return { facts, findings };
 }
 
-function examineEncryption({ ageRecipients, ageIdentities }: Settings): Finding {
+function examineEncryption({ keys }: Settings): Finding {
   const check = 'encryption';
-  if (ageRecipients.length === 0) {
+  if (keys.kind === 'plain') {
     return {
       check,
       status: 'warning',
@@ -121,8 +121,8 @@ function examineEncryption({ ageRecipients, ageIdentities }: Settings): Finding 
     };
   }
   const identity =
-    ageIdentities.length > 0
+    keys.kind === 'identities'
       ? 'a private key is on this machine'
       : 'no private key on this machine, `verify` hashes only';
-  return { check, status: 'ok', detail: `age, ${ageRecipients.length} recipients; ${identity}`, remedy: null };
+  return { check, status: 'ok', detail: `age, ${keys.recipients.length} recipients; ${identity}`, remedy: null };
 }

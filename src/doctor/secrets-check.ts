@@ -28,7 +28,7 @@ function examineStorage({ settings, environment }: Examination): readonly Findin
       },
     ];
   }
-  if (settings.ageRecipients.length === 0) {
+  if (settings.keys.kind === 'plain') {
     return [
       {
         check,

@@ -2,7 +2,7 @@
 // config/email.yml read them.
 
 import type { Environment } from '../config/environment.ts';
-import type { MailServer } from '../config/mail-server.ts';
+import type { MailServer } from '../config/messages.ts';
 
 /** Net::SMTP's default, which Rails leaves alone. */
 const defaultPort = 25;

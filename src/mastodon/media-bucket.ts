@@ -2,7 +2,7 @@
 
 import type { Environment } from '../config/environment.ts';
 import type { SettingProblem } from '../config/problem.ts';
-import type { S3Settings } from '../config/settings.ts';
+import type { S3Settings } from '../config/bucket.ts';
 import { isQuoted } from './rails-value.ts';
 
 /** The problem when the backup bucket is Mastodon's media bucket (`S3_BUCKET` on the same endpoint), else none. */

@@ -2,7 +2,7 @@
 // a word too many that is blackened costs less than a password in a log.
 
 import type { Environment } from '../config/environment.ts';
-import { mastodonVariableNames, mastodonVariables, variableNames, variables } from '../config/variables.ts';
+import { mastodonVariableNames, mastodonVariables, variableNames, variables } from '../config/table.ts';
 
 /** Mastodon's secrets whose names do not say it, or whose values may be short. */
 const namedSecrets = [

@@ -1,7 +1,7 @@
 // The channels that are set.
 
-import type { MailServer } from '../config/mail-server.ts';
-import type { MessageSettings } from '../config/settings.ts';
+import type { MailServer } from '../config/messages.ts';
+import type { MessageSettings } from '../config/messages.ts';
 import type { Channel } from './channel.ts';
 import { createDiscord, createSlack } from './chat-webhooks.ts';
 import { createEmail } from './email.ts';

@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { createTransport } from 'nodemailer';
-import type { MailServer } from '../config/mail-server.ts';
+import type { MailServer } from '../config/messages.ts';
 import { DeliveryError, type Channel } from './channel.ts';
 
 const timeoutMs = 10_000;

@@ -3,7 +3,7 @@
 // with the action and the place.
 
 import type { S3Client } from '@aws-sdk/client-s3';
-import type { S3Settings } from '../config/settings.ts';
+import type { S3Settings } from '../config/bucket.ts';
 import { AppError } from '../errors.ts';
 import { createS3Client } from './s3-client.ts';
 import { s3Error } from './s3-errors.ts';

@@ -1,7 +1,7 @@
 // R2 or any S3 as a store: what the interface promises, from the files that know how to ask a bucket for it.
 
 import { AbortMultipartUploadCommand, DeleteObjectCommand } from '@aws-sdk/client-s3';
-import type { S3Settings } from '../config/settings.ts';
+import type { S3Settings } from '../config/bucket.ts';
 import { defaultPatience, openBucket, type S3Bucket, type S3Patience } from './s3-bucket.ts';
 import { readClock } from './s3-clock.ts';
 import { isNotFound } from './s3-errors.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { generateHybridIdentity, generateX25519Identity, identityToRecipient } from 'age-encryption';
-import { parseAgeIdentity, parseAgeRecipients } from '../../src/config/age-keys.ts';
+import { identitiesOf, parseAgeIdentity, parseAgeRecipients, recipientsOf } from '../../src/config/age-keys.ts';
 import { problemsOf, localOnly, settingsOf } from './environments.ts';
 
 describe('age keys', () => {
@@ -75,7 +75,18 @@ describe('age keys', () => {
   });
 
   it('keeps keys out of the settings when there are none', () => {
-    const settings = settingsOf(localOnly);
-    assert.deepEqual([settings.ageRecipients, settings.ageIdentities], [[], []]);
+    const { keys } = settingsOf(localOnly);
+    assert.deepEqual(keys, { kind: 'plain', allowedAfterEncrypted: false, identities: [] });
+    assert.deepEqual([recipientsOf(keys), identitiesOf(keys)], [[], []]);
+  });
+
+  it('says whether what is encrypted can be opened here', () => {
+    const recipients = { ...localOnly, BACKUP_AGE_RECIPIENTS: first };
+    assert.deepEqual(settingsOf(recipients).keys, { kind: 'locked', recipients: [first] });
+    const both = settingsOf({ ...recipients, BACKUP_AGE_IDENTITY: identity }).keys;
+    assert.deepEqual(both, { kind: 'identities', recipients: [first], identities: [identity] });
+    // A new server that only reads what was encrypted elsewhere.
+    const { keys } = settingsOf({ ...localOnly, BACKUP_AGE_IDENTITY: identity });
+    assert.deepEqual([keys.kind, recipientsOf(keys), identitiesOf(keys)], ['plain', [], [identity]]);
   });
 });

@@ -3,8 +3,9 @@ import { chmodSync, mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import { bucketOf } from '../../src/config/settings.ts';
 import { createEnvironment } from '../../src/config/environment.ts';
-import { fileCapableNames } from '../../src/config/variables.ts';
+import { fileCapableNames } from '../../src/config/table.ts';
 import { environmentOf, fakeFiles, localOnly, problemsOf, r2, read } from './environments.ts';
 
 const { BACKUP_S3_SECRET_ACCESS_KEY: _secret, ...withoutSecret } = r2;
@@ -36,7 +37,8 @@ describe('the environment', () => {
     assert.match(line ?? '', /both BACKUP_S3_SECRET_ACCESS_KEY and BACKUP_S3_SECRET_ACCESS_KEY_FILE are set/);
     assert.ok(!line?.includes('other-secret'));
     const empty = { ...secretFile, BACKUP_S3_SECRET_ACCESS_KEY: '' };
-    assert.equal(read(empty, { '/run/secrets/s3': { content: 's' } }).settings?.s3?.secretAccessKey, 's');
+    const { settings } = read(empty, { '/run/secrets/s3': { content: 's' } });
+    assert.equal(settings === null ? null : bucketOf(settings)?.secretAccessKey, 's');
   });
 
   it('names owner, mode and the command that mends it when a file may not be read', () => {

@@ -2,7 +2,7 @@
 
 import { createEnvironment, type Environment, type EnvironmentVariables } from '../../src/config/environment.ts';
 import { renderProblem } from '../../src/config/problem.ts';
-import type { SecretFiles } from '../../src/config/secret-files.ts';
+import type { SecretFiles } from '../../src/config/environment.ts';
 import { readSettings, type Settings, type SettingsReading } from '../../src/config/settings.ts';
 
 /** The least that is valid: a directory. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { closestName, editDistance } from '../../src/config/known-names.ts';
-import { variableNames } from '../../src/config/variables.ts';
+import { closestName, editDistance } from '../../src/config/reader.ts';
+import { variableNames } from '../../src/config/table.ts';
 import { localOnly, read } from './environments.ts';
 
 describe('names of settings', () => {

@@ -2,7 +2,7 @@
 // node test/config/settings-markdown.ts
 
 import type { ForeignVariable, Section } from '../../src/config/variable.ts';
-import { mastodonVariableNames, mastodonVariables, variableNames, variables } from '../../src/config/variables.ts';
+import { mastodonVariableNames, mastodonVariables, variableNames, variables } from '../../src/config/table.ts';
 
 /** The line before the table in docs/settings.md. */
 export const startMarker = '<!-- settings -->';

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { format } from 'prettier';
 import { endMarker, renderSettingsMarkdown, startMarker } from './settings-markdown.ts';
-import { variableNames } from '../../src/config/variables.ts';
+import { variableNames } from '../../src/config/table.ts';
 
 const text = readFileSync(new URL('../../docs/settings.md', import.meta.url), 'utf8');
 

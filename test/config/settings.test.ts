@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { EnvironmentVariables } from '../../src/config/environment.ts';
 import { exitStatusOf } from '../../src/errors.ts';
 import { settingsError } from '../../src/config/problem.ts';
-import { variableNames, variables } from '../../src/config/variables.ts';
+import { variableNames, variables } from '../../src/config/table.ts';
 import { aws, localOnly, problemsOf, r2, read, settingsOf } from './environments.ts';
 
 const compressionOf = (text: string, level?: string): unknown =>
@@ -30,10 +31,10 @@ describe('settings', () => {
       yearly: { kind: 'all' },
       labelled: { kind: 'all' },
     });
-    const { s3, localDirectory, timeZone, lockWaitMs, timeoutMs, stallTimeoutMs, threads, memoryLimitBytes } = settings;
-    assert.deepEqual([s3, localDirectory, timeZone], [null, '/backups', 'UTC']);
+    const { destinations, timeZone, lockWaitMs, timeoutMs, stallTimeoutMs, threads, memoryLimitBytes } = settings;
+    assert.deepEqual([destinations, timeZone], [[{ kind: 'local', directory: '/backups' }], 'UTC']);
     assert.deepEqual([lockWaitMs, timeoutMs, stallTimeoutMs], [300_000, 43_200_000, 600_000]);
-    assert.deepEqual([threads, memoryLimitBytes, settings.verify], [4, null, 'auto']);
+    assert.deepEqual([threads, memoryLimitBytes, settings.verify], [4, null, 'full']);
     assert.deepEqual(settings.compression, { kind: 'xz', level: 6 });
     assert.deepEqual(
       [settings.stateDirectory, settings.scratchDirectory],
@@ -41,6 +42,22 @@ describe('settings', () => {
     );
     assert.deepEqual([settings.http, settings.messages.when, settings.healthGraceMs], [null, 'always', 7_200_000]);
     assert.deepEqual(read(localOnly).log, { level: 'info', format: null });
+  });
+
+  it('has one destination or two, the bucket first', () => {
+    const kinds = (given: EnvironmentVariables): readonly string[] =>
+      settingsOf(given).destinations.map(({ kind }) => kind);
+    assert.deepEqual(
+      [kinds(localOnly), kinds(r2), kinds({ ...localOnly, ...r2 })],
+      [['local'], ['s3'], ['s3', 'local']],
+    );
+  });
+
+  it('reads back what was stored unless that costs money or somebody said how', () => {
+    const verify = (given: EnvironmentVariables): string => settingsOf(given).verify;
+    assert.deepEqual([verify(localOnly), verify(r2), verify({ ...localOnly, ...r2 })], ['full', 'full', 'full']);
+    assert.deepEqual([verify(aws), verify({ ...aws, BACKUP_VERIFY: 'full' })], ['etag', 'full']);
+    assert.equal(verify({ ...r2, BACKUP_VERIFY: 'etag' }), 'etag');
   });
 
   it('says nothing about settings that are right', () => {

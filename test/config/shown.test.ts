@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { describeSettings } from '../../src/config/shown.ts';
-import { mastodonVariableNames, variableNames, variables } from '../../src/config/variables.ts';
+import { mastodonVariableNames, variableNames, variables } from '../../src/config/table.ts';
 import { environmentOf, r2 } from './environments.ts';
 
 describe('the settings as they are shown', () => {

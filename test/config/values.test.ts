@@ -2,15 +2,15 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { parseCronPattern } from '../../src/config/cron-pattern.ts';
-import { parseDuration } from '../../src/config/duration.ts';
+import { parseDuration } from '../../src/config/values.ts';
 import { parseKeepRule } from '../../src/config/keep-rule.ts';
-import { parseBotToken, parseChatId, parseEmailAddresses, parseSecretUrl } from '../../src/config/message-values.ts';
+import { parseBotToken, parseChatId, parseEmailAddresses, parseSecretUrl } from '../../src/config/messages.ts';
 import { ValueError } from '../../src/config/problem.ts';
-import { isNearby, parseAccountId, parseBucket, parseEndpoint, parsePrefix } from '../../src/config/s3-values.ts';
-import { parseSize } from '../../src/config/size.ts';
-import { parseTimeZone, timeZoneOfTz } from '../../src/config/time-zone.ts';
+import { isNearby, parseAccountId, parseBucket, parseEndpoint, parsePrefix } from '../../src/config/bucket.ts';
+import { parseSize } from '../../src/config/values.ts';
+import { parseTimeZone, timeZoneOfTz } from '../../src/config/values.ts';
 import { parseBoolean, parseDestinationDirectory, parseDirectory, parseInteger } from '../../src/config/values.ts';
-import { variableNames, variables } from '../../src/config/variables.ts';
+import { variableNames, variables } from '../../src/config/table.ts';
 
 function refuses(parse: (text: string) => unknown, texts: readonly string[]): void {
   for (const text of texts) assert.throws(() => parse(text), ValueError, `'${text}' was taken`);

@@ -10,7 +10,7 @@ import { createRecoveryKit, recipientFingerprint, type KitFacts } from '../../sr
 import { escapeHtml, renderKitHtml } from '../../src/kit/recovery-kit-html.ts';
 import { renderKitText } from '../../src/kit/recovery-kit-text.ts';
 import { compareRows, restoreDatabase, shellQuote } from '../../src/kit/stock-commands.ts';
-import { variableNames, variables } from '../../src/config/variables.ts';
+import { variableNames, variables } from '../../src/config/table.ts';
 import { runCommand, temporaryDirectory } from '../support/command.ts';
 import { commandBlocks } from '../support/stock-tools.ts';
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { bucketOf } from '../../src/config/settings.ts';
 import { findMediaBucketProblem } from '../../src/mastodon/media-bucket.ts';
 import { aws, environmentOf, localOnly, r2, settingsOf } from '../config/environments.ts';
 
@@ -7,7 +8,7 @@ const r2Host = `${r2.BACKUP_R2_ACCOUNT_ID}.r2.cloudflarestorage.com`;
 const { BACKUP_R2_ACCOUNT_ID: _account, ...keys } = r2;
 
 function isRefused(variables: Readonly<Record<string, string>>): boolean {
-  return findMediaBucketProblem(environmentOf(variables), settingsOf(variables).s3) !== undefined;
+  return findMediaBucketProblem(environmentOf(variables), bucketOf(settingsOf(variables))) !== undefined;
 }
 
 describe("Mastodon's media bucket", () => {
@@ -62,7 +63,7 @@ describe("Mastodon's media bucket", () => {
 
   it('is explained', () => {
     const variables = { ...aws, S3_BUCKET: 'my-backups' };
-    const found = findMediaBucketProblem(environmentOf(variables), settingsOf(variables).s3);
+    const found = findMediaBucketProblem(environmentOf(variables), bucketOf(settingsOf(variables)));
     assert.match(found?.problem ?? '', /that bucket is public/);
   });
 });

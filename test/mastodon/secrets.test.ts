@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createRedactor } from '../../src/log.ts';
 import { collectSecrets } from '../../src/mastodon/secrets.ts';
-import { variableNames, variables } from '../../src/config/variables.ts';
+import { variableNames, variables } from '../../src/config/table.ts';
 import { environmentOf } from '../config/environments.ts';
 
 function redacted(text: string, environment: Readonly<Record<string, string>>): string {

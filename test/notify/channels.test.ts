@@ -3,12 +3,12 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { SMTPServer } from 'smtp-server';
-import type { MessageSettings } from '../../src/config/settings.ts';
+import type { MessageSettings } from '../../src/config/messages.ts';
 import { createRedactor } from '../../src/log.ts';
 import { createChannels } from '../../src/notify/channels.ts';
 import type { BackupEvent } from '../../src/notify/event.ts';
 import { createNotifier, type ChannelOutcome } from '../../src/notify/notifier.ts';
-import type { MailServer } from '../../src/config/mail-server.ts';
+import type { MailServer } from '../../src/config/messages.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import { drilled, failed, started, succeeded } from './events.ts';
 import { startReceiver, type Receiver } from './receiver.ts';

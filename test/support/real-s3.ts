@@ -1,7 +1,7 @@
 // A real S3 server that the environment names, for tests that show what no server in this process can. Nothing names one on
 // an ordinary machine, and those tests are not run there.
 
-import type { S3Settings } from '../../src/config/settings.ts';
+import type { S3Settings } from '../../src/config/bucket.ts';
 
 /** TEST_S3_ENDPOINT, TEST_S3_BUCKET and the two keys as a store's settings; undefined when no server is named. */
 export function realS3(): (S3Settings & { readonly endpoint: string }) | undefined {

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { bucketOf } from '../../src/config/settings.ts';
 import { aws, localOnly, problemsOf, r2, read, settingsOf } from './environments.ts';
 
 const { BACKUP_R2_ACCOUNT_ID: account, ...keys } = r2;
 
-const bucketOf = (endpoint: string, region?: string): unknown => {
-  const s3 = settingsOf({ ...keys, BACKUP_S3_ENDPOINT: endpoint, BACKUP_S3_REGION: region }).s3;
+const addressOf = (endpoint: string, region?: string): unknown => {
+  const s3 = bucketOf(settingsOf({ ...keys, BACKUP_S3_ENDPOINT: endpoint, BACKUP_S3_REGION: region }));
   return [s3?.endpoint, s3?.profile, s3?.region, s3?.concurrency];
 };
 
@@ -17,33 +18,33 @@ const warnsOfHttp = (endpoint: string): boolean =>
 
 describe('the bucket', () => {
   it('builds the endpoint of R2 from account and jurisdiction', () => {
-    const plain = settingsOf(r2).s3;
+    const plain = bucketOf(settingsOf(r2));
     assert.deepEqual(
       [plain?.endpoint, plain?.region, plain?.profile, plain?.concurrency],
       [`https://${account}.r2.cloudflarestorage.com`, 'auto', 'r2', 2],
     );
     assert.equal(
-      settingsOf({ ...r2, BACKUP_R2_JURISDICTION: 'eu' }).s3?.endpoint,
+      bucketOf(settingsOf({ ...r2, BACKUP_R2_JURISDICTION: 'eu' }))?.endpoint,
       `https://${account}.eu.r2.cloudflarestorage.com`,
     );
     assert.equal(problemsOf({ ...r2, BACKUP_R2_JURISDICTION: 'us' }).length, 1);
   });
 
   it('treats an endpoint by what it is, however it was written', () => {
-    assert.deepEqual(bucketOf(`https://${account}.r2.cloudflarestorage.com/`), [
+    assert.deepEqual(addressOf(`https://${account}.r2.cloudflarestorage.com/`), [
       `https://${account}.r2.cloudflarestorage.com`,
       'r2',
       'auto',
       2,
     ]);
-    assert.deepEqual(bucketOf('HTTPS://S3.Example.com:443'), ['https://s3.example.com', 'other', 'us-east-1', 4]);
-    assert.deepEqual(bucketOf('https://s3.eu-central-1.amazonaws.com', 'eu-central-1'), [
+    assert.deepEqual(addressOf('HTTPS://S3.Example.com:443'), ['https://s3.example.com', 'other', 'us-east-1', 4]);
+    assert.deepEqual(addressOf('https://s3.eu-central-1.amazonaws.com', 'eu-central-1'), [
       'https://s3.eu-central-1.amazonaws.com',
       'aws',
       'eu-central-1',
       4,
     ]);
-    assert.deepEqual(bucketOf('https://amazonaws.com.example.com'), [
+    assert.deepEqual(addressOf('https://amazonaws.com.example.com'), [
       'https://amazonaws.com.example.com',
       'other',
       'us-east-1',
@@ -52,7 +53,7 @@ describe('the bucket', () => {
   });
 
   it('needs a region on AWS, and a real one', () => {
-    assert.deepEqual([settingsOf(aws).s3?.endpoint, settingsOf(aws).s3?.profile], [null, 'aws']);
+    assert.deepEqual([bucketOf(settingsOf(aws))?.endpoint, bucketOf(settingsOf(aws))?.profile], [null, 'aws']);
     assert.match(problemsOf(keys)[0] ?? '', /BACKUP_S3_REGION: missing, and AWS needs it/);
     assert.match(problemsOf({ ...aws, BACKUP_S3_REGION: 'auto' })[0] ?? '', /no region 'auto' on AWS/);
     assert.equal(problemsOf({ ...aws, BACKUP_S3_REGION: 'eu central' }).length, 1);
@@ -114,7 +115,7 @@ describe('the bucket', () => {
       AWS_REGION: 'x',
       AWS_ENDPOINT_URL_S3: 'https://x',
     };
-    assert.deepEqual(settingsOf({ ...r2, ...mastodon }).s3, settingsOf(r2).s3);
+    assert.deepEqual(bucketOf(settingsOf({ ...r2, ...mastodon })), bucketOf(settingsOf(r2)));
     assert.match(
       problemsOf({ ...mastodon, BACKUP_S3_BUCKET: 'my-backups' }).join('\n'),
       /BACKUP_S3_ACCESS_KEY_ID: missing/,
