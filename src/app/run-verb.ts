@@ -12,6 +12,7 @@ import { defaultMemoryLimit } from '../backup/memory-limit.ts';
 import { scheduledTiers } from '../schedule/timetable.ts';
 import type { Folder, Tier } from '../schedule/tier.ts';
 import { takeLock } from '../state/lock.ts';
+import { formatSpan } from '../text/format.ts';
 import type { AppContext } from './context.ts';
 import { inTheLightOfEarlier, rememberFailure, toFailure } from './failures.ts';
 import { readPlaces, snapshotsOfAll, type Place } from './places.ts';
@@ -258,7 +259,7 @@ function timeoutSignal(timeoutMs: number): { readonly signal: AbortSignal; reado
   const controller = new AbortController();
   const abort = (): void =>
     controller.abort(
-      new AppError('timeout', `The run took longer than BACKUP_TIMEOUT (${Math.round(timeoutMs / 60_000)} min)`, {
+      new AppError('timeout', `The run took longer than BACKUP_TIMEOUT (${formatSpan(timeoutMs)})`, {
         hint: 'Raise BACKUP_TIMEOUT, or make runs faster: more BACKUP_THREADS, a lower BACKUP_COMPRESSION_LEVEL.',
       }),
     );

@@ -2,6 +2,7 @@
 // of the night, taking the backup or the database.
 
 import { AppError } from '../errors.ts';
+import { formatMiB } from '../text/format.ts';
 
 const mib = 1024 * 1024;
 
@@ -37,7 +38,7 @@ export function planMemory(options: {
   if (total(threads) > options.limitBytes) {
     throw new AppError(
       'settings',
-      `The backup needs ${inMiB(total(threads))} MiB of memory even with one thread, and ${inMiB(options.limitBytes)} MiB are allowed`,
+      `The backup needs ${formatMiB(total(threads))} of memory even with one thread, and ${formatMiB(options.limitBytes)} are allowed`,
       {
         hint: 'Give the container more memory, raise BACKUP_MEMORY_LIMIT, or lower BACKUP_COMPRESSION_LEVEL or BACKUP_S3_CONCURRENCY.',
       },
@@ -45,7 +46,7 @@ export function planMemory(options: {
   }
   const notes = [
     wanted < options.threads ? `${options.cores} cores` : null,
-    threads < wanted ? `the memory limit of ${inMiB(options.limitBytes)} MiB` : null,
+    threads < wanted ? `the memory limit of ${formatMiB(options.limitBytes)}` : null,
   ].filter((note) => note !== null);
   return {
     threads,
@@ -54,8 +55,4 @@ export function planMemory(options: {
     note:
       notes.length === 0 ? null : `${threads} instead of ${options.threads} threads because of ${notes.join(' and ')}`,
   };
-}
-
-function inMiB(bytes: number): number {
-  return Math.round(bytes / mib);
 }

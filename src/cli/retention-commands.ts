@@ -6,7 +6,7 @@ import { AppError } from '../errors.ts';
 import type { PlacePrune } from '../app/pruning.ts';
 import { dumpOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import type { Verdict } from '../retention/policy.ts';
-import { formatBytes } from '../text/format.ts';
+import { formatBytes, formatUtcMinute } from '../text/format.ts';
 import type { LifecycleReport } from '../app/lifecycle-verb.ts';
 import type { BucketRule, LifecycleRule } from '../storage/store.ts';
 import { print, type CommandContext } from './command-context.ts';
@@ -115,7 +115,7 @@ function renderVerdict({ snapshot, keep, reason }: Verdict<Manifest>, remove: re
   const verb = remove.includes(snapshot) ? 'remove' : 'keep';
   const held = !keep && verb === 'keep' ? ', held' : '';
   const day = new Intl.DateTimeFormat('en-GB', { weekday: 'short', timeZone: 'UTC' }).format(snapshot.dataAt);
-  const when = `${day} ${snapshot.dataAt.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+  const when = `${day} ${formatUtcMinute(snapshot.dataAt)}`;
   return `  ${verb.padEnd(6)} ${snapshot.tier.padEnd(8)} ${when}  ${snapshot.id}  ${formatBytes(dumpOf(snapshot).bytes).padStart(9)}  ${reason}${held}`;
 }
 

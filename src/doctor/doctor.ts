@@ -7,10 +7,11 @@ import { connect, describeTarget } from '../database/connection.ts';
 import { readDatabaseFacts, type DatabaseFacts } from '../database/server.ts';
 import type { ObjectStore } from '../storage/store.ts';
 import { AppError } from '../errors.ts';
+import { formatMiB, formatSpan } from '../text/format.ts';
 import { examineMemory } from './memory-check.ts';
 import { examineSecrets } from './secrets-check.ts';
 import { examineStore } from './store-check.ts';
-import { inMiB, problem, type Examination, type Finding } from './finding.ts';
+import { problem, type Examination, type Finding } from './finding.ts';
 
 const checkTimeoutMs = 60_000;
 
@@ -57,7 +58,7 @@ function patience({ name, description }: Pick<ObjectStore, 'name' | 'description
   const controller = new AbortController();
   const timer = setTimeout(() => {
     controller.abort(
-      new AppError('timeout', `There was no answer from ${description} within ${checkTimeoutMs / 1_000} s`, {
+      new AppError('timeout', `There was no answer from ${description} within ${formatSpan(checkTimeoutMs)}`, {
         hint:
           name === 's3'
             ? 'Check that this container is on external_network, without which nothing gets out, and BACKUP_S3_ENDPOINT.'
@@ -83,7 +84,7 @@ async function examineDatabase(
     {
       check: 'database',
       status: facts.tableCount === 0 ? 'warning' : 'ok',
-      detail: `${describeTarget(connection)}: PostgreSQL ${facts.serverVersion}, ${facts.tableCount} tables, ${inMiB(facts.sizeBytes)} MiB`,
+      detail: `${describeTarget(connection)}: PostgreSQL ${facts.serverVersion}, ${facts.tableCount} tables, ${formatMiB(facts.sizeBytes)}`,
       remedy: facts.tableCount === 0 ? 'Check DB_NAME: this database has no tables.' : null,
     },
   ];

@@ -49,8 +49,3 @@ export function problem(check: string, error: unknown): Finding {
     remedy: error instanceof AppError ? (error.hint ?? null) : null,
   };
 }
-
-/** Bytes as whole MiB. */
-export function inMiB(bytes: number): number {
-  return Math.round(bytes / 1024 / 1024);
-}

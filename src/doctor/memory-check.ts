@@ -4,7 +4,8 @@ import { codecMemory } from '../codec/codec.ts';
 import type { DatabaseFacts } from '../database/server.ts';
 import { choosePartBytes, expectedObjectBytes } from '../snapshots/part-size.ts';
 import { planMemory } from '../backup/memory.ts';
-import { inMiB, problem, type Examination, type Finding } from './finding.ts';
+import { formatMiB } from '../text/format.ts';
+import { problem, type Examination, type Finding } from './finding.ts';
 
 /** The plan of a run as findings; `facts` null: the database could not be asked. */
 export function examineMemory(examination: Examination, facts: DatabaseFacts | null): readonly Finding[] {
@@ -29,14 +30,14 @@ export function examineMemory(examination: Examination, facts: DatabaseFacts | n
         check: 'memory',
         status: 'ok',
         detail:
-          `${inMiB(plan.totalBytes)} of ${inMiB(plan.limitBytes)} MiB with ${plan.threads} threads` +
+          `${formatMiB(plan.totalBytes)} of ${formatMiB(plan.limitBytes)} with ${plan.threads} threads` +
           (plan.note === null ? '' : ` (${plan.note})`),
         remedy: null,
       },
       {
         check: 'size',
         status: 'ok',
-        detail: `planned for at most ${inMiB(most)} MiB in parts of ${parts.map(({ partBytes }) => `${inMiB(partBytes)} MiB`).join(' and ')}`,
+        detail: `planned for at most ${formatMiB(most)} in parts of ${parts.map(({ partBytes }) => formatMiB(partBytes)).join(' and ')}`,
         remedy: null,
       },
     ];

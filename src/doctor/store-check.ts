@@ -2,6 +2,7 @@
 
 import { AppError } from '../errors.ts';
 import { readAll } from '../snapshots/catalogue.ts';
+import { formatSpan } from '../text/format.ts';
 import { problem, type Finding, type StoreToExamine } from './finding.ts';
 
 const dayMs = 86_400_000;
@@ -79,7 +80,7 @@ async function examineClock(
   return {
     check: '',
     status: wrong ? 'problem' : 'ok',
-    detail: `ours is ${Math.round(Math.abs(skewMs) / 1_000)} s ${skewMs < 0 ? 'behind' : 'ahead of'} the store's`,
+    detail: `ours is ${formatSpan(Math.abs(skewMs))} ${skewMs < 0 ? 'behind' : 'ahead of'} the store's`,
     remedy: wrong
       ? 'Set the clock of the host (timedatectl set-ntp true); nothing is deleted while the clocks differ.'
       : null,

@@ -76,8 +76,8 @@ export async function drill(options: DrillOptions): Promise<DrillOutcome> {
   } catch (error) {
     signal.throwIfAborted();
     if (space.signal.aborted) return skipped('it was stopped: less than 10 % of the scratch volume were left');
-    // Such as a server that the kernel killed for its memory.
-    if (!(error instanceof AppError)) {
+    // Such as a server that the kernel killed for its memory; the database that cannot be reached then is ours.
+    if (!(error instanceof AppError) || error.code === 'database') {
       throw new AppError('drill', `The drill broke off: ${describeError(error)}`, {
         cause: error,
         hint: 'Look at the memory of this container and the space in BACKUP_SCRATCH_DIR, then drill again.',

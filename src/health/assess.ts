@@ -4,6 +4,7 @@
 import type { Timetable } from '../schedule/timetable.ts';
 import type { Tier } from '../schedule/tier.ts';
 import type { AttemptsRecord, FailureRecord, HeartbeatRecord, StoresRecord } from '../state/records.ts';
+import { formatSpan } from '../text/format.ts';
 import { standings, type TierStanding } from './deadlines.ts';
 
 /** How it stands; `starting`, `late` and `failed` are unhealthy. */
@@ -58,7 +59,7 @@ export function assessHealth(options: {
   const anyFailure = Object.keys(attempts.failures).length > 0;
 
   const warnings = [
-    ...(daemonSilent ? [`The daemon has given no sign of life for ${minutes(silentMs)}`] : []),
+    ...(daemonSilent ? [`The daemon has given no sign of life for ${formatSpan(silentMs)}`] : []),
     ...(attempts.drill !== null && attempts.drill.status !== 'passed'
       ? [
           `The last drill ${drillWords[attempts.drill.status]}${attempts.drill.findings[0] === undefined ? '' : `: ${attempts.drill.findings[0]}`}`,
@@ -155,8 +156,4 @@ function worstByTier(all: readonly TierStanding[]): readonly TierStanding[] {
 
 function deadlineOf({ deadlineAt }: TierStanding): number {
   return deadlineAt?.getTime() ?? Number.POSITIVE_INFINITY;
-}
-
-function minutes(ms: number): string {
-  return `${Math.round(ms / 60_000)} min`;
 }

@@ -11,6 +11,7 @@ import {
   type StockDatabase,
   type StockEncoding,
 } from './stock-commands.ts';
+import { formatMiB, formatUtcMinute } from '../text/format.ts';
 
 /** What a kit is made of; none of it may be a secret. */
 export interface KitFacts {
@@ -63,7 +64,7 @@ function whatIsWhere(facts: KitFacts): KitSection {
     title: 'What is where',
     blocks: [
       text(
-        `Made ${minute(facts.madeAt)} by mastodon-backup ${facts.toolVersion}. Print it, or keep it where you can read it when ` +
+        `Made ${formatUtcMinute(facts.madeAt)} by mastodon-backup ${facts.toolVersion}. Print it, or keep it where you can read it when ` +
           'this server is gone. It holds no secret; make it anew when a key, a place or the database changes.',
       ),
       {
@@ -89,7 +90,7 @@ function whatIsWhere(facts: KitFacts): KitSection {
                   'PostgreSQL',
                   `${newest.serverVersion}; pg_restore ${newest.clientVersion.split('.')[0]} or newer reads it`,
                 ],
-                ['its size', `${inMiB(newest.objectBytes)} MiB stored, ${inMiB(newest.dumpBytes)} MiB unpacked`],
+                ['its size', `${formatMiB(newest.objectBytes)} stored, ${formatMiB(newest.dumpBytes)} unpacked`],
               ] as const)),
           ["Mastodon's settings", facts.secretsStored ? 'beside each backup, encrypted' : 'NOT in the backups'],
           ['uploaded files', 'NOT in the backups: public/system, or the bucket of S3_BUCKET'],
@@ -158,12 +159,4 @@ function withTool(facts: KitFacts): KitSection {
 // A post-quantum key fills a page; its fingerprint says as much.
 function shown(recipient: string): string {
   return recipient.length <= longestKey ? recipient : `${recipient.slice(0, 40)}…${recipient.slice(-12)}`;
-}
-
-function minute(date: Date): string {
-  return `${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
-}
-
-function inMiB(bytes: number): number {
-  return Math.max(1, Math.round(bytes / 1024 / 1024));
 }

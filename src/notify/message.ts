@@ -1,6 +1,6 @@
 // An event in words for people: what happened, what it means, what to do next. Pure, so that every text can be read in a test.
 
-import { formatBytes, formatDuration } from '../text/format.ts';
+import { formatBytes, formatDuration, formatUtcMinute } from '../text/format.ts';
 import {
   severityOf,
   type Attention,
@@ -126,7 +126,7 @@ function capital(text: string): string {
 /** A moment in the zone, and in UTC where that is another one, such as `2026-11-23 13:00 CET (12:00 UTC)`. */
 function when(iso: string, timeZone: string): string {
   const date = new Date(iso);
-  const utc = `${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+  const utc = formatUtcMinute(date);
   const parts = new Intl.DateTimeFormat('en-GB', {
     timeZone,
     hourCycle: 'h23',

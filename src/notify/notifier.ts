@@ -3,6 +3,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log, Redact } from '../log.ts';
+import { formatSpan } from '../text/format.ts';
 import { DeliveryError, type Channel, type Delivery } from './channel.ts';
 import { severityOf, type BackupEvent } from './event.ts';
 import { messageFor } from './message.ts';
@@ -101,7 +102,7 @@ async function deliverPatiently(
     } catch (error) {
       const reason =
         timeout.aborted && !signal.aborted
-          ? new Error(`no answer within ${patience.attemptTimeoutMs / 1_000} s`)
+          ? new Error(`no answer within ${formatSpan(patience.attemptTimeoutMs)}`)
           : error;
       const final = error instanceof DeliveryError && !error.retryable;
       if (signal.aborted || final || attempt === patience.attempts) throw reason;

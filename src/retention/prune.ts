@@ -6,6 +6,7 @@ import type { Catalogue } from '../snapshots/catalogue.ts';
 import type { Manifest } from '../snapshots/manifest.ts';
 import { folders, type Folder } from '../schedule/tier.ts';
 import { maxClockSkewMs } from '../snapshots/deletion-law.ts';
+import { formatSpan } from '../text/format.ts';
 import { judge, type Verdict } from './policy.ts';
 
 /** A tier at least this large is not halved without a person. */
@@ -67,7 +68,7 @@ function holdAll(own: readonly Manifest[], options: Parameters<typeof planPrune>
   if (Math.abs(skewMs) > maxClockSkewMs) {
     holds.push({
       tier: null,
-      reason: `our clock is ${Math.round(Math.abs(skewMs) / 60_000)} min ${skewMs > 0 ? 'ahead of' : 'behind'} the store's`,
+      reason: `our clock is ${formatSpan(Math.abs(skewMs))} ${skewMs > 0 ? 'ahead of' : 'behind'} the store's`,
       remedy: 'Set the clock of the host: timedatectl set-ntp true.',
     });
   }

@@ -4,6 +4,7 @@
 import { Transform } from 'node:stream';
 import { AppError } from '../errors.ts';
 import { startStallClock } from '../stream/stall-clock.ts';
+import { formatSpan } from '../text/format.ts';
 
 /** Fails unless exactly `bytes` bytes pass, and when nothing comes for `idleMs` while somebody reads. */
 export function createBodyCheck(options: {
@@ -33,7 +34,7 @@ export function createBodyCheck(options: {
     waiting: () => !stream.writableNeedDrain && !stream.writableFinished,
     onStall: () => {
       stream.destroy(
-        new AppError('stalled', `${options.action}: no byte came for ${Math.round(options.idleMs / 1_000)} s`, {
+        new AppError('stalled', `${options.action}: no byte came for ${formatSpan(options.idleMs)}`, {
           hint: 'Check the network to the store and try again.',
         }),
       );

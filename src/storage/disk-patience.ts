@@ -3,6 +3,7 @@
 
 import { AppError } from '../errors.ts';
 import { unlessAborted } from '../stream/abortable.ts';
+import { formatSpan } from '../text/format.ts';
 
 /** Waits for answers of a disk. */
 export interface DiskPatience {
@@ -23,9 +24,8 @@ export function createDiskPatience({
   async function answered<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
     const silence = new AbortController();
     const timer = setTimeout(() => {
-      const seconds = Math.round(idleMs / 1_000);
       silence.abort(
-        new AppError('stalled', `The directory '${directory}' has not answered for ${seconds} s`, {
+        new AppError('stalled', `The directory '${directory}' has not answered for ${formatSpan(idleMs)}`, {
           hint: 'Check the disk, or the network to the NAS.',
         }),
       );

@@ -2,6 +2,7 @@
 
 import { stat, statfs } from 'node:fs/promises';
 import { AppError, describeError } from '../errors.ts';
+import { formatBytes } from '../text/format.ts';
 
 /** The error for a failed action on a directory; an `AppError` stays what it is. */
 export async function localError(
@@ -41,8 +42,7 @@ export async function localError(
 
 async function describeSpace(directory: string): Promise<string> {
   const { bavail, bsize, blocks } = await statfs(directory).catch(() => ({ bavail: 0, bsize: 0, blocks: 0 }));
-  const gib = (count: number): string => ((count * bsize) / 2 ** 30).toFixed(2);
-  return `no space is left (${gib(bavail)} of ${gib(blocks)} GiB free)`;
+  return `no space is left (${formatBytes(bavail * bsize)} of ${formatBytes(blocks * bsize)} free)`;
 }
 
 async function describeOwner(directory: string, code: string): Promise<string> {
