@@ -8,6 +8,7 @@ import { AppError, describeError } from '../errors.ts';
 import { readAll, readCatalogue, selectSnapshot } from '../snapshots/catalogue.ts';
 import { decodeDrill, encodeDrill, type DrillDocument } from '../drill/drill-record.ts';
 import { dumpOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
+import type { EarlierRows } from '../checks/missing-rows.ts';
 import { failed, note, ok, shown, type CheckResult } from '../checks/check.ts';
 import { compareFingerprints, describeDifference } from '../mastodon/secret-fingerprints.ts';
 import { buildDrillKey, createSnapshotId } from '../snapshots/object-keys.ts';
@@ -78,6 +79,7 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
     clients: await context.findClients(signal),
     scratchDirectory: settings.scratchDirectory,
     uid: context.uid,
+    earlier: earlierThan(manifest, catalogue.snapshots),
     secrets: checkSecrets(context, manifest),
     now,
     log,
@@ -153,6 +155,12 @@ export function findingsOf({ checks, status }: Pick<DrillDocument, 'checks' | 's
   const worth = checks.filter((check) => check.status !== 'ok');
   const lines = worth.map(({ check, detail, remedy }) => `${check}: ${detail}${remedy === null ? '' : `. ${remedy}`}`);
   return status === 'passed' ? [`${checks.length - worth.length} checks passed`, ...lines] : lines;
+}
+
+function earlierThan(manifest: Manifest, snapshots: readonly Manifest[]): readonly EarlierRows[] {
+  return snapshots
+    .filter(({ instance, dataAt }) => instance === manifest.instance && dataAt < manifest.dataAt)
+    .map((one) => ({ snapshot: snapshotName(one), dataAt: one.dataAt, rows: one.database.rows }));
 }
 
 function checkSecrets(context: AppContext, manifest: Manifest): CheckResult | null {

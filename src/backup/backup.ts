@@ -7,7 +7,7 @@ import type { Environment } from '../config/environment.ts';
 import { chooseClient, type ClientPrograms } from '../database/clients.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { startDump } from '../database/dump.ts';
-import { readDatabaseFacts, readSchemaVersion, type DatabaseFacts } from '../database/server.ts';
+import { readDatabaseFacts, type DatabaseFacts } from '../database/server.ts';
 import { AppError, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { newestWithFingerprints, readEarlierBackups, type EarlierBackups } from '../snapshots/earlier-backups.ts';
@@ -24,6 +24,7 @@ import type { ProgressListener } from './progress.ts';
 import { planCompression, planDestinations } from './run-plan.ts';
 import { encryptSecrets, storeSecrets } from './secrets-object.ts';
 import { describeSnapshot, type SnapshotBase } from './snapshot-base.ts';
+import { readSourceState } from './source-state.ts';
 import { verifyByEtag, verifyFully } from '../snapshots/verification.ts';
 
 /** Everything a run needs. */
@@ -123,7 +124,7 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
     yieldAfterMs: options.yieldAfterMs,
     stallTimeoutMs: options.stallTimeoutMs,
     signal,
-    readInSnapshot: async (session) => readSchemaVersion(session, options),
+    readInSnapshot: async (session) => readSourceState(session, options),
     log,
   });
   const pipeline = startPipeline({
@@ -161,7 +162,7 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
           id,
           facts,
           client,
-          schemaVersion: dump.seen,
+          source: dump.seen,
           passed,
           destination,
           etag: put?.value.etag ?? null,

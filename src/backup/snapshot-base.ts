@@ -7,6 +7,7 @@ import { startOfId } from '../snapshots/object-keys.ts';
 import type { Folder } from '../schedule/tier.ts';
 import type { Destination } from './destination.ts';
 import type { PipelineResult } from './pipeline.ts';
+import type { SourceState } from './source-state.ts';
 
 /** A manifest without what verification and commitment add to it. */
 export type SnapshotBase = Omit<Manifest, 'committedAt' | 'verified'>;
@@ -26,7 +27,7 @@ export function describeSnapshot(
     readonly id: string;
     readonly facts: DatabaseFacts;
     readonly client: { readonly version: string };
-    readonly schemaVersion: string | null;
+    readonly source: SourceState;
     readonly passed: PipelineResult;
     readonly destination: Destination;
     readonly etag: string | null;
@@ -34,7 +35,7 @@ export function describeSnapshot(
     readonly now: Date;
   },
 ): SnapshotBase {
-  const { facts, passed, destination } = found;
+  const { facts, source, passed, destination } = found;
   return {
     format: 1,
     id: found.id,
@@ -54,9 +55,12 @@ export function describeSnapshot(
       locale: facts.locale,
       extensions: facts.extensions,
       rows: passed.archive.rows,
-      oddities: [],
+      oddities: [...source.oddities],
     },
-    mastodon: found.schemaVersion === null ? null : { schemaVersion: found.schemaVersion, release: null },
+    mastodon:
+      source.mastodon === null
+        ? null
+        : { schemaVersion: source.mastodon.schemaVersion, release: source.mastodon.release },
     parts: [
       {
         kind: 'dump',

@@ -48,7 +48,7 @@ async function compareObjects(client: Client, contents: readonly ArchiveItem[]):
 }
 
 async function compareSequences(client: Client, contents: readonly ArchiveItem[]): Promise<CheckResult> {
-  const wrong: string[] = [];
+  const wrong: { readonly name: string; readonly detail: string }[] = [];
   const sequences = contents.flatMap(({ schema, name, setval }) => {
     const [, last, called] = /, (-?\d+), (true|false)\);?\s*$/.exec(setval ?? '') ?? [];
     return last === undefined ? [] : [{ schema, name, last, called: called === 'true' }];
@@ -58,11 +58,18 @@ async function compareSequences(client: Client, contents: readonly ArchiveItem[]
       `select last_value, is_called from ${escapeIdentifier(schema)}.${escapeIdentifier(name)}`,
     );
     if (rows[0]?.last_value !== last || rows[0].is_called !== called)
-      wrong.push(`${schema}.${name} is at ${rows[0]?.last_value} instead of ${last}`);
+      wrong.push({ name: `${schema}.${name}`, detail: `is at ${rows[0]?.last_value} instead of ${last}` });
   }
   if (wrong.length === 0) return ok('sequence positions', `${sequences.length}, each where it stood`);
   return failed('sequence positions', {
-    detail: wrong.slice(0, shown).join('; '),
+    detail: wrong
+      .slice(0, shown)
+      .map(({ name, detail }) => `${name} ${detail}`)
+      .join('; '),
+    detailWithoutValues: `elsewhere than they stood: ${wrong
+      .slice(0, shown)
+      .map(({ name }) => name)
+      .join('; ')}`,
     remedy: 'Set them with setval(), or restore again.',
   });
 }

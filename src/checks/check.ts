@@ -34,7 +34,20 @@ export function shown(result: CheckResult, { withValues }: { readonly withValues
   return { ...rest, detail: withValues ? rest.detail : (detailWithoutValues ?? rest.detail) };
 }
 
-/** Something worth saying. */
-export function note(check: string, detail: string): CheckResult {
-  return { check, status: 'note', detail, remedy: null };
+/** Something worth saying; it may come with something to do all the same. */
+export function note(
+  check: string,
+  detail: string,
+  {
+    remedy = null,
+    detailWithoutValues,
+  }: { readonly remedy?: string | null; readonly detailWithoutValues?: string } = {},
+): CheckResult {
+  return {
+    check,
+    status: 'note',
+    detail,
+    ...(detailWithoutValues === undefined ? {} : { detailWithoutValues }),
+    remedy,
+  };
 }

@@ -3,6 +3,7 @@
 
 import type { Client } from 'pg';
 import { failed, type CheckResult } from './check.ts';
+import { explainMissingRows, namesMissingRows, type RowHistory } from './missing-rows.ts';
 
 /** A statement that failed while restoring. */
 export interface FailedStatement {
@@ -43,13 +44,20 @@ export function uniqueKeyOf(statement: string | null): UniqueKey | undefined {
   return { index: constraintName, table, columns, predicate: null };
 }
 
-/** A finding for each statement that failed; for a unique index with the keys that exist more than once. */
+/**
+ * A finding for each statement that failed; for a unique index with the keys that exist more than once, for foreign keys with
+ * the tables whose rows are missing.
+ */
 export async function explainFailures(
   client: Client,
   failures: readonly FailedStatement[],
+  history: RowHistory | null = null,
 ): Promise<readonly CheckResult[]> {
-  const results: CheckResult[] = [];
-  for (const { message, statement } of failures) {
+  const ofKeys = failures.filter(namesMissingRows);
+  const results: CheckResult[] = [...(await explainMissingRows(client, { failures: ofKeys, history }))];
+  for (const failure of failures) {
+    if (ofKeys.includes(failure)) continue;
+    const { message, statement } = failure;
     const key = uniqueKeyOf(statement);
     if (key === undefined || !/could not create unique index|duplicate key/i.test(message)) {
       const where = statement === null ? '' : ` in: ${withoutLiterals(statement)}`;
@@ -57,7 +65,7 @@ export async function explainFailures(
         failed('restore', {
           detail: `${message}${where}`,
           detailWithoutValues: `${withoutValues(message)}${where}`,
-          remedy: 'Look at this object in the source database; until it is mended a restore needs a person.',
+          remedy: remedyOf(message),
         }),
       );
       continue;
@@ -74,6 +82,13 @@ export async function explainFailures(
     );
   }
   return results;
+}
+
+function remedyOf(message: string): string {
+  if (/violates check constraint/.test(message)) {
+    return 'Rows that were right when they were written break this check now: make it NOT VALID in the source (drop it, add it NOT VALID), then a restore takes them.';
+  }
+  return 'Look at this object in the source database; until it is mended a restore needs a person.';
 }
 
 const longestStatement = 300;

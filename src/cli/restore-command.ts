@@ -120,7 +120,10 @@ function renderRestore(report: RestoreReport): string {
   return [
     `Restored ${snapshot} from ${place} into the database ${database} in ${formatDuration(durationMs)}; data as of ${report.dataAt}`,
     ...(movedAside === null ? [] : [`The former ${database} is kept as ${movedAside}`]),
-    ...checks.map(({ check, status, detail }) => `  ${status.padEnd(4)} ${check}: ${detail}`),
+    ...checks.map(
+      ({ check, status, detail, remedy }) =>
+        `  ${status.padEnd(4)} ${check}: ${detail}${remedy === null ? '' : `. ${remedy}`}`,
+    ),
     'Next:',
     ...nextSteps.map((step, index) => `  ${index + 1}. ${step}`),
     '',

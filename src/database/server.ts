@@ -3,9 +3,6 @@
 import type { Client } from 'pg';
 import { AppError, describeError } from '../errors.ts';
 import { damageHint, isDamage } from './damage.ts';
-import { lockNotAvailable, sqlStateOf } from './sql-state.ts';
-
-const longestWaitMs = 300_000;
 
 /** How text sorts and compares. */
 export interface DatabaseLocale {
@@ -108,38 +105,5 @@ async function readSystemIdentifier(client: Client): Promise<string | null> {
     return rows[0]?.id ?? null;
   } catch {
     return null;
-  }
-}
-
-/**
- * The newest of Mastodon's migrations in this database, or null when it has no `schema_migrations`. Waits for a lock on that
- * table for `lockWaitMs` milliseconds. Throws AppError `database`.
- */
-export async function readSchemaVersion(
-  client: Client,
-  { lockWaitMs }: { readonly lockWaitMs: number },
-): Promise<string | null> {
-  try {
-    await client.query("select set_config('lock_timeout', $1, false)", [String(Math.min(lockWaitMs, longestWaitMs))]);
-    const { rows: tables } = await client.query<{ found: boolean }>(
-      "select to_regclass('public.schema_migrations') is not null and to_regclass('public.statuses') is not null as found",
-    );
-    if (tables[0]?.found !== true) return null;
-    const { rows } = await client.query<{ version: string | null }>(
-      'select max(version) as version from public.schema_migrations',
-    );
-    return rows[0]?.version ?? null;
-  } catch (error) {
-    const locked = sqlStateOf(error) === lockNotAvailable;
-    throw new AppError('database', `Mastodon's schema_migrations cannot be read: ${describeError(error)}`, {
-      cause: error,
-      ...(isDamage(error)
-        ? { hint: damageHint, reason: 'damaged-source' }
-        : {
-            hint: locked
-              ? 'A migration holds it for longer than BACKUP_LOCK_WAIT: run the backup again when it is done.'
-              : 'Dump as the role that owns the tables: check DB_USER.',
-          }),
-    });
   }
 }

@@ -11,8 +11,10 @@ import { AppError, describeError, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { DrillDocument, DrillStatus } from './drill-record.ts';
 import { failed, note, ok, type CheckResult } from '../checks/check.ts';
+import { compareWithArchive } from '../checks/archive-comparison.ts';
 import { checkDatabase } from '../checks/database-checks.ts';
 import { explainFailures } from '../checks/duplicate-keys.ts';
+import type { EarlierRows } from '../checks/missing-rows.ts';
 import { createDatabase, describeLocale, libcLocale, missingExtensions } from '../restore/database-creation.ts';
 import type { SnapshotSource } from '../snapshots/dump-stream.ts';
 import { fillDatabase, portableArguments } from '../restore/fill.ts';
@@ -21,6 +23,9 @@ import { isNearlyFull, predictBytes, readSpace, tooLittle, type Space } from './
 const database = 'drill';
 /** Policies and user mappings name roles, which belong to a server and not to a dump. */
 const unknownRole = /^role (".*") does not exist/;
+/** What a server lacks that is not the source's: a collation of its C library, a library to load at its start. */
+const unknownHere =
+  /^(?:collation "[^"]*" for encoding "[^"]*" does not exist|could not create locale "[^"]*"|could not open collator for locale "[^"]*"|could not access file "[^"]*"|could not load library "[^"]*"|could not open (?:stop-word|dictionary|affix) file "[^"]*"|[\w"]+ must be loaded via "?shared_preload_libraries"?)/;
 const spaceEveryMs = 2_000;
 
 /** Everything a drill needs. */
@@ -32,6 +37,8 @@ export interface DrillOptions {
   readonly clients: readonly ClientPrograms[];
   readonly scratchDirectory: string;
   readonly uid: number;
+  /** Older snapshots of the instance, newest first. */
+  readonly earlier: readonly EarlierRows[];
   /** What is known of Mastodon's secrets; null: nothing. */
   readonly secrets: CheckResult | null;
   readonly now: () => Date;
@@ -131,7 +138,7 @@ async function drillIn(
     control,
     manifest.database.extensions.map(({ name }) => name),
   );
-  const { failures } = await fillDatabase(source, {
+  const { failures, contents } = await fillDatabase(source, {
     connection,
     client,
     serverMajor: programs.major,
@@ -143,27 +150,40 @@ async function drillIn(
   });
   await control.query('analyze');
   const durationMs = Math.round(performance.now() - startedAt);
-  const { rows } = manifest.database;
+  const { rows, oddities } = manifest.database;
   const schemaVersion = manifest.mastodon?.schemaVersion ?? null;
   const dataAt = manifest.dataAt;
   const ofRoles = failures.filter(({ message }) => unknownRole.test(message));
-  const ofSnapshot = failures.filter((failure) => !ofRoles.includes(failure));
+  const ofServer = failures.filter(({ message }) => unknownHere.test(message));
+  const ofSnapshot = failures.filter((failure) => !ofRoles.includes(failure) && !ofServer.includes(failure));
   const checks = [
     ...(failures.length === 0 ? [ok('restore', 'every statement of the archive went well')] : []),
-    ...(await explainFailures(control, ofSnapshot)),
-    ...(await checkDatabase(control, { rows, schemaVersion, dataAt, signal })),
+    ...(await explainFailures(control, ofSnapshot, { rows, earlier: options.earlier })),
+    // What is missing because its statement failed is said by that. Before the checks, which take numbers from sequences.
+    ...(ofSnapshot.length === 0 ? await compareWithArchive(control, contents) : []),
+    ...(await checkDatabase(control, { rows, schemaVersion, dataAt, oddities, signal })),
     ...(options.secrets === null ? [] : [options.secrets]),
     ...notes,
   ];
   const status = ((): DrillStatus => {
     // What an extension that is missing here breaks says nothing of the snapshot; keys that exist twice do.
-    if (missing.length > 0 && !checks.some(({ check }) => check === 'duplicate keys')) return 'incomplete';
+    const lacks = missing.length > 0 || ofServer.length > 0;
+    if (lacks && !checks.some(({ check }) => check === 'duplicate keys')) return 'incomplete';
     if (checks.some((check) => check.status === 'failed')) return 'failed';
     return ofRoles.length > 0 ? 'incomplete' : 'passed';
   })();
   const roles = [...new Set(ofRoles.map(({ message }) => unknownRole.exec(message)?.[1]))].join(', ');
   const lacking = [
     ...(missing.length === 0 ? [] : [note('extensions', `not available in this server: ${missing.join(', ')}`)]),
+    ...(ofServer.length === 0
+      ? []
+      : [
+          note(
+            'server',
+            `this server lacks what the source has: ${[...new Set(ofServer.map(({ message }) => unknownHere.exec(message)?.[0]))].join('; ')}`,
+            { remedy: 'Drill where it is installed, or see with restore whether the target has it.' },
+          ),
+        ]),
     ...(roles === ''
       ? []
       : [note('roles', `${ofRoles.length} statements name roles that this server lacks: ${roles}`)]),

@@ -10,6 +10,7 @@ import { checkIndexes, checkRows } from '../checks/database-checks.ts';
 import { explainFailures } from '../checks/duplicate-keys.ts';
 import { checkSchemaVersion } from '../checks/mastodon-checks.ts';
 import { compareWithArchive } from '../checks/archive-comparison.ts';
+import { createSource } from '../checks/source.ts';
 import { writeScratchArchive } from './archive-file.ts';
 import type { SnapshotSource, StreamOptions } from '../snapshots/dump-stream.ts';
 import { dumpOf } from '../snapshots/manifest.ts';
@@ -67,9 +68,10 @@ export async function fillAndCheck(work: FillWork, into: FillTarget): Promise<re
   const inScope = (schema: string): boolean => allSchemas || schema === 'public';
   const rows = Object.entries(manifest.database.rows).filter(([table]) => allSchemas || table.startsWith('public.'));
   const left = Object.keys(manifest.database.rows).length - rows.length;
+  const origin = createSource(manifest.database.oddities);
   const checks = [
     await checkRows(control, { rows: Object.fromEntries(rows) }),
-    await checkIndexes(control),
+    ...(await checkIndexes(control, origin)),
     ...(await compareWithArchive(
       control,
       contents.filter(({ schema }) => inScope(schema)),
@@ -87,7 +89,7 @@ export async function fillAndCheck(work: FillWork, into: FillTarget): Promise<re
     ...(left === 0 ? [] : [note('schemas', `${left} tables outside of public were left out; see --all-schemas`)]),
     ...(largeObjects.length === 0 ? [] : [note('large objects', 'they were left out; see --all-schemas')]),
   ];
-  return [...checks, ...notes, note('server', `PostgreSQL ${server.version}`)];
+  return [...checks, ...notes, ...origin.notes(), note('server', `PostgreSQL ${server.version}`)];
 }
 
 async function fill(work: FillWork, { database, owner, singleTransaction }: FillTarget): Promise<FillResult> {
