@@ -21,7 +21,7 @@ import { openState, type StateFiles } from '../state/state-files.ts';
 import type { ReadPatience } from '../storage/patient-reader.ts';
 import type { S3Patience } from '../storage/s3-bucket.ts';
 import type { StoreName } from '../storage/store.ts';
-import { openStores } from './placed-stores.ts';
+import { openStores } from './repositories.ts';
 import { createToldFailures, type ToldFailures } from './told-failures.ts';
 
 /** What tests replace. */

@@ -8,7 +8,7 @@ import type { PlannedSnapshot } from '../schedule/due.ts';
 import type { AppContext } from './context.ts';
 import { describeEarlyExpiry, findEarlyExpiry } from '../retention/lifecycle.ts';
 import { snapshotName } from '../snapshots/manifest.ts';
-import { readPlaces, type Place } from './places.ts';
+import { readHoldings, type Holding } from './holdings.ts';
 
 /** The database of a host that boots may take so long; after that a run fails, and says so. */
 const databaseWaitMs = 10 * 60_000;
@@ -47,53 +47,56 @@ export async function lookAround(
   context: AppContext,
   { startedAt, signal }: { readonly startedAt: Date; readonly signal: AbortSignal },
 ): Promise<Surroundings> {
-  const places = await readPlaces(context, signal);
+  const holdings = await readHoldings(context, signal);
   const { instance } = context.load();
   const troubles: string[] = [];
-  for (const { placed, error } of places) {
+  for (const { repository, error } of holdings) {
     if (error === null) continue;
-    context.log.warn({ err: error, store: placed.store.description }, 'A destination cannot be read');
-    troubles.push(`${placed.store.description} cannot be read: ${describeError(error)}`);
+    context.log.warn({ err: error, store: repository.store.description }, 'A destination cannot be read');
+    troubles.push(`${repository.store.description} cannot be read: ${describeError(error)}`);
   }
   const { madeHere } = await context.state().readAttempts();
-  for (const { placed, catalogue, snapshots } of places) {
+  for (const { repository, catalogue, snapshots } of holdings) {
     const strangers = snapshots.filter(
       ({ id, committedAt, copiedFrom }) => committedAt > startedAt && !madeHere.includes(id) && copiedFrom === null,
     );
     const [stranger] = strangers;
     if (stranger !== undefined)
       troubles.push(
-        `Another container backs up '${instance}' into ${placed.store.description}: it made ${snapshotName(stranger)}`,
+        `Another container backs up '${instance}' into ${repository.store.description}: it made ${snapshotName(stranger)}`,
       );
     for (const { key, reason } of catalogue?.unreadable ?? [])
-      context.log.warn({ key, store: placed.store.description, reason }, 'A manifest cannot be read; it is left alone');
+      context.log.warn(
+        { key, store: repository.store.description, reason },
+        'A manifest cannot be read; it is left alone',
+      );
   }
-  troubles.push(...(await earlyExpiries(context, { places, signal })));
+  troubles.push(...(await earlyExpiries(context, { holdings, signal })));
   const remembered = await context.state().readStores();
   const memories = remembered?.instance === instance ? remembered.stores : [];
-  const known = places.flatMap(
-    ({ placed: { store }, catalogue, snapshots }): readonly (readonly PlannedSnapshot[])[] => {
+  const known = holdings.flatMap(
+    ({ repository: { store }, catalogue, snapshots }): readonly (readonly PlannedSnapshot[])[] => {
       // A state directory that cannot be written must not hide what was just read.
       if (catalogue !== null) return [snapshots];
       const memory = memories.find(({ name, description }) => name === store.name && description === store.description);
       return memory === undefined || memory.readAt === null ? [] : [memory.snapshots];
     },
   );
-  const error = places.find((place) => place.error !== null)?.error ?? null;
+  const error = holdings.find((place) => place.error !== null)?.error ?? null;
   return { snapshots: known.length === 0 ? null : known.flat(), error, troubles };
 }
 
 // Whoever set such a rule should hear of it before it has deleted the first backup.
 async function earlyExpiries(
   context: AppContext,
-  { places, signal }: { readonly places: readonly Place[]; readonly signal: AbortSignal },
+  { holdings, signal }: { readonly holdings: readonly Holding[]; readonly signal: AbortSignal },
 ): Promise<readonly string[]> {
   const { keep } = context.load().settings.retention;
   const found: string[] = [];
-  for (const { placed, catalogue } of places) {
+  for (const { repository, catalogue } of holdings) {
     if (catalogue === null) continue;
-    const rules = (await placed.store.lifecycleRules({ signal })) ?? [];
-    found.push(...findEarlyExpiry(rules, { prefix: placed.prefix, keep }).map(describeEarlyExpiry));
+    const rules = (await repository.store.lifecycleRules({ signal })) ?? [];
+    found.push(...findEarlyExpiry(rules, { prefix: repository.prefix, keep }).map(describeEarlyExpiry));
   }
   return found;
 }

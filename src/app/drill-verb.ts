@@ -4,8 +4,9 @@
 import type { ProgressListener } from '../backup/progress.ts';
 import { identitiesOf } from '../config/age-keys.ts';
 import { findServers } from '../database/server-programs.ts';
-import { AppError, describeError } from '../errors.ts';
-import { readAll, readCatalogue, selectSnapshot } from '../snapshots/catalogue.ts';
+import { AppError, describeError, retryOf } from '../errors.ts';
+import { readAll } from '../snapshots/catalogue.ts';
+import { findLatest } from '../snapshots/choice.ts';
 import { decodeDrill, encodeDrill, type DrillDocument } from '../drill/drill-record.ts';
 import { dumpOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import type { EarlierRows } from '../checks/missing-rows.ts';
@@ -17,12 +18,11 @@ import { lastSlot } from '../schedule/timetable.ts';
 import { drill as carryOut } from '../drill/drill.ts';
 import { takeLock } from '../state/lock.ts';
 import type { DrillRecord } from '../state/records.ts';
-import type { ObjectKey } from '../storage/store.ts';
+import type { ObjectKey, ObjectStore } from '../storage/store.ts';
+import { choose, type SnapshotRequest } from './choosing.ts';
 import type { AppContext } from './context.ts';
 import { rememberFailure } from './failures.ts';
-import { warnOfPassedOver } from './passed-over.ts';
-import { readPlaces, snapshotsOfAll } from './places.ts';
-import type { SnapshotRequest } from './reading-verbs.ts';
+import { readHoldings, snapshotsOfAll } from './holdings.ts';
 
 /** Options of `drill`. */
 export interface DrillRequest extends SnapshotRequest {
@@ -42,7 +42,6 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
   const { log, now } = context;
   const { signal } = request;
   const { settings, instance } = context.load();
-  const placed = context.storeToRead(request.from);
   await using _lock = await takeLock({
     directory: settings.stateDirectory,
     name: 'drill',
@@ -51,20 +50,13 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
     signal,
     log,
   });
-  const { store, prefix } = placed;
-  const catalogue = await readCatalogue(placed, { signal });
-  const manifest = selectSnapshot(catalogue, {
-    text: request.snapshot,
-    instance: request.instance ?? undefined,
-    place: store.description,
-  });
-  warnOfPassedOver(catalogue, { manifest, prefix, log });
+  const { repository, catalogue, manifest } = await choose(context, request);
   const dump = dumpOf(manifest);
   const startedAt = now();
-  log.info({ snapshot: snapshotName(manifest), store: store.description }, 'Drill started');
+  log.info({ snapshot: snapshotName(manifest), store: repository.store.description }, 'Drill started');
   const { checks, ...outcome } = await carryOut({
     source: {
-      repository: placed,
+      repository,
       manifest,
       threads: settings.threads,
       patience: context.readPatience,
@@ -101,9 +93,9 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
   // What is kept and sent is not encrypted: beside an encrypted snapshot it tells nothing of what is in it.
   const withValues = dump.encryption === null;
   const kept = { ...document, checks: checks.map((result) => shown(result, { withValues })) };
-  const newest = catalogue.snapshots.find((snapshot) => snapshot.instance === instance);
+  const { manifest: newest } = findLatest(catalogue, { instance, tier: null, now: now() });
   await remember(context, { document: kept, ofNewest: newest?.dataAt.getTime() === manifest.dataAt.getTime() });
-  await keep(context, { document: kept, placed, signal });
+  await keep(context, { document: kept, repository, signal });
   await context.tell(
     {
       kind: 'drill-ended',
@@ -122,8 +114,8 @@ export async function drillIfDue(context: AppContext, signal: AbortSignal): Prom
   const now = context.now();
   const slot = lastSlot(context.timetable(), { of: 'drill', at: now });
   if (slot === null) return false;
-  const places = await readPlaces(context, signal);
-  const snapshots = snapshotsOfAll(places);
+  const holdings = await readHoldings(context, signal);
+  const snapshots = snapshotsOfAll(holdings);
   // What was due before there was anything to drill was not missed.
   const beginning = Math.min(...snapshots.map(({ committedAt }) => committedAt.getTime()));
   if (snapshots.length === 0 || slot.getTime() <= beginning) return false;
@@ -208,14 +200,14 @@ async function keep(
   context: AppContext,
   {
     document,
-    placed,
+    repository,
     signal,
-  }: { readonly document: DrillDocument; readonly placed: Repository; readonly signal: AbortSignal },
+  }: { readonly document: DrillDocument; readonly repository: Repository; readonly signal: AbortSignal },
 ): Promise<void> {
   if (document.status === 'skipped') return;
-  const key = buildDrillKey({ prefix: placed.prefix, id: document.id });
+  const key = buildDrillKey({ prefix: repository.prefix, id: document.id });
   try {
-    await placed.store.putDocument(key, encodeDrill(document), { signal });
+    await repository.store.putDocument(key, encodeDrill(document), { signal });
   } catch (error) {
     signal.throwIfAborted();
     context.log.warn({ err: error, key }, "The drill's result could not be stored");
@@ -230,11 +222,24 @@ async function recall(context: AppContext, signal: AbortSignal): Promise<DrillRe
   for await (const { key } of store.list(`${prefix}drills/`, { signal })) keys.push(key);
   // Keys sort by time.
   for (const key of keys.toSorted().toReversed().slice(0, 10)) {
-    const document = decodeDrill(await readAll(await store.get(key, { signal })));
+    const document = await readDrill(store, { key, signal });
     if (document?.instance !== instance) continue;
     const record = toRecord(document, { ofNewest: true, lastSuccessAt: null });
     await context.state().updateAttempts(() => ({ drill: record }));
     return record;
   }
   return null;
+}
+
+// One that cannot be read hides no other.
+async function readDrill(
+  store: ObjectStore,
+  { key, signal }: { readonly key: ObjectKey; readonly signal: AbortSignal },
+): Promise<DrillDocument | undefined> {
+  try {
+    return decodeDrill(await readAll(await store.get(key, { signal })));
+  } catch (error) {
+    if (signal.aborted || retryOf(error) === 'soon') throw error;
+    return undefined;
+  }
 }

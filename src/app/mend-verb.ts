@@ -7,18 +7,18 @@ import type { Manifest } from '../snapshots/manifest.ts';
 import { folders } from '../schedule/tier.ts';
 import { takeLock } from '../state/lock.ts';
 import type { AppContext } from './context.ts';
-import { readPlaces, type Place } from './places.ts';
+import { readHoldings, type Holding } from './holdings.ts';
 
 /** A snapshot that a destination lacks. */
 export interface MissingCopy {
   readonly source: Manifest;
-  readonly from: Place;
-  readonly to: Place;
+  readonly from: Holding;
+  readonly to: Holding;
 }
 
 /** Which copies are missing; destinations that cannot be read are left out. */
-export function findMissing(places: readonly Place[]): readonly MissingCopy[] {
-  const readable = places.filter(({ catalogue }) => catalogue !== null);
+export function findMissing(holdings: readonly Holding[]): readonly MissingCopy[] {
+  const readable = holdings.filter(({ catalogue }) => catalogue !== null);
   return readable.flatMap((to) =>
     folders.flatMap((tier): readonly MissingCopy[] => {
       const own = to.snapshots.find((snapshot) => snapshot.tier === tier);
@@ -37,7 +37,7 @@ export async function mend(context: AppContext, signal: AbortSignal): Promise<bo
   const { settings } = context.load();
   if (context.stores().length < 2) return false;
   let copied = false;
-  const missing = findMissing(await readPlaces(context, signal));
+  const missing = findMissing(await readHoldings(context, signal));
   if (missing.length === 0) return false;
   try {
     await using _lock = await takeLock({
@@ -51,8 +51,11 @@ export async function mend(context: AppContext, signal: AbortSignal): Promise<bo
     for (const { source, from, to } of missing) {
       const { verify } = settings;
       const { now, log } = context;
-      const outcome = await copyAcross({ from: from.placed, to: to.placed }, { source, verify, now, log, signal });
-      const place = to.placed.store.description;
+      const outcome = await copyAcross(
+        { from: from.repository, to: to.repository },
+        { source, verify, now, log, signal },
+      );
+      const place = to.repository.store.description;
       if (outcome.kind === 'failed') {
         log.warn({ err: outcome.error, place }, 'A snapshot that this destination missed could not be copied to it');
         continue;
@@ -66,6 +69,6 @@ export async function mend(context: AppContext, signal: AbortSignal): Promise<bo
     if (error instanceof AppError && error.code === 'locked') return false;
     throw error;
   }
-  if (copied) await readPlaces(context, signal);
+  if (copied) await readHoldings(context, signal);
   return copied;
 }

@@ -2,7 +2,7 @@
 
 import { takeLock } from '../state/lock.ts';
 import type { AppContext } from './context.ts';
-import { readPlaces, snapshotsOfAll } from './places.ts';
+import { readHoldings, rememberRemoval, snapshotsOfAll } from './holdings.ts';
 import { currentSystemIdentifier, prunePlaces, pruneProblem, type PlacePrune } from './pruning.ts';
 
 /** Options of `prune`. */
@@ -28,14 +28,14 @@ export async function prune(context: AppContext, request: PruneRequest): Promise
         signal,
         log,
       });
-  const places = await readPlaces(context, signal);
-  const snapshots = snapshotsOfAll(places);
+  const holdings = await readHoldings(context, signal);
+  const snapshots = snapshotsOfAll(holdings);
   const systemIdentifier = await currentSystemIdentifier(context, { snapshots, signal });
   const { acceptedServers: before } = await context.state().readAttempts();
   const found = snapshots.flatMap(({ database: { systemIdentifier: id } }) => (id === null ? [] : [id]));
   const acceptedServers = request.acceptNewServer ? [...new Set([...before, ...found])] : before;
   const results = await prunePlaces(context, {
-    places,
+    holdings,
     systemIdentifier,
     acceptedServers,
     occasion: 'by-hand',
@@ -48,6 +48,6 @@ export async function prune(context: AppContext, request: PruneRequest): Promise
     acceptedServers,
     prune: { at: now().toISOString(), problem: pruneProblem(results), removedCount },
   }));
-  await readPlaces(context, signal);
+  await rememberRemoval(context, { holdings, removed: results.flatMap((one) => one.removed) });
   return results;
 }

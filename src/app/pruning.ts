@@ -8,7 +8,7 @@ import type { Manifest } from '../snapshots/manifest.ts';
 import { removeSnapshot } from '../snapshots/deletion-law.ts';
 import { planPrune, type Hold, type PruneOccasion, type PrunePlan } from '../retention/prune.ts';
 import type { AppContext } from './context.ts';
-import type { Place } from './places.ts';
+import type { Holding } from './holdings.ts';
 
 const identifierTimeoutMs = 15_000;
 
@@ -25,7 +25,7 @@ export interface PlacePrune {
 export async function prunePlaces(
   context: AppContext,
   options: {
-    readonly places: readonly Place[];
+    readonly holdings: readonly Holding[];
     readonly systemIdentifier: string | null;
     readonly acceptedServers: readonly string[];
     readonly occasion: PruneOccasion;
@@ -34,16 +34,21 @@ export async function prunePlaces(
   },
 ): Promise<readonly PlacePrune[]> {
   const results: PlacePrune[] = [];
-  for (const place of options.places) results.push(await prunePlace(context, { ...options, place }));
+  for (const place of options.holdings) results.push(await prunePlace(context, { ...options, place }));
   return results;
 }
 
 async function prunePlace(
   context: AppContext,
-  { place, dryRun, signal, ...options }: Omit<Parameters<typeof prunePlaces>[1], 'places'> & { readonly place: Place },
+  {
+    place,
+    dryRun,
+    signal,
+    ...options
+  }: Omit<Parameters<typeof prunePlaces>[1], 'holdings'> & { readonly place: Holding },
 ): Promise<PlacePrune> {
   const { settings, instance } = context.load();
-  const { store } = place.placed;
+  const { store } = place.repository;
   const removed: Manifest[] = [];
   let plan: PrunePlan | null = null;
   try {
@@ -59,7 +64,7 @@ async function prunePlace(
     for (const hold of plan.holds)
       context.log.warn({ store: store.description, tier: hold.tier, remedy: hold.remedy }, describeHold(hold));
     for (const manifest of dryRun ? [] : plan.remove) {
-      await removeSnapshot(place.placed, { manifest, instance, log: context.log, signal });
+      await removeSnapshot(place.repository, { manifest, instance, log: context.log, signal });
       removed.push(manifest);
     }
     return { place: store.description, plan, removed, error: null };

@@ -4,20 +4,12 @@ import type { ProgressListener } from '../backup/progress.ts';
 import { identitiesOf } from '../config/age-keys.ts';
 import { verifySecrets, type SecretsVerification } from '../backup/secrets-object.ts';
 import { verifyFully } from '../snapshots/verification.ts';
-import { readCatalogue, selectSnapshot, type Catalogue } from '../snapshots/catalogue.ts';
+import { readCatalogue, type Catalogue } from '../snapshots/catalogue.ts';
 import { dumpOf, type Manifest } from '../snapshots/manifest.ts';
 import type { Folder } from '../schedule/tier.ts';
 import type { StoreName } from '../storage/store.ts';
+import { choose, type SnapshotRequest } from './choosing.ts';
 import type { AppContext } from './context.ts';
-
-/** Which snapshot a person means, and where. */
-export interface SnapshotRequest {
-  /** `latest`, `latest:<tier>`, an id, or `<tier>/<id>`. */
-  readonly snapshot: string;
-  readonly from: StoreName | null;
-  /** Null: the only instance in the prefix. */
-  readonly instance: string | null;
-}
 
 /** Options of `list`. */
 export interface ListRequest {
@@ -58,14 +50,8 @@ export async function list(context: AppContext, { from, tier, signal }: ListRequ
 export async function verify(context: AppContext, request: VerifyRequest): Promise<VerifyResult> {
   const { identities, signal } = request;
   const { settings } = context.load();
-  const repository = context.storeToRead(request.from);
+  const { repository, manifest } = await choose(context, request);
   const { store } = repository;
-  const catalogue = await readCatalogue(repository, { signal });
-  const manifest = selectSnapshot(catalogue, {
-    text: request.snapshot,
-    instance: request.instance ?? undefined,
-    place: store.description,
-  });
   const keys = [...identities, ...identitiesOf(settings.keys)];
   const dump = dumpOf(manifest);
   const encrypted = dump.encryption !== null;

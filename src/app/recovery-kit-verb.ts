@@ -6,13 +6,15 @@ import { recipientsOf } from '../config/age-keys.ts';
 import { bucketOf, directoryOf, type Settings } from '../config/settings.ts';
 import { AppError, describeError } from '../errors.ts';
 import { newestFirst } from '../snapshots/catalogue.ts';
-import { readEarlierBackups } from '../snapshots/earlier-backups.ts';
+import { findLatest } from '../snapshots/choice.ts';
 import { dumpOf, partOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import { createRecoveryKit, type KitFacts } from '../kit/recovery-kit.ts';
 import { renderKitHtml } from '../kit/recovery-kit-html.ts';
 import { renderKitText } from '../kit/recovery-kit-text.ts';
 import type { StockBucket, StockDatabase } from '../kit/stock-commands.ts';
+import { warnOfPassedOver } from './choosing.ts';
 import type { AppContext } from './context.ts';
+import { lookIntoAll } from './holdings.ts';
 
 /** Options of `recovery-kit`. */
 export interface RecoveryKitRequest {
@@ -64,15 +66,20 @@ async function findNewest(
   context: AppContext,
   options: { readonly instance: string; readonly signal: AbortSignal },
 ): Promise<Manifest | undefined> {
-  const earlier = await readEarlierBackups(context.stores(), {
-    ...options,
-    onSilent: (store, error) =>
+  const found: Manifest[] = [];
+  for (const { repository, catalogue, error } of await lookIntoAll(context, options.signal)) {
+    if (catalogue === null) {
       context.log.warn(
-        { err: error, store: store.description },
+        { err: error, store: repository.store.description },
         'The store could not be asked; the kit is made of the settings alone where nothing else is known',
-      ),
-  });
-  return earlier.flatMap(({ snapshots }) => snapshots).toSorted(newestFirst)[0];
+      );
+      continue;
+    }
+    const { manifest, passedOver } = findLatest(catalogue, { ...options, tier: null, now: context.now() });
+    warnOfPassedOver(context, passedOver);
+    if (manifest !== undefined) found.push(manifest);
+  }
+  return found.toSorted(newestFirst)[0];
 }
 
 function describeBucket(settings: Settings): StockBucket | null {

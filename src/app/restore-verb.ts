@@ -6,7 +6,6 @@ import { identitiesOf } from '../config/age-keys.ts';
 import { readSecrets } from '../backup/secrets-object.ts';
 import { decryptDocument } from '../codec/age.ts';
 import { AppError, describeError, type ErrorCode } from '../errors.ts';
-import { readCatalogue, selectSnapshot } from '../snapshots/catalogue.ts';
 import { dumpOf, partOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import { compareFingerprints, describeConsequences } from '../mastodon/secret-fingerprints.ts';
 import { writeArchive, writeSecrets, type FileOutput } from '../restore/archive-file.ts';
@@ -15,9 +14,8 @@ import { nextSteps } from '../restore/next-steps.ts';
 import { restoreDatabase, type RestoreOutcome } from '../restore/restore.ts';
 import { assertUsableName } from '../restore/target.ts';
 import { takeLock } from '../state/lock.ts';
+import { choose, type SnapshotRequest } from './choosing.ts';
 import type { AppContext } from './context.ts';
-import { warnOfPassedOver } from './passed-over.ts';
-import type { SnapshotRequest } from './reading-verbs.ts';
 import { tidyArchives } from './scratch.ts';
 
 /** What all three have in common. */
@@ -168,15 +166,7 @@ async function selectSource(
   request: RestoreSource,
 ): Promise<SnapshotSource & { readonly identities: readonly string[] }> {
   const { settings } = context.load();
-  const repository = context.storeToRead(request.from);
-  const { store, prefix } = repository;
-  const catalogue = await readCatalogue(repository, request);
-  const manifest = selectSnapshot(catalogue, {
-    text: request.snapshot,
-    instance: request.instance ?? undefined,
-    place: store.description,
-  });
-  warnOfPassedOver(catalogue, { manifest, prefix, log: context.log });
+  const { repository, manifest } = await choose(context, request);
   const identities = [...request.identities, ...identitiesOf(settings.keys)];
   return { repository, manifest, identities, threads: settings.threads, patience: context.readPatience };
 }

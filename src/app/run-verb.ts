@@ -15,8 +15,8 @@ import { takeLock } from '../state/lock.ts';
 import { formatSpan } from '../text/format.ts';
 import type { AppContext } from './context.ts';
 import { inTheLightOfEarlier, rememberFailure, toFailure } from './failures.ts';
-import { readPlaces, snapshotsOfAll, type Place } from './places.ts';
-import { sweepStores } from './placed-stores.ts';
+import { readHoldings, rememberRemoval, snapshotsOfAll, type Holding } from './holdings.ts';
+import { sweepAll } from './repositories.ts';
 import { prunePlaces, pruneProblem } from './pruning.ts';
 import { copyForTier } from './tier-copy.ts';
 import { failureDetails, successDetails } from './telling.ts';
@@ -87,35 +87,40 @@ async function underLock(
     signal: lock.signal,
     log,
   });
-  await reportCutOff(context, plan.signal);
+  const holdings = await readHoldings(context, plan.signal);
+  await reportCutOff(context, { holdings, signal: plan.signal });
   const running = { command: lock.command, tier: plan.tier, since };
   await context.state().updateAttempts(() => ({ running }));
   try {
-    return await attempt(context, plan);
+    return await attempt(context, { ...plan, holdings });
   } finally {
     await context.state().updateAttempts(() => ({ running: null }));
   }
 }
 
 // We hold the lock, so whoever said it was running is not running any more.
-async function reportCutOff(context: AppContext, signal: AbortSignal): Promise<void> {
+async function reportCutOff(
+  context: AppContext,
+  { holdings, signal }: { readonly holdings: readonly Holding[]; readonly signal: AbortSignal },
+): Promise<void> {
   const { running } = await context.state().readAttempts();
   if (running === null) return;
   const error = new AppError('interrupted', `'${running.command}', begun at ${running.since}, was cut off`, {
     hint: 'Look whether the container was killed or ran out of memory (dmesg); nothing half-written counts as a backup.',
   });
   context.log.warn({ running }, 'An earlier run was cut off');
-  const before = snapshotsOfAll(await readPlaces(context, signal));
-  await fail(context, { error, tier: running.tier, before, signal });
+  await fail(context, { error, tier: running.tier, before: snapshotsOfAll(holdings), signal });
 }
 
-async function attempt(context: AppContext, plan: Plan): Promise<RunReport | null> {
+async function attempt(
+  context: AppContext,
+  { holdings, ...plan }: Plan & { readonly holdings: readonly Holding[] },
+): Promise<RunReport | null> {
   const { now } = context;
   const { settings } = context.load();
   const timetable = context.timetable();
   const startedAt = now();
-  const places = await readPlaces(context, plan.signal);
-  const before = snapshotsOfAll(places);
+  const before = snapshotsOfAll(holdings);
   if (plan.scheduled && plan.slot !== null) {
     const snapshots = withoutFuture(before, now());
     if (isAnswered(plan.slot, { tier: plan.tier, snapshots })) return null;
@@ -125,9 +130,9 @@ async function attempt(context: AppContext, plan: Plan): Promise<RunReport | nul
   const timeout = timeoutSignal(settings.timeoutMs);
   try {
     const signal = AbortSignal.any([plan.signal, timeout.signal]);
-    await sweepStores(context.stores(), { settings, now, log: context.log, signal });
-    result = (await copyFor(context, { ...plan, places, signal })) ?? {
-      ...(await dump(context, { ...plan, signal })),
+    await sweepAll(holdings, { settings, now, log: context.log, signal });
+    result = (await copyFor(context, { ...plan, holdings, signal })) ?? {
+      ...(await dump(context, { ...plan, holdings, signal })),
       copiedFrom: null,
     };
   } catch (caught) {
@@ -171,13 +176,16 @@ async function fail(
 
 async function copyFor(
   context: AppContext,
-  plan: Plan & { readonly places: readonly Place[] },
+  plan: Plan & { readonly holdings: readonly Holding[] },
 ): Promise<(BackupResult & { readonly copiedFrom: string }) | null> {
   if (!plan.scheduled || plan.slot === null || plan.tier === 'labelled') return null;
   return copyForTier(context, { ...plan, tier: plan.tier, slot: plan.slot });
 }
 
-async function dump(context: AppContext, plan: Plan): Promise<BackupResult> {
+async function dump(
+  context: AppContext,
+  plan: Plan & { readonly holdings: readonly Holding[] },
+): Promise<BackupResult> {
   const { settings, target, instance } = context.load();
   return backUp({
     ...settings,
@@ -190,6 +198,7 @@ async function dump(context: AppContext, plan: Plan): Promise<BackupResult> {
     connection: target,
     clients: await context.findClients(plan.signal),
     stores: context.stores(),
+    earlier: plan.holdings.filter(({ catalogue }) => catalogue !== null),
     compression:
       settings.compression.kind === 'xz'
         ? { ...settings.compression, threads: settings.threads }
@@ -217,12 +226,14 @@ async function pruneAfter(
   { result, signal }: { readonly result: BackupResult; readonly signal: AbortSignal },
 ): Promise<number | null> {
   const { settings } = context.load();
-  const places = await readPlaces(context, signal);
+  const holdings = await readHoldings(context, signal);
   if (settings.retention.mode !== 'prune') return null;
   const manifests = result.outcomes.flatMap((outcome) => (outcome.kind === 'stored' ? [outcome] : []));
   const { acceptedServers } = await context.state().readAttempts();
   const results = await prunePlaces(context, {
-    places: places.filter(({ placed }) => manifests.some(({ destination }) => destination.repository === placed)),
+    holdings: holdings.filter(({ repository }) =>
+      manifests.some(({ destination }) => destination.repository === repository),
+    ),
     systemIdentifier: manifests[0]?.manifest.database.systemIdentifier ?? null,
     acceptedServers,
     occasion: 'automatic',
@@ -232,7 +243,8 @@ async function pruneAfter(
   const removedCount = results.reduce((sum, { removed }) => sum + removed.length, 0);
   const prune = { at: context.now().toISOString(), problem: pruneProblem(results), removedCount };
   await context.state().updateAttempts(() => ({ prune }));
-  if (removedCount > 0) await readPlaces(context, signal);
+  const removed = results.flatMap((one) => one.removed);
+  if (removed.length > 0) await rememberRemoval(context, { holdings, removed });
   return removedCount;
 }
 

@@ -6,7 +6,7 @@ import { AppError, describeError } from '../errors.ts';
 import { dumpOf, type Manifest } from '../snapshots/manifest.ts';
 import type { ComparedSnapshot, RunFailed, RunSucceeded } from '../notify/event.ts';
 import { nextSlotOfAny, type Timetable } from '../schedule/timetable.ts';
-import { toRecord } from './places.ts';
+import { toRecord } from './holdings.ts';
 
 /** A dump below this share of its predecessors' median is reported although it succeeded. */
 const shrinkageShare = 0.5;

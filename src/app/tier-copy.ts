@@ -10,7 +10,7 @@ import { createSnapshotId } from '../snapshots/object-keys.ts';
 import { chooseSource } from '../schedule/reuse.ts';
 import type { Tier } from '../schedule/tier.ts';
 import type { AppContext } from './context.ts';
-import { snapshotsOfAll, type Place } from './places.ts';
+import { snapshotsOfAll, type Holding } from './holdings.ts';
 
 /** Copies a snapshot that is young enough; null when there is none, or when no destination could: then a dump is due. */
 export async function copyForTier(
@@ -18,13 +18,13 @@ export async function copyForTier(
   options: {
     readonly tier: Tier;
     readonly slot: Date;
-    readonly places: readonly Place[];
+    readonly holdings: readonly Holding[];
     readonly signal: AbortSignal;
   },
 ): Promise<(BackupResult & { readonly copiedFrom: string }) | null> {
   const { log, now } = context;
   const { settings } = context.load();
-  const source = chooseSource(snapshotsOfAll(options.places), {
+  const source = chooseSource(snapshotsOfAll(options.holdings), {
     tier: options.tier,
     now: now(),
     reuseWithinMs: settings.reuseWithinMs,
@@ -39,14 +39,14 @@ export async function copyForTier(
   const id = createSnapshotId(now());
   const fingerprints = fingerprintSecrets(context.environment, { snapshotId: id });
   const outcomes: DestinationOutcome[] = [];
-  for (const { placed, snapshots } of options.places) {
+  for (const { repository, snapshots } of options.holdings) {
     const own = snapshots.find((one) => one.id === source.id && one.tier === source.tier);
     if (own === undefined) continue;
     const { tier, slot, signal } = options;
     const { verify } = settings;
     const { toolVersion } = context;
     outcomes.push(
-      await copyWithin(placed, {
+      await copyWithin(repository, {
         source: own,
         id,
         tier,

@@ -10,7 +10,7 @@ import { startDump } from '../database/dump.ts';
 import { readDatabaseFacts, type DatabaseFacts } from '../database/server.ts';
 import { AppError, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { newestWithFingerprints, readEarlierBackups, type EarlierBackups } from '../snapshots/earlier-backups.ts';
+import { newestWithFingerprints, type EarlierBackups } from '../snapshots/earlier-backups.ts';
 import { compareFingerprints, describeDifference } from '../mastodon/secret-fingerprints.ts';
 import { dumpOf, snapshotName } from '../snapshots/manifest.ts';
 import { createSnapshotId } from '../snapshots/object-keys.ts';
@@ -44,6 +44,8 @@ export interface BackupOptions {
   readonly lockWaitMs: number;
   readonly yieldAfterMs: number;
   readonly stores: readonly Repository[];
+  /** What they hold of this instance; one that could not be asked is left out. */
+  readonly earlier: readonly EarlierBackups[];
   readonly compression: Compression;
   readonly cores: number;
   readonly memoryLimitBytes: number;
@@ -89,11 +91,7 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
   await using control = await connect(options.connection, signal);
   const facts = await readDatabaseFacts(control);
   const client = chooseClient(options.clients, { major: facts.serverMajor, version: facts.serverVersion });
-  const earlier = await readEarlierBackups(options.stores, {
-    ...options,
-    onSilent: (store, error) =>
-      log.warn({ err: error, store: store.description }, 'The store could not be asked about earlier backups'),
-  });
+  const { earlier } = options;
   refusePlaintextAfterEncrypted(earlier, options);
   const warnings = [...lookForOddities(facts), ...lookForOtherSecrets(earlier, options.environment)];
   for (const warning of warnings) log.warn({}, warning);

@@ -113,7 +113,7 @@ export async function commit(
     readonly log: Log;
   },
 ): Promise<Manifest> {
-  const { store, prefix } = destination.repository;
+  const { store, prefix, manifests } = destination.repository;
   const at = options.now();
   const committedAt = options.committedAt ?? at;
   const manifest: Manifest = { ...options.manifest, committedAt, verified: { method: options.method, at } };
@@ -132,6 +132,7 @@ export async function commit(
       hint: 'Check the store, then run the backup again.',
     });
   }
+  manifests.set(key, { stored: { bytes: content.length }, read: decoded });
   options.log.info({ key: destination.key, store: store.description, method: options.method }, 'Backup committed');
   return manifest;
 }

@@ -10,12 +10,12 @@ export function refusePlaintextAfterEncrypted(
   options: { readonly recipients: readonly string[]; readonly allowPlaintext: boolean },
 ): void {
   if (options.recipients.length > 0 || options.allowPlaintext) return;
-  for (const { store, snapshots } of earlier) {
+  for (const { repository, snapshots } of earlier) {
     const [newest] = snapshots;
     if (newest === undefined || dumpOf(newest).encryption === null) continue;
     throw new AppError(
       'settings',
-      `BACKUP_AGE_RECIPIENTS is not set, but the newest backup in ${store.description} is encrypted`,
+      `BACKUP_AGE_RECIPIENTS is not set, but the newest backup in ${repository.store.description} is encrypted`,
       {
         hint: 'Set BACKUP_AGE_RECIPIENTS again, or BACKUP_ALLOW_PLAINTEXT=true if backups shall be stored unencrypted from now on.',
       },

@@ -79,7 +79,7 @@ function catalogueDocument(catalogue: Placed): object {
     snapshots: catalogue.snapshots,
     withoutSecrets: catalogue.withoutSecrets.map(({ tier, id }) => ({ tier, id })),
     damaged: catalogue.damaged.map(({ manifest, reason }) => ({ tier: manifest.tier, id: manifest.id, reason })),
-    unreadable: catalogue.unreadable,
+    unreadable: catalogue.unreadable.map(({ key, reason }) => ({ key, reason })),
     foreign: catalogue.foreign.map(({ key, bytes, modifiedAt }) => ({
       key,
       bytes,

@@ -2,12 +2,12 @@
 // and what is foreign. An object without a manifest is not a backup and does not appear at all.
 
 import type { Readable } from 'node:stream';
-import { AppError } from '../errors.ts';
+import { AppError, describeError, retryOf } from '../errors.ts';
 import { folders, type Folder } from '../schedule/tier.ts';
 import type { ObjectKey, StoredObject } from '../storage/store.ts';
-import { decodeManifest, dumpOf, partOf, snapshotName, type DecodedManifest, type Manifest } from './manifest.ts';
-import { parseKey, partKey, type ParsedKey } from './object-keys.ts';
-import type { Repository } from './repository.ts';
+import { decodeManifest, dumpOf, partOf, type DecodedManifest, type Manifest } from './manifest.ts';
+import { manifestKey, parseKey, partKey, type ParsedKey } from './object-keys.ts';
+import type { KnownObject, Repository } from './repository.ts';
 
 /** What a store holds. Snapshots are newest first by the moment of their data. */
 export interface Catalogue {
@@ -16,14 +16,29 @@ export interface Catalogue {
   readonly withoutSecrets: readonly Manifest[];
   /** Manifests whose object is missing or of another size: they count for nothing. */
   readonly damaged: readonly { readonly manifest: Manifest; readonly reason: string }[];
-  /** Manifests that cannot be decoded, or of a newer format: their objects are protected. */
-  readonly unreadable: readonly { readonly key: ObjectKey; readonly reason: string }[];
+  /** Manifests that cannot be read or decoded, or of a newer format: their objects are protected. */
+  readonly unreadable: readonly Unreadable[];
+  /** Objects of our grammar without a manifest: of a run that goes on or was interrupted. */
+  readonly orphans: readonly Orphan[];
   /** Objects in our folders that this program did not write, such as the classic script's. */
   readonly foreign: readonly StoredObject[];
 }
 
-/** Largest document that is taken for a manifest; real ones have some 10 KiB. */
-const maxManifestBytes = 1024 * 1024;
+/** A manifest that says nothing. */
+export interface Unreadable {
+  readonly key: ObjectKey;
+  readonly tier: Folder;
+  readonly id: string;
+  readonly reason: string;
+}
+
+/** An object without a manifest. */
+export interface Orphan extends ParsedKey {
+  readonly modifiedAt: Date;
+}
+
+/** Largest document that is read; real ones have some 10 KiB. */
+const maxDocumentBytes = 1024 * 1024;
 const readsAtOnce = 16;
 
 /** Reads what a repository holds: every page of the listing, every manifest that was not read before. */
@@ -35,12 +50,14 @@ export async function readCatalogue(
   const objects = new Map<string, StoredObject>();
   const manifests: { readonly parsed: ParsedKey; readonly stored: StoredObject }[] = [];
   const foreign: StoredObject[] = [];
+  const others: Orphan[] = [];
   for (const folder of options.folders ?? folders) {
     for await (const stored of store.list(`${prefix}${folder}/`, options)) {
       const parsed = parseKey(stored.key, { prefix });
       if (parsed?.part === 'manifest') manifests.push({ parsed, stored });
       else objects.set(stored.key, stored);
       if (parsed === undefined) foreign.push(stored);
+      else if (parsed.part !== 'manifest') others.push({ ...parsed, modifiedAt: stored.modifiedAt });
     }
   }
   const listed = new Set<string>(manifests.map(({ stored }) => stored.key));
@@ -51,7 +68,7 @@ export async function readCatalogue(
   const snapshots: Manifest[] = [];
   const withoutSecrets: Manifest[] = [];
   const damaged: { manifest: Manifest; reason: string }[] = [];
-  const unreadable: { key: ObjectKey; reason: string }[] = [];
+  const unreadable: Unreadable[] = [];
   const named = new Set<string>();
   await inBatches(manifests, async ({ parsed, stored }) => {
     const known = cache.get(stored.key);
@@ -60,9 +77,10 @@ export async function readCatalogue(
         ? known.read
         : await readManifest(repository, { parsed, stored, signal: options.signal });
     if (read.kind === 'gone') return;
-    cache.set(stored.key, { stored, read });
-    if (read.kind === 'unreadable') {
-      unreadable.push({ key: stored.key, reason: read.reason });
+    if (read.kind === 'refused') cache.delete(stored.key);
+    else cache.set(stored.key, { stored, read });
+    if (read.kind !== 'manifest') {
+      unreadable.push({ key: stored.key, tier: parsed.folder, id: parsed.id, reason: read.reason });
       return;
     }
     const { manifest } = read;
@@ -90,6 +108,7 @@ export async function readCatalogue(
     unreadable: unreadable.toSorted((a, b) => (a.key < b.key ? -1 : 1)),
     // A part of a kind that only a newer version knows is none of ours to judge, but it is no stranger either.
     foreign: foreign.filter(({ key }) => !named.has(key)),
+    orphans: others.filter((one) => !listed.has(manifestKey(prefix, { tier: one.folder, id: one.id }))),
   };
 }
 
@@ -98,26 +117,30 @@ export function newestFirst(a: Manifest, b: Manifest): number {
   return b.dataAt.getTime() - a.dataAt.getTime() || b.committedAt.getTime() - a.committedAt.getTime();
 }
 
-function isSame(a: StoredObject, b: StoredObject): boolean {
-  return a.bytes === b.bytes && a.etag === b.etag && a.modifiedAt.getTime() === b.modifiedAt.getTime();
+function isSame(known: KnownObject, listed: StoredObject): boolean {
+  if (known.bytes !== listed.bytes) return false;
+  return (
+    !('etag' in known) || (known.etag === listed.etag && known.modifiedAt.getTime() === listed.modifiedAt.getTime())
+  );
 }
 
+type Reading =
+  | DecodedManifest
+  /** Pruned between the listing and the reading. */
+  | { readonly kind: 'gone' }
+  /** The store does not give this one; it may another time. */
+  | { readonly kind: 'refused'; readonly reason: string };
+
 async function readManifest(
-  { store }: Repository,
+  repository: Repository,
   options: { readonly parsed: ParsedKey; readonly stored: StoredObject; readonly signal: AbortSignal },
-): Promise<DecodedManifest | { readonly kind: 'gone' }> {
-  const { parsed, stored, signal } = options;
-  if (stored.bytes > maxManifestBytes)
+): Promise<Reading> {
+  const { parsed, stored } = options;
+  if (stored.bytes > maxDocumentBytes)
     return { kind: 'unreadable', reason: `${stored.bytes} bytes is too much for a manifest` };
-  let content: Buffer;
-  try {
-    content = await readAll(await store.get(stored.key, { signal }));
-  } catch (error) {
-    // Pruned between the listing and the reading.
-    if ((await store.head(stored.key, { signal })) === null) return { kind: 'gone' };
-    throw error;
-  }
-  const decoded = decodeManifest(content);
+  const read = await readListed(repository, { ...options, attempts: 2 });
+  if (!Buffer.isBuffer(read)) return read;
+  const decoded = decodeManifest(read);
   if (decoded.kind === 'unreadable') return decoded;
   const { id, tier } = decoded.manifest;
   if (id !== parsed.id || tier !== parsed.folder)
@@ -125,10 +148,43 @@ async function readManifest(
   return decoded;
 }
 
-/** Reads a small object whole. */
-export async function readAll(body: Readable): Promise<Buffer> {
+// One object that cannot be read must not hide the others; a store that does not answer at all is not read.
+async function readListed(
+  repository: Repository,
+  options: { readonly stored: StoredObject; readonly signal: AbortSignal; readonly attempts: number },
+): Promise<Buffer | Exclude<Reading, DecodedManifest>> {
+  const { store } = repository;
+  const { stored, signal, attempts } = options;
+  try {
+    return await readAll(await store.get(stored.key, { signal }));
+  } catch (error) {
+    signal.throwIfAborted();
+    const found = await store.head(stored.key, { signal }).catch((second: unknown) => {
+      if (signal.aborted || retryOf(second) === 'soon') throw second;
+      return undefined;
+    });
+    if (found === null) return { kind: 'gone' };
+    if (attempts > 1 && retryOf(error) === 'soon')
+      return readListed(repository, { ...options, attempts: attempts - 1 });
+    return { kind: 'refused', reason: describeError(error) };
+  }
+}
+
+/** Reads a small object whole. Rejects with AppError `store` when it is larger than `maxBytes`, 1 MiB when it is not given. */
+export async function readAll(
+  body: Readable,
+  { maxBytes = maxDocumentBytes }: { readonly maxBytes?: number } = {},
+): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  for await (const chunk of body) chunks.push(chunk as Buffer);
+  let bytes = 0;
+  for await (const chunk of body) {
+    bytes += (chunk as Buffer).length;
+    if (bytes > maxBytes)
+      throw new AppError('store', `More than ${maxBytes} bytes came of what should be a small document`, {
+        hint: 'Look at the object in the store; this program did not write it.',
+      });
+    chunks.push(chunk as Buffer);
+  }
   return Buffer.concat(chunks);
 }
 
@@ -138,43 +194,5 @@ async function inBatches<Item>(items: readonly Item[], work: (item: Item) => Pro
     Array.from({ length: readsAtOnce }, async () => {
       for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item);
     }),
-  );
-}
-
-/**
- * The snapshot a person means by `latest`, `latest:<tier>`, an id or `<tier>/<id>`.
- * @throws AppError `no-snapshot`; `usage` when several instances share the prefix and none is named.
- */
-export function selectSnapshot(
-  catalogue: Catalogue,
-  { text, instance, place }: { readonly text: string; readonly instance: string | undefined; readonly place: string },
-): Manifest {
-  const instances = [...new Set(catalogue.snapshots.map((snapshot) => snapshot.instance))].toSorted();
-  if (instance === undefined && instances.length > 1) {
-    throw new AppError('usage', `Several instances are stored in ${place}: ${instances.join(', ')}`, {
-      hint: 'Name one with --instance.',
-    });
-  }
-  const own = catalogue.snapshots.filter((snapshot) => instance === undefined || snapshot.instance === instance);
-  const matches = own.filter((one) => ['latest', `latest:${one.tier}`, one.id, snapshotName(one)].includes(text));
-  const found = matches[0];
-  if (found !== undefined) return found;
-  const damaged = catalogue.damaged.find(({ manifest }) => text.endsWith(manifest.id));
-  const [newest] = catalogue.damaged;
-  const [unreadable] = catalogue.unreadable;
-  const apart = [
-    newest === undefined
-      ? ''
-      : `; of those that are damaged the newest is ${snapshotName(newest.manifest)}: ${newest.reason}`,
-    unreadable === undefined
-      ? ''
-      : `; ${catalogue.unreadable.length} manifests cannot be read, such as ${unreadable.key}: ${unreadable.reason}`,
-  ].join('');
-  throw new AppError(
-    'no-snapshot',
-    damaged === undefined
-      ? `There is no snapshot '${text}' in ${place}${apart}`
-      : `The snapshot '${text}' is damaged: ${damaged.reason}`,
-    { hint: 'See what there is with the command: mastodon-backup list.' },
   );
 }

@@ -2,9 +2,9 @@
 // everything it is not sure about it does nothing. A backup tool that deletes by mistake is worse than none.
 
 import type { Log } from '../log.ts';
-import { readAll } from './catalogue.ts';
+import { readAll, type Catalogue } from './catalogue.ts';
 import { decodeManifest, encodeManifest, type Manifest } from './manifest.ts';
-import { manifestKey, parseKey, partKey, type ParsedKey } from './object-keys.ts';
+import { manifestKey, parseKey, partKey } from './object-keys.ts';
 import type { Repository } from './repository.ts';
 import { folders } from '../schedule/tier.ts';
 import type { BucketRule, ObjectKey, RemovableStore } from '../storage/store.ts';
@@ -28,9 +28,10 @@ export interface SweepResult {
  * unfinished uploads of our grammar; both only when older than a day and than twice `timeoutMs`. Call it holding the lock.
  */
 export async function sweep(
-  store: RemovableStore,
+  { store, prefix }: Repository,
   options: {
-    readonly prefix: string;
+    /** What the repository holds, read while the lock was held. */
+    readonly catalogue: Pick<Catalogue, 'orphans'>;
     readonly now: Date;
     /** BACKUP_TIMEOUT in milliseconds: the longest a run of another container may take. */
     readonly timeoutMs: number;
@@ -38,7 +39,7 @@ export async function sweep(
     readonly signal: AbortSignal;
   },
 ): Promise<SweepResult> {
-  const { log, prefix, signal } = options;
+  const { log, signal } = options;
   const storeNow = (await store.now({ signal })) ?? options.now;
   if (Math.abs(storeNow.getTime() - options.now.getTime()) > maxClockSkewMs) {
     log.warn({ ours: options.now, theirs: storeNow, store: store.description }, 'The clocks differ; nothing is swept');
@@ -48,15 +49,13 @@ export async function sweep(
   const isOld = (...times: readonly Date[]): boolean => times.every((time) => time.getTime() < cutoff);
 
   const objects: ObjectKey[] = [];
-  for (const folder of folders) {
-    for (const orphan of await findOrphans(store, { folder: `${prefix}${folder}/`, prefix, isOld, signal })) {
-      // Asked again, for itself: a listing may be stale, and only "not found" is a reason to remove.
-      if ((await store.head(manifestKey(prefix, { tier: orphan.folder, id: orphan.id }), { signal })) !== null)
-        continue;
-      log.info({ key: orphan.key, store: store.description }, 'Removing what an interrupted run left behind');
-      await store.remove(orphan.key, { signal });
-      objects.push(orphan.key);
-    }
+  for (const { key, folder, id, modifiedAt, startedAt } of options.catalogue.orphans) {
+    if (!isOld(modifiedAt, startedAt)) continue;
+    // Asked for itself: a listing may be stale, and only "not found" is a reason to remove.
+    if ((await store.head(manifestKey(prefix, { tier: folder, id }), { signal })) !== null) continue;
+    log.info({ key, store: store.description }, 'Removing what an interrupted run left behind');
+    await store.remove(key, { signal });
+    objects.push(key);
   }
   const uploads: ObjectKey[] = [];
   for (const folder of folders) {
@@ -69,26 +68,6 @@ export async function sweep(
     }
   }
   return { objects, uploads };
-}
-
-async function findOrphans(
-  store: RemovableStore,
-  options: {
-    readonly folder: string;
-    readonly prefix: string;
-    readonly isOld: (...times: readonly Date[]) => boolean;
-    readonly signal: AbortSignal;
-  },
-): Promise<readonly ParsedKey[]> {
-  const committed = new Set<string>();
-  const old: ParsedKey[] = [];
-  for await (const stored of store.list(options.folder, options)) {
-    const parsed = parseKey(stored.key, options);
-    if (parsed === undefined) continue;
-    if (parsed.part === 'manifest') committed.add(parsed.id);
-    else if (options.isOld(stored.modifiedAt, parsed.startedAt)) old.push(parsed);
-  }
-  return old.filter(({ id }) => !committed.has(id));
 }
 
 /** The key of a probe object, with which `doctor` finds out whether it may write. */

@@ -1,14 +1,13 @@
 // What this instance already has in its stores, asked once a run: whether its backups are encrypted, and which secrets they
 // were made with. A store that cannot be asked is left out, for it may answer again when the backup is stored.
 
-import type { ObjectStore } from '../storage/store.ts';
 import { newestFirst, readCatalogue } from './catalogue.ts';
 import type { Manifest } from './manifest.ts';
 import type { Repository } from './repository.ts';
 
 /** The snapshots of one instance in one store, newest first. */
 export interface EarlierBackups {
-  readonly store: ObjectStore;
+  readonly repository: Pick<Repository, 'store'>;
   readonly snapshots: readonly Manifest[];
 }
 
@@ -18,18 +17,17 @@ export async function readEarlierBackups(
   options: {
     readonly instance: string;
     readonly signal: AbortSignal;
-    readonly onSilent: (store: ObjectStore, error: unknown) => void;
+    readonly onSilent: (repository: Repository, error: unknown) => void;
   },
 ): Promise<readonly EarlierBackups[]> {
   const answers = await Promise.all(
     repositories.map(async (repository) => {
-      const { store } = repository;
       try {
         const { snapshots } = await readCatalogue(repository, options);
-        return [{ store, snapshots: snapshots.filter(({ instance }) => instance === options.instance) }];
+        return [{ repository, snapshots: snapshots.filter(({ instance }) => instance === options.instance) }];
       } catch (error) {
         options.signal.throwIfAborted();
-        options.onSilent(store, error);
+        options.onSilent(repository, error);
         return [];
       }
     }),

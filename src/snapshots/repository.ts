@@ -15,10 +15,13 @@ export interface Repository {
 }
 
 /**
- * Manifests that were read before; a key is never overwritten, so equal entries need no second reading. What a listing no
- * longer shows is forgotten, so that a daemon does not remember every snapshot it ever pruned.
+ * Manifests that were read or written before; a key is never overwritten, so equal entries need no second reading. What a
+ * listing no longer shows is forgotten, so that a daemon does not remember every snapshot it ever pruned.
  */
-export type ManifestCache = Map<string, { readonly stored: StoredObject; readonly read: DecodedManifest }>;
+export type ManifestCache = Map<string, { readonly stored: KnownObject; readonly read: DecodedManifest }>;
+
+/** An object as a listing showed it; of one that was just written only its size is known. */
+export type KnownObject = StoredObject | Pick<StoredObject, 'bytes'>;
 
 /** A repository in `store`, of which nothing is known yet. */
 export function createRepository(

@@ -3,12 +3,7 @@
 // a file must be to be believed; half a record would make health say what nobody knows.
 
 import * as v from 'valibot';
-import { byName, count, instant as moment, list } from '../text/document.ts';
-
-const instant = v.pipe(
-  v.string(),
-  v.check((text) => !Number.isNaN(Date.parse(text))),
-);
+import { byName, count, instant as moment, list, time as instant } from '../text/document.ts';
 
 // What a newer version added is forgotten: what is remembered here is remembered again.
 function object<const Entries extends v.ObjectEntries>(entries: Entries) {

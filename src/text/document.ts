@@ -41,6 +41,12 @@ export const count = v.pipe(
 /** A SHA-256 in hexadecimal. */
 export const sha256 = v.pipe(text, v.regex(/^[0-9a-f]{64}$/, 'is no SHA-256'));
 
+/** A time as text. */
+export const time = v.pipe(
+  text,
+  v.check((value) => !Number.isNaN(Date.parse(value)), 'is not a time'),
+);
+
 /** An instant, written as ISO 8601 in UTC with milliseconds, as JSON writes a `Date`. */
 export const instant = v.pipe(
   text,

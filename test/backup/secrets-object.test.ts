@@ -189,10 +189,10 @@ describe('the sweep', () => {
     const { manifest } = await putWithSecrets(repository);
     const orphan = 'daily/2026-01-02T000000Z-aaaaaa.secrets.env.age' as ObjectKey;
     await store.putDocument(orphan, Buffer.from('left behind'), { signal });
-    const law = { ...options, prefix: '', timeoutMs: 60_000 };
-    assert.deepEqual((await sweep(store, { ...law, now: new Date() })).objects, []);
+    const law = { ...options, timeoutMs: 60_000, catalogue: await readCatalogue(repository, { signal }) };
+    assert.deepEqual((await sweep(repository, { ...law, now: new Date() })).objects, []);
     const later = new Date(Date.now() + 3 * 86_400_000);
-    assert.deepEqual((await sweep(store, { ...law, now: later })).objects, [orphan]);
+    assert.deepEqual((await sweep(repository, { ...law, now: later })).objects, [orphan]);
     assert.ok(await store.head(secretsKey(manifest), { signal }));
   });
 });

@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { buffer } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
 import { Readable } from 'node:stream';
 import { createEtagMeter } from '../../src/snapshots/etag.ts';
-import { readAll } from '../../src/snapshots/catalogue.ts';
 import type { ObjectKey, ObjectStore, RemovableStore } from '../../src/storage/store.ts';
 
 const partBytes = 5 * 1024 * 1024;
@@ -63,7 +63,7 @@ export function testObjectStore(
         assert.equal(head?.bytes, bytes);
         assert.equal(head?.etag, receipt.etag);
         if (receipt.etag !== null) assert.equal(receipt.etag, expectedEtag(content), `ETag of ${bytes} bytes`);
-        assert.ok((await readAll(await store.get(key(`size-${bytes}`), { signal }))).equals(content));
+        assert.ok((await buffer(await store.get(key(`size-${bytes}`), { signal }))).equals(content));
       }
       assert.equal(await unfinished(store), 0);
     });
@@ -88,9 +88,9 @@ export function testObjectStore(
         });
         assert.deepEqual(receipt, { bytes, etag });
         assert.equal(progress, bytes);
-        assert.ok((await readAll(await store.get(key(`copy-${bytes}`), { signal }))).equals(content));
+        assert.ok((await buffer(await store.get(key(`copy-${bytes}`), { signal }))).equals(content));
         await store.remove(from, { signal });
-        assert.ok((await readAll(await store.get(key(`copy-${bytes}`), { signal }))).equals(content));
+        assert.ok((await buffer(await store.get(key(`copy-${bytes}`), { signal }))).equals(content));
       }
       assert.equal(await unfinished(store), 0);
     });
@@ -104,7 +104,7 @@ export function testObjectStore(
       await put(store, { name: 'one', body: chunks(Buffer.from('first')) });
       await put(store, { name: 'two', body: chunks(Buffer.from('other')) });
       await assert.rejects(store.copy(key('one'), { to: key('two'), source, signal }), { message: /exists already/ });
-      assert.equal((await readAll(await store.get(key('two'), { signal }))).toString(), 'other');
+      assert.equal((await buffer(await store.get(key('two'), { signal }))).toString(), 'other');
     });
 
     it('never overwrites', async () => {
@@ -115,7 +115,7 @@ export function testObjectStore(
         code: 'store',
         message: /exists already/,
       });
-      assert.equal((await readAll(await store.get(key('once'), { signal }))).toString(), 'first');
+      assert.equal((await buffer(await store.get(key('once'), { signal }))).toString(), 'first');
     });
 
     it('has nothing of a body that fails, in its first part or in a later one', async () => {
@@ -164,7 +164,7 @@ export function testObjectStore(
       await using place = await open();
       const { store } = place;
       assert.equal(await store.head(key('missing'), { signal }), null);
-      await assert.rejects(async () => readAll(await store.get(key('missing'), { signal })), { code: 'store' });
+      await assert.rejects(async () => buffer(await store.get(key('missing'), { signal })), { code: 'store' });
     });
 
     it('keeps a document, takes it once more, and refuses another under its key', async () => {
@@ -176,7 +176,7 @@ export function testObjectStore(
         code: 'store',
         message: /exists already/,
       });
-      assert.equal((await readAll(await store.get(key('document.json'), { signal }))).toString(), '{}');
+      assert.equal((await buffer(await store.get(key('document.json'), { signal }))).toString(), '{}');
     });
 
     it('lists by prefix in order, and nothing else', async () => {
@@ -262,7 +262,7 @@ export function testObjectStore(
       const { store } = place;
       const source = { bytes: 1, etag: null, partBytes: null };
       await put(store, { name: 'there', body: chunks(Buffer.from('x')) });
-      await assert.rejects(async () => readAll(await store.get(key('missing'), { signal })), { reason: 'not-found' });
+      await assert.rejects(async () => buffer(await store.get(key('missing'), { signal })), { reason: 'not-found' });
       await assert.rejects(store.copy(key('missing'), { to: key('new'), source, signal }), { reason: 'not-found' });
       await assert.rejects(put(store, { name: 'there', body: chunks(Buffer.from('y')) }), { reason: 'exists' });
       await assert.rejects(store.copy(key('there'), { to: key('there'), source, signal }), { reason: 'exists' });

@@ -16,7 +16,7 @@ import { chooseSource } from '../../src/schedule/reuse.ts';
 import { scheduledTiers } from '../../src/schedule/timetable.ts';
 import { folders } from '../../src/schedule/tier.ts';
 import type { RunReport } from '../../src/app/run-verb.ts';
-import { toRecord } from '../../src/app/places.ts';
+import { toRecord } from '../../src/app/holdings.ts';
 import { before } from '../../src/retention/policy.ts';
 import { planPrune } from '../../src/retention/prune.ts';
 import { aManifest } from '../support/manifests.ts';
@@ -137,7 +137,7 @@ async function liveOnce(world: World, fate: Fate, diesAt: number): Promise<void>
 
 function prune(snapshots: readonly Manifest[], now: Date): readonly Manifest[] {
   const { remove } = planPrune(
-    { snapshots, damaged: [], unreadable: [], withoutSecrets: [], foreign: [] },
+    { snapshots, damaged: [], unreadable: [], withoutSecrets: [], foreign: [], orphans: [] },
     {
       instance: 'social.example',
       keep: settings.retention.keep,

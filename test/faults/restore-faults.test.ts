@@ -4,10 +4,10 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { dumpOf, type Manifest } from '../../src/snapshots/manifest.ts';
-import { readAll } from '../../src/snapshots/catalogue.ts';
 import type { ObjectKey } from '../../src/storage/store.ts';
 import { openApp } from '../support/app.ts';
 import {
@@ -95,7 +95,7 @@ describe('a restore that fails', () => {
   });
 
   const signal = AbortSignal.timeout(600_000);
-  const bytes = async (key: string): Promise<Buffer> => readAll(await s3.store().get(key as ObjectKey, { signal }));
+  const bytes = async (key: string): Promise<Buffer> => buffer(await s3.store().get(key as ObjectKey, { signal }));
   const text = async (key: string): Promise<string> => (await bytes(key)).toString('utf8');
   const put = async (key: string, content: Uint8Array): Promise<void> => s3.overwrite(key, content);
   // Everything that must not change.

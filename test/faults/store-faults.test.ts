@@ -8,6 +8,7 @@ import { after, before, describe, it } from 'node:test';
 import { runCommand, startCommand, temporaryDirectory, type RunningCommand } from '../support/command.ts';
 import { backUp } from '../../src/backup/backup.ts';
 import { findClients } from '../../src/database/clients.ts';
+import { readCatalogue } from '../../src/snapshots/catalogue.ts';
 import { sweep } from '../../src/snapshots/deletion-law.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectKey, RemovableStore } from '../../src/storage/store.ts';
@@ -367,6 +368,7 @@ describe('a directory that hangs', () => {
       clients: await findClients({ directory: null, path: process.env['PATH'] ?? '', signal }),
       lockWaitMs: 10_000,
       yieldAfterMs: 30_000,
+      earlier: [],
       stores: [createRepository(stage.s3.store(), { partsInMemory: 6 }), createRepository(hung)],
       compression: { kind: 'none' },
       cores: 2,
@@ -413,10 +415,12 @@ describe('a run that was killed', () => {
     const later = Object.create(store, {
       now: { value: async () => new Date(Date.now() + 3 * 86_400_000) },
     }) as typeof store;
-    const options = { prefix: '', timeoutMs: 12 * 3_600_000, log: quietLog, signal: AbortSignal.timeout(30_000) };
-    const skewed = await sweep(later, { ...options, now: new Date() });
+    const repository = createRepository(later);
+    const catalogue = await readCatalogue(repository, { signal: AbortSignal.timeout(30_000) });
+    const options = { timeoutMs: 12 * 3_600_000, log: quietLog, signal: AbortSignal.timeout(30_000) };
+    const skewed = await sweep(repository, { ...options, catalogue, now: new Date() });
     assert.deepEqual(skewed.objects, [], 'nothing is swept while the clocks differ');
-    const swept = await sweep(later, { ...options, now: new Date(Date.now() + 3 * 86_400_000) });
+    const swept = await sweep(repository, { ...options, catalogue, now: new Date(Date.now() + 3 * 86_400_000) });
     assert.deepEqual(swept.objects, orphans);
     assert.equal((await stage.s3.keys()).length, 2, 'the committed backup stays');
   });

@@ -87,6 +87,25 @@ describe('a committed backup', () => {
     assert.match(listed.stdout, /Damaged, count for nothing:\n.* bytes instead of /);
   });
 
+  it('is passed over by all who ask for the latest, and all say so', async () => {
+    using backup = await backUp({});
+    const second = await runCommand(['run', 'weekly', '--json'], backup.environment);
+    assert.equal(second.status, 0, second.stderr);
+    const { id } = JSON.parse(second.stdout) as { id: string };
+    truncateSync(path.join(path.dirname(path.dirname(backup.object)), 'weekly', `${id}.dump.xz`), 1_000);
+    const said = new RegExp(`newer snapshot, weekly/${id}, was passed over: its object has 1000 bytes instead of`);
+    const output = path.join(scratch.path, 'passed-over.dump');
+    const scratchSettings = { BACKUP_SCRATCH_DIR: path.join(scratch.path, 'drill') };
+    const commands = [['verify'], ['restore', 'latest', '--output', output], ['drill'], ['recovery-kit']] as const;
+    for (const command of commands) {
+      const result = await runCommand(command, { ...backup.environment, ...scratchSettings });
+      // Whether a drill can be carried out depends on the servers of this machine.
+      if (command[0] !== 'drill') assert.equal(result.status, 0, result.stderr);
+      assert.match(result.stderr, said, command[0]);
+      assert.ok(!result.stdout.includes(id), result.stdout);
+    }
+  });
+
   it('is not called bad because of a key that is not its own', async () => {
     const own = newKey('own');
     const other = newKey('other');

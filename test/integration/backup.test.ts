@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import { execFileSync, execSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
 import { dumpOf, type Manifest } from '../../src/snapshots/manifest.ts';
-import { readAll } from '../../src/snapshots/catalogue.ts';
 import type { ObjectKey } from '../../src/storage/store.ts';
 import { databaseEnvironment, runCommand, temporaryDirectory } from '../support/command.ts';
 import { countRows, createMastodonDatabase } from '../support/mastodon-data.ts';
@@ -73,7 +73,7 @@ for (const major of [14, 15] as const) {
     });
 
     async function fetchObject(key: ObjectKey, file: string): Promise<void> {
-      writeFileSync(file, await readAll(await s3.store().get(key, { signal })));
+      writeFileSync(file, await buffer(await s3.store().get(key, { signal })));
     }
 
     async function newest(): Promise<Manifest> {
@@ -218,7 +218,7 @@ for (const major of [14, 15] as const) {
       assert.equal(run.status, 0, run.stderr);
       const listed = await runCommand(['list'], { ...environment, ...misleading });
       assert.match(listed.stdout, /Foreign, never touched:\n.*daily\/2023-12-29\.sql\.xz/);
-      assert.equal((await readAll(await store.get(foreign, { signal }))).toString(), 'the classic script was here');
+      assert.equal((await buffer(await store.get(foreign, { signal }))).toString(), 'the classic script was here');
     });
 
     it('finds nothing wrong with doctor, and leaves no probe behind', async () => {

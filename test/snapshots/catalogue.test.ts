@@ -1,9 +1,19 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, renameSync } from 'node:fs';
 import path from 'node:path';
+import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';
-import { readAll, readCatalogue, selectSnapshot } from '../../src/snapshots/catalogue.ts';
-import { decodeManifest, dumpOf, encodeManifest, type Manifest, type Part } from '../../src/snapshots/manifest.ts';
+import { readAll, readCatalogue } from '../../src/snapshots/catalogue.ts';
+import {
+  decodeManifest,
+  dumpOf,
+  encodeManifest,
+  snapshotName,
+  type Manifest,
+  type Part,
+} from '../../src/snapshots/manifest.ts';
+import { AppError } from '../../src/errors.ts';
+import { chooseSnapshot, type Choice } from '../../src/snapshots/choice.ts';
 import { createRepository } from '../../src/snapshots/repository.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectKey, RemovableStore } from '../../src/storage/store.ts';
@@ -13,6 +23,7 @@ import { startS3 } from '../support/s3-server.ts';
 
 const signal = AbortSignal.timeout(900_000);
 const options = { signal };
+const now = new Date('2026-02-01T00:00:00Z');
 
 async function putText(
   store: RemovableStore,
@@ -149,7 +160,7 @@ describe('a catalogue', () => {
     );
 
     const select = (text: string, instance?: string): string =>
-      selectSnapshot(catalogue, { text, instance, place: 'here' }).dataAt.toISOString().slice(0, 10);
+      chooseSnapshot(catalogue, { text, instance, place: 'here', now }).manifest.dataAt.toISOString().slice(0, 10);
     assert.equal(select('latest'), '2026-01-03');
     assert.equal(select('latest:daily'), '2026-01-02');
     const oldest = catalogue.snapshots.at(-1)?.id ?? '';
@@ -210,15 +221,102 @@ describe('a catalogue', () => {
     assert.deepEqual(moved.snapshots, [manifest]);
   });
 
+  it('names a newer snapshot that `latest` passed over, with the reason, in the tier that is meant', async () => {
+    using folder = temporaryDirectory();
+    const store = createLocalStore({ directory: folder.path });
+    const at = (day: string): string => `2026-01-${day}T00:00:00.000Z`;
+    await putSnapshot(store, { dataAt: at('01') });
+    const weekly = await putSnapshot(store, { dataAt: at('02'), tier: 'weekly' });
+    const damaged = await putSnapshot(store, { dataAt: at('03') });
+    await store.remove(dumpKey(damaged), { signal });
+    await putText(store, { key: 'daily/2026-01-04T000000Z-aaaaaa.json', text: '{"format":2}' });
+    const ahead = await putSnapshot(store, { dataAt: '2027-01-01T00:00:00.000Z' });
+    await store.remove(dumpKey(await putSnapshot(store, { dataAt: at('05'), instance: 'other.example' })), { signal });
+    const catalogue = await readCatalogue(createRepository(store), options);
+    const choose = (text: string): Choice =>
+      chooseSnapshot(catalogue, { text, instance: 'social.example', place: 'here', now });
+    const all = [
+      { snapshot: snapshotName(ahead), reason: 'it is dated in the future' },
+      { snapshot: snapshotName(damaged), reason: 'its object is missing' },
+      { snapshot: 'daily/2026-01-04T000000Z-aaaaaa', reason: 'format 2 is not known to this version' },
+    ];
+    assert.deepEqual(choose('latest'), { manifest: weekly, passedOver: all });
+    assert.deepEqual(choose('latest:daily').passedOver, all);
+    assert.deepEqual(choose('latest:weekly').passedOver, []);
+    // By its name it is meant whatever its date is.
+    assert.deepEqual(choose(ahead.id), { manifest: ahead, passedOver: [] });
+    assert.throws(() => choose('daily/2026-01-04T000000Z-aaaaaa'), /cannot be read: format 2/);
+    const nothing = { ...catalogue, snapshots: [ahead] };
+    assert.throws(
+      () => chooseSnapshot(nothing, { text: 'latest', instance: undefined, place: 'here', now }),
+      /no snapshot 'latest' in here; daily\/.* cannot be it: it is dated in the future; nor can 3 others/,
+    );
+  });
+
   it('asks which instance when several share the prefix', async () => {
     using folder = temporaryDirectory();
     const store = createLocalStore({ directory: folder.path });
     await putSnapshot(store, { dataAt: '2026-01-01T00:00:00.000Z', instance: 'a.example' });
     await putSnapshot(store, { dataAt: '2026-01-02T00:00:00.000Z', instance: 'b.example' });
     const catalogue = await readCatalogue(createRepository(store), options);
-    const latest = { text: 'latest', place: 'here' };
-    assert.throws(() => selectSnapshot(catalogue, { ...latest, instance: undefined }), /a\.example, b\.example/);
-    assert.equal(selectSnapshot(catalogue, { ...latest, instance: 'a.example' }).instance, 'a.example');
+    const latest = { text: 'latest', place: 'here', now };
+    assert.throws(() => chooseSnapshot(catalogue, { ...latest, instance: undefined }), /a\.example, b\.example/);
+    assert.equal(chooseSnapshot(catalogue, { ...latest, instance: 'a.example' }).manifest.instance, 'a.example');
+  });
+
+  it('shows a manifest that the store does not give, and reads it when it does; a store that does not answer is not read', async () => {
+    await using s3 = await startS3();
+    const plain = s3.store();
+    const good = await putSnapshot(plain, { dataAt: '2026-01-01T00:00:00.000Z' });
+    const bad = await putSnapshot(plain, { dataAt: '2026-01-02T00:00:00.000Z' });
+    const denied = new AppError('store', 'the key may not read it', { reason: 'access-denied' });
+    const broken = new AppError('store', 'the connection broke off', { reason: 'unreachable' });
+    let refusal: AppError | null = denied;
+    let silent = false;
+    let reads = 0;
+    const store: RemovableStore = {
+      ...plain,
+      get: async (key, how) => {
+        if (!key.endsWith(`${bad.id}.json`) || refusal === null) return plain.get(key, how);
+        reads += 1;
+        throw refusal;
+      },
+      head: async (key, how) => {
+        if (silent) throw broken;
+        if (refusal === denied) throw denied;
+        return plain.head(key, how);
+      },
+    };
+    const repository = createRepository(store);
+    const look = async (): Promise<readonly unknown[]> => {
+      const { snapshots, unreadable } = await readCatalogue(repository, options);
+      return [snapshots.map(({ id }) => id), unreadable.map(({ id, reason }) => [id, reason])];
+    };
+    assert.deepEqual(await look(), [[good.id], [[bad.id, 'the key may not read it']]]);
+    assert.equal(reads, 1, 'what is refused is refused again');
+    refusal = broken;
+    assert.deepEqual(await look(), [[good.id], [[bad.id, 'the connection broke off']]]);
+    assert.equal(reads, 3, 'what broke off is tried again once');
+    silent = true;
+    await assert.rejects(look(), broken);
+    refusal = null;
+    assert.deepEqual(await look(), [[bad.id, good.id], []]);
+  });
+
+  it('takes no document that is larger than a mebibyte, whatever the listing says', async () => {
+    using folder = temporaryDirectory();
+    const plain = createLocalStore({ directory: folder.path });
+    await putSnapshot(plain);
+    let sent = 0;
+    const flood = function* (): Generator<Buffer> {
+      for (;;) {
+        sent += 65_536;
+        yield Buffer.alloc(65_536, ' ');
+      }
+    };
+    const repository = createRepository({ ...plain, get: async () => Readable.from(flood()) });
+    assert.match((await readCatalogue(repository, options)).unreadable[0]?.reason ?? '', /More than 1048576 bytes/);
+    assert.ok(sent < 8 * 1024 * 1024, `${sent} bytes were taken`);
   });
 
   it('reads every page of a bucket', async () => {

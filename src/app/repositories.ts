@@ -2,6 +2,7 @@
 
 import type { Settings } from '../config/settings.ts';
 import type { Log } from '../log.ts';
+import type { Holding } from './holdings.ts';
 import { sweep } from '../snapshots/deletion-law.ts';
 import { createRepository, type Repository } from '../snapshots/repository.ts';
 import { createLocalStore } from '../storage/local-store.ts';
@@ -30,24 +31,20 @@ export function openStores(
   });
 }
 
-/** Sweeps every store. What cannot be swept today is swept tomorrow; it is no reason not to back up. */
-export async function sweepStores(
-  stores: readonly Repository[],
+/** Sweeps every store that could be read. What cannot be swept today is swept tomorrow; it is no reason not to back up. */
+export async function sweepAll(
+  holdings: readonly Pick<Holding, 'repository' | 'catalogue' | 'error'>[],
   options: { readonly settings: Settings; readonly now: () => Date; readonly log: Log; readonly signal: AbortSignal },
 ): Promise<void> {
-  for (const { store, prefix } of stores) {
+  const { log, signal } = options;
+  for (const { repository, catalogue, error: unread } of holdings) {
     try {
-      await sweep(store, {
-        prefix,
-        now: options.now(),
-        timeoutMs: options.settings.timeoutMs,
-        log: options.log,
-        signal: options.signal,
-      });
+      if (catalogue === null) throw unread;
+      await sweep(repository, { catalogue, now: options.now(), timeoutMs: options.settings.timeoutMs, log, signal });
     } catch (error) {
-      options.signal.throwIfAborted();
-      options.log.warn(
-        { err: error, store: store.description },
+      signal.throwIfAborted();
+      log.warn(
+        { err: error, store: repository.store.description },
         'Could not look for what interrupted runs left behind',
       );
     }

@@ -10,8 +10,8 @@ import type { SnapshotRecord, StoreRecord } from '../state/records.ts';
 import type { AppContext } from './context.ts';
 
 /** A destination and what it holds. */
-export interface Place {
-  readonly placed: Repository;
+export interface Holding {
+  readonly repository: Repository;
   /** Null: it could not be read. */
   readonly catalogue: Catalogue | null;
   /** Why not. */
@@ -20,41 +20,56 @@ export interface Place {
   readonly snapshots: readonly Manifest[];
 }
 
-/** Reads all destinations and remembers for health what they hold. Rejects only with the reason of `signal`. */
-export async function readPlaces(context: AppContext, signal: AbortSignal): Promise<readonly Place[]> {
+/** Reads all destinations. Rejects only with the reason of `signal`. */
+export async function lookIntoAll(context: AppContext, signal: AbortSignal): Promise<readonly Holding[]> {
   const { instance } = context.load();
-  const readAt = context.now().toISOString();
-  const places = await Promise.all(
-    context.stores().map(async (placed): Promise<Place> => {
+  return Promise.all(
+    context.stores().map(async (repository): Promise<Holding> => {
       try {
-        const catalogue = await readCatalogue(placed, { signal });
+        const catalogue = await readCatalogue(repository, { signal });
         const snapshots = catalogue.snapshots.filter((manifest) => manifest.instance === instance);
-        return { placed, catalogue, error: null, snapshots };
+        return { repository, catalogue, error: null, snapshots };
       } catch (error) {
         signal.throwIfAborted();
-        return { placed, catalogue: null, error, snapshots: [] };
+        return { repository, catalogue: null, error, snapshots: [] };
       }
     }),
   );
-  await remember(context, { places, readAt });
-  return places;
+}
+
+/** Reads all destinations and remembers for health what they hold. Rejects only with the reason of `signal`. */
+export async function readHoldings(context: AppContext, signal: AbortSignal): Promise<readonly Holding[]> {
+  const readAt = context.now().toISOString();
+  const holdings = await lookIntoAll(context, signal);
+  await remember(context, { holdings, readAt });
+  return holdings;
+}
+
+/** Remembers for health what is left of `holdings` after retention removed some of it; nothing is asked. */
+export async function rememberRemoval(
+  context: AppContext,
+  { holdings, removed }: { readonly holdings: readonly Holding[]; readonly removed: readonly Manifest[] },
+): Promise<void> {
+  const isLeft = (snapshot: Manifest): boolean => !removed.includes(snapshot);
+  const left = holdings.map((one) => ({ ...one, snapshots: one.snapshots.filter(isLeft) }));
+  await remember(context, { holdings: left, readAt: context.now().toISOString() });
 }
 
 /** All snapshots of our instance, one of each id, newest first. */
-export function snapshotsOfAll(places: readonly Place[]): readonly Manifest[] {
-  const byId = new Map(places.flatMap(({ snapshots }) => snapshots.map((one) => [one.id, one] as const)));
+export function snapshotsOfAll(holdings: readonly Holding[]): readonly Manifest[] {
+  const byId = new Map(holdings.flatMap(({ snapshots }) => snapshots.map((one) => [one.id, one] as const)));
   return [...byId.values()].toSorted(newestFirst);
 }
 
 // Readings overlap, those of a drill beside a run and those of a `docker exec` beside the daemon: the younger one counts.
 async function remember(
   context: AppContext,
-  { places, readAt }: { readonly places: readonly Place[]; readonly readAt: string },
+  { holdings, readAt }: { readonly holdings: readonly Holding[]; readonly readAt: string },
 ): Promise<void> {
   const { instance } = context.load();
   await context.state().updateStores((before) => {
     const remembered = before?.instance === instance ? before.stores : [];
-    const stores = places.map(({ placed: { store }, catalogue, error, snapshots }): StoreRecord => {
+    const stores = holdings.map(({ repository: { store }, catalogue, error, snapshots }): StoreRecord => {
       const { name, description } = store;
       const same = remembered.find((one) => one.name === name && one.description === description);
       if (same !== undefined && same.readAt !== null && isYounger(same.readAt, { than: readAt, context })) return same;

@@ -1,0 +1,118 @@
+// Which snapshot a person means. Everybody who asks for the latest one asks here, so that restore, drill, verify and the
+// recovery kit never mean different ones, and each can say what newer one was passed over and why.
+
+import { AppError } from '../errors.ts';
+import { withoutFuture } from '../schedule/due.ts';
+import type { Catalogue } from './catalogue.ts';
+import { snapshotName, type Manifest } from './manifest.ts';
+
+/** A snapshot that is newer than the chosen one, and why it is not the latest all the same. */
+export interface PassedOver {
+  /** `<tier>/<id>`. */
+  readonly snapshot: string;
+  readonly reason: string;
+}
+
+/** What was chosen; nothing is passed over unless the latest was asked for. */
+export interface Choice {
+  readonly manifest: Manifest;
+  readonly passedOver: readonly PassedOver[];
+}
+
+/** What a reason to pass a whole snapshot over is judged by. */
+interface Circumstances {
+  /** The other whole snapshots of its instance that are older, newest first. */
+  readonly older: readonly Manifest[];
+  readonly now: Date;
+}
+
+/** Why a whole snapshot is never silently the latest; null: it may be. */
+const objections: readonly ((manifest: Manifest, circumstances: Circumstances) => string | null)[] = [
+  (manifest, { now }) => (withoutFuture([manifest], now).length === 0 ? 'it is dated in the future' : null),
+];
+
+/**
+ * The latest snapshot of an instance: the newest that is whole and that nothing speaks against. Undefined: there is none.
+ * @param options.tier null: of any tier.
+ */
+export function findLatest(
+  catalogue: Catalogue,
+  options: { readonly instance: string | undefined; readonly tier: string | null; readonly now: Date },
+): { readonly manifest: Manifest | undefined; readonly passedOver: readonly PassedOver[] } {
+  const { now } = options;
+  const isMeant = ({ instance, tier }: Pick<Manifest, 'instance' | 'tier'>): boolean =>
+    (options.instance === undefined || instance === options.instance) &&
+    (options.tier === null || tier === options.tier);
+  const whole = catalogue.snapshots.filter(isMeant);
+  const judged = whole.map((manifest, index) => ({
+    manifest,
+    reason: objections.map((object) => object(manifest, { older: whole.slice(index + 1), now })).find(Boolean) ?? null,
+  }));
+  const found = judged.find(({ reason }) => reason === null)?.manifest;
+  const passedOver = [
+    ...judged.slice(0, found === undefined ? judged.length : whole.indexOf(found)),
+    ...catalogue.damaged.filter(
+      ({ manifest }) => isMeant(manifest) && (found === undefined || manifest.dataAt > found.dataAt),
+    ),
+  ].map(({ manifest, reason }) => ({ snapshot: snapshotName(manifest), reason: reason ?? '' }));
+  // Whose it is, a manifest that cannot be read does not tell; its id tells when it was made.
+  const unread = catalogue.unreadable.filter(
+    ({ tier, id }) =>
+      (options.tier === null || tier === options.tier) &&
+      (found === undefined || id.slice(0, 17) > found.id.slice(0, 17)),
+  );
+  return {
+    manifest: found,
+    passedOver: [...passedOver, ...unread.map((one) => ({ snapshot: snapshotName(one), reason: one.reason }))],
+  };
+}
+
+/**
+ * The snapshot that is meant by `latest`, `latest:<tier>`, an id or `<tier>/<id>`.
+ * @throws AppError `no-snapshot`; `usage` when several instances share the prefix and none is named.
+ */
+export function chooseSnapshot(
+  catalogue: Catalogue,
+  options: {
+    readonly text: string;
+    readonly instance: string | undefined;
+    /** The store, for people. */
+    readonly place: string;
+    readonly now: Date;
+  },
+): Choice {
+  const { text, instance, place } = options;
+  const instances = [...new Set(catalogue.snapshots.map((snapshot) => snapshot.instance))].toSorted();
+  if (instance === undefined && instances.length > 1) {
+    throw new AppError('usage', `Several instances are stored in ${place}: ${instances.join(', ')}`, {
+      hint: 'Name one with --instance.',
+    });
+  }
+  const [, tier = null] = /^latest:(.+)$/.exec(text) ?? [];
+  if (text === 'latest' || tier !== null) {
+    const { manifest, passedOver } = findLatest(catalogue, { ...options, tier });
+    if (manifest !== undefined) return { manifest, passedOver };
+    throw noSnapshot(`There is no snapshot '${text}' in ${place}`, passedOver);
+  }
+  const isNamed = (one: { readonly tier: string; readonly id: string }): boolean =>
+    one.id === text || snapshotName(one) === text;
+  const own = catalogue.snapshots.filter((one) => instance === undefined || one.instance === instance);
+  const manifest = own.find(isNamed);
+  if (manifest !== undefined) return { manifest, passedOver: [] };
+  const damaged = catalogue.damaged.find((one) => isNamed(one.manifest));
+  if (damaged !== undefined) throw noSnapshot(`The snapshot '${text}' is damaged: ${damaged.reason}`, []);
+  const unread = catalogue.unreadable.find(isNamed);
+  if (unread !== undefined) throw noSnapshot(`The snapshot '${text}' cannot be read: ${unread.reason}`, []);
+  throw noSnapshot(`There is no snapshot '${text}' in ${place}`, []);
+}
+
+function noSnapshot(message: string, passedOver: readonly PassedOver[]): AppError {
+  const [first, ...others] = passedOver;
+  const apart =
+    first === undefined
+      ? ''
+      : `; ${first.snapshot} cannot be it: ${first.reason}${others.length === 0 ? '' : `; nor can ${others.length} others`}`;
+  return new AppError('no-snapshot', `${message}${apart}`, {
+    hint: 'See what there is with the command: mastodon-backup list.',
+  });
+}
