@@ -1,7 +1,7 @@
 // What one destination missed is copied to it from the other, not dumped again: the newest snapshot of each tier, when the
 // destination's own newest is older.
 
-import { copyAcross } from '../backup/copy.ts';
+import { copyAcross } from '../snapshots/copying.ts';
 import { AppError } from '../errors.ts';
 import type { Manifest } from '../snapshots/manifest.ts';
 import { folders } from '../schedule/tier.ts';

@@ -2,7 +2,7 @@
 
 import type { ProgressListener } from '../backup/progress.ts';
 import { identitiesOf } from '../config/age-keys.ts';
-import { verifySecrets, type SecretsVerification } from '../backup/secrets-object.ts';
+import { verifySecrets, type SecretsVerification } from '../snapshots/secrets-part.ts';
 import { verifyFully } from '../snapshots/verification.ts';
 import { readCatalogue, type Catalogue } from '../snapshots/catalogue.ts';
 import { dumpOf, type Manifest } from '../snapshots/manifest.ts';
@@ -66,6 +66,6 @@ export async function verify(context: AppContext, request: VerifyRequest): Promi
       onProgress: (bytes) => request.onProgress({ step: 'verify', bytes, expectedBytes: dump.bytes }),
     },
   );
-  const secrets = await verifySecrets(repository, { manifest, identities: keys, signal });
+  const secrets = await verifySecrets(repository, { ...reading, manifest, identities: keys });
   return { manifest, place: store.description, decoded, secrets };
 }

@@ -3,7 +3,7 @@
 
 import type { ProgressListener } from '../backup/progress.ts';
 import { identitiesOf } from '../config/age-keys.ts';
-import { readSecrets } from '../backup/secrets-object.ts';
+import { readSecrets } from '../snapshots/secrets-part.ts';
 import { decryptDocument } from '../codec/age.ts';
 import { AppError, describeError, type ErrorCode } from '../errors.ts';
 import { dumpOf, partOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
@@ -142,7 +142,10 @@ export async function restoreSecrets(context: AppContext, request: FileRequest):
       });
     }
     if (identities.length === 0) throw needsIdentity(manifest);
-    const content = await readSecrets(repository, { tier: manifest.tier, part, signal });
+    const content = await readSecrets(
+      { repository, manifest, part },
+      { signal, log: context.log, patience: context.readPatience },
+    );
     let plain: Buffer;
     try {
       plain = await decryptDocument(content, identities);

@@ -1,9 +1,9 @@
 // A coarser tier's backup as a copy of a finer one: each destination copies inside itself; one that lacks the source gets the
 // snapshot from the other afterwards.
 
-import { copyWithin } from '../backup/copy.ts';
+import { copyWithin } from '../snapshots/copying.ts';
 import type { BackupResult } from '../backup/backup.ts';
-import type { DestinationOutcome } from '../backup/destination.ts';
+import type { DestinationOutcome } from '../snapshots/destination.ts';
 import { compareFingerprints, fingerprintSecrets } from '../mastodon/secret-fingerprints.ts';
 import { dumpOf, snapshotName } from '../snapshots/manifest.ts';
 import { createSnapshotId } from '../snapshots/object-keys.ts';

@@ -17,7 +17,7 @@ import { createSnapshotId } from '../snapshots/object-keys.ts';
 import type { Folder } from '../schedule/tier.ts';
 import type { ReadPatience } from '../storage/patient-reader.ts';
 import type { Repository } from '../snapshots/repository.ts';
-import { commit, storeBranch, type Destination, type DestinationOutcome } from './destination.ts';
+import { commit, storeBranch, type Destination, type DestinationOutcome } from '../snapshots/destination.ts';
 import { startPipeline } from './pipeline.ts';
 import { refusePlaintextAfterEncrypted } from './plaintext-guard.ts';
 import type { ProgressListener } from './progress.ts';
@@ -167,9 +167,9 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
           now: options.now(),
         });
         const method = await verifyAt(destination, { base, identities, threads, options });
-        const place = { tier: options.tier, id };
+        const { repository } = destination;
         const beside =
-          secrets === null ? null : await storeSecrets(destination.repository, { secrets, place, log, signal });
+          secrets === null ? null : await storeSecrets({ repository, manifest: base }, { secrets, log, signal });
         const manifest =
           secrets === null || beside === null
             ? base

@@ -7,7 +7,7 @@ import { planMemory } from './memory.ts';
 import { choosePartBytes } from '../snapshots/part-size.ts';
 import type { Folder } from '../schedule/tier.ts';
 import type { Repository } from '../snapshots/repository.ts';
-import { createDestination, type Destination } from './destination.ts';
+import { createDestination, type Destination } from '../snapshots/destination.ts';
 
 /** What the decisions depend on. */
 export interface RunPlanOptions {

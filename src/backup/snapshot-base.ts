@@ -5,7 +5,7 @@ import type { DatabaseFacts } from '../database/server.ts';
 import { clockToleranceMs, type Manifest } from '../snapshots/manifest.ts';
 import { startOfId } from '../snapshots/object-keys.ts';
 import type { Folder } from '../schedule/tier.ts';
-import type { Destination } from './destination.ts';
+import type { Destination } from '../snapshots/destination.ts';
 import type { PipelineResult } from './pipeline.ts';
 import type { SourceState } from './source-state.ts';
 

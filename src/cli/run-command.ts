@@ -4,7 +4,7 @@
 import type { Command } from 'commander';
 import { firstError, type RunReport } from '../app/run-verb.ts';
 import { tiers, type Tier } from '../schedule/tier.ts';
-import type { DestinationOutcome } from '../backup/destination.ts';
+import type { DestinationOutcome } from '../snapshots/destination.ts';
 import { formatBytes, formatDuration } from '../text/format.ts';
 import { parseLabel, parseTier } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';

@@ -62,6 +62,19 @@ export function partSuffix(
   return known.test(suffix) && !isTaken ? suffix : undefined;
 }
 
+/** What a part of the snapshot `of` is called in a copy of it with another id. */
+export function nameUnder(
+  id: string,
+  {
+    part,
+    of,
+  }: { readonly part: { readonly kind: string; readonly name: string }; readonly of: { readonly id: string } },
+): string {
+  const suffix = partSuffix(part, of.id);
+  if (suffix === undefined) throw new Error(`'${part.name}' is no part of ${of.id}`);
+  return `${id}${suffix}`;
+}
+
 /** The key of a part, which lies beside its manifest. */
 export function partKey(prefix: string, { tier, name }: { readonly tier: Folder; readonly name: string }): ObjectKey {
   return `${prefix}${tier}/${name}` as ObjectKey;

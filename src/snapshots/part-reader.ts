@@ -56,13 +56,6 @@ export async function hashStored(stored: StoredPart, options: ReadOptions): Prom
   await pipeline([readStored(stored, options), nowhere()], { signal: options.signal });
 }
 
-/** A small part as it is stored, whole; rejects as `readStored` fails. */
-export async function readStoredDocument(stored: StoredPart, options: ReadOptions): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of readStored(stored, options)) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks);
-}
-
 /**
  * Streams the dump of a snapshot, as it was before compression and encryption, into `to`; answers `refused` when `to` closed
  * before the end, and knows why. Rejects with AppError `verify` or `store` when it cannot be read or is not what its manifest

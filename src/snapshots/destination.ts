@@ -3,15 +3,15 @@
 
 import { AppError, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { readAll } from '../snapshots/catalogue.ts';
-import { decodeManifest, encodeManifest, type Manifest, type VerificationMethod } from '../snapshots/manifest.ts';
-import { manifestKey, partKey } from '../snapshots/object-keys.ts';
-import type { Repository } from '../snapshots/repository.ts';
+import { readAll } from './catalogue.ts';
+import { decodeManifest, encodeManifest, type Manifest, type VerificationMethod } from './manifest.ts';
+import { manifestKey, partKey } from './object-keys.ts';
+import type { Repository } from './repository.ts';
 import type { Folder } from '../schedule/tier.ts';
 import type { ObjectKey, PutReceipt } from '../storage/store.ts';
 import type { Branch } from '../stream/fan-out.ts';
 import { startStallClock } from '../stream/stall-clock.ts';
-import { createEtagMeter, type EtagMeter } from '../snapshots/etag.ts';
+import { createEtagMeter, type EtagMeter } from './etag.ts';
 
 /** A repository as a destination of this run. */
 export interface Destination {

@@ -1,16 +1,12 @@
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';
-import {
-  copySecrets,
-  encryptSecrets,
-  storeSecrets,
-  verifySecrets,
-  type SecretsObject,
-} from '../../src/backup/secrets-object.ts';
+import { encryptSecrets, storeSecrets, type SecretsObject } from '../../src/backup/secrets-object.ts';
+import { copyParts } from '../../src/snapshots/copying.ts';
+import { verifySecrets } from '../../src/snapshots/secrets-part.ts';
 import { createOneRunKey, decryptDocument } from '../../src/codec/age.ts';
 import { readCatalogue } from '../../src/snapshots/catalogue.ts';
-import { encodeManifest, partOf, snapshotName, type Manifest } from '../../src/snapshots/manifest.ts';
+import { encodeManifest, partOf, snapshotName, type Manifest, type Part } from '../../src/snapshots/manifest.ts';
 import { compareFingerprints, fingerprintSecrets } from '../../src/mastodon/secret-fingerprints.ts';
 import { sweep } from '../../src/snapshots/deletion-law.ts';
 import { manifestKey } from '../../src/snapshots/object-keys.ts';
@@ -24,6 +20,7 @@ import { quietLog } from '../support/quiet-log.ts';
 
 const signal = AbortSignal.timeout(900_000);
 const options = { log: quietLog, signal };
+const destination = { etagMeter: null, partBytes: 8 * 1024 * 1024 };
 const environment = environmentOf({ SECRET_KEY_BASE: 'secret-key-base', LOCAL_DOMAIN: 'social.example' });
 
 async function keyPair(): Promise<{ readonly identity: string; readonly recipient: string }> {
@@ -44,7 +41,7 @@ async function putWithSecrets(
     oneRunKey: await keyPair(),
   });
   assert.ok(secrets);
-  const part = await storeSecrets(repository, { ...options, secrets, place: { tier: 'daily', id: base.id } });
+  const part = await storeSecrets({ repository, manifest: base }, { ...options, secrets });
   const { fingerprints } = secrets;
   const manifest = { ...base, parts: [...base.parts, part], secrets: { fingerprints } };
   await repository.store.putDocument(dumpKey(manifest), Buffer.from('content'), { signal });
@@ -63,15 +60,15 @@ describe('a secrets object', () => {
     const repository = createRepository(createLocalStore({ directory: folder.path }));
     const { manifest, secrets, identity } = await putWithSecrets(repository);
     assert.match((await decryptDocument(secrets.content, [identity])).toString(), /^SECRET_KEY_BASE=secret-key-base$/m);
-    assert.equal(await verifySecrets(repository, { manifest, identities: [identity], signal }), 'decrypted');
-    assert.equal(await verifySecrets(repository, { manifest, identities: [], signal }), 'hashed');
+    assert.equal(await verifySecrets(repository, { manifest, identities: [identity], ...options }), 'decrypted');
+    assert.equal(await verifySecrets(repository, { manifest, identities: [], ...options }), 'hashed');
     const stranger = await keyPair();
-    await assert.rejects(verifySecrets(repository, { manifest, identities: [stranger.identity], signal }), {
+    await assert.rejects(verifySecrets(repository, { manifest, identities: [stranger.identity], ...options }), {
       code: 'verify',
       message: /cannot be opened/,
     });
     const other = { ...manifest, secrets: { ...manifest.secrets, fingerprints: { OTP_SECRET: '00' } } } as Manifest;
-    await assert.rejects(verifySecrets(repository, { manifest: other, identities: [identity], signal }), {
+    await assert.rejects(verifySecrets(repository, { manifest: other, identities: [identity], ...options }), {
       message: /its OTP_SECRET, SECRET_KEY_BASE, LOCAL_DOMAIN differ from the manifest's fingerprints/,
     });
   });
@@ -88,10 +85,12 @@ describe('a secrets object', () => {
     const repository = createRepository(createLocalStore({ directory: folder.path }));
     const { store } = repository;
     const { secrets } = await putWithSecrets(repository);
-    const forgetful: RemovableStore = { ...store, get: async () => Readable.from([Buffer.from('something else')]) };
+    const other = Buffer.alloc(secrets.content.length, 'something else');
+    const forgetful: RemovableStore = { ...store, get: async () => Readable.from([other]) };
+    const weekly = aManifest({ tier: 'weekly' });
     await assert.rejects(
-      storeSecrets(createRepository(forgetful), { ...options, secrets, place: { tier: 'weekly', id: aManifest().id } }),
-      { code: 'verify', message: /it is not what was written/ },
+      storeSecrets({ repository: createRepository(forgetful), manifest: weekly }, { ...options, secrets }),
+      { code: 'verify', message: /Mastodon's settings in .* differs from what was written/ },
     );
     const another = await encryptSecrets(environment, {
       ...options,
@@ -103,11 +102,7 @@ describe('a secrets object', () => {
     assert.ok(another);
     const wrongKey = { ...another, identity: secrets.identity };
     await assert.rejects(
-      storeSecrets(repository, {
-        ...options,
-        secrets: wrongKey,
-        place: { tier: 'weekly', id: aManifest().id },
-      }),
+      storeSecrets({ repository, manifest: aManifest({ tier: 'weekly' }) }, { ...options, secrets: wrongKey }),
       { code: 'verify', message: /it cannot be decrypted/ },
     );
   });
@@ -125,15 +120,19 @@ describe('a secrets object', () => {
     ] as const) {
       const base = aManifest({ tier, dataAt: '2026-01-02T00:00:00.000Z' });
       const from = latest.tier === 'monthly' ? other : repository;
-      const part = await copySecrets(latest, { ...options, from, to, place: { tier, id: base.id } });
+      const target = { repository: to, tier, id: base.id };
+      const { parts } = await copyParts({ from, to: target }, { ...options, source: latest, destination });
+      const part = partOf({ parts }, 'secrets');
       assert.equal(part?.name, `${base.id}.secrets.env.age`);
       const fingerprints = fingerprintSecrets(environment, { snapshotId: base.id });
-      latest = { ...base, parts: [...base.parts, part], secrets: { fingerprints }, copiedFrom: snapshotName(latest) };
-      assert.equal(await verifySecrets(to, { manifest: latest, identities: [identity], signal }), 'decrypted');
+      latest = { ...base, parts, secrets: { fingerprints }, copiedFrom: snapshotName(latest) };
+      assert.equal(await verifySecrets(to, { manifest: latest, identities: [identity], ...options }), 'decrypted');
       assert.deepEqual(compareFingerprints(latest, environment), { changed: [], missing: [], added: [] });
     }
-    const same = await copySecrets(manifest, { ...options, from: repository, to: other, place: manifest });
-    assert.deepEqual(same, partOf(manifest, 'secrets'), 'the same snapshot in another store has the same part');
+    const { tier, id } = manifest;
+    const to = { repository: other, tier, id };
+    const same = await copyParts({ from: repository, to }, { ...options, source: manifest, destination });
+    assert.deepEqual(same.parts, manifest.parts, 'the same snapshot in another store has the same parts');
   });
 
   it('that is lost does not stop the copy of its snapshot, and one that is damaged does', async () => {
@@ -142,12 +141,14 @@ describe('a secrets object', () => {
     const { store } = repository;
     const { manifest } = await putWithSecrets(repository);
     const key = secretsKey(manifest);
-    const place = { tier: 'weekly', id: aManifest().id } as const;
-    const copy = async (source: Manifest): ReturnType<typeof copySecrets> =>
-      copySecrets(source, { ...options, from: repository, to: repository, place });
-    assert.equal(await copy({ ...manifest, parts: manifest.parts.slice(0, 1) }), null);
+    const copy = async (source: Manifest): Promise<Part | undefined> => {
+      const to = { repository, tier: 'weekly', id: aManifest().id } as const;
+      return partOf(await copyParts({ from: repository, to }, { ...options, source, destination }), 'secrets');
+    };
+    assert.equal(await copy({ ...manifest, parts: manifest.parts.slice(0, 1) }), undefined);
+    assert.ok(await copy(manifest));
     await store.remove(key, { signal });
-    assert.equal(await copy(manifest), null);
+    assert.equal(await copy(manifest), undefined);
     await store.putDocument(key, Buffer.from('short'), { signal });
     await assert.rejects(copy(manifest), { code: 'verify', message: /has 5 bytes instead of/ });
   });
