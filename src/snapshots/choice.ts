@@ -51,9 +51,9 @@ export function findLatest(
   const found = judged.find(({ reason }) => reason === null)?.manifest;
   const passedOver = [
     ...judged.slice(0, found === undefined ? judged.length : whole.indexOf(found)),
-    ...catalogue.damaged.filter(
-      ({ manifest }) => isMeant(manifest) && (found === undefined || manifest.dataAt > found.dataAt),
-    ),
+    ...catalogue.damaged
+      .filter(({ manifest }) => isMeant(manifest) && (found === undefined || manifest.dataAt > found.dataAt))
+      .map(({ manifest, reason }) => ({ manifest, reason: `it is damaged: ${reason}` })),
   ].map(({ manifest, reason }) => ({ snapshot: snapshotName(manifest), reason: reason ?? '' }));
   // Whose it is, a manifest that cannot be read does not tell; its id tells when it was made.
   const unread = catalogue.unreadable.filter(
@@ -63,7 +63,10 @@ export function findLatest(
   );
   return {
     manifest: found,
-    passedOver: [...passedOver, ...unread.map((one) => ({ snapshot: snapshotName(one), reason: one.reason }))],
+    passedOver: [
+      ...passedOver,
+      ...unread.map((one) => ({ snapshot: snapshotName(one), reason: `it cannot be read: ${one.reason}` })),
+    ],
   };
 }
 

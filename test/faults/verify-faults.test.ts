@@ -93,7 +93,9 @@ describe('a committed backup', () => {
     assert.equal(second.status, 0, second.stderr);
     const { id } = JSON.parse(second.stdout) as { id: string };
     truncateSync(path.join(path.dirname(path.dirname(backup.object)), 'weekly', `${id}.dump.xz`), 1_000);
-    const said = new RegExp(`newer snapshot, weekly/${id}, was passed over: its object has 1000 bytes instead of`);
+    const said = new RegExp(
+      `newer snapshot, weekly/${id}, was passed over: it is damaged: its object has 1000 bytes instead of`,
+    );
     const output = path.join(scratch.path, 'passed-over.dump');
     const scratchSettings = { BACKUP_SCRATCH_DIR: path.join(scratch.path, 'drill') };
     const commands = [['verify'], ['restore', 'latest', '--output', output], ['drill'], ['recovery-kit']] as const;

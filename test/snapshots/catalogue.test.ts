@@ -237,8 +237,11 @@ describe('a catalogue', () => {
       chooseSnapshot(catalogue, { text, instance: 'social.example', place: 'here', now });
     const all = [
       { snapshot: snapshotName(ahead), reason: 'it is dated in the future' },
-      { snapshot: snapshotName(damaged), reason: 'its object is missing' },
-      { snapshot: 'daily/2026-01-04T000000Z-aaaaaa', reason: 'format 2 is not known to this version' },
+      { snapshot: snapshotName(damaged), reason: 'it is damaged: its object is missing' },
+      {
+        snapshot: 'daily/2026-01-04T000000Z-aaaaaa',
+        reason: 'it cannot be read: format 2 is not known to this version',
+      },
     ];
     assert.deepEqual(choose('latest'), { manifest: weekly, passedOver: all });
     assert.deepEqual(choose('latest:daily').passedOver, all);
