@@ -8,6 +8,8 @@ import { connectTest } from '../support/mastodon-data.ts';
 import { startPostgres } from '../support/postgres-server.ts';
 import { fixtureClient, startStage, type FaultStage } from './support.ts';
 
+const waitsForLock = "application_name like 'mastodon-backup%' and wait_event_type = 'Lock'";
+
 describe('a dump that fails', () => {
   let stage: FaultStage;
   before(async () => {
@@ -84,7 +86,7 @@ describe('a dump that fails', () => {
     const migration = await connectTest(stage.server.mastodon('mastodon_production'));
     await migration.query('begin; alter table statuses add column migrating integer');
     try {
-      const result = await runCommand(['run'], { ...stage.environment, BACKUP_LOCK_WAIT: '1s', BACKUP_TIMEOUT: '15s' });
+      const result = await runCommand(['run'], { ...stage.environment, BACKUP_LOCK_WAIT: '1s', BACKUP_TIMEOUT: '60s' });
       await stage.assertFailed(result, {
         status: 10,
         says: /LOCK TABLE public\.statuses.*A table was locked for longer than BACKUP_LOCK_WAIT/,
@@ -100,7 +102,7 @@ describe('a dump that fails', () => {
     const migration = await connectTest(stage.server.mastodon('mastodon_production'));
     await migration.query('begin; lock table schema_migrations in access exclusive mode');
     try {
-      const result = await runCommand(['run'], { ...stage.environment, BACKUP_LOCK_WAIT: '1s', BACKUP_TIMEOUT: '20s' });
+      const result = await runCommand(['run'], { ...stage.environment, BACKUP_LOCK_WAIT: '1s', BACKUP_TIMEOUT: '60s' });
       await stage.assertFailed(result, { status: 10, says: /schema_migrations.*longer than BACKUP_LOCK_WAIT/ });
     } finally {
       await migration.query('rollback');
@@ -128,7 +130,7 @@ describe('a dump that fails', () => {
       BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'still', script }),
     });
     await stage.assertFailed(result, { status: 124, says: /The dump stood still for 2 s/ });
-    assert.ok(performance.now() - started < 30_000);
+    assert.ok(performance.now() - started < 55_000);
   });
 
   for (const [what, script] of [
@@ -140,7 +142,7 @@ describe('a dump that fails', () => {
         ...stage.environment,
         BACKUP_STALL_TIMEOUT: '2s',
         BACKUP_LOCK_WAIT: '1s',
-        BACKUP_TIMEOUT: '30s',
+        BACKUP_TIMEOUT: '60s',
         BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'no-exit', script }),
       });
       await stage.assertFailed(result, { status: 124, says: /The dump stood still for 2 s/ });
@@ -155,7 +157,7 @@ describe('a dump that fails', () => {
       BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'chatty', script }),
     });
     await stage.assertFailed(result, { status: 10, says: /What pg_dump writes is no archive/ });
-    assert.ok(performance.now() - started < 20_000);
+    assert.ok(performance.now() - started < 55_000);
   });
 
   it('ends after BACKUP_TIMEOUT', async () => {
@@ -176,7 +178,7 @@ describe('a dump that fails', () => {
       try {
         const running = startCommand(['run'], stage.environment);
         await running.saw('Dump started');
-        await new Promise((resolve) => setTimeout(resolve, 700));
+        await stage.saw(waitsForLock);
         // Ctrl-C reaches everybody in the terminal's group; what pg_dump makes of it is not the reason.
         running.killGroup(name);
         const result = await running.result;
@@ -196,7 +198,7 @@ describe('a dump that fails', () => {
       const directory = fixtureClient(stage.scratch, { name: 'deaf', script: 'trap "" TERM; "$real" "$@"' });
       const running = startCommand(['run'], { ...stage.environment, BACKUP_PG_BIN: directory });
       await running.saw('Dump started');
-      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      await stage.saw(waitsForLock);
       running.child.kill('SIGTERM');
       await stage.assertFailed(await running.result, { status: 130, says: /Interrupted by SIGTERM/ });
       await stage.assertNoBackend();
@@ -212,11 +214,7 @@ describe('a dump that fails', () => {
     try {
       const running = startCommand(['run'], { ...stage.environment, BACKUP_LOCK_WAIT: '1m' });
       await running.saw('Dump started');
-      await new Promise((resolve) => setTimeout(resolve, 700));
-      const options = await stage.server.query(
-        "select count(*)::int as n from pg_stat_activity where application_name = 'mastodon-backup' and wait_event_type = 'Lock'",
-      );
-      assert.deepEqual(options, [{ n: 1 }]);
+      await stage.saw(waitsForLock);
       running.child.kill('SIGTERM');
       await running.result;
       await stage.assertNoBackend();

@@ -6,7 +6,6 @@ import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { dumpOf, type Manifest } from '../../src/snapshots/manifest.ts';
 import type { ObjectKey } from '../../src/storage/store.ts';
 import { openApp } from '../support/app.ts';
@@ -22,6 +21,7 @@ import { connectTest, createMastodonDatabase } from '../support/mastodon-data.ts
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { startS3, type S3TestServer } from '../support/s3-server.ts';
 import { dumpKey, manifestFrom, secretsKey } from '../support/manifests.ts';
+import { until } from '../support/until.ts';
 
 describe('a restore that fails', () => {
   let source: PostgresServer;
@@ -130,15 +130,12 @@ describe('a restore that fails', () => {
       into,
     );
     await command.saw('Restore started');
-    for (let attempt = 0; ; attempt += 1) {
-      const [busy] = await target.query(
-        "select datname from pg_stat_activity where application_name = 'mastodon-backup' and datname like 'wanted_restoring_%'",
-      );
-      if (busy !== undefined) break;
-      assert.ok(attempt < 200, 'the restore has begun');
-      await sleep(50);
-    }
-    await sleep(500);
+    const copying =
+      "select pid from pg_stat_activity where datname like 'wanted_restoring_%' and state = 'active' and query like 'COPY%'";
+    await until('a pg_restore in the middle of a table', {
+      seconds: 15,
+      look: async () => (await target.query(copying)).length > 0,
+    });
     return command;
   };
 
@@ -354,11 +351,8 @@ describe('a restore that fails', () => {
     await killed.result;
     s3.rule(() => ({ kind: 'pass' }));
     await target.query('create database wanted_restoring_aaaaaa owner mastodon template template0');
-    for (let attempt = 0; attempt < 100; attempt += 1) {
-      const busy = await target.query("select pid from pg_stat_activity where application_name = 'mastodon-backup'");
-      if (busy.length === 0) break;
-      await sleep(100);
-    }
+    const busy = "select pid from pg_stat_activity where application_name = 'mastodon-backup'";
+    await until('the end of its sessions', { seconds: 10, look: async () => (await target.query(busy)).length === 0 });
     const result = await restore();
     assert.equal(result.status, 0, result.stderr);
     assert.match(result.stderr, /Dropping the unfinished database/);

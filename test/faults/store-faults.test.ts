@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { runCommand, startCommand, temporaryDirectory, type RunningCommand } from '../support/command.ts';
@@ -16,6 +16,7 @@ import { environmentOf } from '../config/environments.ts';
 import { openApp } from '../support/app.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import type { SeenRequest } from '../support/s3-server.ts';
+import { until } from '../support/until.ts';
 import { fixtureClient, startStage, type FaultStage } from './support.ts';
 import { createRepository } from '../../src/snapshots/repository.ts';
 
@@ -63,7 +64,7 @@ describe('a destination that fails', () => {
     const started = performance.now();
     const result = await runCommand(['run'], { ...stage.environment, BACKUP_STALL_TIMEOUT: '3s' });
     await stage.assertFailed(result, { status: 124, says: /could not be stored .*: it stood still for 3 s/ });
-    assert.ok(performance.now() - started < 40_000);
+    assert.ok(performance.now() - started < 90_000);
     await stage.assertNoBackend();
   });
 
@@ -72,7 +73,7 @@ describe('a destination that fails', () => {
     const result = await runCommand(['run'], {
       ...stage.environment,
       BACKUP_STALL_TIMEOUT: '3s',
-      BACKUP_TIMEOUT: '30s',
+      BACKUP_TIMEOUT: '90s',
     });
     await stage.assertFailed(result, { status: 124, says: /could not be stored .*: it stood still for 3 s/ });
   });
@@ -326,7 +327,7 @@ describe('a disk that hangs', () => {
       await Promise.race([
         running.saw('mastodon-backup: '),
         new Promise((_resolve, reject) => {
-          setTimeout(reject, 40_000, new Error('The run hangs with the disk')).unref();
+          setTimeout(reject, 120_000, new Error('The run hangs with the disk')).unref();
         }),
       ]);
       assert.equal((await stage.s3.keys()).filter((key) => key.endsWith('.json')).length, 1);
@@ -438,8 +439,10 @@ describe('a run that was killed', () => {
     const running = startCommand(['run'], environment);
     await running.saw('Dump started');
     const daily = path.join(directory.path, 'daily');
-    for (let n = 0; n < 100 && spawnSync('ls', ['-A', daily]).stdout.length === 0; n += 1)
-      await new Promise((resolve) => setTimeout(resolve, 50));
+    await until('a file in the directory', {
+      seconds: 10,
+      look: async () => existsSync(daily) && readdirSync(daily).length > 0,
+    });
     running.child.kill('SIGKILL');
     await running.result;
     assert.deepEqual(

@@ -7,6 +7,7 @@ import { databaseEnvironment, runCommand, temporaryDirectory, type CommandResult
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { startS3, type S3TestServer } from '../support/s3-server.ts';
+import { until } from '../support/until.ts';
 
 /** A database with data and an empty bucket. */
 export interface FaultStage extends AsyncDisposable {
@@ -15,7 +16,7 @@ export interface FaultStage extends AsyncDisposable {
   readonly scratch: string;
   /** Settings of a run that would succeed: plain, so that the bucket gets more than one part. */
   readonly environment: Readonly<Record<string, string>>;
-  /** Whether the dump's backend is gone from the server, waiting up to 5 s for it. */
+  /** Whether the dump's backend is gone from the server, waiting some seconds for it. */
   assertNoBackend(): Promise<void>;
   /** Waits up to 15 s for a session of the database for which this condition on pg_stat_activity holds. */
   saw(condition: string): Promise<void>;
@@ -49,25 +50,18 @@ export async function startStage(
     scratch: scratch.path,
     environment,
     async assertNoBackend() {
-      for (let attempt = 0; ; attempt += 1) {
-        const backends = await server.query(
-          "select pid from pg_stat_activity where application_name like 'mastodon-backup%'",
-        );
-        if (backends.length === 0) return;
-        assert.ok(attempt < 50, 'a backend of the dump is still there');
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      }
+      const backends = "select pid from pg_stat_activity where application_name like 'mastodon-backup%'";
+      await until('the end of every backend of the dump', {
+        seconds: 5,
+        look: async () => (await server.query(backends)).length === 0,
+      });
     },
     async saw(condition) {
-      for (let attempt = 0; ; attempt += 1) {
-        const found = await server.query(
-          `select from pg_stat_activity where datname = current_database() and ${condition}`,
-          'mastodon_production',
-        );
-        if (found.length > 0) return;
-        assert.ok(attempt < 300, `no session: ${condition}`);
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
+      const sessions = `select from pg_stat_activity where datname = current_database() and ${condition}`;
+      await until(`a session: ${condition}`, {
+        seconds: 15,
+        look: async () => (await server.query(sessions, 'mastodon_production')).length > 0,
+      });
     },
     async assertFailed(result, { status, says }) {
       assert.match(result.stderr, says);

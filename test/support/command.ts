@@ -9,6 +9,8 @@ import { fileURLToPath } from 'node:url';
 import type { ConnectionSettings } from '../../src/database/connection.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+/** A command starts in half the time when it need not be compiled again. */
+const compileCache = fileURLToPath(new URL('../../node_modules/.cache/compile', import.meta.url));
 
 /** How a command ended. */
 export interface CommandResult {
@@ -34,7 +36,7 @@ export interface RunningCommand {
  */
 export function startCommand(args: readonly string[], environment: Readonly<Record<string, string>>): RunningCommand {
   const child = spawn(process.execPath, [main, ...args], {
-    env: { PATH: process.env['PATH'], ...environment },
+    env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: compileCache, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });

@@ -9,6 +9,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -24,6 +25,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
 import type { ConnectionSettings } from '../../src/database/connection.ts';
+import { createCluster } from './cluster-template.ts';
 
 /** Major versions that can be started. */
 export type ServerMajor = 14 | 15 | 17 | 18;
@@ -72,42 +74,8 @@ export async function startPostgres(options: {
   const shared = reachableBinaries(major);
   const native = extensions.length === 0 ? shared : withExtensions(shared, { home, extensions });
   const data = path.join(home, 'data');
-  const passwordFile = path.join(home, 'password');
-  writeFileSync(passwordFile, `${testPassword}\n`);
-  own(passwordFile);
-  const initdb = spawnSync(
-    path.join(native, 'bin/initdb'),
-    [
-      '-D',
-      data,
-      '-U',
-      'postgres',
-      '-E',
-      'UTF8',
-      '--locale=C',
-      '--no-sync',
-      `--auth=${auth}`,
-      `--pwfile=${passwordFile}`,
-    ],
-    { ...serverUser, cwd: home, encoding: 'utf8', env: { PATH: process.env['PATH'], HOME: home, LC_ALL: 'C' } },
-  );
-  if (initdb.status !== 0) throw new Error(`initdb ${major} failed: ${initdb.error?.message ?? initdb.stderr}`);
-  const port = await freePort();
-  const settings = {
-    port: String(port),
-    listen_addresses: '127.0.0.1',
-    unix_socket_directories: home,
-    fsync: 'off',
-    shared_buffers: '64MB',
-    max_wal_size: '2GB',
-    log_min_messages: 'fatal',
-    ...options.settings,
-  };
-  const child = spawn(
-    path.join(native, 'bin/postgres'),
-    ['-D', data, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
-    { ...serverUser, cwd: home, stdio: 'ignore', env: { PATH: process.env['PATH'], HOME: home, LC_ALL: 'C' } },
-  );
+  await createCluster(data, { major, native: shared, auth, password: testPassword, user: serverUser, own });
+  const { child, port } = await startServer({ native, home, data, settings: options.settings ?? {} });
   const killNow = (): void => void child.kill('SIGQUIT');
   process.once('exit', killNow);
   const base = {
@@ -129,7 +97,6 @@ export async function startPostgres(options: {
       await client.end();
     }
   };
-  await ready(child, async () => query('select 1'));
   await query(`create role mastodon login password '${testPassword}'`);
   return {
     major,
@@ -145,8 +112,9 @@ export async function startPostgres(options: {
       process.off('exit', killNow);
       const closed = new Promise((resolve) => child.once('close', resolve));
       if (child.exitCode === null && child.signalCode === null) {
-        child.kill('SIGINT');
-        const timer = setTimeout(() => child.kill('SIGQUIT'), 10_000);
+        // At once, without a checkpoint: its files go too.
+        child.kill('SIGQUIT');
+        const timer = setTimeout(() => child.kill('SIGKILL'), 10_000);
         await closed;
         clearTimeout(timer);
       }
@@ -155,17 +123,50 @@ export async function startPostgres(options: {
   };
 }
 
-async function ready(child: ChildProcess, probe: () => Promise<unknown>): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt += 1) {
-    if (child.exitCode !== null) throw new Error(`postgres ended with status ${child.exitCode}`);
-    try {
-      await probe();
-      return;
-    } catch {
-      await sleep(50);
-    }
+async function startServer(options: {
+  readonly native: string;
+  readonly home: string;
+  readonly data: string;
+  readonly settings: Readonly<Record<string, string>>;
+}): Promise<{ readonly child: ChildProcess; readonly port: number }> {
+  const { native, home, data } = options;
+  // Somebody else may take a port between the moment when it is free and ours.
+  for (let attempt = 1; ; attempt += 1) {
+    const port = await freePort();
+    const settings = {
+      port: String(port),
+      listen_addresses: '127.0.0.1',
+      unix_socket_directories: home,
+      fsync: 'off',
+      full_page_writes: 'off',
+      shared_buffers: '64MB',
+      max_wal_size: '2GB',
+      log_min_messages: 'fatal',
+      ...options.settings,
+    };
+    const child = spawn(
+      path.join(native, 'bin/postgres'),
+      ['-D', data, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
+      { ...serverUser, cwd: home, stdio: 'ignore', env: { PATH: process.env['PATH'], HOME: home, LC_ALL: 'C' } },
+    );
+    if (await isReady(child, { home, port })) return { child, port };
+    if (attempt === 3) throw new Error(`postgres ended with status ${child.exitCode}`);
   }
-  throw new Error('postgres did not start within 10 s');
+}
+
+// Ready is what the server itself says: a connection may be answered by another program on the same port.
+async function isReady(
+  child: ChildProcess,
+  { home, port }: { readonly home: string; readonly port: number },
+): Promise<boolean> {
+  const file = path.join(home, 'data/postmaster.pid');
+  for (const until = performance.now() + 60_000; performance.now() < until; await sleep(20)) {
+    if (child.exitCode !== null) return false;
+    const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n') : [];
+    if (lines[3] === String(port) && lines[7]?.trim() === 'ready') return true;
+  }
+  child.kill('SIGKILL');
+  throw new Error('postgres did not start within 60 s');
 }
 
 /** A TCP port of the loopback interface that was free a moment ago. */
