@@ -92,6 +92,8 @@ async function tryDump<Seen>(options: DumpOptions<Seen>, patience: LockPatience)
     throwIfGaveWay();
     if (start.kind === 'behind' || (start.kind === 'exited' && metChange(start.exit))) {
       await stop();
+      // A pg_dump that misses the snapshot of a lost session says that it changed.
+      await control.query('select');
       return start.kind === 'behind' ? start : { kind: 'changed', exit: start.exit };
     }
     if (start.kind === 'exited' && !exitedWell(start.exit)) throw dumpError(start.exit, options);
@@ -122,14 +124,18 @@ async function tryDump<Seen>(options: DumpOptions<Seen>, patience: LockPatience)
     await stop();
     signal.throwIfAborted();
     throwIfGaveWay();
-    throw toAppError(error, {
-      code: 'database',
-      message: 'The session that holds the snapshot was lost',
-      hint: "Look into the database's log, then run the backup again.",
-    });
+    throw lostError(error);
   } finally {
     if (holding) await held.release();
   }
+}
+
+function lostError(error: unknown): AppError {
+  return toAppError(error, {
+    code: 'database',
+    message: 'The session that holds the snapshot was lost',
+    hint: "Look into the database's log, then run the backup again.",
+  });
 }
 
 function exitedWell({ code, signal }: ChildExit): boolean {
@@ -188,11 +194,11 @@ async function letPass<Seen>(
   { blockers, patience }: { readonly blockers: readonly number[]; readonly patience: LockPatience },
 ): Promise<void> {
   for (;;) {
-    const { rows } = await control.query(
-      `select from pg_locks where locktype = 'relation' and mode = 'AccessExclusiveLock'
-          and (pid = any($1::int[]) or (pid is null and 0 = any($1::int[]))) limit 1`,
-      [blockers],
-    );
+    const query = `select from pg_locks where locktype = 'relation' and mode = 'AccessExclusiveLock'
+          and (pid = any($1::int[]) or (pid is null and 0 = any($1::int[]))) limit 1`;
+    const { rows } = await control.query(query, [blockers]).catch((error: unknown) => {
+      throw lostError(error);
+    });
     if (rows.length === 0) return;
     if (performance.now() > patience.deadlineMs) {
       throw new AppError('dump', `Process ${blockers.join(', ')} holds what pg_dump needs, for too long`, {

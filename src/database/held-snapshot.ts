@@ -46,10 +46,10 @@ export async function holdSnapshot(
   control: Client,
   { patience, signal }: { readonly patience: LockPatience; readonly signal: AbortSignal },
 ): Promise<HeldSnapshot> {
-  const processId = await readProcessId(control);
   // A connection that is gone holds nothing any more.
   const release = async (): Promise<void> => void (await control.query(letGo).catch(() => undefined));
   try {
+    const processId = await readProcessId(control);
     for (;;) {
       signal.throwIfAborted();
       const tables = await listDumpedTables(control);
