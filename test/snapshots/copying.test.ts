@@ -1,0 +1,119 @@
+// Copies of snapshots: of all parts, from a bucket that was moved as well, and without answering what the source did not.
+
+import assert from 'node:assert/strict';
+import { buffer } from 'node:stream/consumers';
+import { describe, it } from 'node:test';
+import { describeSnapshot } from '../../src/backup/snapshot-base.ts';
+import { copyAcross, copyWithin } from '../../src/snapshots/copying.ts';
+import { createDestination } from '../../src/snapshots/destination.ts';
+import { dumpOf, encodeManifest, type Manifest } from '../../src/snapshots/manifest.ts';
+import { createSnapshotId, manifestKey } from '../../src/snapshots/object-keys.ts';
+import { createRepository } from '../../src/snapshots/repository.ts';
+import { createLocalStore } from '../../src/storage/local-store.ts';
+import type { ObjectKey } from '../../src/storage/store.ts';
+import { temporaryDirectory } from '../support/command.ts';
+import { aManifest, dumpKey, putSnapshot } from '../support/manifests.ts';
+import { quietLog } from '../support/quiet-log.ts';
+import { startS3 } from '../support/s3-server.ts';
+
+const signal = AbortSignal.timeout(300_000);
+const now = new Date('2026-01-10T12:00:00.000Z');
+const options = { verify: 'auto', now: () => now, log: quietLog, signal } as const;
+const weekly = {
+  id: createSnapshotId(now),
+  tier: 'weekly',
+  slot: now,
+  toolVersion: '0.0.0',
+  fingerprints: {},
+} as const;
+
+describe('a copy of a snapshot', () => {
+  it('to the store that missed it answers no slot that the original does not, however late it is made', async () => {
+    using folder = temporaryDirectory();
+    using elsewhere = temporaryDirectory();
+    const from = createRepository(createLocalStore({ directory: folder.path }));
+    const to = createRepository(createLocalStore({ directory: elsewhere.path }));
+    const source = await putSnapshot(from.store, { dataAt: '2026-01-01T00:00:00.000Z' });
+    const outcome = await copyAcross({ from, to }, { ...options, source });
+    assert.ok(outcome.kind === 'stored');
+    assert.deepEqual(outcome.manifest, { ...source, verified: { method: 'full', at: now } });
+  });
+
+  it('takes parts along of a kind that only a newer version writes', async () => {
+    using folder = temporaryDirectory();
+    const repository = createRepository(createLocalStore({ directory: folder.path }));
+    const { store } = repository;
+    const base = await putSnapshot(store, { dataAt: '2026-01-10T09:00:00.000Z' });
+    const later = { ...dumpOf(base), kind: 'redis', name: `${base.id}.redis.rdb` };
+    await store.putDocument(`daily/${later.name}` as ObjectKey, Buffer.from('content'), { signal });
+    const source = { ...base, parts: [...base.parts, later] };
+    const outcome = await copyWithin(repository, { ...options, ...weekly, source });
+    assert.ok(outcome.kind === 'stored');
+    assert.deepEqual(
+      outcome.manifest.parts.map(({ name }) => name),
+      [`${weekly.id}.dump`, `${weekly.id}.redis.rdb`],
+    );
+    const key = `weekly/${weekly.id}.redis.rdb` as ObjectKey;
+    assert.equal((await buffer(await store.get(key, { signal }))).toString(), 'content');
+  });
+
+  it('is made in a bucket whose objects were moved there, and have ETags of their own', async () => {
+    await using s3 = await startS3();
+    const repository = createRepository(s3.store());
+    const base = await putSnapshot(repository.store, { dataAt: '2026-01-10T09:00:00.000Z' });
+    const parts = base.parts.map((part) => ({ ...part, partBytes: 5, etag: '00000000000000000000000000000000-2' }));
+    const outcome = await copyWithin(repository, { ...options, ...weekly, source: { ...base, parts } });
+    assert.ok(outcome.kind === 'stored', outcome.kind === 'failed' ? outcome.error.message : '');
+    assert.equal(outcome.manifest.verified.method, 'full');
+    assert.equal(dumpOf(outcome.manifest).partBytes, null);
+    await s3.overwrite(dumpKey(base), Buffer.from('another'));
+    const other = { ...weekly, id: createSnapshotId(now) };
+    const refused = await copyWithin(repository, { ...options, ...other, source: { ...base, parts } });
+    assert.ok(refused.kind === 'failed', 'the hash tells another object');
+    assert.equal(await repository.store.head(manifestKey('', other), { signal }), null);
+  });
+});
+
+it('a snapshot of a database whose clock is ahead is dated by our clock, and can be read again', () => {
+  using folder = temporaryDirectory();
+  const { database } = aManifest();
+  const destination = createDestination(createRepository(createLocalStore({ directory: folder.path })), {
+    tier: 'daily',
+    name: 'x.dump',
+    partBytes: 8,
+    verify: 'full',
+  });
+  const id = createSnapshotId(now);
+  const minutes = (count: number): Date => new Date(now.getTime() + count * 60_000);
+  const dated = (dataAt: Date): Manifest['dataAt'] => {
+    const meter = { bytes: 1, sha256: '0'.repeat(64) };
+    const archive = { databaseVersion: '15', dumpVersion: '15', rows: {} };
+    const facts = { ...database, serverMajor: 15, tableCount: 1, isReplica: false, oddities: [] };
+    const base = describeSnapshot(
+      {
+        tier: 'daily',
+        label: null,
+        slot: null,
+        instance: 'social.example',
+        toolVersion: '0.0.0',
+        compression: { kind: 'none' },
+        recipients: [],
+      },
+      {
+        id,
+        facts,
+        client: { version: '15' },
+        source: { oddities: [], schemaVersion: null, release: null, mastodon: null },
+        passed: { archive, dump: meter, object: meter, dataAt },
+        destination,
+        etag: null,
+        now: minutes(10),
+      } as unknown as Parameters<typeof describeSnapshot>[1],
+    );
+    assert.ok(encodeManifest({ ...base, committedAt: minutes(10), verified: { method: 'full', at: minutes(10) } }));
+    return base.dataAt;
+  };
+  assert.deepEqual(dated(minutes(1)), minutes(1));
+  assert.deepEqual(dated(minutes(14)), minutes(14), 'clocks that nearly agree are left alone');
+  assert.deepEqual(dated(minutes(70)), now, 'never in the future, where nothing counts');
+});
