@@ -13,6 +13,7 @@ const soleImporters: Readonly<Record<string, string>> = {
   croner: 'config/cron-pattern.ts',
   'pg-connection-string': 'mastodon/database-url.ts',
   commander: 'cli/',
+  'node:timers/promises': 'stream/patience.ts',
   nodemailer: 'notify/email.ts',
   'prom-client': 'http/metrics.ts',
   pino: 'log.ts',

@@ -1,18 +1,18 @@
 // What only the daemon asks for: to wait for the database at start, to look what the stores hold, to mend what a destination
 // missed, and to say that it lives.
 
-import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '../database/connection.ts';
 import { describeError, retryOf } from '../errors.ts';
 import type { PlannedSnapshot } from '../schedule/due.ts';
 import type { AppContext } from './context.ts';
 import { describeEarlyExpiry, findEarlyExpiry } from '../retention/lifecycle.ts';
 import { snapshotName } from '../snapshots/manifest.ts';
+import { backOffMs, pauseOrEnd, type BackOff } from '../stream/patience.ts';
 import { readHoldings, type Holding } from './holdings.ts';
 
 /** The database of a host that boots may take so long; after that a run fails, and says so. */
 const databaseWaitMs = 10 * 60_000;
-const longestPauseMs = 15_000;
+const pauses: BackOff = { firstMs: 1_000, longestMs: 15_000, random: Math.random };
 
 /** What the stores hold, as far as the daemon needs to know it. */
 export interface Surroundings {
@@ -28,7 +28,7 @@ export interface Surroundings {
 export async function waitForDatabase(context: AppContext, signal: AbortSignal): Promise<void> {
   const { target } = context.load();
   const until = performance.now() + databaseWaitMs;
-  for (let pauseMs = 1_000; !signal.aborted; pauseMs = Math.min(longestPauseMs, pauseMs * 2)) {
+  for (let failures = 1; !signal.aborted; failures += 1) {
     try {
       await using _client = await connect(target, signal);
       return;
@@ -37,7 +37,7 @@ export async function waitForDatabase(context: AppContext, signal: AbortSignal):
       const patience = performance.now() < until && retryOf(error) === 'soon';
       context.log.warn({ err: error }, patience ? 'Waiting for the database' : 'Going on without the database');
       if (!patience) return;
-      await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+      await pauseOrEnd(backOffMs(failures, pauses), signal);
     }
   }
 }

@@ -1,11 +1,11 @@
 // Waiting by the wall clock: a machine that slept, or whose clock was set, is noticed within seconds instead of after a day.
 
-import { setTimeout as sleep } from 'node:timers/promises';
+import { pauseOrEnd, type Random } from '../stream/patience.ts';
 
 /** The clock the daemon lives by; tests bring their own. */
 export interface DaemonClock {
   now(): Date;
-  readonly random: () => number;
+  readonly random: Random;
   /** Resolves at `until`, earlier when the wall clock was set, or when `signal` aborts. */
   waitUntil(until: Date, signal: AbortSignal): Promise<void>;
 }
@@ -24,7 +24,7 @@ export function createClock(now: () => Date): DaemonClock {
         const leftMs = until.getTime() - before;
         if (leftMs <= 0) return;
         const stepMs = Math.min(leftMs, lookEveryMs);
-        await sleep(stepMs, undefined, { signal }).catch(() => undefined);
+        await pauseOrEnd(stepMs, signal);
         if (Math.abs(now().getTime() - before - stepMs) > jumpMs) return;
       }
     },

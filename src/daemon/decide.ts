@@ -3,6 +3,7 @@
 import { retryOf, type AppError } from '../errors.ts';
 import { findDue, type DueRun, type PlannedSnapshot } from '../schedule/due.ts';
 import { nextSlotOfAny, type Timetable } from '../schedule/timetable.ts';
+import { jittered, type Random } from '../stream/patience.ts';
 
 /** Runs that failed one after the other; null: the last one did not. */
 export interface Setback {
@@ -62,7 +63,7 @@ export function nextSetback(
   options: {
     readonly error: unknown;
     readonly now: Date;
-    readonly random: () => number;
+    readonly random: Random;
     readonly yieldPauseMs: number;
     readonly firstSetbackMs: number;
     /** When the schedule asks for a backup next; null: never. */
@@ -76,6 +77,6 @@ export function nextSetback(
   const firstMs = options.firstSetbackMs * (retryOf(options.error) === 'soon' ? 1 : slowly);
   const patient = Math.min(longestSetbackMs, firstMs * 2 ** (failures - 1));
   const yielded = (options.error as Partial<AppError> | null)?.code === 'yielded';
-  const waitMs = yielded ? options.yieldPauseMs : patient * (0.75 + options.random() / 2);
+  const waitMs = yielded ? options.yieldPauseMs : jittered(patient, options.random);
   return { failures, notBefore: new Date(options.now.getTime() + waitMs) };
 }

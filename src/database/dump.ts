@@ -4,9 +4,9 @@
 
 import type { Readable } from 'node:stream';
 import type { Client } from 'pg';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, toAppError } from '../errors.ts';
 import type { ChildExit } from '../stream/child.ts';
+import { pause } from '../stream/patience.ts';
 import { dumpError, metChange, yieldError } from './dump-errors.ts';
 import { startDumpProcess, type DumpProcess, type DumpProcessOptions } from './dump-process.ts';
 import { holdSnapshot } from './held-snapshot.ts';
@@ -166,7 +166,7 @@ async function awaitStart<Seen>(dumping: DumpProcess, options: DumpOptions<Seen>
     for (;;) {
       const blockers = await dumping.waitsFor();
       if (blockers !== null) return { kind: 'behind', blockers };
-      await sleep(backendPollMs, undefined, { signal });
+      await pause(backendPollMs, signal);
     }
   };
   const looking = look();
@@ -205,6 +205,6 @@ async function letPass<Seen>(
         hint: 'A table was locked for longer than BACKUP_LOCK_WAIT, often by a migration: run the backup again when it is done.',
       });
     }
-    await sleep(backendPollMs, undefined, { signal });
+    await pause(backendPollMs, signal);
   }
 }

@@ -3,8 +3,8 @@
 // 13.6), and the backup would be a good one without its rows.
 
 import type { Client } from 'pg';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, describeError } from '../errors.ts';
+import { pause } from '../stream/patience.ts';
 import { applicationName } from './connection.ts';
 import { dumpedTablesQuery, listDumpedTables, type DumpedTable } from './dumped-tables.ts';
 import { waitForTable, type LockPatience } from './lock-wait.ts';
@@ -59,7 +59,7 @@ export async function holdSnapshot(
       const taken = busy ? null : await takeSnapshot(control);
       if (taken !== null) return { ...taken, processId, release };
       await control.query(letGo);
-      await waitForBusy(control, { tables, patience });
+      await waitForBusy(control, { tables, patience, signal });
     }
   } catch (error) {
     await release();
@@ -116,14 +116,18 @@ const busyQuery = `
 
 async function waitForBusy(
   control: Client,
-  { tables, patience }: { readonly tables: readonly DumpedTable[]; readonly patience: LockPatience },
+  {
+    tables,
+    patience,
+    signal,
+  }: { readonly tables: readonly DumpedTable[]; readonly patience: LockPatience; readonly signal: AbortSignal },
 ): Promise<void> {
   const { rows } = await control.query<{ oid: number }>(busyQuery, [tables.map(({ oid }) => oid)]);
   const busy = new Set(rows.map(({ oid }) => oid));
   for (const table of tables) if (busy.has(table.oid)) await waitForTable(control, { table, patience });
   if (busy.size > 0) return;
   if (performance.now() > patience.deadlineMs) throw unsettledError(patience);
-  await sleep(retryPauseMs);
+  await pause(retryPauseMs, signal);
 }
 
 function unsettledError({ lockWaitMs }: LockPatience): AppError {

@@ -5,13 +5,13 @@ import { randomBytes } from 'node:crypto';
 import { chown, mkdir, mkdtemp, readFile, readdir, readlink, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { captureChild, startChild } from '../stream/child.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { prepareScratchUser, type ScratchUser } from './scratch-user.ts';
 import type { ServerPrograms } from '../database/server-programs.ts';
+import { pause } from '../stream/patience.ts';
 
 /** A running server. */
 export interface ScratchServer extends AsyncDisposable {
@@ -188,7 +188,7 @@ async function answers(
     } catch (error) {
       signal.throwIfAborted();
       if (performance.now() > deadline) throw error;
-      await sleep(100);
+      await pause(100, signal);
     }
   }
 }
@@ -226,6 +226,6 @@ async function endPostmaster(home: string): Promise<void> {
     } catch {
       return;
     }
-    await sleep(100);
+    await pause(100);
   }
 }

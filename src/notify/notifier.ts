@@ -1,8 +1,8 @@
 // Sends an event by every channel at once. It never throws and never takes long: a message must not fail a backup. What leaves
 // here has been redacted, and a channel that fails is named in the log and in what is returned, so that health can show it.
 
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log, Redact } from '../log.ts';
+import { jittered, pauseOrEnd, type Random } from '../stream/patience.ts';
 import { formatSpan } from '../text/format.ts';
 import { DeliveryError, type Channel, type Delivery } from './channel.ts';
 import { severityOf, type BackupEvent } from './event.ts';
@@ -45,8 +45,9 @@ export function createNotifier(options: {
   readonly log: Log;
   readonly redact: Redact;
   readonly patience?: NotifyPatience;
+  readonly random?: Random;
 }): Notifier {
-  const { log, redact, patience = usualPatience } = options;
+  const { log, redact, patience = usualPatience, random = Math.random } = options;
   return {
     async send(event, { signal }) {
       const delivery = prepare(event, options);
@@ -54,7 +55,7 @@ export function createNotifier(options: {
       return Promise.all(
         channels.map(async (channel): Promise<ChannelOutcome> => {
           try {
-            await deliverPatiently(channel, { delivery, patience, signal });
+            await deliverPatiently(channel, { delivery, patience, random, signal });
             return { channel: channel.name, error: null };
           } catch (error) {
             const text = redact(error instanceof Error ? error.message : String(error));
@@ -91,8 +92,14 @@ async function deliverPatiently(
   {
     delivery,
     patience,
+    random,
     signal,
-  }: { readonly delivery: Delivery; readonly patience: NotifyPatience; readonly signal: AbortSignal },
+  }: {
+    readonly delivery: Delivery;
+    readonly patience: NotifyPatience;
+    readonly random: Random;
+    readonly signal: AbortSignal;
+  },
 ): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     const timeout = AbortSignal.timeout(patience.attemptTimeoutMs);
@@ -107,11 +114,8 @@ async function deliverPatiently(
       const final = error instanceof DeliveryError && !error.retryable;
       if (signal.aborted || final || attempt === patience.attempts) throw reason;
       const asked = error instanceof DeliveryError ? error.retryAfterMs : null;
-      const pauseMs = Math.min(
-        patience.longestPauseMs,
-        asked ?? patience.pauseMs * attempt * (0.75 + Math.random() / 2),
-      );
-      await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+      const pauseMs = Math.min(patience.longestPauseMs, asked ?? jittered(patience.pauseMs * attempt, random));
+      await pauseOrEnd(pauseMs, signal);
     }
   }
 }

@@ -3,10 +3,10 @@
 // keep every backup waiting.
 
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { pause } from '../stream/patience.ts';
 import { stateDirectories, usableDirectory } from './directory.ts';
 import { askLock, removeStale, tryLock, type LockState } from './socket-lock.ts';
 
@@ -51,7 +51,7 @@ export async function takeLock(options: {
     if (state.kind === 'free' || state.kind === 'stale') {
       if (state.kind === 'stale') await clear(file);
       // Somebody else may be at it just now.
-      await sleep(retryMs);
+      await pause(retryMs, signal);
       continue;
     }
     const other = decodeHolder(state);
@@ -62,7 +62,7 @@ export async function takeLock(options: {
     }
     if (!said) log.info({ holder: other }, `Waiting until the other ${name} has ended`);
     said = true;
-    await sleep(waitPollMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+    await pause(waitPollMs, signal);
   }
 }
 

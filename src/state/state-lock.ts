@@ -3,8 +3,8 @@
 // about is worth more than that.
 
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../log.ts';
+import { jittered, pause } from '../stream/patience.ts';
 import { askLock, removeStale, tryLock } from './socket-lock.ts';
 
 /** An update takes milliseconds. Whoever holds the lock for so long hangs. */
@@ -27,7 +27,7 @@ export async function lockState(
         log.warn({ file }, 'Whoever holds this lock does not give it back; state is written without it');
         return null;
       }
-      await sleep(pollMs * (0.5 + Math.random()));
+      await pause(jittered(pollMs, Math.random));
     }
   } catch (error) {
     log.debug({ file, err: error }, 'State is written without a lock');

@@ -4,9 +4,9 @@
 
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, retryOf } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { backOffMs, pause, type Random } from '../stream/patience.ts';
 import type { ObjectKey, ObjectStore } from './store.ts';
 
 /**
@@ -16,8 +16,10 @@ import type { ObjectKey, ObjectStore } from './store.ts';
 export interface ReadPatience {
   readonly attempts: number;
   readonly pauseMs: number;
+  readonly random?: Random;
 }
 
+const longestPauseMs = 60_000;
 const usualPatience: ReadPatience = { attempts: 6, pauseMs: 2_000 };
 
 /** The object's bytes. The stream fails with AppError `verify` when they are not the expected ones, else `store`. */
@@ -69,9 +71,17 @@ async function* chunks(store: ObjectStore, options: Parameters<typeof readPatien
         const hopeless = error instanceof AppError && retryOf(error) !== 'soon';
         if (hopeless || attempt >= patience.attempts) throw error;
         log.warn({ key, offset, err: error }, `The download broke off; going on at byte ${offset}`);
-        const pauseMs = patience.pauseMs * (attempt === 1 ? 0.1 : 2 ** (attempt - 1)) * (0.75 + Math.random() / 2);
+        // The first pause is short: some lines break every few bytes, and go on at once.
+        const pauseMs =
+          attempt === 1
+            ? patience.pauseMs / 10
+            : backOffMs(attempt, {
+                firstMs: patience.pauseMs,
+                longestMs: longestPauseMs,
+                random: patience.random ?? Math.random,
+              });
         attempt += 1;
-        await sleep(pauseMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+        await pause(pauseMs, signal);
         continue;
       }
       attempt = 1;

@@ -1,7 +1,7 @@
 // Waits for work that cannot be cancelled only as long as the signal allows: a system call on a hung disk never returns,
 // and without this the run that waits for it would outlive its own time-out.
 
-import { setTimeout as sleep } from 'node:timers/promises';
+import { pauseOrEnd } from './patience.ts';
 
 /**
  * The work's outcome, or the signal's reason when it aborts; then the work has another `graceMs` milliseconds to clean up
@@ -25,6 +25,6 @@ export async function unlessAborted<Result>(
   }
   const settled = new AbortController();
   const stop = (): void => settled.abort();
-  await Promise.race([work.then(stop, stop), sleep(graceMs, undefined, settled).catch(() => undefined)]);
+  await Promise.race([work.then(stop, stop), pauseOrEnd(graceMs, settled.signal)]);
   throw signal.reason;
 }
