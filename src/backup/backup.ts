@@ -49,7 +49,7 @@ export interface BackupOptions {
   readonly compression: Compression;
   readonly cores: number;
   readonly memoryLimitBytes: number;
-  readonly verify: 'auto' | 'full' | 'etag';
+  readonly verify: 'full' | 'etag';
   readonly recipients: readonly string[];
   readonly allowPlaintext: boolean;
   readonly stallTimeoutMs: number;

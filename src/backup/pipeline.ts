@@ -12,6 +12,7 @@ import { createFanOut, type Branch } from '../stream/fan-out.ts';
 import { createGate } from '../stream/gate.ts';
 import { createMeter, type MeterReading } from '../stream/meter.ts';
 import { startStallClock } from '../stream/stall-clock.ts';
+import { formatSpan } from '../text/format.ts';
 
 /** What went through the pipeline. */
 export interface PipelineResult {
@@ -79,7 +80,7 @@ export function startPipeline(options: {
       (plain.bytes() > 0 || performance.now() - startedAt > options.firstByteGraceMs),
     onStall: () =>
       stop.abort(
-        new AppError('stalled', `The dump stood still for ${Math.round(options.stallTimeoutMs / 1_000)} s`, {
+        new AppError('stalled', `The dump stood still for ${formatSpan(options.stallTimeoutMs)}`, {
           hint: 'Look at pg_stat_activity and the disk of the database; BACKUP_STALL_TIMEOUT says how long to wait.',
         }),
       ),

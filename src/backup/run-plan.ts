@@ -16,7 +16,7 @@ export interface RunPlanOptions {
   readonly compression: Compression;
   readonly cores: number;
   readonly memoryLimitBytes: number;
-  readonly verify: 'auto' | 'full' | 'etag';
+  readonly verify: 'full' | 'etag';
   readonly recipients: readonly string[];
   readonly log: Log;
 }

@@ -7,6 +7,7 @@ import type { Client } from 'pg';
 import { AppError, toAppError } from '../errors.ts';
 import type { ChildExit } from '../stream/child.ts';
 import { pause } from '../stream/patience.ts';
+import { formatSpan } from '../text/format.ts';
 import { dumpError, metChange, yieldError } from './dump-errors.ts';
 import { startDumpProcess, type DumpProcess, type DumpProcessOptions } from './dump-process.ts';
 import { holdSnapshot } from './held-snapshot.ts';
@@ -180,7 +181,7 @@ async function awaitStart<Seen>(dumping: DumpProcess, options: DumpOptions<Seen>
   } catch (error) {
     options.signal.throwIfAborted();
     if (!limit.aborted) throw error;
-    throw new AppError('stalled', `pg_dump wrote nothing for ${Math.round(options.stallTimeoutMs / 1_000)} s`, {
+    throw new AppError('stalled', `pg_dump wrote nothing for ${formatSpan(options.stallTimeoutMs)}`, {
       hint: 'Look at pg_stat_activity and the disk of the database; BACKUP_STALL_TIMEOUT says how long to wait.',
     });
   } finally {

@@ -5,6 +5,7 @@
 import type { Client } from 'pg';
 import { AppError, describeError } from '../errors.ts';
 import { pause } from '../stream/patience.ts';
+import { formatSpan } from '../text/format.ts';
 import { applicationName } from './connection.ts';
 import { dumpedTablesQuery, listDumpedTables, type DumpedTable } from './dumped-tables.ts';
 import { waitForTable, type LockPatience } from './lock-wait.ts';
@@ -131,13 +132,9 @@ async function waitForBusy(
 }
 
 function unsettledError({ lockWaitMs }: LockPatience): AppError {
-  return new AppError(
-    'dump',
-    `The tables did not stay the same for a moment within ${Math.round(lockWaitMs / 1_000)} s`,
-    {
-      hint: 'Run the backup again when the migration is done; BACKUP_LOCK_WAIT says how long it may take.',
-    },
-  );
+  return new AppError('dump', `The tables did not stay the same for a moment within ${formatSpan(lockWaitMs)}`, {
+    hint: 'Run the backup again when the migration is done; BACKUP_LOCK_WAIT says how long it may take.',
+  });
 }
 
 function holdError(error: unknown): AppError {

@@ -15,7 +15,7 @@ import { verifyByEtag, verifyFully } from './verification.ts';
 /** What copies of both kinds need. */
 export interface CopyOptions extends Omit<ReadOptions, 'onProgress'> {
   readonly source: Manifest;
-  readonly verify: 'auto' | 'full' | 'etag';
+  readonly verify: 'full' | 'etag';
   readonly now: () => Date;
 }
 

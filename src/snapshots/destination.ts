@@ -11,6 +11,7 @@ import type { Folder } from '../schedule/tier.ts';
 import type { ObjectKey, PutReceipt } from '../storage/store.ts';
 import type { Branch } from '../stream/fan-out.ts';
 import { startStallClock } from '../stream/stall-clock.ts';
+import { formatSpan } from '../text/format.ts';
 import { createEtagMeter, type EtagMeter } from './etag.ts';
 
 /** A repository as a destination of this run. */
@@ -37,12 +38,11 @@ export function createDestination(
     readonly tier: Folder;
     readonly name: string;
     readonly partBytes: number;
-    readonly verify: 'auto' | 'full' | 'etag';
+    readonly verify: 'full' | 'etag';
   },
 ): Destination {
   const { store, prefix } = repository;
-  const wanted = options.verify === 'auto' ? (store.readingCosts ? 'etag' : 'full') : options.verify;
-  const method = store.comparesEtags ? wanted : 'full';
+  const method = store.comparesEtags ? options.verify : 'full';
   return {
     repository,
     name: options.name,
@@ -72,10 +72,9 @@ export async function storeBranch(
     timeoutMs: options.stallTimeoutMs,
     waiting: () => branch.blocks() || options.sourceEnded(),
     onStall: () => {
-      const seconds = Math.round(options.stallTimeoutMs / 1_000);
       const error = new AppError(
         'stalled',
-        `'${key}' could not be stored in ${store.description}: it stood still for ${seconds} s`,
+        `'${key}' could not be stored in ${store.description}: it stood still for ${formatSpan(options.stallTimeoutMs)}`,
         {
           hint: 'Check the network to the store, or the disk; BACKUP_STALL_TIMEOUT says how long to wait.',
         },

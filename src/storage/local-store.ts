@@ -207,7 +207,6 @@ export function createLocalStore({
     name: 'local',
     description: `directory ${directory}`,
     maxObjectBytes: null,
-    readingCosts: false,
     comparesEtags: false,
     hasParts: false,
     hasRules: false,

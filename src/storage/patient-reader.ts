@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { AppError, retryOf } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { backOffMs, pause, type Random } from '../stream/patience.ts';
+import { backOffMs, jittered, pause, type Random } from '../stream/patience.ts';
 import type { ObjectKey, ObjectStore } from './store.ts';
 
 /**
@@ -71,15 +71,7 @@ async function* chunks(store: ObjectStore, options: Parameters<typeof readPatien
         const hopeless = error instanceof AppError && retryOf(error) !== 'soon';
         if (hopeless || attempt >= patience.attempts) throw error;
         log.warn({ key, offset, err: error }, `The download broke off; going on at byte ${offset}`);
-        // The first pause is short: some lines break every few bytes, and go on at once.
-        const pauseMs =
-          attempt === 1
-            ? patience.pauseMs / 10
-            : backOffMs(attempt, {
-                firstMs: patience.pauseMs,
-                longestMs: longestPauseMs,
-                random: patience.random ?? Math.random,
-              });
+        const pauseMs = pauseAfter(attempt, patience);
         attempt += 1;
         await pause(pauseMs, signal);
         continue;
@@ -111,4 +103,10 @@ async function download(
   const { key, offset, signal, etag } = options;
   const body = await store.get(key, { signal, offset, ...(etag === null ? {} : { ifMatch: etag }) });
   return (body as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
+}
+
+// The first pause is short: some lines break every few bytes, and go on at once.
+function pauseAfter(attempt: number, { pauseMs, random = Math.random }: ReadPatience): number {
+  if (attempt === 1) return jittered(pauseMs / 10, random);
+  return backOffMs(attempt, { firstMs: pauseMs, longestMs: longestPauseMs, random });
 }

@@ -21,7 +21,6 @@ export function createS3Store(
     name: 's3',
     description: place.description,
     maxObjectBytes,
-    readingCosts: settings.profile === 'aws',
     comparesEtags: true,
     hasParts: true,
     hasRules: true,

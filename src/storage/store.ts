@@ -77,8 +77,6 @@ export interface ObjectStore {
   readonly description: string;
   /** What the store itself limits: R2 and S3 take 5 TB an object; null where there is no limit. */
   readonly maxObjectBytes: number | null;
-  /** Whether a `full` verification costs money here (egress), which makes `auto` choose `etag`. */
-  readonly readingCosts: boolean;
   /** Whether it says an ETag of what it holds, which can be compared without reading it. */
   readonly comparesEtags: boolean;
   /** Whether an object is put in parts of `partBytes`, which its ETag depends on and a manifest notes. */
