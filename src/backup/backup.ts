@@ -7,7 +7,7 @@ import type { Environment } from '../config/environment.ts';
 import { chooseClient, type ClientPrograms } from '../database/clients.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { startDump } from '../database/dump.ts';
-import { readDatabaseFacts, type DatabaseFacts } from '../database/server.ts';
+import { readDatabaseFacts } from '../database/server.ts';
 import { AppError, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { newestWithFingerprints, type EarlierBackups } from '../snapshots/earlier-backups.ts';
@@ -23,6 +23,7 @@ import { refusePlaintextAfterEncrypted } from './plaintext-guard.ts';
 import type { ProgressListener } from './progress.ts';
 import { planCompression, planDestinations } from './run-plan.ts';
 import { encryptSecrets, storeSecrets } from './secrets-object.ts';
+import { checkSource } from './source-checks.ts';
 import { describeSnapshot, type SnapshotBase } from './snapshot-base.ts';
 import { readSourceState } from './source-state.ts';
 import { verifyByEtag, verifyFully } from '../snapshots/verification.ts';
@@ -93,7 +94,7 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
   const client = chooseClient(options.clients, { major: facts.serverMajor, version: facts.serverVersion });
   const { earlier } = options;
   refusePlaintextAfterEncrypted(earlier, options);
-  const warnings = [...lookForOddities(facts), ...lookForOtherSecrets(earlier, options.environment)];
+  const warnings = [...(await checkSource(control, facts)), ...lookForOtherSecrets(earlier, options.environment)];
   for (const warning of warnings) log.warn({}, warning);
 
   const id = createSnapshotId(options.now());
@@ -207,14 +208,6 @@ function firstFailure(outcomes: readonly DestinationOutcome[]): AppError {
     cause: first,
     ...(first.hint === undefined ? {} : { hint: first.hint }),
   });
-}
-
-function lookForOddities(facts: DatabaseFacts): readonly string[] {
-  const warnings: string[] = [];
-  if (facts.tableCount === 0) warnings.push(`The database '${facts.name}' has no tables: is it the right one?`);
-  if (facts.isReplica)
-    warnings.push('The server is a replica: a long dump may be cancelled by replay (max_standby_streaming_delay)');
-  return warnings;
 }
 
 function lookForOtherSecrets(earlier: readonly EarlierBackups[], environment: Environment): readonly string[] {

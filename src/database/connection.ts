@@ -188,6 +188,14 @@ function isPasswordRefusal(error: unknown): boolean {
 
 const hints: readonly (readonly [RegExp, string])[] = [
   [
+    /(?:peer|ident) authentication failed/i,
+    'Connect by TCP with a password (DB_HOST=localhost, DB_PASS): through the socket the server takes only the system user of that name; or map this one in pg_ident.conf.',
+  ],
+  [
+    /requires a valid client certificate|certificate authentication failed/i,
+    'Name the client certificate and its key in the URL: DATABASE_URL=postgresql://…?sslcert=/path/client.crt&sslkey=/path/client.key.',
+  ],
+  [
     /password authentication failed|SASL|no password supplied/i,
     'Check DB_USER and DB_PASS (or DATABASE_URL) against the ones Mastodon uses.',
   ],

@@ -10,8 +10,9 @@ import { pause } from '../stream/patience.ts';
 import { formatSpan } from '../text/format.ts';
 import { dumpError, metChange, yieldError } from './dump-errors.ts';
 import { startDumpProcess, type DumpProcess, type DumpProcessOptions } from './dump-process.ts';
-import { holdSnapshot } from './held-snapshot.ts';
+import { holdSnapshot, type HeldSnapshot } from './held-snapshot.ts';
 import type { LockPatience } from './lock-wait.ts';
+import { readStandby, standbyLagError } from './standby.ts';
 import { watchWaitingSessions } from './waiting-sessions.ts';
 
 /** A running dump. */
@@ -65,6 +66,13 @@ type Attempt<Seen> =
 async function tryDump<Seen>(options: DumpOptions<Seen>, patience: LockPatience): Promise<Attempt<Seen>> {
   const { control, log, signal } = options;
   const held = await holdSnapshot(control, { patience, signal });
+  let moment: number;
+  try {
+    moment = await momentOfData(control, held);
+  } catch (error) {
+    await held.release();
+    throw lostError(error);
+  }
   const dumping = startDumpProcess(options, held);
   const { bytes } = dumping;
   let holding = true;
@@ -108,7 +116,7 @@ async function tryDump<Seen>(options: DumpOptions<Seen>, patience: LockPatience)
         if (!exitedWell(exit)) throw dumpError(exit, options);
         ended = true;
         // Rounded up: what was committed in that very millisecond is in it.
-        return { dataAt: new Date(Math.ceil(held.takenAtSeconds * 1_000)) };
+        return { dataAt: new Date(Math.ceil(moment * 1_000)) };
       } finally {
         waiting.stop();
       }
@@ -137,6 +145,15 @@ function lostError(error: unknown): AppError {
     message: 'The session that holds the snapshot was lost',
     hint: "Look into the database's log, then run the backup again.",
   });
+}
+
+// On a standby the data may be older than the snapshot of it.
+async function momentOfData(control: Client, { takenAtSeconds }: HeldSnapshot): Promise<number> {
+  const standby = await readStandby(control);
+  if (standby === null) return takenAtSeconds;
+  const error = standbyLagError(standby);
+  if (error !== undefined) throw error;
+  return Math.min(takenAtSeconds, standby.replayedAtSeconds ?? takenAtSeconds);
 }
 
 function exitedWell({ code, signal }: ChildExit): boolean {

@@ -66,7 +66,9 @@ const holdersQuery = `
   select l.pid, a.usename as role, a.application_name as application, x.gid
     from pg_locks l
     left join pg_stat_activity a on a.pid = l.pid
-    left join pg_prepared_xacts x on l.pid is null and l.virtualtransaction = '-1/' || x.transaction::text
+    left join pg_locks t on l.pid is null and t.pid is null and t.locktype = 'transactionid'
+                        and t.virtualtransaction = l.virtualtransaction
+    left join pg_prepared_xacts x on x.transaction = t.transactionid
    where l.locktype = 'relation' and l.relation = $1::oid and l.mode = 'AccessExclusiveLock'
      and l.database = (select oid from pg_database where datname = current_database())
    order by l.granted desc limit 3`;

@@ -10,6 +10,7 @@ import { AppError } from '../errors.ts';
 import { formatMiB, formatSpan } from '../text/format.ts';
 import { examineMemory } from './memory-check.ts';
 import { examineSecrets } from './secrets-check.ts';
+import { examineLogin, examineSource } from './source-check.ts';
 import { examineStore } from './store-check.ts';
 import { problem, type Examination, type Finding } from './finding.ts';
 
@@ -74,9 +75,11 @@ async function examineDatabase(
 ): Promise<{ readonly facts: DatabaseFacts | null; readonly findings: readonly Finding[] }> {
   const { connection, signal } = examination;
   let facts: DatabaseFacts;
+  let source: readonly Finding[];
   try {
     await using client = await connect(connection, signal);
     facts = await readDatabaseFacts(client);
+    source = await examineSource(client, facts);
   } catch (error) {
     return { facts: null, findings: [problem('database', error)] };
   }
@@ -87,6 +90,7 @@ async function examineDatabase(
       detail: `${describeTarget(connection)}: PostgreSQL ${facts.serverVersion}, ${facts.tableCount} tables, ${formatMiB(facts.sizeBytes)}`,
       remedy: facts.tableCount === 0 ? 'Check DB_NAME: this database has no tables.' : null,
     },
+    ...source,
   ];
   try {
     const clients = await findClients({
@@ -104,6 +108,7 @@ async function examineDatabase(
         ? `Restoring needs pg_restore ${client.major} or newer; install postgresql-client-${facts.serverMajor} to match the server.`
         : null,
     });
+    findings.push(...(await examineLogin(connection, { client, facts, signal })));
   } catch (error) {
     findings.push(problem('client', error));
   }

@@ -26,11 +26,17 @@ export interface FaultStage extends AsyncDisposable {
 
 /** Starts a stage; `auth` as for the server. */
 export async function startStage(
-  options: { readonly auth?: 'scram-sha-256'; readonly major?: 14 | 15; readonly megabytes?: number } = {},
+  options: {
+    readonly auth?: 'scram-sha-256';
+    readonly major?: 14 | 15;
+    readonly megabytes?: number;
+    readonly settings?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<FaultStage> {
   const scratch = temporaryDirectory();
   const server = await startPostgres({
     major: options.major ?? 15,
+    ...(options.settings === undefined ? {} : { settings: options.settings }),
     ...(options.auth === undefined ? {} : { auth: options.auth }),
   });
   const s3 = await startS3();

@@ -58,7 +58,7 @@ export interface SqlExtension {
 export const testPassword = 'sëcret p@ss/word#1';
 
 /** `initdb` and `postgres` refuse root: on such machines the server belongs to nobody. */
-const serverUser = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
+export const serverUser = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
 
 /** Starts a server; `auth` is `trust` unless a test is about passwords. */
 export async function startPostgres(options: {
@@ -192,8 +192,8 @@ export function linkPrograms(directory: string, major: ServerMajor): string {
   return directory;
 }
 
-// The server's user cannot enter a checkout below /root: then the binaries are copied once to a place where it can.
-function reachableBinaries(major: ServerMajor): string {
+/** Where a server's programs are: copied once to a place that the server's user can enter, when the checkout is below /root. */
+export function reachableBinaries(major: ServerMajor): string {
   const platform = `${process.platform}-${process.arch}`;
   const native = fileURLToPath(
     new URL(`../servers/node_modules/postgres-${major}-${platform}/native`, import.meta.url),
