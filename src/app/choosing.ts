@@ -1,8 +1,9 @@
 // The snapshot that a command is about, chosen alike by all of them; whoever gets an older one than there is, is told why.
 
 import { readCatalogue, type Catalogue } from '../snapshots/catalogue.ts';
-import { chooseSnapshot, type PassedOver } from '../snapshots/choice.ts';
-import type { Manifest } from '../snapshots/manifest.ts';
+import { note, type CheckResult } from '../checks/check.ts';
+import { chooseSnapshot, type Choice } from '../snapshots/choice.ts';
+import { snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import type { StoreName } from '../storage/store.ts';
 import type { AppContext } from './context.ts';
@@ -21,6 +22,8 @@ export interface ChosenSnapshot {
   readonly repository: Repository;
   readonly catalogue: Catalogue;
   readonly manifest: Manifest;
+  /** What is to be said of the choice, for a report. */
+  readonly notes: readonly CheckResult[];
 }
 
 /** Reads the store that is meant and chooses in it. @throws AppError `no-snapshot`, `usage` or `store`. */
@@ -30,18 +33,31 @@ export async function choose(
 ): Promise<ChosenSnapshot> {
   const repository = context.storeToRead(request.from);
   const catalogue = await readCatalogue(repository, request);
-  const { manifest, passedOver } = chooseSnapshot(catalogue, {
+  const choice = chooseSnapshot(catalogue, {
     text: request.snapshot,
     instance: request.instance ?? undefined,
     place: repository.store.description,
     now: context.now(),
   });
-  warnOfPassedOver(context, passedOver);
-  return { repository, catalogue, manifest };
+  const { manifest, passedOver, remark } = choice;
+  warnOfPassedOver(context, choice);
+  const notes = [
+    ...passedOver.map(({ snapshot, reason }) => note('latest', `${snapshot} is newer and was passed over: ${reason}`)),
+    ...(remark === null ? [] : [note('latest', `${snapshotName(manifest)}: ${remark}`)]),
+  ];
+  return { repository, catalogue, manifest, notes };
 }
 
-/** Says in the log which newer snapshots are not the latest, and why. */
-export function warnOfPassedOver({ log }: Pick<AppContext, 'log'>, passedOver: readonly PassedOver[]): void {
+/** Says in the log which newer snapshots are not the latest, and why, and what is odd about the one that is. */
+export function warnOfPassedOver(
+  { log }: Pick<AppContext, 'log'>,
+  { manifest, passedOver, remark }: Pick<Choice, 'passedOver' | 'remark'> & { readonly manifest: Manifest | undefined },
+): void {
   for (const { snapshot, reason } of passedOver)
     log.warn({ snapshot, reason }, `A newer snapshot, ${snapshot}, was passed over: ${reason}`);
+  if (manifest !== undefined && remark !== null)
+    log.warn(
+      { snapshot: snapshotName(manifest) },
+      `The latest snapshot, ${snapshotName(manifest)}, is another: ${remark}`,
+    );
 }

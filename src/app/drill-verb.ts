@@ -50,11 +50,11 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
     signal,
     log,
   });
-  const { repository, catalogue, manifest } = await choose(context, request);
+  const { repository, catalogue, manifest, notes } = await choose(context, request);
   const dump = dumpOf(manifest);
   const startedAt = now();
   log.info({ snapshot: snapshotName(manifest), store: repository.store.description }, 'Drill started');
-  const { checks, ...outcome } = await carryOut({
+  const { checks: found, ...outcome } = await carryOut({
     source: {
       repository,
       manifest,
@@ -78,6 +78,7 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
     signal,
     onProgress: (bytes) => request.onProgress({ step: 'restore', bytes, expectedBytes: dump.bytes }),
   });
+  const checks = [...found, ...notes];
   const document: DrillDocument = {
     format: 1,
     id: createSnapshotId(startedAt),

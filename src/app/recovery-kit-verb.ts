@@ -5,7 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import { recipientsOf } from '../config/age-keys.ts';
 import { bucketOf, directoryOf, type Settings } from '../config/settings.ts';
 import { AppError, describeError } from '../errors.ts';
-import { newestFirst } from '../snapshots/catalogue.ts';
+import { newestFirst, type Catalogue } from '../snapshots/catalogue.ts';
 import { findLatest } from '../snapshots/choice.ts';
 import { dumpOf, partOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import { createRecoveryKit, type KitFacts } from '../kit/recovery-kit.ts';
@@ -66,7 +66,7 @@ async function findNewest(
   context: AppContext,
   options: { readonly instance: string; readonly signal: AbortSignal },
 ): Promise<Manifest | undefined> {
-  const found: Manifest[] = [];
+  const catalogues: Catalogue[] = [];
   for (const { repository, catalogue, error } of await lookIntoAll(context, options.signal)) {
     if (catalogue === null) {
       context.log.warn(
@@ -75,11 +75,17 @@ async function findNewest(
       );
       continue;
     }
-    const { manifest, passedOver } = findLatest(catalogue, { ...options, tier: null, now: context.now() });
-    warnOfPassedOver(context, passedOver);
-    if (manifest !== undefined) found.push(manifest);
+    catalogues.push(catalogue);
   }
-  return found.toSorted(newestFirst)[0];
+  // Together: one place may have nothing but what an instance that was set up anew has put there.
+  const everywhere = {
+    snapshots: catalogues.flatMap(({ snapshots }) => snapshots).toSorted(newestFirst),
+    damaged: catalogues.flatMap(({ damaged }) => damaged),
+    unreadable: catalogues.flatMap(({ unreadable }) => unreadable),
+  };
+  const latest = findLatest(everywhere, { ...options, tier: null, now: context.now() });
+  warnOfPassedOver(context, latest);
+  return latest.manifest;
 }
 
 function describeBucket(settings: Settings): StockBucket | null {

@@ -14,7 +14,7 @@ import { nextSteps } from '../restore/next-steps.ts';
 import { restoreDatabase, type RestoreOutcome } from '../restore/restore.ts';
 import { assertUsableName } from '../restore/target.ts';
 import { takeLock } from '../state/lock.ts';
-import { choose, type SnapshotRequest } from './choosing.ts';
+import { choose, type ChosenSnapshot, type SnapshotRequest } from './choosing.ts';
 import type { AppContext } from './context.ts';
 import { tidyArchives } from './scratch.ts';
 
@@ -80,7 +80,7 @@ export async function restore(context: AppContext, request: RestoreRequest): Pro
 
 async function restoreFrom(
   context: AppContext,
-  { source, request }: { readonly source: SnapshotSource; readonly request: RestoreRequest },
+  { source, request }: { readonly source: ChosenSource; readonly request: RestoreRequest },
 ): Promise<RestoreReport> {
   const { log, now } = context;
   const { settings, target } = context.load();
@@ -104,6 +104,7 @@ async function restoreFrom(
   log.info({ snapshot, database, durationMs: outcome.durationMs }, 'Restore done');
   return {
     ...outcome,
+    checks: [...outcome.checks, ...source.notes],
     snapshot,
     dataAt: manifest.dataAt.toISOString(),
     place: store.description,
@@ -164,17 +165,20 @@ export async function restoreSecrets(context: AppContext, request: FileRequest):
   });
 }
 
+/** A snapshot to restore, and what is to be said of its choice. */
+type ChosenSource = SnapshotSource & Pick<ChosenSnapshot, 'notes'>;
+
 async function selectSource(
   context: AppContext,
   request: RestoreSource,
-): Promise<SnapshotSource & { readonly identities: readonly string[] }> {
+): Promise<ChosenSource & { readonly identities: readonly string[] }> {
   const { settings } = context.load();
-  const { repository, manifest } = await choose(context, request);
+  const { repository, manifest, notes } = await choose(context, request);
   const identities = [...request.identities, ...identitiesOf(settings.keys)];
-  return { repository, manifest, identities, threads: settings.threads, patience: context.readPatience };
+  return { repository, manifest, notes, identities, threads: settings.threads, patience: context.readPatience };
 }
 
-async function openSnapshot(context: AppContext, request: RestoreSource): Promise<SnapshotSource> {
+async function openSnapshot(context: AppContext, request: RestoreSource): Promise<ChosenSource> {
   const source = await selectSource(context, request);
   if (dumpOf(source.manifest).encryption === null) return { ...source, identities: null };
   if (source.identities.length === 0) throw needsIdentity(source.manifest);

@@ -5,6 +5,7 @@ import { AppError } from '../errors.ts';
 import { withoutFuture } from '../schedule/due.ts';
 import type { Catalogue } from './catalogue.ts';
 import { snapshotName, type Manifest } from './manifest.ts';
+import { objectToEmptied, remarkOnSuccessor } from './successor.ts';
 
 /** A snapshot that is newer than the chosen one, and why it is not the latest all the same. */
 export interface PassedOver {
@@ -17,11 +18,13 @@ export interface PassedOver {
 export interface Choice {
   readonly manifest: Manifest;
   readonly passedOver: readonly PassedOver[];
+  /** What is worth saying of the one that was chosen; null: nothing. */
+  readonly remark: string | null;
 }
 
 /** What a reason to pass a whole snapshot over is judged by. */
 interface Circumstances {
-  /** The other whole snapshots of its instance that are older, newest first. */
+  /** The whole snapshots of its instance that are older, of every tier, newest first. */
   readonly older: readonly Manifest[];
   readonly now: Date;
 }
@@ -29,6 +32,7 @@ interface Circumstances {
 /** Why a whole snapshot is never silently the latest; null: it may be. */
 const objections: readonly ((manifest: Manifest, circumstances: Circumstances) => string | null)[] = [
   (manifest, { now }) => (withoutFuture([manifest], now).length === 0 ? 'it is dated in the future' : null),
+  objectToEmptied,
 ];
 
 /**
@@ -36,17 +40,19 @@ const objections: readonly ((manifest: Manifest, circumstances: Circumstances) =
  * @param options.tier null: of any tier.
  */
 export function findLatest(
-  catalogue: Catalogue,
+  catalogue: Pick<Catalogue, 'snapshots' | 'damaged' | 'unreadable'>,
   options: { readonly instance: string | undefined; readonly tier: string | null; readonly now: Date },
-): { readonly manifest: Manifest | undefined; readonly passedOver: readonly PassedOver[] } {
+): Pick<Choice, 'passedOver' | 'remark'> & { readonly manifest: Manifest | undefined } {
   const { now } = options;
   const isMeant = ({ instance, tier }: Pick<Manifest, 'instance' | 'tier'>): boolean =>
     (options.instance === undefined || instance === options.instance) &&
     (options.tier === null || tier === options.tier);
   const whole = catalogue.snapshots.filter(isMeant);
-  const judged = whole.map((manifest, index) => ({
+  const olderThan = (snapshot: Manifest): readonly Manifest[] =>
+    catalogue.snapshots.filter(({ instance, dataAt }) => instance === snapshot.instance && dataAt < snapshot.dataAt);
+  const judged = whole.map((manifest) => ({
     manifest,
-    reason: objections.map((object) => object(manifest, { older: whole.slice(index + 1), now })).find(Boolean) ?? null,
+    reason: objections.map((object) => object(manifest, { older: olderThan(manifest), now })).find(Boolean) ?? null,
   }));
   const found = judged.find(({ reason }) => reason === null)?.manifest;
   const passedOver = [
@@ -63,6 +69,7 @@ export function findLatest(
   );
   return {
     manifest: found,
+    remark: found === undefined ? null : remarkOnSuccessor(found, { older: olderThan(found) }),
     passedOver: [
       ...passedOver,
       ...unread.map((one) => ({ snapshot: snapshotName(one), reason: `it cannot be read: ${one.reason}` })),
@@ -93,15 +100,15 @@ export function chooseSnapshot(
   }
   const [, tier = null] = /^latest:(.+)$/.exec(text) ?? [];
   if (text === 'latest' || tier !== null) {
-    const { manifest, passedOver } = findLatest(catalogue, { ...options, tier });
-    if (manifest !== undefined) return { manifest, passedOver };
+    const { manifest, passedOver, remark } = findLatest(catalogue, { ...options, tier });
+    if (manifest !== undefined) return { manifest, passedOver, remark };
     throw noSnapshot(`There is no snapshot '${text}' in ${place}`, passedOver);
   }
   const isNamed = (one: { readonly tier: string; readonly id: string }): boolean =>
     one.id === text || snapshotName(one) === text;
   const own = catalogue.snapshots.filter((one) => instance === undefined || one.instance === instance);
   const manifest = own.find(isNamed);
-  if (manifest !== undefined) return { manifest, passedOver: [] };
+  if (manifest !== undefined) return { manifest, passedOver: [], remark: null };
   const damaged = catalogue.damaged.find((one) => isNamed(one.manifest));
   if (damaged !== undefined) throw noSnapshot(`The snapshot '${text}' is damaged: ${damaged.reason}`, []);
   const unread = catalogue.unreadable.find(isNamed);

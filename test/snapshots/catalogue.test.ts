@@ -243,11 +243,11 @@ describe('a catalogue', () => {
         reason: 'it cannot be read: format 2 is not known to this version',
       },
     ];
-    assert.deepEqual(choose('latest'), { manifest: weekly, passedOver: all });
+    assert.deepEqual(choose('latest'), { manifest: weekly, passedOver: all, remark: null });
     assert.deepEqual(choose('latest:daily').passedOver, all);
     assert.deepEqual(choose('latest:weekly').passedOver, []);
     // By its name it is meant whatever its date is.
-    assert.deepEqual(choose(ahead.id), { manifest: ahead, passedOver: [] });
+    assert.deepEqual(choose(ahead.id), { manifest: ahead, passedOver: [], remark: null });
     assert.throws(() => choose('daily/2026-01-04T000000Z-aaaaaa'), /cannot be read: format 2/);
     const nothing = { ...catalogue, snapshots: [ahead] };
     assert.throws(
