@@ -18,7 +18,7 @@ import { startS3 } from '../support/s3-server.ts';
 
 const signal = AbortSignal.timeout(300_000);
 const now = new Date('2026-01-10T12:00:00.000Z');
-const options = { verify: 'auto', now: () => now, log: quietLog, signal } as const;
+const options = { verify: 'full', now: () => now, log: quietLog, signal } as const;
 const weekly = {
   id: createSnapshotId(now),
   tier: 'weekly',
