@@ -7,16 +7,11 @@ import { readFile } from 'node:fs/promises';
 import { createApp } from './app/app.ts';
 import { eraseLine } from './cli/progress-bar.ts';
 import { runProgram } from './cli/program.ts';
-import { createClock } from './daemon/clock.ts';
-import { runDaemon } from './daemon/daemon.ts';
 import { AppError, describeError, exitStatusOf } from './errors.ts';
-import { startHttp } from './http/server.ts';
 import { forTerminal } from './text/terminal.ts';
 
 /** A second signal this soon is the same key press: Ctrl-C under npm delivers two. */
 const sameSignalMs = 1_000;
-/** A dump that gave way to a migration comes back after five minutes. */
-const yieldPauseMs = 5 * 60_000;
 
 const interrupted = new AbortController();
 let firstSignalAt: number | undefined;
@@ -63,11 +58,6 @@ try {
     },
     readFile: async (file) => readFile(file, 'utf8'),
     toolVersion: version,
-    runDaemon: async (signal) => {
-      const http = app.http();
-      await using _server = http === null ? null : await startHttp(app, { ...http, toolVersion: version });
-      await runDaemon({ app, clock: createClock(() => new Date()), yieldPauseMs, signal });
-    },
   });
 } catch (error) {
   status = exitStatusOf(error);

@@ -9,7 +9,8 @@ import type { Log, Redact } from '../log.ts';
 import type { DrillDocument } from '../drill/drill-record.ts';
 import type { Timetable } from '../schedule/timetable.ts';
 import { createContext, type AppInput } from './context.ts';
-import { drill, drillIfDue, type DrillRequest } from './drill-verb.ts';
+import { drill, type DrillRequest } from './drill-verb.ts';
+import { drillIfDue, type DrillLook } from './due-drill.ts';
 import { heartbeat, lookAround, waitForDatabase, type Surroundings } from './daemon-verbs.ts';
 import { doctor } from './doctor-verb.ts';
 import { applyLifecycle, showLifecycle, type LifecycleReport } from './lifecycle-verb.ts';
@@ -67,8 +68,8 @@ export interface App extends AsyncDisposable {
   restoreFile(request: FileRequest): Promise<FileReport>;
   restoreSecrets(request: FileRequest): Promise<FileReport>;
   drill(request: DrillRequest): Promise<DrillDocument>;
-  /** Runs the restore drill when its slot has come; answers whether it ran. */
-  drillIfDue(signal: AbortSignal): Promise<boolean>;
+  /** Runs the restore drill when its slot has come; answers that it ran, or when to look again. */
+  drillIfDue(signal: AbortSignal): Promise<DrillLook>;
   heartbeat(sign: { readonly startedAt: Date; readonly troubles: readonly string[] }): Promise<void>;
   /** One page, as text or HTML. */
   recoveryKit(request: RecoveryKitRequest): Promise<string>;

@@ -4,25 +4,20 @@
 import type { ProgressListener } from '../backup/progress.ts';
 import { identitiesOf } from '../config/age-keys.ts';
 import { findServers } from '../database/server-programs.ts';
-import { AppError, describeError, retryOf } from '../errors.ts';
-import { readAll } from '../snapshots/catalogue.ts';
 import { findLatest } from '../snapshots/choice.ts';
-import { decodeDrill, encodeDrill, type DrillDocument } from '../drill/drill-record.ts';
+import { encodeDrill, type DrillDocument } from '../drill/drill-record.ts';
 import { dumpOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import type { EarlierRows } from '../checks/missing-rows.ts';
 import { failed, note, ok, shown, type CheckResult } from '../checks/check.ts';
 import { compareFingerprints, describeDifference } from '../mastodon/secret-fingerprints.ts';
 import { buildDrillKey, createSnapshotId } from '../snapshots/object-keys.ts';
 import type { Repository } from '../snapshots/repository.ts';
-import { lastSlot } from '../schedule/timetable.ts';
 import { drill as carryOut } from '../drill/drill.ts';
 import { takeLock } from '../state/lock.ts';
 import type { DrillRecord } from '../state/records.ts';
-import type { ObjectKey, ObjectStore } from '../storage/store.ts';
 import { choose, type SnapshotRequest } from './choosing.ts';
 import type { AppContext } from './context.ts';
-import { rememberFailure } from './failures.ts';
-import { readHoldings, snapshotsOfAll } from './holdings.ts';
+import { watchDrill } from './drill-watch.ts';
 
 /** Options of `drill`. */
 export interface DrillRequest extends SnapshotRequest {
@@ -33,9 +28,6 @@ export interface DrillRequest extends SnapshotRequest {
   readonly signal: AbortSignal;
   readonly onProgress: ProgressListener;
 }
-
-/** A drill that could not be carried out is tried again after an hour. */
-const retryAfterMs = 60 * 60_000;
 
 /** Restores a snapshot into a throw-away server and checks it. */
 export async function drill(context: AppContext, request: DrillRequest): Promise<DrillDocument> {
@@ -54,7 +46,8 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
   const dump = dumpOf(manifest);
   const startedAt = now();
   log.info({ snapshot: snapshotName(manifest), store: repository.store.description }, 'Drill started');
-  const { checks: found, ...outcome } = await carryOut({
+  await using watch = await watchDrill(context, { manifest, repository, startedAt, signal });
+  const drilled = carryOut({
     source: {
       repository,
       manifest,
@@ -75,9 +68,10 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
     secrets: checkSecrets(context, manifest),
     now,
     log,
-    signal,
+    signal: watch.signal,
     onProgress: (bytes) => request.onProgress({ step: 'restore', bytes, expectedBytes: dump.bytes }),
   });
+  const { checks: found, ...outcome } = await watch.judge(drilled);
   const checks = [...found, ...notes];
   const document: DrillDocument = {
     format: 1,
@@ -108,39 +102,6 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
     signal,
   );
   return document;
-}
-
-/** Drills the newest snapshot when the drill's slot has come and no drill has answered it. Answers whether it did. */
-export async function drillIfDue(context: AppContext, signal: AbortSignal): Promise<boolean> {
-  const now = context.now();
-  const slot = lastSlot(context.timetable(), { of: 'drill', at: now });
-  if (slot === null) return false;
-  const holdings = await readHoldings(context, signal);
-  const snapshots = snapshotsOfAll(holdings);
-  // What was due before there was anything to drill was not missed.
-  const beginning = Math.min(...snapshots.map(({ committedAt }) => committedAt.getTime()));
-  if (snapshots.length === 0 || slot.getTime() <= beginning) return false;
-  const { failures, drill: remembered } = await context.state().readAttempts();
-  const failure = failures['drill'];
-  if (failure !== undefined && now.getTime() - Date.parse(failure.at) < retryAfterMs) return false;
-  const last = remembered ?? (await recall(context, signal));
-  if (last !== null && Date.parse(last.at) >= slot.getTime() && Date.parse(last.at) <= now.getTime()) return false;
-  const { instance } = context.load();
-  const request = { snapshot: 'latest', from: null, instance, identities: [], wait: false, signal } as const;
-  try {
-    await drill(context, { ...request, onProgress: () => undefined });
-    return true;
-  } catch (error) {
-    if (signal.aborted || (error instanceof AppError && error.code === 'locked')) return false;
-    context.log.error({ err: error }, 'The drill could not be carried out');
-    await rememberFailure(context, { tier: 'drill', error });
-    const hint = error instanceof AppError ? (error.hint ?? null) : null;
-    await context.tell(
-      { kind: 'attention', subject: 'the restore drill could not be carried out', message: describeError(error), hint },
-      signal,
-    );
-    return false;
-  }
 }
 
 /** What was found wrong or left out, a line each. */
@@ -175,12 +136,14 @@ async function remember(
   { document, ofNewest }: { readonly document: DrillDocument; readonly ofNewest: boolean },
 ): Promise<void> {
   await context.state().updateAttempts(({ drill: before, failures }) => ({
-    drill: toRecord(document, { ofNewest, lastSuccessAt: before?.lastSuccessAt ?? null }),
+    drill: toDrillRecord(document, { ofNewest, lastSuccessAt: before?.lastSuccessAt ?? null }),
+    drillSetbacks: 0,
     failures: Object.fromEntries(Object.entries(failures).filter(([tier]) => tier !== 'drill')),
   }));
 }
 
-function toRecord(
+/** A stored drill as it is remembered. */
+export function toDrillRecord(
   document: DrillDocument,
   { ofNewest, lastSuccessAt }: { readonly ofNewest: boolean; readonly lastSuccessAt: string | null },
 ): DrillRecord {
@@ -212,35 +175,5 @@ async function keep(
   } catch (error) {
     signal.throwIfAborted();
     context.log.warn({ err: error, key }, "The drill's result could not be stored");
-  }
-}
-
-// A new container knows of the last drill from the store.
-async function recall(context: AppContext, signal: AbortSignal): Promise<DrillRecord | null> {
-  const { store, prefix } = context.storeToRead(null);
-  const { instance } = context.load();
-  const keys: ObjectKey[] = [];
-  for await (const { key } of store.list(`${prefix}drills/`, { signal })) keys.push(key);
-  // Keys sort by time.
-  for (const key of keys.toSorted().toReversed().slice(0, 10)) {
-    const document = await readDrill(store, { key, signal });
-    if (document?.instance !== instance) continue;
-    const record = toRecord(document, { ofNewest: true, lastSuccessAt: null });
-    await context.state().updateAttempts(() => ({ drill: record }));
-    return record;
-  }
-  return null;
-}
-
-// One that cannot be read hides no other.
-async function readDrill(
-  store: ObjectStore,
-  { key, signal }: { readonly key: ObjectKey; readonly signal: AbortSignal },
-): Promise<DrillDocument | undefined> {
-  try {
-    return decodeDrill(await readAll(await store.get(key, { signal })));
-  } catch (error) {
-    if (signal.aborted || retryOf(error) === 'soon') throw error;
-    return undefined;
   }
 }

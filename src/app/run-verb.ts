@@ -12,7 +12,6 @@ import { defaultMemoryLimit } from '../backup/memory-limit.ts';
 import { scheduledTiers } from '../schedule/timetable.ts';
 import type { Folder, Tier } from '../schedule/tier.ts';
 import { takeLock } from '../state/lock.ts';
-import { formatSpan } from '../text/format.ts';
 import type { AppContext } from './context.ts';
 import { inTheLightOfEarlier, rememberFailure, toFailure } from './failures.ts';
 import { readHoldings, rememberRemoval, snapshotsOfAll, type Holding } from './holdings.ts';
@@ -20,6 +19,7 @@ import { sweepAll } from './repositories.ts';
 import { prunePlaces, pruneProblem } from './pruning.ts';
 import { copyForTier } from './tier-copy.ts';
 import { failureDetails, successDetails } from './telling.ts';
+import { startTimeLimit } from './time-limit.ts';
 
 /** A run by hand. */
 export interface RunRequest {
@@ -127,9 +127,13 @@ async function attempt(
   }
   await context.tell({ kind: 'run-started', tier: plan.tier }, plan.signal);
   let result: BackupResult & { readonly copiedFrom: string | null };
-  const timeout = timeoutSignal(settings.timeoutMs);
+  using limit = startTimeLimit(settings.timeoutMs, {
+    what: 'The run',
+    setting: 'BACKUP_TIMEOUT',
+    hint: 'Raise BACKUP_TIMEOUT, or make runs faster: more BACKUP_THREADS, a lower BACKUP_COMPRESSION_LEVEL.',
+  });
   try {
-    const signal = AbortSignal.any([plan.signal, timeout.signal]);
+    const signal = AbortSignal.any([plan.signal, limit.signal]);
     await sweepAll(holdings, { settings, now, log: context.log, signal });
     result = (await copyFor(context, { ...plan, holdings, signal })) ?? {
       ...(await dump(context, { ...plan, holdings, signal })),
@@ -139,8 +143,6 @@ async function attempt(
     const error = await inTheLightOfEarlier(context, { tier: plan.tier, error: caught });
     await fail(context, { error, tier: plan.tier, before, signal: plan.signal });
     throw error;
-  } finally {
-    timeout.clear();
   }
   const error = firstError(result);
   if (error !== undefined && !result.outcomes.some(({ kind }) => kind === 'stored')) {
@@ -253,8 +255,8 @@ const rememberedIds = 200;
 
 async function rememberSuccess(context: AppContext, result: BackupResult): Promise<void> {
   const at = context.now().toISOString();
-  // A failure by hand is forgotten with the next success of any kind; a scheduled tier's with its own.
-  const pending = scheduledTiers(context.timetable()).filter((tier) => tier !== result.tier);
+  // A failure by hand is forgotten with the next success of any kind; a scheduled tier's and a drill's with its own.
+  const pending = ['drill', ...scheduledTiers(context.timetable()).filter((tier) => tier !== result.tier)];
   await context.state().updateAttempts(({ failures, madeHere }) => ({
     failures: Object.fromEntries(Object.entries(failures).filter(([tier]) => pending.some((one) => one === tier))),
     destinationFailures: result.outcomes.flatMap((outcome) =>
@@ -265,17 +267,4 @@ async function rememberSuccess(context: AppContext, result: BackupResult): Promi
     madeHere: [...madeHere, result.id].slice(-rememberedIds),
     warnings: result.warnings,
   }));
-}
-
-function timeoutSignal(timeoutMs: number): { readonly signal: AbortSignal; readonly clear: () => void } {
-  const controller = new AbortController();
-  const abort = (): void =>
-    controller.abort(
-      new AppError('timeout', `The run took longer than BACKUP_TIMEOUT (${formatSpan(timeoutMs)})`, {
-        hint: 'Raise BACKUP_TIMEOUT, or make runs faster: more BACKUP_THREADS, a lower BACKUP_COMPRESSION_LEVEL.',
-      }),
-    );
-  // setTimeout takes at most 2^31-1 ms, some 24 days.
-  const timer = setTimeout(abort, Math.min(timeoutMs, 2 ** 31 - 1));
-  return { signal: controller.signal, clear: () => clearTimeout(timer) };
 }

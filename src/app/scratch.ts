@@ -6,20 +6,24 @@ import { AppError } from '../errors.ts';
 import { removeScratchArchives } from '../restore/archive-file.ts';
 import { takeLock, type LockName } from '../state/lock.ts';
 import type { AppContext } from './context.ts';
+import { reportCutOffDrill } from './drill-watch.ts';
 
 /** Removes archives of restores. Call it holding the lock `run`. Never rejects for what cannot be removed. */
 export async function tidyArchives(context: AppContext): Promise<void> {
   await removeScratchArchives({ directory: context.load().settings.scratchDirectory, log: context.log });
 }
 
-/** Removes what both left, as far as neither is at work. Never rejects. */
+/** Removes what both left, and remembers that a drill was cut off, as far as neither is at work. Never rejects. */
 export async function tidyScratch(context: AppContext, signal: AbortSignal): Promise<void> {
   const directory = context.load().settings.scratchDirectory;
   await unlessHeld(context, { name: 'run', signal, work: async () => tidyArchives(context) });
   await unlessHeld(context, {
     name: 'drill',
     signal,
-    work: async () => removeLeftovers({ directory, log: context.log }),
+    async work() {
+      await removeLeftovers({ directory, log: context.log });
+      await reportCutOffDrill(context);
+    },
   });
 }
 

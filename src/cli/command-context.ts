@@ -16,8 +16,6 @@ export interface CommandContext {
   readonly progress: ProgressOutput;
   readonly readFile: (file: string) => Promise<string>;
   readonly toolVersion: string;
-  /** The daemon with what it serves; resolves when `signal` has ended it. */
-  readonly runDaemon: (signal: AbortSignal) => Promise<void>;
 }
 
 /** Writes the answer as it was asked for. */

@@ -28,7 +28,7 @@ export function addDrillCommand(program: Command, context: CommandContext): void
     .option('--identity <file>', 'age private key, for an encrypted snapshot', collect)
     .option('--from <store>', 's3 or local', parseStore)
     .option('--instance <name>', 'which instance, when several share the prefix')
-    .option('--wait', 'wait while a run holds the lock')
+    .option('--wait', 'wait while another drill holds the lock')
     .option('--json', 'print the report as one JSON document')
     .action(async (snapshot: string, options: DrillOptions) => {
       using progress = showProgress(context.progress, app.log);

@@ -37,11 +37,14 @@ function renderHealth(health: Health): string {
       ? []
       : [`  drill    ${health.drill.status}, last passed ${health.drill.lastSuccessAt ?? 'never'}`];
   const running = health.running === null ? [] : [`  running  ${health.running.command} since ${health.running.since}`];
+  const drilling =
+    health.drilling === null ? [] : [`  drilling ${health.drilling.snapshot} since ${health.drilling.since}`];
   return [
     health.status,
     ...tiers,
     ...drill,
     ...running,
+    ...drilling,
     ...health.warnings.map((text) => `  warning: ${text}`),
     '',
   ].join('\n');

@@ -50,6 +50,7 @@ export interface Settings {
   /** 0: never. */
   readonly reuseWithinMs: number;
   readonly timeoutMs: number;
+  readonly drillTimeoutMs: number;
   readonly stallTimeoutMs: number;
   readonly compression: CompressionSettings;
   /** At most the cores; the plan may lower it. */
@@ -136,6 +137,7 @@ export function readSettings(
     },
     reuseWithinMs: valueOf('BACKUP_REUSE_WITHIN'),
     timeoutMs: valueOf('BACKUP_TIMEOUT'),
+    drillTimeoutMs: valueOf('BACKUP_DRILL_TIMEOUT'),
     stallTimeoutMs: valueOf('BACKUP_STALL_TIMEOUT'),
     compression,
     threads: Math.max(1, Math.min(threads, cores)),

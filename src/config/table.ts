@@ -170,6 +170,11 @@ const planVariables = {
     preset: '12h',
     doc: 'how long a whole run may take',
   }),
+  BACKUP_DRILL_TIMEOUT: planRow({
+    parse: parseDuration('timer'),
+    preset: '12h',
+    doc: 'how long a whole drill may take; it has a lock of its own and keeps no backup waiting',
+  }),
   BACKUP_STALL_TIMEOUT: planRow({
     parse: parseDuration('timer'),
     preset: '10m',

@@ -22,6 +22,8 @@ export interface Health {
     readonly snapshot: string | null;
   } | null;
   readonly running: { readonly command: string; readonly tier: string; readonly since: string } | null;
+  /** The drill that is on, beside whatever runs. */
+  readonly drilling: { readonly snapshot: string; readonly since: string } | null;
   readonly warnings: readonly string[];
 }
 
@@ -39,6 +41,8 @@ export const heartbeatLimitMs = 5 * 60_000;
 export function assessHealth(options: {
   readonly timetable: Timetable;
   readonly graceMs: number;
+  /** How long a drill may take. */
+  readonly drillTimeoutMs: number;
   readonly stores: StoresRecord | null;
   readonly attempts: AttemptsRecord;
   readonly heartbeat: HeartbeatRecord | null;
@@ -57,6 +61,7 @@ export function assessHealth(options: {
   const noSnapshot = !stores.some(({ snapshots }) => snapshots.length > 0);
   const emptyStores = perStore.filter(({ store }) => store.readAt !== null && store.snapshots.length === 0);
   const anyFailure = Object.keys(attempts.failures).length > 0;
+  const drillIsOver = isPastLimit(options);
 
   const warnings = [
     ...(daemonSilent ? [`The daemon has given no sign of life for ${formatSpan(silentMs)}`] : []),
@@ -64,6 +69,9 @@ export function assessHealth(options: {
       ? [
           `The last drill ${drillWords[attempts.drill.status]}${attempts.drill.findings[0] === undefined ? '' : `: ${attempts.drill.findings[0]}`}`,
         ]
+      : []),
+    ...(drillIsOver && attempts.drilling !== null
+      ? [`The drill of ${attempts.drilling.snapshot} runs since ${attempts.drilling.since}, past BACKUP_DRILL_TIMEOUT`]
       : []),
     ...late.map(
       ({ tier, deadlineAt }) => `The ${tier} backup is late: it was due by ${deadlineAt?.toISOString() ?? 'now'}`,
@@ -90,7 +98,7 @@ export function assessHealth(options: {
     if (daemonSilent || (attempts.drill?.status === 'failed' && attempts.drill.ofNewest)) return 'failed';
     if (noSnapshot) return anyFailure ? 'late' : 'starting';
     if (late.length > 0) return 'late';
-    return isDegraded(options) || emptyStores.length > 0 ? 'degraded' : 'healthy';
+    return isDegraded(options) || drillIsOver || emptyStores.length > 0 ? 'degraded' : 'healthy';
   })();
   return {
     status,
@@ -115,8 +123,20 @@ export function assessHealth(options: {
             snapshot: attempts.drill.snapshot,
           },
     running: attempts.running,
+    drilling: attempts.drilling,
     warnings,
   };
+}
+
+/** A drill that has reached its limit ends within seconds. */
+const endingMs = 60_000;
+
+function isPastLimit({
+  attempts: { drilling },
+  drillTimeoutMs,
+  now,
+}: Pick<Parameters<typeof assessHealth>[0], 'attempts' | 'drillTimeoutMs' | 'now'>): boolean {
+  return drilling !== null && now.getTime() - Date.parse(drilling.since) > drillTimeoutMs + endingMs;
 }
 
 const drillWords = {

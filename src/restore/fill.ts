@@ -59,10 +59,23 @@ export async function fillDatabase(
     await restore[Symbol.asyncDispose]();
     throw error;
   }
-  const { exit, failures } = await restore.done;
-  signal.throwIfAborted();
+  const { exit, failures } = await endOf(restore, signal);
   if (failures.length === 0) assertDone(exit, options);
   return { failures, contents: outcome.kind === 'whole' ? outcome.contents : [] };
+}
+
+// It has all of the archive, but its last indexes may take hours.
+async function endOf(restore: RestoreProcess, signal: AbortSignal): Promise<Awaited<RestoreProcess['done']>> {
+  const stop = (): void => void restore[Symbol.asyncDispose]();
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
+  try {
+    const end = await restore.done;
+    signal.throwIfAborted();
+    return end;
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
 }
 
 // pg_restore ends without reading what it does not need, such as the data of another schema at the archive's end; that is
@@ -101,16 +114,9 @@ function inputOf({ input, done }: RestoreProcess): Writable {
 export async function fillFromFile(file: string, options: FillOptions): Promise<Pick<FillResult, 'failures'>> {
   const { signal } = options;
   await using restore = startRestore({ ...options, file });
-  const stop = (): void => void restore[Symbol.asyncDispose]();
-  signal.addEventListener('abort', stop, { once: true });
-  try {
-    const { exit, failures } = await restore.done;
-    signal.throwIfAborted();
-    if (failures.length === 0) assertDone(exit, options);
-    return { failures };
-  } finally {
-    signal.removeEventListener('abort', stop);
-  }
+  const { exit, failures } = await endOf(restore, signal);
+  if (failures.length === 0) assertDone(exit, options);
+  return { failures };
 }
 
 function assertDone(

@@ -81,6 +81,8 @@ const attemptsRecord = object({
   running: v.optional(v.nullable(object({ command: v.string(), tier: v.string(), since: instant })), null),
   /** The drill that goes on now, beside a run; left behind by one that was cut off. */
   drilling: v.optional(v.nullable(object({ snapshot: v.string(), since: instant })), null),
+  /** How many drills in a row could not be carried out. */
+  drillSetbacks: v.optional(count, 0),
   /** The last failure by tier, until the tier's next success. */
   failures: v.optional(byName(failureRecord), {}),
   /** How often attempts failed, by tier and step, since the state directory was made. */

@@ -18,8 +18,8 @@ export interface Child {
   readonly stdout: Readable;
   /** Resolves when the process is gone and its pipes are closed; rejects only when it could not be started. */
   readonly done: Promise<ChildExit>;
-  /** Sends TERM, and KILL after `graceMs` when it is still there; resolves when it is gone. */
-  stop(options?: { readonly graceMs?: number }): Promise<void>;
+  /** Sends `signal`, TERM by default, and KILL after `graceMs` when it is still there; resolves when it is gone. */
+  stop(options?: { readonly graceMs?: number; readonly signal?: NodeJS.Signals }): Promise<void>;
 }
 
 const stderrTailBytes = 4096;
@@ -67,8 +67,8 @@ export function startChild(
     stdin: child.stdin,
     stdout,
     done,
-    async stop({ graceMs = 5_000 } = {}) {
-      if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
+    async stop({ graceMs = 5_000, signal = 'SIGTERM' } = {}) {
+      if (child.exitCode === null && child.signalCode === null) child.kill(signal);
       // Nobody reads any more: `close` comes only when the pipes are drained or destroyed.
       stdout.destroy();
       const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);

@@ -6,7 +6,7 @@ import { it } from 'node:test';
 import fc from 'fast-check';
 import { createEnvironment } from '../../src/config/environment.ts';
 import { readSettings } from '../../src/config/settings.ts';
-import { runDaemon, type DaemonOptions } from '../../src/daemon/daemon.ts';
+import { runScheduleLoop, type ScheduleLoopOptions } from '../../src/daemon/schedule-loop.ts';
 import type { DaemonClock } from '../../src/daemon/clock.ts';
 import { AppError } from '../../src/errors.ts';
 import { standings } from '../../src/health/deadlines.ts';
@@ -85,14 +85,12 @@ async function liveOnce(world: World, fate: Fate, diesAt: number): Promise<void>
     random: fate.random,
     waitUntil: async (until) => pass(until.getTime()),
   };
-  const app: DaemonOptions['app'] = {
+  const app: ScheduleLoopOptions['app'] = {
     log: quietLog,
     timetable: () => timetable,
     tidyScratch: async () => undefined,
     waitForDatabase: async () => undefined,
     mend: async () => false,
-    drillIfDue: async () => false,
-    heartbeat: async () => undefined,
     lookAround: async () => ({ snapshots: world.stored, error: null, troubles: [] }),
     async runScheduled({ tier, slot }) {
       assert.equal(world.running, false, 'two runs at once');
@@ -132,7 +130,14 @@ async function liveOnce(world: World, fate: Fate, diesAt: number): Promise<void>
       }
     },
   };
-  await runDaemon({ app, clock, yieldPauseMs: 5 * minuteMs, signal: life.signal });
+  const startedAt = clock.now();
+  const report = async (): Promise<void> => undefined;
+  const onIdle = (): void => undefined;
+  const options = { app, clock, startedAt, yieldPauseMs: 5 * minuteMs, report, onIdle, signal: life.signal };
+  // Whatever is under way when the world ends is cut off.
+  await runScheduleLoop(options).catch((error: unknown) => {
+    if (!life.signal.aborted) throw error;
+  });
 }
 
 function prune(snapshots: readonly Manifest[], now: Date): readonly Manifest[] {

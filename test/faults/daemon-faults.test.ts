@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Health } from '../../src/health/assess.ts';
@@ -152,6 +153,38 @@ describe('a daemon', () => {
     const told = receiver.received.filter((one) => one.path === '/hook').map(({ body }) => body);
     assert.match(told[0] ?? '', /access key id is unknown/);
     assert.match(told[1] ?? '', /storage is full/);
+  });
+
+  it('backs up although its HTTP port is taken, names the service in health, and serves when the port is free', async () => {
+    const port = await freePort();
+    const taken = createServer();
+    await new Promise<void>((resolve) => {
+      taken.listen(port, resolve);
+    });
+    const environment = environmentOf({ BACKUP_HTTP_PORT: String(port) });
+    await using daemon = startDaemon(environment, { firstSetbackMs: 200 });
+    const health = await until('a backup, and the service in health', {
+      seconds: 60,
+      look: async () => {
+        const found = await healthOf(environment);
+        return found.status === 'degraded' && found;
+      },
+    });
+    assert.match(
+      health.warnings.join(),
+      /The service 'http' died and is started again: Port \d+ cannot be served: .*EADDRINUSE/,
+    );
+    assert.equal((await snapshotsOf(environment)).length, 1);
+    await new Promise((resolve) => taken.close(resolve));
+    await until('the status over HTTP', {
+      seconds: 60,
+      look: async () =>
+        fetch(`http://127.0.0.1:${port}/healthz`).then(
+          ({ status }) => status === 200,
+          () => false,
+        ),
+    });
+    assert.doesNotMatch(daemon.said(), /The scheduled backup failed/);
   });
 
   it('ends well when it is told to while it looks at a bucket that hangs', async () => {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createClock } from '../../src/daemon/clock.ts';
-import { runDaemon } from '../../src/daemon/daemon.ts';
+import { runDaemon } from '../../src/daemon/services.ts';
 import { openApp } from '../support/app.ts';
 import { startCommand } from '../support/command.ts';
 import { until } from '../support/until.ts';
@@ -77,7 +77,7 @@ describe('a migration behind a dump', () => {
     holdDump();
     const stop = new AbortController();
     const clock = createClock(() => new Date());
-    const daemon = runDaemon({ app, clock, yieldPauseMs: 500, signal: stop.signal });
+    const daemon = runDaemon({ app, clock, toolVersion: '0.0.0-test', yieldPauseMs: 500, signal: stop.signal });
     await dumpHoldsLocks();
     await stage.server.query('alter table accounts add column added_meanwhile integer', 'mastodon_production');
     stage.s3.rule(() => ({ kind: 'pass' }));

@@ -2,7 +2,7 @@
 // (the pause after a failure) takes a moment.
 
 import { createClock } from '../../src/daemon/clock.ts';
-import { runDaemon } from '../../src/daemon/daemon.ts';
+import { runDaemon } from '../../src/daemon/services.ts';
 import type { App } from '../../src/app/app.ts';
 import { openApp } from './app.ts';
 
@@ -22,7 +22,14 @@ export function startDaemon(
   const app = openApp(environment, { lines });
   const stop = new AbortController();
   const clock = createClock(() => new Date());
-  const ended = runDaemon({ app, clock, yieldPauseMs: 300, firstSetbackMs, signal: stop.signal });
+  const ended = runDaemon({
+    app,
+    clock,
+    toolVersion: '0.0.0-test',
+    yieldPauseMs: 300,
+    firstSetbackMs,
+    signal: stop.signal,
+  });
   ended.catch(() => undefined);
   return {
     app,

@@ -1,0 +1,125 @@
+// The schedule loop: looks what is due, does it, waits. It keeps no state of its own but how often it failed; everything else
+// comes from the stores, so it can be killed at any moment. It ends only by its signal.
+
+import type { App } from '../app/app.ts';
+import type { PlannedSnapshot } from '../schedule/due.ts';
+import { nextSlotOfAny } from '../schedule/timetable.ts';
+import type { DaemonClock } from './clock.ts';
+import { decide, defaultFirstSetbackMs, nextSetback, type Setback } from './decide.ts';
+
+const catchUpJitterMs = 30_000;
+
+/** What the loop does and how it waits. */
+export interface ScheduleLoopOptions {
+  readonly app: Pick<
+    App,
+    'log' | 'timetable' | 'tidyScratch' | 'waitForDatabase' | 'lookAround' | 'runScheduled' | 'mend'
+  >;
+  readonly clock: DaemonClock;
+  /** When the daemon was started. */
+  readonly startedAt: Date;
+  /** How long a dump that gave way to a migration waits before it tries again, in milliseconds. */
+  readonly yieldPauseMs: number;
+  /** How long the first of several failures is waited out, in milliseconds; tests shorten it. */
+  readonly firstSetbackMs?: number | undefined;
+  /** Told after each look what is wrong. */
+  readonly report: (troubles: readonly string[]) => Promise<void>;
+  /** Told whenever nothing is due, or what is due has to wait. */
+  readonly onIdle: () => void;
+  readonly signal: AbortSignal;
+}
+
+/** Runs until `signal` aborts. */
+export async function runScheduleLoop({
+  app,
+  clock,
+  startedAt,
+  yieldPauseMs,
+  firstSetbackMs = defaultFirstSetbackMs,
+  report,
+  onIdle,
+  signal,
+}: ScheduleLoopOptions): Promise<void> {
+  const { log } = app;
+  const timetable = app.timetable();
+  const later = (before: Setback | null, error: unknown): Setback =>
+    nextSetback(before, {
+      error,
+      now: clock.now(),
+      random: clock.random,
+      yieldPauseMs,
+      firstSetbackMs,
+      nextSlotAt: nextSlotOfAny(timetable, clock.now())?.at ?? null,
+    });
+  const idle = async (until: Date): Promise<void> => {
+    onIdle();
+    await clock.waitUntil(until, signal);
+  };
+  await app.tidyScratch(signal);
+  await app.waitForDatabase(signal);
+  let setback: Setback | null = null;
+  // A store that does not list at once what was just committed must not cause the same run again and again.
+  const answered = new Map<string, PlannedSnapshot>();
+  while (!signal.aborted) {
+    const around = await app.lookAround({ startedAt, signal });
+    await report(around.troubles);
+    // Nothing is known of any store: what is due cannot be known either.
+    if (around.snapshots === null) {
+      setback = later(setback, around.error);
+      await idle(setback.notBefore);
+      continue;
+    }
+    const step = decide(timetable, {
+      snapshots: [...around.snapshots, ...answered.values()],
+      setback,
+      now: clock.now(),
+    });
+    if (step.kind === 'wait') {
+      if (!(await hasMended(app, signal))) await idle(step.until);
+      continue;
+    }
+    if (step.missed) {
+      const at = new Date(clock.now().getTime() + clock.random() * catchUpJitterMs);
+      log.info({ tier: step.due.tier, slot: step.due.slot, at }, 'Catching up a backup that was missed');
+      await clock.waitUntil(at, signal);
+      if (signal.aborted) break;
+    }
+    const error = await attempt(app, { ...step.due, signal });
+    if (signal.aborted) break;
+    const { tier } = step.due;
+    const at = clock.now();
+    if (error === null) answered.set(tier, { tier, slot: null, committedAt: at, dataAt: at });
+    setback = error === null ? null : later(setback, error);
+    if (setback !== null) log.info({ notBefore: setback.notBefore, failures: setback.failures }, 'Trying again later');
+  }
+}
+
+// Work that waits until no backup is due.
+async function hasMended(app: ScheduleLoopOptions['app'], signal: AbortSignal): Promise<boolean> {
+  try {
+    return await app.mend(signal);
+  } catch (error) {
+    if (!signal.aborted) app.log.error({ err: error }, 'The copy failed');
+    return false;
+  }
+}
+
+async function attempt(
+  app: ScheduleLoopOptions['app'],
+  request: {
+    readonly tier: Parameters<App['runScheduled']>[0]['tier'];
+    readonly slot: Date | null;
+    readonly signal: AbortSignal;
+  },
+): Promise<unknown> {
+  try {
+    const report = await app.runScheduled({ ...request, onProgress: () => undefined });
+    if (report === null) return null;
+    const failure = report.outcomes.find((outcome) => outcome.kind === 'failed');
+    const stored = report.outcomes.some((outcome) => outcome.kind === 'stored');
+    return stored ? null : (failure?.error ?? null);
+  } catch (error) {
+    if (!request.signal.aborted) app.log.error({ err: error, tier: request.tier }, 'The scheduled backup failed');
+    return error;
+  }
+}
