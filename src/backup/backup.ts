@@ -123,7 +123,7 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
     yieldAfterMs: options.yieldAfterMs,
     stallTimeoutMs: options.stallTimeoutMs,
     signal,
-    readInSnapshot: async (session) => readSourceState(session, options),
+    readInSnapshot: async (session, turns) => readSourceState(session, { ...options, turns }),
     log,
   });
   const pipeline = startPipeline({

@@ -5,6 +5,7 @@ import type { Client } from 'pg';
 import { damageHint, isDamage } from '../database/damage.ts';
 import { generalQuestions, readOddities, type Oddity } from '../database/oddities.ts';
 import { lockNotAvailable, sqlStateOf } from '../database/sql-state.ts';
+import type { Turns } from '../database/turns.ts';
 import { AppError, describeError } from '../errors.ts';
 import { askFuturePosts, findMastodon, futurePosts, type MastodonTables } from '../mastodon/mastodon-tables.ts';
 
@@ -20,12 +21,12 @@ const longestWaitMs = 300_000;
 /** Asks it inside the open transaction of `client`. Throws AppError `database`. */
 export async function readSourceState(
   client: Client,
-  { lockWaitMs }: { readonly lockWaitMs: number },
+  { lockWaitMs, turns }: { readonly lockWaitMs: number; readonly turns: Turns },
 ): Promise<SourceState> {
   const mastodon = await readMastodon(client, { lockWaitMs });
   const ofMastodon =
     mastodon === null ? [] : [{ kind: futurePosts, ask: async (asked: Client) => askFuturePosts(asked, mastodon) }];
-  return { mastodon, oddities: await readOddities(client, [...generalQuestions, ...ofMastodon]) };
+  return { mastodon, oddities: await readOddities(client, { questions: [...generalQuestions, ...ofMastodon], turns }) };
 }
 
 async function readMastodon(

@@ -8,11 +8,14 @@ import type { Log } from '../log.ts';
 import { startChild, type Child } from '../stream/child.ts';
 import type { ClientPrograms } from './clients.ts';
 import { applicationName, connect, libpqEnvironment, type ConnectionSettings } from './connection.ts';
+import type { Turns } from './turns.ts';
 
 /** What a pg_dump is started with. */
 export interface DumpProcessOptions {
   readonly connection: ConnectionSettings;
   readonly control: Client;
+  /** Those of `control`. */
+  readonly turns: Turns;
   readonly client: ClientPrograms;
   readonly serverMajor: number;
   readonly lockWaitMs: number;
@@ -72,11 +75,11 @@ export function startDumpProcess(
     warnings,
     backend: () => processId,
     async waitsFor() {
-      // Within a transaction pg_stat_activity would stay as it was.
-      await control.query('select pg_stat_clear_snapshot()');
-      const { rows } = await control.query<{ pid: number; blockers: number[] | null }>(backendQuery, [
-        snapshot.takenAtSeconds,
-      ]);
+      const { rows } = await options.turns.take(async () => {
+        // Within a transaction pg_stat_activity would stay as it was.
+        await control.query('select pg_stat_clear_snapshot()');
+        return control.query<{ pid: number; blockers: number[] | null }>(backendQuery, [snapshot.takenAtSeconds]);
+      });
       processId ??= rows[0]?.pid;
       return rows[0]?.blockers ?? null;
     },

@@ -13,6 +13,7 @@ import { startDumpProcess, type DumpProcess, type DumpProcessOptions } from './d
 import { holdSnapshot, type HeldSnapshot } from './held-snapshot.ts';
 import type { LockPatience } from './lock-wait.ts';
 import { readStandby, standbyLagError } from './standby.ts';
+import { createTurns, type Turns } from './turns.ts';
 import { watchWaitingSessions } from './waiting-sessions.ts';
 
 /** A running dump. */
@@ -25,14 +26,14 @@ export interface Dump extends AsyncDisposable {
 }
 
 /** What a dump needs. */
-export interface DumpOptions<Seen> extends DumpProcessOptions {
+export interface DumpOptions<Seen> extends Omit<DumpProcessOptions, 'turns'> {
   /** How long another session may wait behind the dump before it gives way. */
   readonly yieldAfterMs: number;
   /** How long pg_dump may take to its first byte. */
   readonly stallTimeoutMs: number;
   readonly signal: AbortSignal;
   /** Asks what must be of the same moment as the data, inside the transaction that holds the snapshot. */
-  readonly readInSnapshot: (client: Client) => Promise<Seen>;
+  readonly readInSnapshot: (client: Client, turns: Turns) => Promise<Seen>;
 }
 
 const backendPollMs = 100;
@@ -73,13 +74,15 @@ async function tryDump<Seen>(options: DumpOptions<Seen>, patience: LockPatience)
     await held.release();
     throw lostError(error);
   }
-  const dumping = startDumpProcess(options, held);
+  const turns = createTurns();
+  const dumping = startDumpProcess({ ...options, turns }, held);
   const { bytes } = dumping;
   let holding = true;
   let ended = false;
   let gaveWay: AppError | undefined;
   const waiting = watchWaitingSessions({
     control,
+    turns,
     backends: () => [dumping.backend(), holding ? held.processId : undefined].filter((pid) => pid !== undefined),
     limitMs: options.yieldAfterMs,
     onOverdue(waitedMs) {
@@ -97,7 +100,7 @@ async function tryDump<Seen>(options: DumpOptions<Seen>, patience: LockPatience)
     await dumping.stop();
   };
   try {
-    const [seen, start] = await Promise.all([options.readInSnapshot(control), awaitStart(dumping, options)]);
+    const [seen, start] = await Promise.all([options.readInSnapshot(control, turns), awaitStart(dumping, options)]);
     throwIfGaveWay();
     if (start.kind === 'behind' || (start.kind === 'exited' && metChange(start.exit))) {
       await stop();

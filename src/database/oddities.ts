@@ -5,6 +5,7 @@
 import type { Client } from 'pg';
 import { describeError } from '../errors.ts';
 import { findSequencesBehind } from './sequences.ts';
+import type { Turns } from './turns.ts';
 
 /** Something that was so in the source. */
 export interface Oddity {
@@ -109,28 +110,39 @@ async function askCollationVersion(client: Client): Promise<readonly Omit<Oddity
 }
 
 /**
- * Asks them one after the other, each in a subtransaction of the open transaction of `client`. Rejects only when the
- * connection is lost.
+ * Asks them one after the other, each in a subtransaction of the open transaction of `client` and in a turn of its own.
+ * Rejects only when the connection is lost.
  */
-export async function readOddities(client: Client, questions: readonly OddityQuestion[]): Promise<readonly Oddity[]> {
+export async function readOddities(
+  client: Client,
+  { questions, turns }: { readonly questions: readonly OddityQuestion[]; readonly turns: Turns },
+): Promise<readonly Oddity[]> {
   const found: Oddity[] = [];
   const deadline = performance.now() + budgetMs;
-  for (const { kind, ask } of questions) {
+  for (const question of questions) {
     const leftMs = Math.round(Math.min(longestQuestionMs, deadline - performance.now()));
     if (leftMs <= 0) {
-      found.push({ kind: 'not-asked', name: kind, detail: 'the other questions took too long' });
+      found.push({ kind: 'not-asked', name: question.kind, detail: 'the other questions took too long' });
       continue;
     }
-    await client.query(`savepoint question; set local statement_timeout = ${leftMs}`);
-    try {
-      const answers = await ask(client);
-      await client.query('release savepoint question; set local statement_timeout = 0');
-      found.push(...answers.slice(0, mostNamed).map((answer) => ({ kind, ...answer })));
-      if (answers.length > mostNamed) found.push({ kind, name: '', detail: `and ${answers.length - mostNamed} more` });
-    } catch (error) {
-      await client.query('rollback to savepoint question; set local statement_timeout = 0');
-      found.push({ kind: 'not-asked', name: kind, detail: describeError(error) });
-    }
+    found.push(...(await turns.take(async () => askOne(client, { ...question, leftMs }))));
   }
   return found;
+}
+
+async function askOne(
+  client: Client,
+  { kind, ask, leftMs }: OddityQuestion & { readonly leftMs: number },
+): Promise<readonly Oddity[]> {
+  await client.query(`savepoint question; set local statement_timeout = ${leftMs}`);
+  try {
+    const answers = await ask(client);
+    await client.query('release savepoint question; set local statement_timeout = 0');
+    const named = answers.slice(0, mostNamed).map((answer) => ({ kind, ...answer }));
+    const more = answers.length - named.length;
+    return more > 0 ? [...named, { kind, name: '', detail: `and ${more} more` }] : named;
+  } catch (error) {
+    await client.query('rollback to savepoint question; set local statement_timeout = 0');
+    return [{ kind: 'not-asked', name: kind, detail: describeError(error) }];
+  }
 }

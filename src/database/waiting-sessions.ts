@@ -2,6 +2,7 @@
 // it, and everybody else waits behind the migration. Seen here, the dump can give way.
 
 import type { Client } from 'pg';
+import type { Turns } from './turns.ts';
 
 const longestPollMs = 2_000;
 
@@ -16,19 +17,20 @@ export interface WaitingWatch {
  */
 export function watchWaitingSessions(options: {
   readonly control: Client;
+  readonly turns: Turns;
   /** Process ids of the dump's sessions, as far as they are known. */
   readonly backends: () => readonly number[];
   readonly limitMs: number;
   readonly onOverdue: (waitedMs: number) => void;
 }): WaitingWatch {
-  const { control, limitMs } = options;
+  const { control, turns, limitMs } = options;
   const firstSeen = new Map<number, number>();
   const pollMs = Math.max(100, Math.min(longestPollMs, limitMs / 4));
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
   async function look(): Promise<void> {
     const backends = options.backends();
-    const waiting = backends.length === 0 ? [] : await findWaiting(control, backends);
+    const waiting = backends.length === 0 ? [] : await turns.take(async () => findWaiting(control, backends));
     const now = performance.now();
     for (const pid of firstSeen.keys()) if (!waiting.includes(pid)) firstSeen.delete(pid);
     for (const pid of waiting) if (!firstSeen.has(pid)) firstSeen.set(pid, now);

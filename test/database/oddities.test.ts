@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { checkDatabase } from '../../src/checks/database-checks.ts';
+import { createTurns } from '../../src/database/turns.ts';
 import { generalQuestions, readOddities, type Oddity, type OddityQuestion } from '../../src/database/oddities.ts';
 import { connectTest } from '../support/mastodon-data.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
@@ -23,7 +24,7 @@ async function oddities(
   const client = await connectTest(server.mastodon(database));
   try {
     await client.query('begin isolation level repeatable read read only');
-    const found = await readOddities(client, questions);
+    const found = await readOddities(client, { questions, turns: createTurns() });
     await client.query('select 1');
     await client.query('rollback');
     return found;
