@@ -18,6 +18,7 @@ import type { Folder } from '../schedule/tier.ts';
 import type { ReadPatience } from '../storage/patient-reader.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import { commit, storeBranch, type Destination, type DestinationOutcome } from '../snapshots/destination.ts';
+import { reportTableLosses } from './emptied-tables.ts';
 import { startPipeline } from './pipeline.ts';
 import { refusePlaintextAfterEncrypted } from './plaintext-guard.ts';
 import type { ProgressListener } from './progress.ts';
@@ -148,6 +149,7 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
   });
   const stored = await Promise.allSettled(puts);
   const passed = await pipeline.done;
+  const losses = reportTableLosses(passed?.archive.rows ?? null, { ...options, ...dump.seen });
 
   const outcomes = await Promise.all(
     destinations.map(async (destination, index): Promise<DestinationOutcome> => {
@@ -163,6 +165,7 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
           client,
           source: dump.seen,
           passed,
+          emptied: losses.emptied,
           destination,
           etag: put?.value.etag ?? null,
           now: options.now(),
@@ -193,7 +196,7 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
     dataAt: passed.dataAt,
     dumpBytes: passed.dump.bytes,
     objectBytes: passed.object.bytes,
-    warnings: [...warnings, ...dump.warnings],
+    warnings: [...warnings, ...dump.warnings, ...losses.warnings],
     outcomes,
   };
 }

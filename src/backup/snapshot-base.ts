@@ -29,6 +29,8 @@ export function describeSnapshot(
     readonly client: { readonly version: string };
     readonly source: SourceState;
     readonly passed: PipelineResult;
+    /** Tables that had rows in the last snapshot and have none now. */
+    readonly emptied: readonly string[];
     readonly destination: Destination;
     readonly etag: string | null;
     /** Our clock, after the dump. */
@@ -55,6 +57,7 @@ export function describeSnapshot(
       locale: facts.locale,
       extensions: facts.extensions,
       rows: passed.archive.rows,
+      ...(found.emptied.length === 0 ? {} : { emptied: found.emptied }),
       oddities: [...source.oddities],
     },
     mastodon:

@@ -100,6 +100,13 @@ function renderCatalogue(catalogue: Placed): string {
           ...snapshots.map((snapshot) => renderSnapshot(snapshot, several)),
         ]),
     section(
+      'Tables that had rows in the snapshot before and have none',
+      snapshots.flatMap((one) => {
+        const { emptied = [] } = one.database;
+        return emptied.length === 0 ? [] : [[snapshotName(one), emptied.join(', ')]];
+      }),
+    ),
+    section(
       "Restorable, but Mastodon's settings beside them are missing",
       catalogue.withoutSecrets.map((one) => [snapshotName(one)]),
     ),

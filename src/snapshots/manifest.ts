@@ -74,6 +74,8 @@ const schema = v.pipe(
       extensions: list(record({ name: text, version: text, schema: text })),
       /** Exact number of rows in the dump by `schema.table`. */
       rows: byName(count),
+      /** Tables of `rows` that have none and had some in the snapshot before; left out: there are none. */
+      emptied: v.exactOptional(list(text)),
       /** What was so in the source already, such as an invalid index. */
       oddities: list(record({ kind: text, name: text, detail: text })),
     }),

@@ -105,6 +105,7 @@ it('a snapshot of a database whose clock is ahead is dated by our clock, and can
         client: { version: '15' },
         source: { oddities: [], schemaVersion: null, release: null, mastodon: null },
         passed: { archive, dump: meter, object: meter, dataAt },
+        emptied: [],
         destination,
         etag: null,
         now: minutes(10),
