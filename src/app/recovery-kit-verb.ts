@@ -110,7 +110,7 @@ function describeDatabase(
     name: newest?.database.name ?? target.database,
     role: target.user,
     encoding,
-    extensions: extensions.map(({ name }) => name).filter((name) => name !== 'plpgsql'),
+    extensions: extensions.filter(({ name }) => name !== 'plpgsql'),
     publicOnly: Object.keys(rows).every((table) => table.startsWith('public.')),
   };
 }

@@ -7,6 +7,7 @@ import { readSecrets } from '../snapshots/secrets-part.ts';
 import { decryptDocument } from '../codec/age.ts';
 import { AppError, describeError, type ErrorCode } from '../errors.ts';
 import { dumpOf, partOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
+import { readDatabaseTarget } from '../mastodon/database-settings.ts';
 import { compareFingerprints, describeConsequences } from '../mastodon/secret-fingerprints.ts';
 import { writeArchive, writeSecrets, type FileOutput } from '../restore/archive-file.ts';
 import type { SnapshotSource } from '../snapshots/dump-stream.ts';
@@ -31,8 +32,13 @@ export interface RestoreRequest extends RestoreSource {
   readonly database: string;
   readonly replace: boolean;
   readonly jobs: number;
-  readonly allSchemas: boolean;
+  /** The schemas to restore; null: all. */
+  readonly schemas: readonly string[] | null;
+  readonly withoutExtensions: readonly string[];
   readonly locale: string | null;
+  /** Who is to own it; null: the role that Mastodon uses. */
+  readonly owner: string | null;
+  readonly createRole: boolean;
   readonly ignoreSecrets: boolean;
   /** Whether to wait while a run holds the lock. */
   readonly wait: boolean;
@@ -63,7 +69,7 @@ export async function restore(context: AppContext, request: RestoreRequest): Pro
   const { log, now } = context;
   const { signal, database } = request;
   const { settings } = context.load();
-  assertUsableName(database);
+  assertUsableName(database, { source: null });
   await using _lock = await takeLock({
     directory: settings.stateDirectory,
     name: 'run',
@@ -94,6 +100,7 @@ async function restoreFrom(
     ...request,
     source,
     connection: target,
+    owner: { named: request.owner, create: request.createRole, ...mastodonRole(context) },
     name: database,
     clients: await context.findClients(signal),
     scratchDirectory: settings.scratchDirectory,
@@ -109,6 +116,26 @@ async function restoreFrom(
     dataAt: manifest.dataAt.toISOString(),
     place: store.description,
     nextSteps: nextSteps({ manifest, database, configured: target.database, movedAside: outcome.movedAside }),
+  };
+}
+
+// With a connection of its own for backups, Mastodon's variables still say who Mastodon is.
+function mastodonRole(context: AppContext): {
+  readonly mastodon: string | null;
+  readonly password: string;
+} {
+  const { environment } = context;
+  const own = 'BACKUP_DATABASE_URL';
+  const { target } = readDatabaseTarget({
+    ...environment,
+    get: (name) => (name === own ? undefined : environment.get(name)),
+    status: (name) => (name === own ? 'unset' : environment.status(name)),
+  });
+  const isOther = environment.status(own) === 'set';
+  const isSaid = target !== null && target.sources.some((name) => name === 'DB_USER' || name === 'DATABASE_URL');
+  return {
+    mastodon: isOther && isSaid ? target.user : null,
+    password: target?.password ?? context.load().target.password,
   };
 }
 

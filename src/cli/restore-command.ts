@@ -1,7 +1,7 @@
 // `restore`: a snapshot back into a database, a file, or the env file that belongs to it. Exactly one goal is taken: what was
 // meant for a file must never go into a database.
 
-import { InvalidArgumentError, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { AppError } from '../errors.ts';
 import type { StoreName } from '../storage/store.ts';
 import type { FileReport, RestoreReport } from '../app/restore-verb.ts';
@@ -17,7 +17,11 @@ interface RestoreOptions {
   readonly secretsOutput?: string;
   readonly jobs: number;
   readonly identity?: readonly string[];
+  readonly schema?: readonly string[];
   readonly allSchemas?: boolean;
+  readonly withoutExtension?: readonly string[];
+  readonly createRole?: boolean;
+  readonly owner?: string;
   readonly locale?: string;
   readonly ignoreSecrets?: boolean;
   readonly from?: StoreName;
@@ -41,7 +45,15 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
     .option('--secrets-output <file>', "write Mastodon's settings as an env file; - is stdout")
     .option('--jobs <number>', 'jobs of pg_restore; more than one need scratch space for the plain dump', parseJobs, 1)
     .option('--identity <file>', 'age private key, for an encrypted snapshot', collect)
-    .option('--all-schemas', 'restore every schema, not public alone')
+    .option('--schema <name>', 'restore this schema alone; may be repeated', collect)
+    .addOption(new Option('--all-schemas', 'what is done anyway').hideHelp())
+    .option(
+      '--without-extension <name>',
+      'leave an extension out, with all that depends on it; may be repeated',
+      collect,
+    )
+    .option('--create-role', 'create the role that will own it when it is missing, with the password of DB_PASS')
+    .option('--owner <role>', 'who will own it, instead of the role that Mastodon uses')
     .option('--locale <name>', "collation of the new database, instead of the source's")
     .option('--ignore-secrets', 'restore although secrets here are not those of the snapshot')
     .option('--from <store>', 's3 or local', parseStore)
@@ -65,7 +77,10 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
           database: goal.name,
           replace: goal.replace,
           jobs: options.jobs,
-          allSchemas: options.allSchemas === true,
+          schemas: options.schema ?? null,
+          withoutExtensions: options.withoutExtension ?? [],
+          createRole: options.createRole === true,
+          owner: options.owner ?? null,
           locale: options.locale ?? null,
           ignoreSecrets: options.ignoreSecrets === true,
           wait: options.wait === true,

@@ -15,12 +15,20 @@ export interface ArchiveSummary {
 
 /** An entry of the table of contents. */
 export interface ArchiveItem {
+  /** Its number in the archive. */
+  readonly dumpId: number;
   /** As pg_dump calls it, such as `TABLE`, `INDEX`, `FK CONSTRAINT`. */
   readonly kind: string;
   /** Empty for what is in no schema. */
   readonly schema: string;
   /** Of a constraint or trigger: the table, a space, its name. */
   readonly name: string;
+  /** The role it belonged to; empty for what has none. */
+  readonly owner: string;
+  /** The statement that makes it; empty where there is none, as for data. */
+  readonly definition: string;
+  /** Numbers of what must be there before it. */
+  readonly dependsOn: readonly number[];
   /** The statement that sets a sequence; null for every other kind. */
   readonly setval: string | null;
 }
@@ -39,6 +47,8 @@ export interface ContentsReader {
   push(chunk: Buffer): void;
   /** Throws `ArchiveError` when they ended before the table of contents did. */
   contents(): readonly ArchiveItem[];
+  /** Whether the table of contents is whole. */
+  isDone(): boolean;
 }
 
 /** The bytes are not a complete custom-format archive. */
@@ -47,7 +57,6 @@ export class ArchiveError extends Error {
 }
 
 interface TocEntry extends ArchiveItem {
-  readonly dumpId: number;
   readonly hasData: boolean;
 }
 
@@ -143,6 +152,7 @@ export function createContentsReader(): ContentsReader {
       queue.push(chunk);
       step = parser.next();
     },
+    isDone: () => step.done === true,
     contents() {
       if (step.done === true) return [...step.value.entries.values()];
       throw new ArchiveError(`The archive ends inside its table of contents, after ${queue.position()} bytes`);
@@ -201,12 +211,26 @@ function* readTocEntry(
   yield* text(queue, integerBytes); // tablespace
   yield* text(queue, integerBytes); // table access method
   if (format.minor >= 16) yield* integer(queue, integerBytes); // relkind
-  yield* text(queue, integerBytes); // owner
+  const owner = yield* text(queue, integerBytes);
   yield* text(queue, integerBytes); // with oids
-  while ((yield* text(queue, integerBytes)) !== null); // dependencies
+  const dependsOn = new Set<number>();
+  for (;;) {
+    const dependency = yield* text(queue, integerBytes);
+    if (dependency === null) break;
+    dependsOn.add(Number(dependency));
+  }
   yield* bytes(queue, 1 + format.offsetBytes);
-  const setval = kind === 'SEQUENCE SET' ? definition : null;
-  return { dumpId, hasData, schema: schema ?? '', name: name ?? '', kind: kind ?? '', setval };
+  return {
+    dumpId,
+    hasData,
+    schema: schema ?? '',
+    name: name ?? '',
+    kind: kind ?? '',
+    owner: owner ?? '',
+    definition: definition ?? '',
+    dependsOn: [...dependsOn],
+    setval: kind === 'SEQUENCE SET' ? definition : null,
+  };
 }
 
 function* readChunks(
@@ -252,7 +276,8 @@ function* text(queue: ByteQueue, integerBytes: number): Steps<string | null> {
   return (yield* bytes(queue, length)).toString('utf8');
 }
 
-function qualifiedName(entry: TocEntry): string {
+/** `schema.table`, as manifests name a table. */
+export function qualifiedName(entry: Pick<ArchiveItem, 'schema' | 'name'>): string {
   const quoted = (name: string): string => (/[."]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name);
   return entry.schema === '' ? quoted(entry.name) : `${quoted(entry.schema)}.${quoted(entry.name)}`;
 }

@@ -151,6 +151,10 @@ function withTool(facts: KitFacts): KitSection {
           : []),
         `mastodon-backup restore latest --to-database ${shellQuote(facts.database.name)}${identity}`,
       ]),
+      text(
+        `On a fresh server without the role ${facts.database.role}, connect as its superuser (BACKUP_DATABASE_URL) and add --create-role: ` +
+          'the role gets the password of DB_PASS, and everything belongs to it.',
+      ),
       text('It fetches, checks, restores and compares by itself: steps 1, 5 and 6 below remain yours.'),
     ],
   };

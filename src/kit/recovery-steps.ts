@@ -16,6 +16,7 @@ import {
   rememberDirectory,
   restoreDatabase,
   useDirectory,
+  wizardDatabase,
   type StockBucket,
   type StockDatabase,
   type StockEncoding,
@@ -131,8 +132,10 @@ function restoring({ database, encoding }: StepFacts): KitSection {
       {
         kind: 'list',
         items: [
-          `If createdb says that ${database.name} exists: move it aside, never drop it (alter database … rename to …), and repeat.`,
-          `The role ${database.role} gets the password of DB_PASS in the settings: \\password ${database.role} in psql.`,
+          database.name === wizardDatabase.name
+            ? `The database ${database.name} is there on every server: it is moved aside as ${wizardDatabase.aside} and never dropped. If that exists, give it another name first (alter database … rename to …).`
+            : `If createdb says that ${database.name} exists: move it aside, never drop it (alter database … rename to …), and repeat.`,
+          `The role ${database.role} gets the password of DB_PASS in the settings, where there is one: \\password ${database.role} in psql.`,
           'An object that ends in .xz is unpacked with xz -d, in .zst with zstd -d --long=27; without .age leave age out.',
         ],
       },

@@ -20,8 +20,8 @@ export interface StockDatabase {
   readonly name: string;
   readonly role: string;
   readonly encoding: string;
-  /** Extensions to create first. */
-  readonly extensions: readonly string[];
+  /** Extensions to create first; the schema is null where nobody knows it. */
+  readonly extensions: readonly { readonly name: string; readonly schema: string | null }[];
   /** Whether every table is in the schema `public`. */
   readonly publicOnly: boolean;
 }
@@ -128,25 +128,71 @@ function connectionName(name: string): string {
   return /=|^postgres(?:ql)?:/.test(name) ? `dbname='${name.replaceAll(/[\\']/g, String.raw`\$&`)}'` : name;
 }
 
+/** Where a database of the server itself, in which Mastodon's wizard under Docker puts everything, is moved. */
+export const wizardDatabase = { name: 'postgres', aside: 'postgres_before' } as const;
+
 /** Creates role and database, restores OBJECT into it and has the planner's statistics made. */
 export function restoreDatabase(database: StockDatabase, encoding: StockEncoding): readonly string[] {
   const role = shellQuote(database.role);
   const name = shellQuote(database.name);
   const inside = `-d ${shellQuote(connectionName(database.name))}`;
   const roleExists = sqlCommand(`select 1 from pg_roles where rolname = '${database.role.replaceAll("'", "''")}'`);
-  const schema = database.publicOnly ? ' -n public' : '';
-  const extensions = database.publicOnly ? database.extensions : [];
+  const isWizards = database.name === wizardDatabase.name;
+  const server = isWizards ? 'template1' : 'postgres';
+  const move = sqlCommand(`alter database ${wizardDatabase.name} rename to ${wizardDatabase.aside}`);
+  const isListed = !database.publicOnly || extensionSchemas(database).length > 0;
+  const restricted = isListed ? ` -L ${listFile}` : ' -n public';
   // /dev/null: `docker compose exec -T` would swallow what is pasted behind it.
   return [
-    `pg psql -d postgres -tAc ${roleExists} < /dev/null | grep -q 1 || pg createuser ${role} < /dev/null`,
-    `pg createdb -T template0 -E ${shellQuote(database.encoding)} -O ${role} ${name} < /dev/null`,
-    ...extensions.map((extension) => {
-      const quoted = `"${extension.replaceAll('"', '""')}"`;
-      return `pg psql ${inside} -c ${sqlCommand(`create extension if not exists ${quoted}`)} < /dev/null`;
-    }),
-    `${decodeObject(encoding)} | pg pg_restore --exit-on-error --no-owner --role=${role}${schema} ${inside}`,
+    `pg psql -d ${server} -tAc ${roleExists} < /dev/null | grep -q 1 || pg createuser ${role} < /dev/null`,
+    ...(isWizards ? [`pg psql -d ${server} -c ${move} < /dev/null`] : []),
+    `pg createdb${isWizards ? ` --maintenance-db=${server}` : ''} -T template0 -E ${shellQuote(database.encoding)} -O ${role} ${name} < /dev/null`,
+    ...extensionStatements(database).map((sql) => `pg psql ${inside} -c ${sqlCommand(sql)} < /dev/null`),
+    ...(isListed ? [`${decodeObject(encoding)} | pg sh -c ${shellQuote(listEntries(database))}`] : []),
+    `${decodeObject(encoding)} | pg pg_restore --exit-on-error --no-owner --no-privileges --role=${role}${restricted} ${inside}`,
     `pg vacuumdb --analyze-only ${inside} < /dev/null`,
   ];
+}
+
+const listFile = '/tmp/restore.list';
+
+/** Schemas that the archive would create, after the extensions in them had to be there. */
+function extensionSchemas({ extensions }: StockDatabase): readonly string[] {
+  const schemas = extensions.map(({ schema }) => schema ?? 'public');
+  return [...new Set(schemas.filter((schema) => schema !== 'public' && schema !== 'pg_catalog'))];
+}
+
+function extensionStatements(database: StockDatabase): readonly string[] {
+  return [
+    ...extensionSchemas(database).map(
+      (schema) => `create schema if not exists ${sqlName(schema)} authorization ${sqlName(database.role)}`,
+    ),
+    ...database.extensions.map(
+      ({ name, schema }) =>
+        `create extension if not exists ${sqlName(name)}${schema === null ? '' : ` with schema ${sqlName(schema)}`} cascade`,
+    ),
+  ];
+}
+
+// What is there already, and what Mastodon's role may not create.
+function listEntries(database: StockDatabase): string {
+  const schemas = extensionSchemas(database).map(
+    (schema) => `SCHEMA - ${schema.replaceAll(/[^\w ]/g, String.raw`\$&`)}`,
+  );
+  const kinds = [
+    'EXTENSION',
+    'COMMENT - EXTENSION',
+    'COMMENT - SCHEMA',
+    'EVENT TRIGGER',
+    'PUBLICATION',
+    'SUBSCRIPTION',
+  ];
+  const pattern = `^[0-9]+; [0-9]+ [0-9]+ (${[...kinds, ...schemas].join('|')}) `;
+  return `pg_restore -l | grep -vE '${pattern.replaceAll("'", String.raw`'\''`)}' > ${listFile}`;
+}
+
+function sqlName(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
 }
 
 /** Prints every table whose rows are not as many as the manifest says: nothing, when all is well. */

@@ -14,7 +14,7 @@ import { formatBytes } from '../text/format.ts';
 import { dumpOf } from '../snapshots/manifest.ts';
 import { streamDump, type SnapshotSource, type StreamOptions } from '../snapshots/dump-stream.ts';
 
-const scratchPattern = /^restore-[0-9a-f]{12}\.dump$/;
+const scratchPattern = /^restore-[0-9a-f]{12}\.(?:dump|list)$/;
 /** Room left beside the archive, as a share of it. */
 const headroom = 1.05;
 

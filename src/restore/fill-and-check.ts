@@ -1,7 +1,7 @@
-// What happens inside the database that is restored into: it is filled by pg_restore, and then asked for everything that the
-// manifest and the archive's own table of contents say.
+// What happens inside the database that is restored into: it is filled by pg_restore with what was planned, and then asked for
+// everything that the manifest and the archive's own table of contents say.
 
-import type { ArchiveItem } from '../database/archive-reader.ts';
+import { qualifiedName, type ArchiveItem } from '../database/archive-reader.ts';
 import type { ClientPrograms } from '../database/clients.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { AppError } from '../errors.ts';
@@ -13,44 +13,44 @@ import { compareWithArchive } from '../checks/archive-comparison.ts';
 import { createSource } from '../checks/source.ts';
 import { writeScratchArchive } from './archive-file.ts';
 import type { SnapshotSource, StreamOptions } from '../snapshots/dump-stream.ts';
-import { dumpOf } from '../snapshots/manifest.ts';
+import { checkConfiguration, readConfiguration } from './extensions.ts';
+import { dumpOf, snapshotName } from '../snapshots/manifest.ts';
 import { fillDatabase, fillFromFile, portableArguments, type FillResult } from './fill.ts';
+import { writeRestoreList } from './restore-list.ts';
+import { list, type RestorePlan } from './restore-plan.ts';
+import type { RestoringLogin } from './restoring-login.ts';
 import type { TargetServer } from './target.ts';
 
 /** What to restore, and with what. */
 export interface FillWork extends StreamOptions {
   readonly source: SnapshotSource;
+  readonly plan: RestorePlan;
   readonly server: TargetServer;
-  readonly connection: ConnectionSettings;
   readonly client: ClientPrograms;
   /** The name that the database is to have, for messages. */
   readonly name: string;
   readonly jobs: number;
-  /** Whether the schemas besides `public` come too. */
-  readonly allSchemas: boolean;
   readonly scratchDirectory: string;
 }
 
 /** Into which database. */
 export interface FillTarget {
   readonly database: string;
-  /** Whose everything in it is to be. */
-  readonly owner: string;
+  readonly login: RestoringLogin;
   readonly singleTransaction: boolean;
 }
-
-// They are in no schema; as pg_dump 12 to 16 and 17 call them.
-const largeObjectKinds: ReadonlySet<string> = new Set(['BLOB', 'BLOBS', 'BLOB METADATA']);
 
 /**
  * Fills a database, has it analysed, and compares it. Rejects with AppError `restore` when a statement fails or something is not
  * as dumped, and as `fillDatabase` does.
  */
 export async function fillAndCheck(work: FillWork, into: FillTarget): Promise<readonly CheckResult[]> {
-  const { source, signal, allSchemas, server } = work;
+  const { source, signal } = work;
   const { manifest } = source;
-  const connection = { ...work.connection, database: into.database };
-  const { failures, contents } = await fill(work, into);
+  const connection = { ...into.login.connection, database: into.database };
+  const entries = await withoutWhatIsThere(work.plan.entries, { connection, signal });
+  const { failures, contents } = await fill(work, { ...into, entries });
+  // A connection that was idle while the restore took its hours may be gone.
   await using control = await connect(connection, signal, { queryTimeoutMs: 0 });
   if (failures.length > 0) {
     const [first] = await explainFailures(control, failures);
@@ -64,19 +64,24 @@ export async function fillAndCheck(work: FillWork, into: FillTarget): Promise<re
           : failureHint(failures[0]?.message),
     });
   }
+  // The plan was made of the beginning of the archive before its hash was known.
+  if (contents.length > 0 && !isSame(contents, work.plan.contents)) throw isAnother(snapshotName(manifest));
   await control.query('analyze');
-  const inScope = (schema: string): boolean => allSchemas || schema === 'public';
-  const rows = Object.entries(manifest.database.rows).filter(([table]) => allSchemas || table.startsWith('public.'));
-  const left = Object.keys(manifest.database.rows).length - rows.length;
+  const configuration = await readConfiguration(control);
+  const ofExtensions = new Set(configuration.map(({ schema, table }) => qualifiedName({ schema, name: table })));
+  const tables = new Set(entries.filter(({ kind }) => kind === 'TABLE DATA').map(qualifiedName));
+  const rows = Object.entries(manifest.database.rows).filter(([table]) => tables.has(table));
+  const expected = (isOfExtension: boolean): Readonly<Record<string, number>> =>
+    Object.fromEntries(rows.filter(([table]) => ofExtensions.has(table) === isOfExtension));
   const origin = createSource(manifest.database.oddities);
   const checks = [
-    await checkRows(control, { rows: Object.fromEntries(rows) }),
+    await checkRows(control, { rows: expected(false) }),
+    ...(await checkConfiguration(control, { configuration, rows: expected(true) })),
     ...(await checkIndexes(control, origin)),
-    ...(await compareWithArchive(
-      control,
-      contents.filter(({ schema }) => inScope(schema)),
-    )),
-    ...(manifest.mastodon === null ? [] : [await checkSchemaVersion(control, manifest.mastodon.schemaVersion)]),
+    ...(await compareWithArchive(control, entries)),
+    ...(manifest.mastodon === null || !tables.has('public.schema_migrations')
+      ? []
+      : [await checkSchemaVersion(control, manifest.mastodon.schemaVersion)]),
   ];
   const broken = checks.find(({ status }) => status === 'failed');
   if (broken !== undefined) {
@@ -84,51 +89,90 @@ export async function fillAndCheck(work: FillWork, into: FillTarget): Promise<re
       hint: 'Restore another snapshot, and look into the log of the target server.',
     });
   }
-  const largeObjects = allSchemas ? [] : contents.filter(({ kind }) => largeObjectKinds.has(kind));
-  const notes = [
-    ...(left === 0 ? [] : [note('schemas', `${left} tables outside of public were left out; see --all-schemas`)]),
-    ...(largeObjects.length === 0 ? [] : [note('large objects', 'they were left out; see --all-schemas')]),
+  const comments = work.plan.entries.filter((item) => item.kind === 'COMMENT' && !entries.includes(item));
+  return [
+    ...checks,
+    ...origin.notes(),
+    ...(comments.length === 0
+      ? []
+      : [
+          note(
+            'left out',
+            `${comments.length} comments (${list(comments.map(({ name }) => name))}): they are not ours`,
+          ),
+        ]),
   ];
-  return [...checks, ...notes, ...origin.notes(), note('server', `PostgreSQL ${server.version}`)];
 }
 
-async function fill(work: FillWork, { database, owner, singleTransaction }: FillTarget): Promise<FillResult> {
-  const { source, server, client, jobs, allSchemas, log, signal, onProgress } = work;
+// `public` is in every new database, and an extension's schema was made for it.
+async function withoutWhatIsThere(
+  entries: readonly ArchiveItem[],
+  { connection, signal }: { readonly connection: ConnectionSettings; readonly signal: AbortSignal },
+): Promise<readonly ArchiveItem[]> {
+  await using control = await connect(connection, signal);
+  const { rows } = await control.query<{ name: string; ours: boolean }>(
+    "select nspname as name, pg_has_role(current_user, nspowner, 'usage') as ours from pg_namespace",
+  );
+  const there = new Map(rows.map(({ name, ours }) => [name, ours]));
+  return entries.filter(
+    ({ kind, name }) =>
+      !(kind === 'SCHEMA' && there.has(name)) &&
+      // Only whoever owns it may say what it is for.
+      !(kind === 'COMMENT' && name.startsWith('SCHEMA ') && there.get(name.slice('SCHEMA '.length)) === false),
+  );
+}
+
+async function fill(
+  work: FillWork,
+  { database, login, singleTransaction, entries }: FillTarget & { readonly entries: readonly ArchiveItem[] },
+): Promise<FillResult> {
+  const { source, server, client, jobs, log, signal, onProgress, scratchDirectory } = work;
+  await using useList = await writeRestoreList(entries, { directory: scratchDirectory });
   const options = {
-    connection: { ...work.connection, database },
+    connection: { ...login.connection, database },
     client,
     serverMajor: server.major,
     exitOnError: true,
     args: [
       ...portableArguments,
-      `--role=${owner}`,
-      ...(allSchemas ? [] : ['--schema=public']),
+      `--use-list=${useList.file}`,
+      ...(login.role === null ? [] : [`--role=${login.role}`]),
       ...(singleTransaction ? ['--single-transaction'] : []),
       ...(jobs > 1 ? [`--jobs=${jobs}`] : []),
     ],
     log,
     signal,
   };
-  if (jobs === 1) return fillDatabase(source, { ...options, onProgress });
-  await using archive = await writeScratchArchive(source, {
-    directory: work.scratchDirectory,
-    log,
-    signal,
-    onProgress,
-  });
-  const { contents }: { readonly contents: readonly ArchiveItem[] } = archive;
+  if (jobs === 1) return await fillDatabase(source, { ...options, onProgress });
+  await using archive = await writeScratchArchive(source, { directory: scratchDirectory, log, signal, onProgress });
   const { failures } = await fillFromFile(archive.file, options);
-  return { failures, contents };
+  return { failures, contents: archive.contents };
+}
+
+function isSame(one: readonly ArchiveItem[], other: readonly ArchiveItem[]): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
+function isAnother(snapshot: string): AppError {
+  return new AppError('restore', `The dump of ${snapshot} changed while it was restored`, {
+    hint: 'Restore it again, and look who writes to the store.',
+  });
 }
 
 function duplicatesHint(tier: string, id: string): string {
   return `Restore an older snapshot, or this one by hand: mastodon-backup restore ${tier}/${id} --output FILE, pg_restore without --exit-on-error, then tootctl maintenance fix-duplicates.`;
 }
 
-function failureHint(message: string | undefined): string {
-  if (/no space left|disk full|could not extend/i.test(message ?? ''))
+function failureHint(message = ''): string {
+  if (/no space left|disk full|could not extend/i.test(message))
     return 'Make room on the disk of the target server, then restore again.';
-  if (/^(schema|function|operator class|type|relation) ".*" does not exist/.test(message ?? ''))
-    return 'It may be in a schema that was left out: restore with --all-schemas.';
+  const [, role] = /^role "(.*)" does not exist/.exec(message) ?? [];
+  // Policies and user mappings name roles, which belong to a server and not to a dump.
+  if (role !== undefined) return `Create the role that the dump names, then restore again: CREATE ROLE "${role}".`;
+  const [, schema] = /^permission denied for schema (.*)$/m.exec(message) ?? [];
+  if (schema !== undefined)
+    return `Let the role create in it, as its owner or a superuser: GRANT USAGE, CREATE ON SCHEMA ${schema} TO the role that restores.`;
+  if (/^(schema|function|operator class|type|relation) ".*" does not exist/.test(message))
+    return 'It may be in a schema that was left out: restore without --schema, or name that one too.';
   return 'Look at this object; with restore --output FILE the dump itself is at hand for pg_restore.';
 }

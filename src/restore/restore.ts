@@ -1,26 +1,28 @@
 // A snapshot becomes a database: filled under a temporary name, compared with what was dumped, and only then given its real
 // name. Whatever fails before that leaves the target as it was, and an old database is moved aside, never dropped.
 
-import type { Client } from 'pg';
+import { escapeIdentifier, type Client } from 'pg';
 import type { ClientPrograms } from '../database/clients.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
-import { annoysServer } from '../database/restore-client.ts';
-import { AppError } from '../errors.ts';
-import { note, type CheckResult } from '../checks/check.ts';
-import { libcLocale } from './database-creation.ts';
-import type { SnapshotSource, StreamOptions } from '../snapshots/dump-stream.ts';
-import { fillAndCheck } from './fill-and-check.ts';
+import type { CheckResult } from '../checks/check.ts';
+import { readContents, type SnapshotSource, type StreamOptions } from '../snapshots/dump-stream.ts';
+import { assertExtensions } from './extensions.ts';
+import { assertOwner, chooseOwner, createOwner, readOwner } from './owner.ts';
 import { chooseRestoreClient } from './restore-clients.ts';
-import { connectToServer, createTemporary, removeUnfinished } from './temporary-database.ts';
+import { assertBringsTables, planRestore, type RestorePlan } from './restore-plan.ts';
+import { removeLeftLogins } from './restoring-login.ts';
+import { restoreAnew } from './restore-anew.ts';
+import { restoreInPlace } from './restore-in-place.ts';
+import { connectForRestore } from './restore-connection.ts';
+import { removeUnfinished } from './temporary-database.ts';
+import { describeLeftOut } from './what-is-left-out.ts';
 import {
-  assertExtensions,
   assertNotOlder,
+  assertUsableName,
   place,
   readDatabase,
   readServer,
   readVisitors,
-  type ExistingDatabase,
-  type Placement,
   type TargetServer,
 } from './target.ts';
 
@@ -34,10 +36,21 @@ export interface RestoreOptions extends StreamOptions {
   /** Whether a database with tables may be moved aside. */
   readonly replace: boolean;
   readonly jobs: number;
-  /** Whether the schemas besides `public` come too. */
-  readonly allSchemas: boolean;
+  /** The schemas to restore; null: all that hold something of the user's. */
+  readonly schemas: readonly string[] | null;
+  readonly withoutExtensions: readonly string[];
   /** The collation to use instead of the source's; null: the source's. */
   readonly locale: string | null;
+  /** Who is to own it. */
+  readonly owner: {
+    /** From the command line; null: nobody named one. */
+    readonly named: string | null;
+    /** Mastodon's own user, where the restore connects as another. */
+    readonly mastodon: string | null;
+    /** Mastodon's own password, for a role that is created. */
+    readonly password: string;
+    readonly create: boolean;
+  };
   readonly clients: readonly ClientPrograms[];
   readonly scratchDirectory: string;
   readonly now: () => Date;
@@ -51,127 +64,91 @@ export interface RestoreOutcome {
   /** From the first question to the database having its name, in milliseconds. */
   readonly durationMs: number;
   readonly serverVersion: string;
+  /** Whose it is. */
+  readonly owner: string;
   readonly checks: readonly CheckResult[];
+}
+
+/** What both ways of restoring know. */
+export interface RestoreWork extends RestoreOptions {
+  readonly admin: Client;
+  readonly server: TargetServer;
+  readonly client: ClientPrograms;
+  readonly plan: RestorePlan;
+  readonly ownerRole: string;
 }
 
 /** Restores. Call it holding the lock. Rejects with AppError; the target is then as it was. */
 export async function restoreDatabase(options: RestoreOptions): Promise<RestoreOutcome> {
-  const { source, name, signal, log } = options;
+  const { source, connection, name, signal, log } = options;
   const { manifest } = source;
+  assertUsableName(name, { source: manifest.database.name });
   const startedAt = performance.now();
-  await using admin = await connectToServer(options.connection, signal);
+  await using admin = await connectForRestore(connection, { name, signal });
   const server = await readServer(admin);
   assertNotOlder(server, manifest);
-  const extensions = manifest.database.extensions.map(({ name: one }) => one).filter((one) => one !== 'plpgsql');
-  await assertExtensions(admin, extensions);
   const client = chooseRestoreClient(options.clients, { server, manifest });
+  const contents = await readContents(source, { log, signal });
+  const planOptions = { ...options, withSuperuser: server.isSuperuser };
+  const plan = planRestore(contents, planOptions);
+  assertBringsTables(plan, { rows: manifest.database.rows, options: planOptions });
+  const isWanted = (one: string): boolean => one !== 'plpgsql' && !options.withoutExtensions.includes(one);
+  const wanted = new Set([...plan.extensions.map((one) => one.name), ...extensionNames(manifest).filter(isWanted)]);
+  await assertExtensions(admin, { wanted: [...wanted], contents });
   await removeUnfinished(admin, { name, log });
-  const database = await readDatabase(admin, { name, open: async () => connect(at(options, name), signal) });
+  if (server.isSuperuser) await removeLeftLogins(admin, { log });
+  const database = await readDatabase(admin, {
+    name,
+    open: async () => connect({ ...connection, database: name }, signal),
+  });
   const placement = place(name, {
     server,
     database,
     visitors: await readVisitors(admin, name),
     replace: options.replace,
   });
-  const work = { ...options, admin, server, client, extensions };
-  const result = placement.kind === 'new' ? await restoreAnew(work, placement) : await restoreInPlace(work, placement);
-  return {
-    database: name,
-    serverVersion: server.version,
-    durationMs: Math.round(performance.now() - startedAt),
-    ...result,
-  };
-}
-
-interface Work extends RestoreOptions {
-  readonly admin: Client;
-  readonly server: TargetServer;
-  readonly client: ClientPrograms;
-  /** Those besides plpgsql. */
-  readonly extensions: readonly string[];
-}
-
-type Placed = Pick<RestoreOutcome, 'movedAside' | 'checks'>;
-
-async function restoreAnew(work: Work, { replaced }: Placement & { readonly kind: 'new' }): Promise<Placed> {
-  const { admin, name, server, extensions, connection, now, signal, log } = work;
-  const { manifest } = work.source;
-  // What takes the place of a database belongs to whom that belonged: to another Mastodon has no right.
-  const owner = replaced?.owner ?? server.role;
-  const temporary = await createTemporary(admin, {
-    server: { connection, role: server.role },
-    name,
-    encoding: manifest.database.encoding,
-    locale: work.locale === null ? manifest.database.locale : libcLocale(work.locale),
-    owner,
-    // With every schema the archive creates them itself, each in its own.
-    extensions: work.allSchemas ? [] : extensions,
-    log,
-    signal,
-  });
-  let checks: readonly CheckResult[];
+  const replaced = database.kind === 'absent' ? null : database;
+  const ownerRole = chooseOwner(options.owner, { server, replaced, contents });
+  const facts = await readOwner(admin, ownerRole);
+  assertOwner(ownerRole, { facts, server, createRole: options.owner.create });
+  const work = { ...options, admin, server, client, plan, ownerRole };
+  if (!facts.exists) {
+    await createOwner(admin, { owner: ownerRole, password: options.owner.password, server });
+    log.info({ role: ownerRole }, 'Created the role that the database is to belong to');
+  }
   try {
-    checks = await fillAndCheck(work, { database: temporary.name, owner, singleTransaction: false });
-    await temporary.markWhole(signal);
+    const result =
+      placement.kind === 'new' ? await restoreAnew(work, placement) : await restoreInPlace(work, placement);
+    return {
+      database: name,
+      serverVersion: server.version,
+      durationMs: Math.round(performance.now() - startedAt),
+      owner: ownerRole,
+      movedAside: result.movedAside,
+      checks: [...result.checks, ...describeLeftOut(plan, { manifest, server })],
+    };
   } catch (error) {
-    await temporary.drop();
-    signal.throwIfAborted();
+    if (!facts.exists) await dropOwner({ ...options, ownerRole });
     throw error;
   }
-  const movedAside = await temporary.giveName({ moveAside: replaced !== null, now: now(), signal });
-  return { movedAside, checks: [...checks, ...(replaced === null ? [] : leftBehind(replaced))] };
 }
 
-// What belongs to a database and is in no dump of it.
-function leftBehind({ settings, hasRights }: ExistingDatabase): readonly CheckResult[] {
-  return [
-    ...(settings.length === 0
-      ? []
-      : [note('settings', `those of the old database were not taken over: ${settings.join(', ')}`)]),
-    ...(hasRights ? [note('rights', 'those granted on the old database itself were not taken over; see: \\l')] : []),
-  ];
+function extensionNames({ database }: SnapshotSource['manifest']): readonly string[] {
+  return database.extensions.map(({ name }) => name);
 }
 
-async function restoreInPlace(work: Work, placement: Placement & { readonly kind: 'in-place' }): Promise<Placed> {
-  const { name, extensions, signal, server, client } = work;
-  const {
-    encoding,
-    locale: { collation },
-  } = work.source.manifest.database;
-  if (placement.encoding !== encoding) {
-    throw new AppError('restore', `The database '${name}' has encoding ${placement.encoding}, the dump ${encoding}`, {
-      hint: `Create it anew as a superuser: CREATE DATABASE "${name}" OWNER "${server.role}" TEMPLATE template0 ENCODING '${encoding}'.`,
-    });
+// Nothing belongs to it: unless the database is whole and has only not got its name, and then it stays.
+async function dropOwner({
+  connection,
+  name,
+  ownerRole,
+  log,
+}: Pick<RestoreOptions, 'connection' | 'name' | 'log'> & { readonly ownerRole: string }): Promise<void> {
+  const cleanUpMs = 15_000;
+  try {
+    await using admin = await connectForRestore(connection, { name, signal: AbortSignal.timeout(cleanUpMs) });
+    await admin.query(`drop role if exists ${escapeIdentifier(ownerRole)}`);
+  } catch (error) {
+    log.warn({ err: error, role: ownerRole }, 'The role that was created for this restore could not be dropped again');
   }
-  if (annoysServer(client, server.major)) throw needsClient(server);
-  if (work.jobs > 1) work.log.warn({}, 'A single transaction has one job: --jobs has no effect here');
-  {
-    await using inside = await connect(at(work, name), signal);
-    const { rows } = await inside.query<{ name: string }>('select extname as name from pg_extension');
-    const missing = extensions.filter((extension) => !rows.some((row) => row.name === extension));
-    if (missing.length > 0) {
-      throw new AppError('restore', `The database '${name}' lacks the extensions ${missing.join(', ')}`, {
-        hint: `Create them there as a superuser: ${missing.map((one) => `CREATE EXTENSION "${one}"`).join('; ')}.`,
-      });
-    }
-  }
-  const checks = await fillAndCheck(
-    { ...work, jobs: 1 },
-    { database: name, owner: server.role, singleTransaction: true },
-  );
-  const notes =
-    placement.collation === collation
-      ? []
-      : [note('collation', `the database sorts by '${placement.collation}', the source by '${collation}'`)];
-  return { movedAside: null, checks: [...checks, ...notes] };
-}
-
-function at({ connection }: Pick<RestoreOptions, 'connection'>, database: string): ConnectionSettings {
-  return { ...connection, database };
-}
-
-function needsClient(server: TargetServer): AppError {
-  return new AppError('restore', `A single transaction needs the pg_restore of PostgreSQL ${server.major} itself`, {
-    hint: `Install postgresql-client-${server.major}, or let the role create databases: ALTER ROLE "${server.role}" CREATEDB.`,
-  });
 }

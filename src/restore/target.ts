@@ -4,19 +4,22 @@
 import { escapeIdentifier, type Client } from 'pg';
 import { AppError } from '../errors.ts';
 import type { Manifest } from '../snapshots/manifest.ts';
-import { missingExtensions } from './database-creation.ts';
 
 /** PostgreSQL cuts longer names off (NAMEDATALEN - 1). */
 const longestNameBytes = 63;
-/** Databases of the server itself. */
-const reserved: ReadonlySet<string> = new Set(['postgres', 'template0', 'template1']);
+/** Databases that every new one is made of. */
+const templates: ReadonlySet<string> = new Set(['template0', 'template1']);
+/** The server's own, and where Mastodon's wizard under Docker puts everything. */
+const maintenance = 'postgres';
 
 /** A server, seen by our role. */
 export interface TargetServer {
   readonly version: string;
   readonly major: number;
   readonly role: string;
+  readonly isSuperuser: boolean;
   readonly mayCreateDatabases: boolean;
+  readonly mayCreateRoles: boolean;
 }
 
 /** How the database of the wanted name stands. */
@@ -25,31 +28,47 @@ export type TargetDatabase =
   | ({ readonly kind: 'empty'; readonly encoding: string; readonly collation: string } & ExistingDatabase)
   | ({ readonly kind: 'in-use'; readonly tables: number } & ExistingDatabase);
 
+/** A database whose place is taken. */
+export type ReplacedDatabase = Exclude<TargetDatabase, { readonly kind: 'absent' }>;
+
 /** What a database of the wanted name is, whatever is in it. */
 export interface ExistingDatabase {
   readonly owner: string;
   /** Whether our role is the owner, or a member of it. */
   readonly isOurs: boolean;
-  /** `ALTER DATABASE … SET`, as `name=value`. */
-  readonly settings: readonly string[];
+  readonly ownerIsSuperuser: boolean;
   /** Whether rights on the database itself were granted or revoked. */
   readonly hasRights: boolean;
 }
 
 /** Where the snapshot goes: a new database that gets the name at the end, or an empty one that is filled as it is. */
 export type Placement =
-  | { readonly kind: 'new'; /** The one that is moved aside for it. */ readonly replaced: ExistingDatabase | null }
+  | { readonly kind: 'new'; /** The one that is moved aside for it. */ readonly replaced: ReplacedDatabase | null }
   | { readonly kind: 'in-place'; readonly encoding: string; readonly collation: string };
 
-/** Asks the server about itself and our role. */
+/** Asks the server about itself and our role. @throws AppError `restore` for one that cannot be written to. */
 export async function readServer(client: Client): Promise<TargetServer> {
-  const { rows } = await client.query<{ version: string; num: string; role: string; may: boolean }>(
+  const { rows } = await client.query<
+    Omit<TargetServer, 'major'> & { num: string; replica: boolean; readonly: boolean }
+  >(
     `select current_setting('server_version') as version, current_setting('server_version_num') as num,
-            current_user as role, (rolcreatedb or rolsuper) as may
+            current_user::text as role, rolsuper as "isSuperuser", (rolcreatedb or rolsuper) as "mayCreateDatabases",
+            (rolcreaterole or rolsuper) as "mayCreateRoles", pg_is_in_recovery() as replica,
+            current_setting('transaction_read_only') = 'on' as readonly
        from pg_roles where rolname = current_user`,
   );
-  const { version = '', num = '0', role = '', may = false } = rows[0] ?? {};
-  return { version, major: Math.floor(Number(num) / 10_000), role, mayCreateDatabases: may };
+  const [row] = rows;
+  if (row === undefined)
+    throw new AppError('restore', 'The target server does not know the role that is connected to it');
+  const { num, replica, readonly, ...server } = row;
+  if (replica || readonly) {
+    throw new AppError('restore', `The target server can only be read${replica ? ': it is a replica' : ''}`, {
+      hint: replica
+        ? 'This is a replica: restore into a server that may be written to, named by DB_HOST or BACKUP_DATABASE_URL.'
+        : `Let it be written to, as a superuser: ALTER ROLE ${escapeIdentifier(server.role)} RESET default_transaction_read_only; see also SHOW default_transaction_read_only.`,
+    });
+  }
+  return { ...server, major: Math.floor(Number(num) / 10_000) };
 }
 
 /** Looks at the database of that name; `open` connects to it. */
@@ -60,7 +79,7 @@ export async function readDatabase(
   const { rows } = await admin.query<ExistingDatabase & { encoding: string; collation: string }>(
     `select pg_encoding_to_char(encoding) as encoding, datcollate as collation, pg_get_userbyid(datdba)::text as owner,
             pg_has_role(current_user, datdba, 'member') as "isOurs", datacl is not null as "hasRights",
-            coalesce((select setconfig from pg_db_role_setting s where s.setdatabase = d.oid and s.setrole = 0), '{}') as settings
+            (select rolsuper from pg_roles r where r.oid = datdba) as "ownerIsSuperuser"
        from pg_database d where datname = $1`,
     [name],
   );
@@ -90,11 +109,16 @@ export async function readVisitors(admin: Client, name: string): Promise<readonl
   return rows.map(({ program, count }) => `${program} (${count})`);
 }
 
-/** @throws AppError `usage` for a name that cannot be a restored database's. */
-export function assertUsableName(name: string): void {
+/**
+ * `source` is the name of the database that was dumped, once it is known: a Mastodon that lives in the server's own database
+ * comes back there. @throws AppError `usage` for a name that cannot be a restored database's.
+ */
+export function assertUsableName(name: string, { source }: { readonly source: string | null }): void {
   const problem = ((): string | null => {
     if (name === '') return 'is empty';
-    if (reserved.has(name)) return 'belongs to the server itself';
+    if (templates.has(name)) return 'belongs to the server itself';
+    if (name === maintenance && source !== null && source !== maintenance)
+      return `belongs to the server itself, and what was dumped was called '${source}'`;
     if (Buffer.byteLength(name) > longestNameBytes) return `is longer than ${longestNameBytes} bytes`;
     return name.includes('\0') ? 'has a NUL character' : null;
   })();
@@ -113,15 +137,6 @@ export function assertNotOlder(server: TargetServer, manifest: Manifest): void {
     `The dump is of PostgreSQL ${manifest.database.serverVersion}, and the target is ${server.version}: an older server may not understand it`,
     { hint: `Restore into PostgreSQL ${source} or newer.` },
   );
-}
-
-/** @throws AppError `restore` naming what the target server lacks. */
-export async function assertExtensions(client: Client, wanted: readonly string[]): Promise<void> {
-  const missing = await missingExtensions(client, wanted);
-  if (missing.length === 0) return;
-  throw new AppError('restore', `The target server does not have what the dump needs: ${missing.join(', ')}`, {
-    hint: 'Install these extensions on the target server (Debian: postgresql-contrib), then restore again.',
-  });
 }
 
 /**

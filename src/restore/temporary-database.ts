@@ -4,6 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { escapeIdentifier, escapeLiteral, type Client } from 'pg';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
+import { pause } from '../stream/patience.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { DatabaseLocale } from '../database/server.ts';
@@ -13,6 +14,9 @@ import { isVisited, readVisitors } from './target.ts';
 /** The comment of a database of ours that is not finished. */
 const unfinished = 'mastodon-backup: unfinished restore';
 const cleanUpMs = 60_000;
+const retryMs = 500;
+/** SQLSTATE of a database that somebody is in; PostgreSQL's appendix A. */
+const objectInUse = '55006';
 /** Bytes of the real name in the names made from it; `_before_20261123T120000Z` is the rest of PostgreSQL's 63. */
 const stemBytes = 39;
 
@@ -37,7 +41,7 @@ export interface TemporaryDatabase {
   drop(): Promise<void>;
 }
 
-/** Creates one for `name`, with extensions. Rejects with AppError `restore`; nothing is left then. */
+/** Creates one for `name`, and has it prepared by us. Rejects with AppError `restore`; nothing is left then. */
 export async function createTemporary(
   admin: Client,
   options: {
@@ -46,14 +50,15 @@ export async function createTemporary(
     readonly encoding: string;
     readonly locale: DatabaseLocale;
     readonly owner: string;
-    readonly extensions: readonly string[];
+    /** What is done in it before it is filled. */
+    readonly prepare: (inside: Client) => Promise<void>;
     readonly log: Log;
     readonly signal: AbortSignal;
   },
 ): Promise<TemporaryDatabase> {
-  const { server, name, encoding, locale, owner, extensions, log, signal } = options;
+  const { server, name, encoding, locale, owner, prepare, log, signal } = options;
   const temporary = `${stemOf(name)}_restoring_${randomBytes(3).toString('hex')}`;
-  const drop = async (): Promise<void> => dropTemporary(server, { temporary, log });
+  const drop = async (): Promise<void> => dropTemporary(server, { name, temporary, log });
   try {
     await createDatabase(admin, { name: temporary, encoding, locale, owner });
   } catch (error) {
@@ -65,7 +70,7 @@ export async function createTemporary(
   try {
     presence = await connect({ ...server.connection, database: temporary }, signal);
     await admin.query(`comment on database ${escapeIdentifier(temporary)} is ${escapeLiteral(unfinished)}`);
-    for (const extension of extensions) await createExtension(presence, { extension, role: server.role });
+    await prepare(presence);
   } catch (error) {
     await presence?.[Symbol.asyncDispose]();
     await drop();
@@ -80,13 +85,13 @@ export async function createTemporary(
     },
     async markWhole(late) {
       // A connection that was idle while the restore took its hours may be gone.
-      await using connected = await connectToServer(server.connection, late);
+      await using connected = await connectToServer(server.connection, { name, signal: late });
       await connected.query(`comment on database ${escapeIdentifier(temporary)} is null`);
     },
     async giveName({ moveAside, now, signal: late }) {
       await presence[Symbol.asyncDispose]();
       try {
-        await using connected = await connectToServer(server.connection, late);
+        await using connected = await connectToServer(server.connection, { name, signal: late });
         return await rename(connected, { temporary, name, moveAside, now });
       } catch (error) {
         throw namingFailed(error, { temporary, name, moveAside });
@@ -114,13 +119,17 @@ export async function removeUnfinished(
   }
 }
 
-/** Connects to the server: through `postgres`, which every server has unless somebody dropped it. */
+/**
+ * Connects to the server, not to `name`, which may have to be renamed: through `postgres`, which every server has unless
+ * somebody dropped it.
+ */
 export async function connectToServer(
   connection: ConnectionSettings,
-  signal: AbortSignal,
+  { name, signal }: { readonly name: string; readonly signal: AbortSignal },
 ): Promise<Client & AsyncDisposable> {
   let firstError: unknown;
-  for (const database of ['postgres', 'template1', connection.database]) {
+  const candidates = new Set(['postgres', 'template1', connection.database].filter((database) => database !== name));
+  for (const database of candidates) {
     try {
       return await connect({ ...connection, database }, signal, { queryTimeoutMs: 0 });
     } catch (error) {
@@ -159,35 +168,35 @@ async function rename(
   }
 }
 
-// A time of its own: whoever is interrupted drops it too.
+// A time of its own: whoever is interrupted drops it too. A plain DROP sends autovacuum away and waits for it; WITH (FORCE) may
+// not when the role is an ordinary one. Sessions of our own are ended first.
 async function dropTemporary(
   { connection }: DatabaseServer,
-  { temporary, log }: { readonly temporary: string; readonly log: Log },
+  { name, temporary, log }: { readonly name: string; readonly temporary: string; readonly log: Log },
 ): Promise<void> {
+  const signal = AbortSignal.timeout(cleanUpMs);
   try {
-    await using admin = await connectToServer(connection, AbortSignal.timeout(cleanUpMs));
-    await admin.query(`drop database if exists ${escapeIdentifier(temporary)} with (force)`);
+    await using admin = await connectToServer(connection, { name, signal });
+    for (;;) {
+      try {
+        // pg_restore's and the checks', under whatever login of ours.
+        await admin.query(
+          `select pg_terminate_backend(pid) from pg_stat_activity
+            where datname = $1 and pid <> pg_backend_pid() and usesysid is not null and pg_has_role(current_user, usesysid, 'member')`,
+          [temporary],
+        );
+        await admin.query(`drop database if exists ${escapeIdentifier(temporary)}`);
+        return;
+      } catch (error) {
+        if ((error as { readonly code?: unknown }).code !== objectInUse) throw error;
+        await pause(retryMs, signal);
+      }
+    }
   } catch (error) {
     log.error(
       { err: error, database: temporary },
       'The unfinished database could not be dropped; the next restore tries again',
     );
-  }
-}
-
-async function createExtension(
-  client: Client,
-  { extension, role }: { readonly extension: string; readonly role: string },
-): Promise<void> {
-  try {
-    await client.query(`create extension if not exists ${escapeIdentifier(extension)}`);
-  } catch (error) {
-    const message = `The extension '${extension}' could not be created by '${role}': ${describeError(error)}`;
-    throw new AppError('restore', message, {
-      cause: error,
-      // As another DB_USER the whole database would belong to that one, and Mastodon could not read it.
-      hint: `Let it for the time of the restore, as a superuser: ALTER ROLE ${escapeIdentifier(role)} SUPERUSER; afterwards: ALTER ROLE ${escapeIdentifier(role)} NOSUPERUSER.`,
-    });
   }
 }
 

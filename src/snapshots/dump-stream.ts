@@ -1,6 +1,6 @@
 // A stored snapshot as the plain dump it was, together with the archive's own table of contents, for whoever restores it.
 
-import type { Writable } from 'node:stream';
+import { Writable } from 'node:stream';
 import { createContentsReader, type ArchiveItem } from '../database/archive-reader.ts';
 import type { Manifest } from './manifest.ts';
 import { readDump, type ReadOptions } from './part-reader.ts';
@@ -38,4 +38,25 @@ export async function streamDump(
   const how = { log, signal, onProgress, identities, threads, patience, inspector: archive, to };
   if ((await readDump(source, how)) === 'refused') return { kind: 'refused' };
   return { kind: 'whole', contents: archive.contents() };
+}
+
+/** The archive's table of contents, from the beginning of the object alone: nothing of it is proven yet. Rejects as `streamDump`. */
+export async function readContents(
+  source: SnapshotSource,
+  options: Pick<StreamOptions, 'log' | 'signal'>,
+): Promise<readonly ArchiveItem[]> {
+  const archive = createContentsReader();
+  const enough = new Writable({
+    write(chunk: Buffer, _encoding, callback) {
+      try {
+        archive.push(chunk);
+      } catch (error) {
+        callback(error instanceof Error ? error : new Error(String(error)));
+        return;
+      }
+      callback(archive.isDone() ? Object.assign(new Error('That is enough'), { code: 'EPIPE' }) : null);
+    },
+  });
+  const outcome = await streamDump(source, { ...options, to: enough, onProgress: () => undefined });
+  return outcome.kind === 'whole' ? outcome.contents : archive.contents();
 }

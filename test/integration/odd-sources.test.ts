@@ -62,7 +62,6 @@ describe('an odd source', () => {
       'trgm_again',
     );
     assert.deepEqual(rows, [{ indisvalid: true }]);
-    await done(['restore', 'latest', '--to-database', 'trgm_whole', '--all-schemas'], environment);
   });
 
   it('with an extension in a schema of its own comes back whole with every schema', async () => {
@@ -76,10 +75,7 @@ describe('an odd source', () => {
     const environment = environmentOf('apart');
     await done(['run'], environment);
     await drilled(environment);
-    const partly = await runCommand(['restore', 'latest', '--to-database', 'apart_partly'], environment);
-    assert.equal(partly.status, 20);
-    assert.match(partly.stderr, /schema "tools" does not exist.*--all-schemas/);
-    await done(['restore', 'latest', '--to-database', 'apart_again', '--all-schemas'], environment);
+    await done(['restore', 'latest', '--to-database', 'apart_again'], environment);
     const [row] = await server.query(
       "select n.nspname as schema from pg_extension e join pg_namespace n on n.oid = e.extnamespace where extname = 'pg_trgm'",
       'apart_again',
@@ -97,10 +93,13 @@ describe('an odd source', () => {
     );
     const environment = environmentOf('domains');
     await done(['run'], environment);
-    const { stdout } = await done(['restore', 'latest', '--to-database', 'domains_again'], environment);
-    assert.match(stdout, /note large objects: they were left out; see --all-schemas/);
+    const { stdout } = await done(
+      ['restore', 'latest', '--to-database', 'domains_again', '--schema', 'public'],
+      environment,
+    );
+    assert.match(stdout, /note left out: \d+ large objects \(.*\): not asked for with --schema/);
     const whole = await done(['restore', 'latest', '--to-database', 'domains_whole', '--all-schemas'], environment);
-    assert.doesNotMatch(whole.stdout, /large objects/);
+    assert.match(whole.stdout, /ok {3}left out: nothing/);
     assert.equal((await server.query('select from pg_largeobject_metadata', 'domains_whole')).length, 1);
   });
 
@@ -157,7 +156,7 @@ describe('an odd source', () => {
     const environment = environmentOf('odd names, ö');
     await done(['run'], environment);
     await drilled(environment);
-    await done(['restore', 'latest', '--to-database', `host=x 'odd' \\ too`, '--all-schemas'], environment);
+    await done(['restore', 'latest', '--to-database', `host=x 'odd' \\ too`], environment);
     assert.deepEqual(
       await countRows(server.mastodon(`host=x 'odd' \\ too`)),
       await countRows(server.mastodon('odd names, ö')),

@@ -90,11 +90,41 @@ describe('the recovery kit', () => {
       /^zstd -d --long=27 < "\$OBJECT" \| pg/m,
     );
     assert.match(restore({ encoding: { compression: 'none', encrypted: false } }), /^cat "\$OBJECT" \| pg/m);
-    const database = { ...facts.database, name: 'my db', role: `o'"role`, extensions: ['pg_trgm', 'uuid-ossp'] };
+    const database = {
+      ...facts.database,
+      name: 'my db',
+      role: `o'"role`,
+      extensions: ['pg_trgm', 'uuid-ossp'].map((one) => ({ name: one, schema: null })),
+    };
     const odd = restore({ database });
     assert.match(odd, /-O 'o'\\''"role' 'my db' </);
-    assert.match(odd, /-c 'create extension if not exists "uuid-ossp"' </);
-    assert.doesNotMatch(restore({ database: { ...database, publicOnly: false } }), /-n public|create extension/);
+    assert.match(odd, /-c 'create extension if not exists "uuid-ossp" cascade' </);
+    const listed = restore({ database: { ...database, publicOnly: false } });
+    assert.doesNotMatch(listed, /-n public/);
+    assert.match(
+      listed,
+      /pg_restore -l \| grep -vE .* > \/tmp\/restore\.list.*\n.*pg_restore .* -L \/tmp\/restore\.list -d/,
+    );
+    const apart = restore({
+      database: { ...database, role: 'm', extensions: [{ name: 'pg_trgm', schema: 'my.tools' }] },
+    });
+    assert.match(
+      apart,
+      /create schema if not exists "my\.tools" authorization "m".*\n.*"pg_trgm" with schema "my\.tools" cascade/,
+    );
+    assert.match(apart, /SCHEMA - my\\\.tools/);
+  });
+
+  it("moves the server's own database aside where the wizard put Mastodon there", () => {
+    const database = { ...facts.database, name: 'postgres', role: 'postgres' };
+    const lines =
+      commandBlocks(textOf({ database })).find(({ label }) => label.startsWith('then, for both'))?.lines ?? [];
+    assert.deepEqual(lines.slice(0, 3), [
+      `pg psql -d template1 -tAc "select 1 from pg_roles where rolname = 'postgres'" < /dev/null | grep -q 1 || pg createuser postgres < /dev/null`,
+      'pg psql -d template1 -c "alter database postgres rename to postgres_before" < /dev/null',
+      'pg createdb --maintenance-db=template1 -T template0 -E UTF8 -O postgres postgres < /dev/null',
+    ]);
+    assert.ok(!lines.join('\n').includes('drop'));
   });
 
   it('says so when backups are not encrypted, and when Mastodon has to be found elsewhere', () => {

@@ -1,0 +1,111 @@
+// The way for a role that may not create databases: an empty database that somebody made for it is filled in one transaction,
+// so that it is whole or still empty.
+
+import { escapeIdentifier, type Client } from 'pg';
+import { connect } from '../database/connection.ts';
+import { annoysServer } from '../database/restore-client.ts';
+import { note } from '../checks/check.ts';
+import { checkRoleRights } from '../checks/role-rights.ts';
+import { AppError } from '../errors.ts';
+import { ensureSearchPath, neededSchemas } from './database-settings.ts';
+import { fillAndCheck } from './fill-and-check.ts';
+import type { Placed } from './restore-anew.ts';
+import { ownLogin } from './restoring-login.ts';
+import type { RestoreWork } from './restore.ts';
+import type { Placement, TargetServer } from './target.ts';
+
+/** Restores into an empty database. Rejects with AppError; it is empty then. */
+export async function restoreInPlace(
+  work: RestoreWork,
+  placement: Placement & { readonly kind: 'in-place' },
+): Promise<Placed> {
+  const { name, signal, server, client, connection, ownerRole } = work;
+  const {
+    encoding,
+    locale: { collation },
+  } = work.source.manifest.database;
+  if (placement.encoding !== encoding) {
+    throw new AppError('restore', `The database '${name}' has encoding ${placement.encoding}, the dump ${encoding}`, {
+      hint: `Create it anew as a superuser: CREATE DATABASE "${name}" OWNER "${server.role}" TEMPLATE template0 ENCODING '${encoding}'.`,
+    });
+  }
+  if (annoysServer(client, server.major)) throw needsClient(server);
+  if (work.jobs > 1) work.log.warn({}, 'A single transaction has one job: --jobs has no effect here');
+  const login = ownLogin(connection, ownerRole);
+  await using inside = await connect({ ...connection, database: name }, signal, { queryTimeoutMs: 0 });
+  await assertExtensionsThere(inside, work);
+  await assertMayCreate(inside, work);
+  const checks = await fillAndCheck({ ...work, jobs: 1 }, { database: name, login, singleTransaction: true });
+  const path = await ensureSearchPath(inside, {
+    database: name,
+    role: ownerRole,
+    needed: neededSchemas(work.source.manifest),
+  }).catch((error: unknown) => [
+    note('search path', `could not be set: ${error instanceof Error ? error.message : String(error)}`),
+  ]);
+  const sorting =
+    placement.collation === collation
+      ? []
+      : [note('collation', `the database sorts by '${placement.collation}', the source by '${collation}'`)];
+  return { movedAside: null, checks: [...checks, await checkRoleRights(inside, ownerRole), ...path, ...sorting] };
+}
+
+async function assertExtensionsThere(inside: Client, { name, plan }: RestoreWork): Promise<void> {
+  const { rows } = await inside.query<{ name: string; schema: string }>(
+    'select extname as name, nspname as schema from pg_extension e join pg_namespace n on n.oid = e.extnamespace',
+  );
+  const wrong = plan.extensions.filter(
+    (wanted) =>
+      !rows.some((row) => row.name === wanted.name && (wanted.schema === null || row.schema === wanted.schema)),
+  );
+  if (wrong.length === 0) return;
+  const statements = wrong.map(({ name: extension, schema }) =>
+    [
+      ...(schema === null || schema === 'public' || schema === 'pg_catalog'
+        ? []
+        : [`CREATE SCHEMA IF NOT EXISTS ${escapeIdentifier(schema)}`]),
+      `CREATE EXTENSION ${escapeIdentifier(extension)}${schema === null ? '' : ` SCHEMA ${escapeIdentifier(schema)}`}`,
+    ].join('; '),
+  );
+  throw new AppError(
+    'restore',
+    `The database '${name}' lacks the extensions ${wrong.map(({ name: extension, schema }) => `${extension}${schema === null ? '' : ` in the schema ${schema}`}`).join(', ')}`,
+    { hint: `Create them there as a superuser: ${statements.join('; ')}.` },
+  );
+}
+
+// Since 15 only the owner of a database may create in its `public`.
+async function assertMayCreate(inside: Client, { name, plan, ownerRole }: RestoreWork): Promise<void> {
+  const { rows } = await inside.query<{ schema: string; may: boolean }>(
+    `select nspname as schema, has_schema_privilege($1, oid, 'create') and has_schema_privilege($1, oid, 'usage') as may
+       from pg_namespace`,
+    [ownerRole],
+  );
+  const needed = new Set(plan.entries.map(({ schema }) => schema).filter((schema) => schema !== ''));
+  const role = escapeIdentifier(ownerRole);
+  const denied = rows.find(({ schema, may }) => needed.has(schema) && !may);
+  if (denied !== undefined) {
+    throw new AppError('restore', `'${ownerRole}' may create nothing in the schema '${denied.schema}' of '${name}'`, {
+      hint: `Let it, as a superuser in that database: GRANT USAGE, CREATE ON SCHEMA ${escapeIdentifier(denied.schema)} TO ${role}.`,
+    });
+  }
+  const { rows: rights } = await inside.query<{ may: boolean }>(
+    "select has_database_privilege($1, current_database(), 'create') as may",
+    [ownerRole],
+  );
+  const missing = [...needed].filter((schema) => !rows.some((row) => row.schema === schema));
+  if (missing.length === 0) return;
+  if (rights[0]?.may !== true) {
+    throw new AppError('restore', `'${ownerRole}' may not create the schemas ${missing.join(', ')} in '${name}'`, {
+      hint: `Let it, as a superuser: GRANT CREATE ON DATABASE ${escapeIdentifier(name)} TO ${role}.`,
+    });
+  }
+  // Somebody dropped it, and no archive creates it.
+  if (missing.includes('public')) await inside.query('create schema public');
+}
+
+function needsClient(server: TargetServer): AppError {
+  return new AppError('restore', `A single transaction needs the pg_restore of PostgreSQL ${server.major} itself`, {
+    hint: `Install postgresql-client-${server.major}, or let the role create databases: ALTER ROLE "${server.role}" CREATEDB.`,
+  });
+}
