@@ -166,9 +166,9 @@ const planVariables = {
     doc: 'a scheduled coarser tier is a copy of a verified finer snapshot this young, instead of a new dump; `0s` switches it off',
   }),
   BACKUP_TIMEOUT: planRow({
-    parse: parseDuration('timer'),
+    parse: parseDuration('run'),
     preset: '12h',
-    doc: 'how long a whole run may take',
+    doc: 'how long a whole run may take, at most `47h`',
   }),
   BACKUP_DRILL_TIMEOUT: planRow({
     parse: parseDuration('timer'),

@@ -64,26 +64,31 @@ export function parseDestinationDirectory(text: string): string {
 // One that drives a timer is bounded: a time-out of a month would overflow Node's timers and PostgreSQL's lock_timeout (both
 // 31 bits of milliseconds) and fire at once.
 const durationUnits = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-const longestTimerMs = 24 * durationUnits.d;
-const longestAgeMs = 3_660 * durationUnits.d;
+// A manifest is no older than two days when it is written: a run that may take longer could never be committed.
+const longestDurations = {
+  timer: { ms: 24 * durationUnits.d, text: '24d' },
+  age: { ms: 3_660 * durationUnits.d, text: '3660d' },
+  run: { ms: 47 * durationUnits.h, text: '47h' },
+} as const;
 
 /**
- * A parser of `90s 10m 2h 7d` into milliseconds. A `timer` is from 1 second to 24 days, an `age` from 0 to ten years.
+ * A parser of `90s 10m 2h 7d` into milliseconds. A `timer` is from 1 second to 24 days, that of a `run` to 47
+ * hours, an `age` from 0 to ten years.
  * The parser throws `ValueError`.
  */
-export function parseDuration(use: 'timer' | 'age'): (text: string) => number {
+export function parseDuration(use: 'timer' | 'age' | 'run'): (text: string) => number {
+  const isTimer = use !== 'age';
+  const longest = longestDurations[use];
   return (text) => {
     const match = /^(\d{1,9})([smhd])$/.exec(text);
     if (match === null) {
       throw new ValueError('not a duration', { remedy: "Write a number and one of s, m, h, d, such as '90s' or '2h'" });
     }
     const durationMs = Number(match[1]) * durationUnits[match[2] as keyof typeof durationUnits];
-    if (use === 'timer' && durationMs === 0) {
+    if (isTimer && durationMs === 0) {
       throw new ValueError('must be longer than nothing', { remedy: "Write a duration such as '10m'" });
     }
-    if (durationMs > (use === 'timer' ? longestTimerMs : longestAgeMs)) {
-      throw new ValueError('too long', { remedy: `Write at most '${use === 'timer' ? '24d' : '3660d'}'` });
-    }
+    if (durationMs > longest.ms) throw new ValueError('too long', { remedy: `Write at most '${longest.text}'` });
     return durationMs;
   };
 }

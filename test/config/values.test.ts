@@ -41,6 +41,8 @@ describe('values', () => {
 
   it('refuses a duration for a timer that is nothing, or longer than a timer can run', () => {
     refuses(parseDuration('timer'), ['0s', '25d', '600h']);
+    refuses(parseDuration('run'), ['0s', '48h', '2d']);
+    assert.equal(parseDuration('run')('47h'), 169_200_000);
     assert.ok(parseDuration('timer')('24d') < 2 ** 31);
     assert.equal(parseDuration('age')('0s'), 0);
   });
