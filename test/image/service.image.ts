@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectTest } from '../support/mastodon-data.ts';
+import type { ChildOutput } from '../support/output.ts';
 import { docker, dockerOutput, until } from './support/docker.ts';
 import { createProject, image, secretKey, startGround, type MastodonProject } from './support/mastodon-project.ts';
 
@@ -297,4 +298,37 @@ describe('the compose service', () => {
     await project.composed(['up', '-d', '--no-deps', '--force-recreate', 'backup']);
     await sleep(1_000);
   }
+});
+
+describe("the compose service beside a Mastodon of its wizard's names", () => {
+  let project: MastodonProject;
+  before(async () => {
+    project = createProject({
+      mastodonEnvironment: { DB_NAME: 'postgres', DB_USER: 'postgres' },
+      backupEnvironment: { BACKUP_COMPRESSION: 'none' },
+    });
+    await startGround(project, { megabytes: 2, wizard: true });
+  });
+  after(async () => project[Symbol.asyncDispose]());
+
+  it('backs up and brings back the database `postgres`, and keeps the one that was there', async () => {
+    const backup = async (...args: readonly string[]): Promise<ChildOutput> =>
+      project.compose(['run', '--rm', '-T', '--no-deps', 'backup', ...args]);
+    const ran = await backup('run');
+    assert.equal(ran.status, 0, ran.stderr);
+    const rows =
+      'select (select count(*)::int from accounts) as accounts, (select count(*)::int from statuses) as statuses';
+    const expected = await project.query(rows, 'postgres');
+    await project.query('truncate statuses cascade', 'postgres');
+    const refused = await backup('restore', 'latest', '--to-database', 'postgres');
+    assert.equal(refused.status, 20, refused.stderr);
+    assert.match(refused.stderr, /'postgres' is not empty: .*--replace postgres/);
+    const restored = await backup('restore', 'latest', '--to-database', 'postgres', '--replace');
+    assert.equal(restored.status, 0, restored.stderr);
+    assert.match(restored.stdout, /into the database postgres .*The former postgres is kept as postgres_before_\w+/s);
+    assert.match(restored.stdout, /ok +role: 'postgres'/);
+    assert.deepEqual(await project.query(rows, 'postgres'), expected);
+    const [aside = ''] = /postgres_before_\w+/.exec(restored.stdout) ?? [];
+    assert.deepEqual(await project.query('select from statuses', aside), [], 'the former one is as it was left');
+  });
 });

@@ -9,6 +9,7 @@ import { databaseEnvironment, runCommand, temporaryDirectory } from '../support/
 import { readAsCompose } from '../support/compose-env-file.ts';
 import { commandBlock } from '../support/documentation.ts';
 import { countRows, createMastodonDatabase } from '../support/mastodon-data.ts';
+import { createMastodonVariant } from '../support/mastodon-variants.ts';
 import { startPostgres, testPassword, type PostgresServer } from '../support/postgres-server.ts';
 import { startS3 } from '../support/s3-server.ts';
 import { commandBlocks, createStockShell, type CommandBlock, type StockShell } from '../support/stock-tools.ts';
@@ -233,12 +234,17 @@ describe('the recovery kit with a bucket', () => {
 });
 
 describe('the stock commands of the documentation', () => {
-  for (const major of [14, 15] as const) {
-    it(`restore every row into PostgreSQL ${major}`, async () => {
+  for (const [major, variant] of [
+    [14, 'stock'],
+    [15, 'stock'],
+    [15, 'own-schema'],
+    [14, 'extensions-apart'],
+  ] as const) {
+    it(`restore every row into PostgreSQL ${major}: ${variant}`, async () => {
       await using source = await startPostgres({ major });
       await using target = await startPostgres({ major });
       using scratch = temporaryDirectory();
-      await createMastodonDatabase(source, { name, megabytes: 2 });
+      await createMastodonVariant(source, { name, variant, megabytes: 2 });
       const shell = createStockShell(scratch.path);
       execSync(`age-keygen -o ${shell.directory}/key.txt 2>/dev/null`);
       const directory = path.join(scratch.path, 'backups');
@@ -263,6 +269,15 @@ describe('the stock commands of the documentation', () => {
       );
       assert.equal(typed.status, 0, typed.stderr);
       assert.deepEqual(await countRows(target.superuser(name)), await countRows(source.superuser(name)));
+      // Everything that is not an extension's is Mastodon's, and it may go on with it.
+      const strangers = await target.query(
+        `select c.oid::regclass::text as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+          where n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and pg_get_userbyid(c.relowner) <> 'mastodon'
+            and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+         union all select nspname from pg_namespace where nspname in ('masto', 'tools', 'words') and pg_get_userbyid(nspowner) <> 'mastodon'`,
+        name,
+      );
+      assert.deepEqual(strangers, []);
       const settings = readAsCompose(readFileSync(path.join(shell.directory, '.env.production'), 'utf8'));
       assert.equal(settings['SECRET_KEY_BASE'], mastodon.SECRET_KEY_BASE);
     });

@@ -2,6 +2,7 @@
 // with a superuser's rights, and nothing of the login that it ran in stays.
 
 import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { after, afterEach, before, describe, it } from 'node:test';
 import type { RestoreReport } from '../../src/app/restore-verb.ts';
 import { databaseEnvironment, runCommand, temporaryDirectory, type CommandResult } from '../support/command.ts';
@@ -154,6 +155,30 @@ describe('the owner of what is restored', () => {
     assert.ok(!result.checks.some(({ check }) => check === 'login'));
     // Its rows were written and its constraints checked by a login that is no superuser's, or this would have failed.
     assert.equal((await target.query('select from witness', 'watched')).length, 1);
+  });
+
+  it('is Mastodon also where the server lets no login in but the superuser, whose session is told', async () => {
+    await createMastodonDatabase(source, { name: 'alone', megabytes: 1 });
+    const elsewhere = `${scratch.path}/alone`;
+    mkdirSync(elsewhere);
+    const settings = { ...into, LOCAL_DOMAIN: 'alone.example', BACKUP_LOCAL_DIR: elsewhere };
+    const run = await runCommand(['run'], { ...settings, ...databaseEnvironment(source.superuser('alone')) });
+    assert.equal(run.status, 0, run.stderr);
+    const hba = `${target.socketDirectory}/data/pg_hba.conf`;
+    const original = readFileSync(hba, 'utf8');
+    writeFileSync(hba, original.replaceAll(/^(host|local)( +)all( +)all/gm, '$1$2all$3postgres'));
+    await target.query('select pg_reload_conf()');
+    try {
+      const environment = { ...settings, ...databaseEnvironment(target.superuser('alone')) };
+      const result = await restore(['--to-database', 'alone', '--owner', 'mastodon'], environment);
+      assert.match(result.stderr, /lets no role in that was made for this restore/);
+      const { checks } = report(result);
+      assert.match(checks.find(({ check }) => check === 'login')?.detail ?? '', /ran in a superuser session/);
+      assert.deepEqual(await ownersOf('alone'), ['mastodon']);
+    } finally {
+      writeFileSync(hba, original);
+      await target.query('select pg_reload_conf()');
+    }
   });
 
   it('is one that may log in nowhere else: the login of a restore that was killed goes with the next', async () => {

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { CreateBucketCommand, ListMultipartUploadsCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
 import { Client } from 'pg';
 import type { ConnectionSettings } from '../../../src/database/connection.ts';
-import { createMastodonDatabase } from '../../support/mastodon-data.ts';
+import { createMastodonDatabase, fillMastodonDatabase } from '../../support/mastodon-data.ts';
 import type { ChildOutput } from '../../support/output.ts';
 import { docker, dockerOutput, until } from './docker.ts';
 
@@ -39,9 +39,10 @@ export interface MastodonProject extends AsyncDisposable {
   readonly s3: () => Promise<S3Client>;
 }
 
-/** Writes the project; nothing is started. `backupEnvironment` goes to `.env.backup`. */
+/** Writes the project; nothing is started. `backupEnvironment` goes to `.env.backup`, the other to `.env.production`. */
 export function createProject(options: {
   readonly backupEnvironment: Readonly<Record<string, string>>;
+  readonly mastodonEnvironment?: Readonly<Record<string, string>>;
   readonly major?: number;
 }): MastodonProject {
   const directory = mkdtempSync(path.join(tmpdir(), 'mastodon-backup-project-'));
@@ -61,6 +62,7 @@ export function createProject(options: {
     DB_PASS: '',
     DB_PORT: '5432',
     SECRET_KEY_BASE: 'e3b0c44298fc1c149afbf4c8996fb924',
+    ...options.mastodonEnvironment,
   });
   writeEnv(path.join(directory, '.env.backup'), {
     BACKUP_S3_ENDPOINT: 'http://s3:7480',
@@ -136,10 +138,13 @@ export function createProject(options: {
   };
 }
 
-/** Starts database and bucket, with the role `mastodon` and a `mastodon_production` of about so many megabytes. */
+/**
+ * Starts database and bucket, with the role `mastodon` and a `mastodon_production` of about so many megabytes; `wizard` puts
+ * Mastodon where its own wizard does under Docker, into the superuser's `postgres`.
+ */
 export async function startGround(
   project: MastodonProject,
-  { megabytes }: { readonly megabytes: number },
+  { megabytes, wizard = false }: { readonly megabytes: number; readonly wizard?: boolean },
 ): Promise<void> {
   await project.composed(['up', '-d', '--wait', 'db']);
   await project.composed(['up', '-d', 's3']);
@@ -153,6 +158,10 @@ export async function startGround(
         () => false,
       ),
   });
+  if (wizard) {
+    await fillMastodonDatabase(await project.database(), { megabytes });
+    return;
+  }
   const connection = await project.database('mastodon');
   await createMastodonDatabase(
     {
