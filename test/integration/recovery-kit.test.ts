@@ -175,6 +175,48 @@ for (const { major, oddities, clients, extra } of [
   });
 }
 
+describe('the commands of the recovery kit for a Mastodon that is not the stock one', () => {
+  for (const variant of ['own-schema', 'extensions-apart', 'wizard'] as const) {
+    it(`restore every row: ${variant}`, async () => {
+      await using source = await startPostgres({ major: 15 });
+      await using target = await startPostgres({ major: 15 });
+      using scratch = temporaryDirectory();
+      const database = variant === 'wizard' ? 'postgres' : name;
+      await createMastodonVariant(source, { name: database, variant, megabytes: 1 });
+      const directory = path.join(scratch.path, 'backups');
+      mkdirSync(directory);
+      const environment = {
+        ...databaseEnvironment(variant === 'wizard' ? source.superuser(database) : source.mastodon(database)),
+        ...mastodon,
+        BACKUP_LOCAL_DIR: directory,
+        BACKUP_STATE_DIR: path.join(scratch.path, 'state'),
+        BACKUP_COMPRESSION: 'none',
+      };
+      const run = await runCommand(['run'], environment);
+      assert.equal(run.status, 0, run.stderr);
+      const blocks = await kitOf(environment);
+      const typed = await createStockShell(scratch.path).run(
+        [
+          /one shell:$/,
+          /^On a machine where the directory is mounted/,
+          /set MANIFEST to another one/,
+          /^Is the dump whole/,
+          /^or on a server without Docker/,
+          /^then, for both/,
+          /nothing, when all is$|^well\.$/,
+        ].flatMap((label) => block(blocks, label)),
+        superuser(target),
+      );
+      assert.equal(typed.status, 0, typed.stderr);
+      assert.match(typed.stdout, /whole: .*\.dump\n/);
+      assert.doesNotMatch(typed.stdout, /\|\d+\|\d+$/m, 'no table differs from the manifest');
+      assert.deepEqual(await countRows(target.superuser(database)), await countRows(source.superuser(database)));
+      if (variant === 'wizard')
+        assert.equal((await target.query("select from pg_database where datname = 'postgres_before'")).length, 1);
+    });
+  }
+});
+
 describe('the recovery kit with a bucket', () => {
   it('downloads a snapshot with each client that is installed', async (t) => {
     await using server = await startPostgres({ major: 15 });
