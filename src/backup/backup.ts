@@ -20,6 +20,7 @@ import type { Repository } from '../snapshots/repository.ts';
 import { commit, storeBranch, type Destination, type DestinationOutcome } from '../snapshots/destination.ts';
 import { reportTableLosses } from './emptied-tables.ts';
 import { startPipeline } from './pipeline.ts';
+import { produceDump } from './dump-producer.ts';
 import { refusePlaintextAfterEncrypted } from './plaintext-guard.ts';
 import type { ProgressListener } from './progress.ts';
 import { planCompression, planDestinations } from './run-plan.ts';
@@ -128,7 +129,7 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
     log,
   });
   const pipeline = startPipeline({
-    dump,
+    producer: produceDump(dump),
     encoders: encoders({
       compression,
       recipients: oneRunKey === null ? [] : [...options.recipients, oneRunKey.recipient],
@@ -149,7 +150,7 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
   });
   const stored = await Promise.allSettled(puts);
   const passed = await pipeline.done;
-  const losses = reportTableLosses(passed?.archive.rows ?? null, { ...options, ...dump.seen });
+  const losses = reportTableLosses(passed?.found.rows ?? null, { ...options, ...dump.seen });
 
   const outcomes = await Promise.all(
     destinations.map(async (destination, index): Promise<DestinationOutcome> => {
@@ -193,8 +194,8 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
   return {
     id,
     tier: options.tier,
-    dataAt: passed.dataAt,
-    dumpBytes: passed.dump.bytes,
+    dataAt: passed.end.dataAt,
+    dumpBytes: passed.content.bytes,
     objectBytes: passed.object.bytes,
     warnings: [...warnings, ...dump.warnings, ...losses.warnings],
     outcomes,

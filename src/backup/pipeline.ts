@@ -1,112 +1,107 @@
-// The pipeline: pg_dump → count, hash and read → codec → count and hash → gate → the destinations. It has one way to end
+// The pipeline: producer → count, hash and inspect → codec → count and hash → gate → the destinations. It has one way to end
 // well. Whatever fails first is the reason, and no destination sees the end of its stream unless everything before it
 // succeeded.
 
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { ArchiveError, createArchiveReader, type ArchiveSummary } from '../database/archive-reader.ts';
-import type { Dump } from '../database/dump.ts';
-import { AppError, describeError, toAppError } from '../errors.ts';
-import { unlessAborted } from '../stream/abortable.ts';
+import { toAppError } from '../errors.ts';
 import { createFanOut, type Branch } from '../stream/fan-out.ts';
 import { createGate } from '../stream/gate.ts';
 import { createMeter, type MeterReading } from '../stream/meter.ts';
 import { startStallClock } from '../stream/stall-clock.ts';
-import { formatSpan } from '../text/format.ts';
+import type { Producer } from './producer.ts';
 
 /** What went through the pipeline. */
-export interface PipelineResult {
-  readonly archive: ArchiveSummary;
-  readonly dump: MeterReading;
+export interface PipelineResult<Found, End> {
+  readonly found: Found;
+  readonly end: End;
+  /** Before compression and encryption. */
+  readonly content: MeterReading;
   readonly object: MeterReading;
-  readonly dataAt: Date;
 }
 
 /** A running pipeline. */
-export interface Pipeline {
+export interface Pipeline<Found, End> {
   readonly branches: readonly Branch[];
   /** Whether the last byte has been handed to the destinations. */
   ended(): boolean;
   /**
-   * Resolves when the whole dump has passed; rejects with the first reason. When it is the destinations that all failed,
+   * Resolves when everything has passed; rejects with the first reason. When it is the destinations that all failed,
    * it resolves to null: each of them has a reason of its own.
    */
-  readonly done: Promise<PipelineResult | null>;
+  readonly done: Promise<PipelineResult<Found, End> | null>;
 }
 
-/** Connects a dump through the codec to `destinations` branches and starts it. */
-export function startPipeline(options: {
-  readonly dump: Dump;
+type Stage = 'producer' | 'codec' | 'destinations';
+
+/** Connects a producer through the codec to `destinations` branches and starts it. */
+export function startPipeline<Found, End>(options: {
+  readonly producer: Producer<Found, End>;
   readonly encoders: readonly Duplex[];
   readonly destinations: number;
   readonly stallTimeoutMs: number;
-  /** How long the first byte may take beyond the stall time-out: the dump may wait for locks. */
+  /** How long the first byte may take beyond the stall time-out, in milliseconds. */
   readonly firstByteGraceMs: number;
   readonly signal: AbortSignal;
   /** Sees every chunk of the object. */
   readonly observeObject: (chunk: Buffer) => void;
-  readonly onProgress: (dumpBytes: number) => void;
-}): Pipeline {
-  const { dump, encoders } = options;
-  const archive = createArchiveReader();
-  let summary: ArchiveSummary | undefined;
+  readonly onProgress: (contentBytes: number) => void;
+}): Pipeline<Found, End> {
+  const { producer, encoders } = options;
+  const { inspector, words } = producer;
+  let inspected: { readonly found: Found } | undefined;
   const plain = createMeter({
     observe(chunk) {
-      archive.push(chunk);
+      inspector.push(chunk);
       clock.moved();
       options.onProgress(plain.bytes());
     },
     onEnd() {
-      summary = archive.end();
+      inspected = { found: inspector.end() };
     },
   });
   const coded = createMeter({ observe: options.observeObject });
-  const gate = createGate(() => dump.done);
+  const gate = createGate(() => producer.done);
   const fanOut = createFanOut(options.destinations);
 
-  // An end of output is no end of pg_dump: it may hang before it exits.
-  let dumpSettled = false;
+  // An end of bytes is no end of their producer: it may hang before it exits.
+  let settled = false;
   const settle = (): void => {
-    dumpSettled = true;
+    settled = true;
   };
-  dump.done.then(settle, settle);
+  producer.done.then(settle, settle);
   const startedAt = performance.now();
   const stop = new AbortController();
   const clock = startStallClock({
     timeoutMs: options.stallTimeoutMs,
     waiting: () =>
       !plain.stream.writableNeedDrain &&
-      !dumpSettled &&
+      !settled &&
       (plain.bytes() > 0 || performance.now() - startedAt > options.firstByteGraceMs),
-    onStall: () =>
-      stop.abort(
-        new AppError('stalled', `The dump stood still for ${formatSpan(options.stallTimeoutMs)}`, {
-          hint: 'Look at pg_stat_activity and the disk of the database; BACKUP_STALL_TIMEOUT says how long to wait.',
-        }),
-      ),
+    onStall: () => stop.abort(words.stalled(options.stallTimeoutMs)),
   });
 
   // The stream that fails first is the one that emits first; the others follow with the same or an empty reason.
-  let origin: { readonly stage: 'dump' | 'codec' | 'destinations'; readonly error: unknown } | undefined;
-  const note = (stage: 'dump' | 'codec' | 'destinations') => (error: unknown) => {
+  let origin: { readonly stage: Stage; readonly error: unknown } | undefined;
+  const note = (stage: Stage) => (error: unknown) => {
     origin ??= { stage, error };
   };
-  for (const stream of [dump.bytes, plain.stream, gate]) stream.once('error', note('dump'));
+  for (const stream of [producer.bytes, plain.stream, gate]) stream.once('error', note('producer'));
   for (const stream of [...encoders, coded.stream]) stream.once('error', note('codec'));
   fanOut.stream.once('error', note('destinations'));
 
   const signal = AbortSignal.any([options.signal, stop.signal]);
   const done = (async () => {
     try {
-      await pipeline([dump.bytes, plain.stream, ...encoders, coded.stream, gate, fanOut.stream], { signal });
-      const { dataAt } = await dump.done;
-      if (summary === undefined) throw new Error('The pipeline ended without a summary of the archive');
-      return { archive: summary, dump: plain.reading(), object: coded.reading(), dataAt };
+      await pipeline([producer.bytes, plain.stream, ...encoders, coded.stream, gate, fanOut.stream], { signal });
+      const end = await producer.done;
+      if (inspected === undefined) throw new Error('The pipeline ended without an end of what was inspected');
+      return { ...inspected, end, content: plain.reading(), object: coded.reading() };
     } catch (error) {
       if (signal.aborted) throw signal.reason;
-      const first = origin ?? { stage: 'dump' as const, error };
+      const first = origin ?? { stage: 'producer', error };
       if (first.stage === 'destinations') return null;
-      throw await explain(first.error, { stage: first.stage, dump, signal });
+      throw first.stage === 'codec' ? codecError(first.error) : await words.failed(first.error, { signal });
     } finally {
       clock[Symbol.dispose]();
     }
@@ -115,27 +110,10 @@ export function startPipeline(options: {
   return { branches: fanOut.branches, ended: () => fanOut.stream.writableFinished, done };
 }
 
-async function explain(
-  error: unknown,
-  { stage, dump, signal }: { readonly stage: 'dump' | 'codec'; readonly dump: Dump; readonly signal: AbortSignal },
-): Promise<AppError> {
-  if (error instanceof ArchiveError) {
-    const hint = 'Run the backup again; if it stays like that, check the client with BACKUP_PG_BIN.';
-    if (!dump.bytes.readableEnded) {
-      return new AppError('dump', `What pg_dump writes is no archive: ${describeError(error)}`, { cause: error, hint });
-    }
-    // An archive that ends early is what a dead pg_dump leaves; its own words say why.
-    await unlessAborted(dump.done, { signal });
-    return new AppError('dump', `pg_dump exited well, but its archive is not whole: ${describeError(error)}`, {
-      cause: error,
-      hint,
-    });
-  }
-  return stage === 'codec'
-    ? toAppError(error, {
-        code: 'codec',
-        message: 'Compressing or encrypting failed',
-        hint: 'Check the memory of this container.',
-      })
-    : toAppError(error, { code: 'dump', message: 'The dump failed' });
+function codecError(error: unknown): Error {
+  return toAppError(error, {
+    code: 'codec',
+    message: 'Compressing or encrypting failed',
+    hint: 'Check the memory of this container.',
+  });
 }

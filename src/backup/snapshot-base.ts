@@ -6,6 +6,7 @@ import { clockToleranceMs, type Manifest } from '../snapshots/manifest.ts';
 import { startOfId } from '../snapshots/object-keys.ts';
 import type { Folder } from '../schedule/tier.ts';
 import type { Destination } from '../snapshots/destination.ts';
+import type { ArchiveSummary } from '../database/archive-reader.ts';
 import type { PipelineResult } from './pipeline.ts';
 import type { SourceState } from './source-state.ts';
 
@@ -28,7 +29,7 @@ export function describeSnapshot(
     readonly facts: DatabaseFacts;
     readonly client: { readonly version: string };
     readonly source: SourceState;
-    readonly passed: PipelineResult;
+    readonly passed: PipelineResult<ArchiveSummary, { readonly dataAt: Date }>;
     /** Tables that had rows in the last snapshot and have none now. */
     readonly emptied: readonly string[];
     readonly destination: Destination;
@@ -44,7 +45,7 @@ export function describeSnapshot(
     tier: run.tier,
     label: run.label,
     instance: run.instance,
-    dataAt: ourMoment(passed.dataAt, found),
+    dataAt: ourMoment(passed.end.dataAt, found),
     slot: run.slot,
     tool: { version: run.toolVersion },
     database: {
@@ -56,7 +57,7 @@ export function describeSnapshot(
       encoding: facts.encoding,
       locale: facts.locale,
       extensions: facts.extensions,
-      rows: passed.archive.rows,
+      rows: passed.found.rows,
       ...(found.emptied.length === 0 ? {} : { emptied: found.emptied }),
       oddities: [...source.oddities],
     },
@@ -73,7 +74,7 @@ export function describeSnapshot(
         encryption: run.recipients.length > 0 ? 'age' : null,
         partBytes: destination.repository.store.hasParts ? destination.partBytes : null,
         etag: found.etag,
-        content: passed.dump,
+        content: passed.content,
       },
     ],
     secrets: null,
