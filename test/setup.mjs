@@ -41,6 +41,7 @@ const needed = [
   ['zstd', () => onPath('zstd')],
   ['age', () => onPath('age')],
   ['curl', () => onPath('curl')],
+  ['openssl', () => onPath('openssl')],
 ];
 
 /** What a test skips itself without. */

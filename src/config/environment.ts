@@ -38,7 +38,8 @@ export interface SecretFiles {
   readonly stat: (file: string) => { readonly uid: number; readonly gid: number; readonly mode: number };
 }
 
-const realSecretFiles: SecretFiles = {
+/** Those of this machine. */
+export const realSecretFiles: SecretFiles = {
   read(file) {
     // A device or a dump named by mistake must not fill the memory.
     const { size } = statSync(file);
@@ -114,8 +115,8 @@ function decodeSecret(content: Uint8Array): string {
   return text.replace(/\r?\n$/, '');
 }
 
-// What is wrong with a file that could not be read or decoded, and what to do about it.
-function describeUnreadable(
+/** What is wrong with a file that could not be read or decoded, and what to do about it. */
+export function describeUnreadable(
   file: string,
   { error, uid, files }: { readonly error: unknown; readonly uid: number; readonly files: SecretFiles },
 ): { readonly problem: string; readonly remedy: string } {

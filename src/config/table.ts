@@ -40,6 +40,21 @@ const mastodonDatabaseVariables = {
     preset: 'prefer',
     doc: "`disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`, as PostgreSQL's own `sslmode`",
   },
+  PGSSLROOTCERT: {
+    preset: null,
+    presetNote: '`~/.postgresql/root.crt`, if it exists',
+    doc: "file of the authority that signed the server's certificate; `sslrootcert` in the URL, where `system` takes those that this system trusts",
+  },
+  PGSSLCERT: {
+    preset: null,
+    presetNote: '`~/.postgresql/postgresql.crt`, if it exists',
+    doc: 'file of a client certificate; `sslcert` in the URL',
+  },
+  PGSSLKEY: {
+    preset: null,
+    presetNote: '`~/.postgresql/postgresql.key`, if it exists',
+    doc: 'file of its key, without a passphrase, which nobody else may read; `sslkey` in the URL',
+  },
 } as const satisfies Record<string, ForeignVariable>;
 
 const databaseVariables = {

@@ -1,24 +1,21 @@
 // Connections to the server: one of our own through `pg`, for questions and for ending a dump's backend, and the PG*
 // variables for libpq's programs. Children get nothing else of PG*: a stray PGSERVICE would dump another database.
 
-import { isIP, Socket } from 'node:net';
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
-import { Client, type ClientConfig } from 'pg';
+import { Socket } from 'node:net';
+import { Client } from 'pg';
 import { AppError, describeError } from '../errors.ts';
 import { unlessAborted } from '../stream/abortable.ts';
 import { makeOwnSession } from './own-session.ts';
 import { passwordForms } from './password-forms.ts';
+import { findTlsFiles, type TlsSettings } from './tls-files.ts';
+import { isTlsRefusal, tlsChoices, tlsHints, type TlsChoice } from './tls.ts';
 
 /** Where the server is and who asks. */
-export interface ConnectionSettings {
-  readonly host: string;
+export interface ConnectionSettings extends TlsSettings {
   readonly port: number;
   readonly user: string;
   readonly password: string;
   readonly database: string;
-  readonly sslMode: 'disable' | 'allow' | 'prefer' | 'require' | 'verify-ca' | 'verify-full';
-  readonly sslRootCertificate: string | null;
 }
 
 /** What this program calls itself in pg_stat_activity. */
@@ -30,6 +27,8 @@ const usualQueryTimeoutMs = 600_000;
 const keepAliveMs = 30_000;
 /** How long a goodbye may take, in milliseconds: a host that is gone never acknowledges it. */
 const goodbyeMs = 2_000;
+/** A file that nobody has. */
+const nowhere = '/nonexistent/mastodon-backup';
 /** SQLSTATE of a password that is not accepted; PostgreSQL's appendix A. */
 const invalidPassword = '28P01';
 
@@ -38,6 +37,7 @@ export function libpqEnvironment(
   settings: ConnectionSettings,
   { serverMajor }: { readonly serverMajor: number },
 ): Readonly<Record<string, string>> {
+  const files = findTlsFiles(settings);
   return {
     PGHOST: settings.host,
     PGPORT: String(settings.port),
@@ -47,9 +47,11 @@ export function libpqEnvironment(
     PGAPPNAME: applicationName,
     PGCONNECT_TIMEOUT: String(connectTimeoutMs / 1_000),
     // Neither a password prompt nor somebody's ~/.pgpass: what is set is what counts.
-    PGPASSFILE: '/nonexistent/pgpass',
+    PGPASSFILE: nowhere,
     ...(settings.password === '' ? {} : { PGPASSWORD: settings.password }),
-    ...(settings.sslRootCertificate === null ? {} : { PGSSLROOTCERT: settings.sslRootCertificate }),
+    PGSSLROOTCERT: files.root ?? nowhere,
+    PGSSLCERT: files.certificate ?? nowhere,
+    PGSSLKEY: files.key ?? nowhere,
     PGOPTIONS: sessionOptions(serverMajor),
     LC_ALL: 'C.UTF-8',
     PATH: '/usr/local/bin:/usr/bin:/bin',
@@ -74,7 +76,7 @@ export async function connect(
 ): Promise<Client & AsyncDisposable> {
   signal.throwIfAborted();
   let lastError: unknown;
-  const choices = await sslChoices(settings);
+  const choices = tlsChoices(settings);
   const forms = passwordForms(settings.password);
   const attempts = choices.flatMap((ssl) => forms.map((password) => ({ ssl, password })));
   for (const { ssl, password } of attempts) {
@@ -96,7 +98,7 @@ export async function connect(
       signal.throwIfAborted();
       if (error instanceof AppError) throw error;
       lastError ??= error;
-      if (isSslRefusal(error)) continue;
+      if (isTlsRefusal(error)) continue;
       lastError = error;
       // Of the two forms of a password the server has one.
       if (!isPasswordRefusal(error) || password === forms.at(-1)) break;
@@ -119,7 +121,7 @@ function createClient(
     ssl,
     socket,
     queryTimeoutMs,
-  }: { readonly ssl: NonNullable<ClientConfig['ssl']>; readonly socket: Socket; readonly queryTimeoutMs: number },
+  }: { readonly ssl: TlsChoice; readonly socket: Socket; readonly queryTimeoutMs: number },
 ): Client {
   const client = new Client({
     host: settings.host,
@@ -148,52 +150,15 @@ function createClient(
   return client;
 }
 
-// libpq's modes for a driver that knows only on and off: `prefer` and `allow` try both.
-async function sslChoices(settings: ConnectionSettings): Promise<readonly NonNullable<ClientConfig['ssl']>[]> {
-  if (settings.host.startsWith('/')) return [false];
-  const servername = isIP(settings.host) === 0 ? { servername: settings.host } : {};
-  const unverified = { rejectUnauthorized: false, ...servername };
-  // libpq: `require` with a root certificate means `verify-ca`.
-  const mode = settings.sslMode === 'require' && settings.sslRootCertificate !== null ? 'verify-ca' : settings.sslMode;
-  switch (mode) {
-    case 'disable':
-      return [false];
-    case 'allow':
-      return [false, unverified];
-    case 'prefer':
-      return [unverified, false];
-    case 'require':
-      return [unverified];
-    case 'verify-ca':
-    case 'verify-full': {
-      const file = settings.sslRootCertificate;
-      const ca = file === null || file === 'system' ? {} : { ca: await readFile(path.resolve(file), 'utf8') };
-      const anyName = mode === 'verify-ca' ? { checkServerIdentity: () => undefined } : {};
-      return [{ rejectUnauthorized: true, ...servername, ...ca, ...anyName }];
-    }
-    default:
-      return mode satisfies never;
-  }
-}
-
-function isSslRefusal(error: unknown): boolean {
-  return /does not support SSL|no pg_hba\.conf entry .*(no encryption|SSL off)|SSL connection is required/i.test(
-    describeError(error),
-  );
-}
-
 function isPasswordRefusal(error: unknown): boolean {
   return (error as { readonly code?: unknown }).code === invalidPassword;
 }
 
 const hints: readonly (readonly [RegExp, string])[] = [
+  ...tlsHints,
   [
     /(?:peer|ident) authentication failed/i,
     'Connect by TCP with a password (DB_HOST=localhost, DB_PASS): through the socket the server takes only the system user of that name; or map this one in pg_ident.conf.',
-  ],
-  [
-    /requires a valid client certificate|certificate authentication failed/i,
-    'Name the client certificate and its key in the URL: DATABASE_URL=postgresql://…?sslcert=/path/client.crt&sslkey=/path/client.key.',
   ],
   [
     /password authentication failed|SASL|no password supplied/i,
@@ -224,8 +189,16 @@ export function connectionError(cause: unknown, settings: ConnectionSettings): A
   const text = describeError(cause);
   return new AppError('database', `The database ${describeTarget(settings)} cannot be reached: ${text}`, {
     cause,
-    hint: connectionHint(text) ?? 'Check the database settings with the command: mastodon-backup doctor.',
+    hint: hintFor(cause, settings) ?? 'Check the database settings with the command: mastodon-backup doctor.',
   });
+}
+
+// A certificate that is somebody else's is refused in the words of a wrong password.
+function hintFor(cause: unknown, settings: ConnectionSettings): string | undefined {
+  if (isPasswordRefusal(cause) && findTlsFiles(settings).certificate !== null) {
+    return 'Check DB_USER and DB_PASS (or DATABASE_URL), and that the client certificate names that role as its common name: clientcert=verify-full compares them.';
+  }
+  return connectionHint(describeError(cause));
 }
 
 /** The remedy for a message of the server or libpq, where there is a usual one. */

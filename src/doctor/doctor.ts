@@ -4,6 +4,7 @@
 import type { Settings } from '../config/settings.ts';
 import { chooseClient, findClients } from '../database/clients.ts';
 import { connect, describeTarget } from '../database/connection.ts';
+import { describeProtection } from '../database/tls.ts';
 import { readDatabaseFacts, type DatabaseFacts } from '../database/server.ts';
 import type { ObjectStore } from '../storage/store.ts';
 import { AppError } from '../errors.ts';
@@ -76,10 +77,12 @@ async function examineDatabase(
   const { connection, signal } = examination;
   let facts: DatabaseFacts;
   let source: readonly Finding[];
+  let protection: string;
   try {
     await using client = await connect(connection, signal);
     facts = await readDatabaseFacts(client);
     source = await examineSource(client, facts);
+    protection = await describeProtection(client, connection);
   } catch (error) {
     return { facts: null, findings: [problem('database', error)] };
   }
@@ -87,7 +90,7 @@ async function examineDatabase(
     {
       check: 'database',
       status: facts.tableCount === 0 ? 'warning' : 'ok',
-      detail: `${describeTarget(connection)}: PostgreSQL ${facts.serverVersion}, ${facts.tableCount} tables, ${formatMiB(facts.sizeBytes)}`,
+      detail: `${describeTarget(connection)}: PostgreSQL ${facts.serverVersion}, ${facts.tableCount} tables, ${formatMiB(facts.sizeBytes)}; ${protection}`,
       remedy: facts.tableCount === 0 ? 'Check DB_NAME: this database has no tables.' : null,
     },
     ...source,

@@ -17,6 +17,8 @@ const usedParameters = new Set([
   'database',
   'sslmode',
   'sslrootcert',
+  'sslcert',
+  'sslkey',
 ]);
 
 /** Parameters of Rails', the streaming server's or a connection's upkeep, which mean nothing to a dump. */

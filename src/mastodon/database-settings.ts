@@ -22,6 +22,10 @@ export interface DatabaseTarget {
   readonly sslMode: SslMode;
   /** File of the certificate authority, or `system`; null: libpq's default. */
   readonly sslRootCertificate: string | null;
+  /** File of the client certificate; null: libpq's default. */
+  readonly sslCertificate: string | null;
+  /** File of its key; null: libpq's default. */
+  readonly sslKey: string | null;
   /** The variables that had a say. Empty: defaults alone. */
   readonly sources: readonly string[];
   /** Port 6432 or PREPARED_STATEMENTS=false: Mastodon seems to go through PgBouncer, which cannot carry a dump. */
@@ -57,7 +61,9 @@ export function readDatabaseTarget(environment: Environment): DatabaseReading {
   ): string => {
     if (part !== undefined) return part;
     const text = own ? undefined : environment.get(name)?.text;
-    const value = text === undefined ? '' : name === 'DB_PASS' ? text : readAsYamlScalar(text);
+    // What Rails does not read through its YAML, it or libpq takes as it stands.
+    const value =
+      text === undefined ? '' : name.startsWith('DB_') && name !== 'DB_PASS' ? readAsYamlScalar(text) : text;
     if (value === '') return preset;
     sources.add(name);
     return value;
@@ -79,7 +85,21 @@ export function readDatabaseTarget(environment: Environment): DatabaseReading {
   if (port < 1 || port > 65_535) {
     report(url?.port, { name: 'DB_PORT', problem: 'the port is not a number from 1 to 65535', remedy: 'Write 5432' });
   }
-  const sslText = choose(url?.parameters.get('sslmode'), { name: 'DB_SSLMODE', preset: 'prefer' });
+  const file = (parameter: string, name: string): string | null => {
+    const part = url?.parameters.get(parameter);
+    const value = choose(part, { name, preset: '' });
+    // Such as what PGSSLKEY_FILE brings: a path of that kind would be shown.
+    if (/-----BEGIN|[\0\n]/.test(value)) {
+      report(part, { name, problem: `${parameter} is the content of a file`, remedy: 'Write the path of that file' });
+      return null;
+    }
+    return value === '' ? null : value;
+  };
+  const sslRootCertificate = file('sslrootcert', 'PGSSLROOTCERT');
+  const isSystem = sslRootCertificate === 'system';
+  // libpq's own defaults; Mastodon's database.yml always says something.
+  const usualMode = own && isSystem ? 'verify-full' : 'prefer';
+  const sslText = choose(url?.parameters.get('sslmode'), { name: 'DB_SSLMODE', preset: usualMode });
   const sslMode = readSslMode(sslText);
   if (sslMode === undefined) {
     const problem = 'not an sslmode that PostgreSQL has';
@@ -89,13 +109,19 @@ export function readDatabaseTarget(environment: Environment): DatabaseReading {
       remedy: `Write one of: ${sslModes.join(', ')}`,
     });
   }
+  if (isSystem && sslMode !== undefined && sslMode !== 'verify-full') {
+    const problem = `with the authorities of the system (sslrootcert=system) PostgreSQL's programs refuse sslmode ${sslMode}`;
+    report(url?.parameters.get('sslmode'), { name: 'DB_SSLMODE', problem, remedy: 'Write verify-full' });
+  }
   const found = {
     host,
     port,
     user: choose(url?.user, { name: 'DB_USER', preset: 'mastodon' }),
     password: choose(url?.password, { name: 'DB_PASS', preset: '' }),
     database: choose(url?.database, { name: 'DB_NAME', preset: 'mastodon_production' }),
-    sslRootCertificate: url?.parameters.get('sslrootcert') ?? null,
+    sslRootCertificate,
+    sslCertificate: file('sslcert', 'PGSSLCERT'),
+    sslKey: file('sslkey', 'PGSSLKEY'),
     sources: [...sources],
   };
   const { warnings, poolerSuspected } = findOddities(environment, { own, urlName, url, port });

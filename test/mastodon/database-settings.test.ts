@@ -99,6 +99,36 @@ describe("Mastodon's database", () => {
     assert.deepEqual([sslMode, sslRootCertificate], ['verify-full', '/etc/ssl/db.crt']);
   });
 
+  it("takes certificates from the URL, else from libpq's variables as they stand", () => {
+    const paths = (variables: Variables): readonly unknown[] => {
+      const { sslRootCertificate, sslCertificate, sslKey } = targetOf(variables);
+      return [sslRootCertificate, sslCertificate, sslKey];
+    };
+    const variables = { PGSSLROOTCERT: "/a'b", PGSSLCERT: '/b', PGSSLKEY: '/c d' };
+    assert.deepEqual(paths({}), [null, null, null]);
+    assert.deepEqual(paths(variables), ["/a'b", '/b', '/c d']);
+    const url = 'postgres://h/d?sslcert=/x%20y&sslkey=/z';
+    assert.deepEqual(paths({ ...variables, DATABASE_URL: url }), ["/a'b", '/x y', '/z']);
+    assert.deepEqual(paths({ ...variables, BACKUP_DATABASE_URL: url }), [null, '/x y', '/z']);
+  });
+
+  it('shows no key that was given in place of its path', () => {
+    const content = '-----BEGIN PRIVATE KEY-----\nabcdef\n-----END PRIVATE KEY-----\n';
+    const told = problemsOf({ PGSSLKEY: content });
+    assert.match(told, /^PGSSLKEY: sslkey is the content of a file\. Write the path/);
+    assert.doesNotMatch(told, /abcdef/);
+    const url = `postgres://h/d?sslkey=${encodeURIComponent(content)}`;
+    assert.match(problemsOf({ BACKUP_DATABASE_URL: url }), /^BACKUP_DATABASE_URL: sslkey is the content of a file/);
+  });
+
+  it("takes the system's authorities with verify-full alone, which is their default where Mastodon has none", () => {
+    const system = 'postgres://h/d?sslrootcert=system';
+    assert.equal(targetOf({ BACKUP_DATABASE_URL: system }).sslMode, 'verify-full');
+    assert.equal(targetOf({ DATABASE_URL: `${system}&sslmode=verify-full` }).sslRootCertificate, 'system');
+    assert.match(problemsOf({ DATABASE_URL: system }), /^DB_SSLMODE: .*refuse sslmode prefer\. Write verify-full/);
+    assert.match(problemsOf({ BACKUP_DATABASE_URL: `${system}&sslmode=require` }), /^BACKUP_DATABASE_URL: .*require/);
+  });
+
   it("passes over Rails' own parameters and names those without effect", () => {
     const rails =
       'pool=5&prepared_statements=true&reaping_frequency=10&adapter=postgresql&encoding=unicode&checkout_timeout=5&connect_timeout=5';
