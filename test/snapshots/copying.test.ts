@@ -88,7 +88,8 @@ it('a snapshot of a database whose clock is ahead is dated by our clock, and can
   const dated = (dataAt: Date): Manifest['dataAt'] => {
     const meter = { bytes: 1, sha256: '0'.repeat(64) };
     const archive = { databaseVersion: '15', dumpVersion: '15', rows: {} };
-    const facts = { ...database, serverMajor: 15, tableCount: 1, isReplica: false, oddities: [] };
+    const passed = { found: archive, content: meter, object: meter, end: { dataAt } };
+    const facts = { ...database, serverMajor: 15, tableCount: 1, isReplica: false };
     const base = describeSnapshot(
       {
         tier: 'daily',
@@ -103,13 +104,13 @@ it('a snapshot of a database whose clock is ahead is dated by our clock, and can
         id,
         facts,
         client: { version: '15' },
-        source: { oddities: [], schemaVersion: null, release: null, mastodon: null },
-        passed: { archive, dump: meter, object: meter, dataAt },
+        source: { oddities: [], mastodon: null },
+        passed,
         emptied: [],
         destination,
         etag: null,
         now: minutes(10),
-      } as unknown as Parameters<typeof describeSnapshot>[1],
+      },
     );
     assert.ok(encodeManifest({ ...base, committedAt: minutes(10), verified: { method: 'full', at: minutes(10) } }));
     return base.dataAt;
