@@ -6,6 +6,7 @@ import { Readable, Transform } from 'node:stream';
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
   HeadObjectCommand,
   PutObjectCommand,
   UploadPartCommand,
@@ -20,6 +21,8 @@ import type { ObjectKey, PutReceipt } from './store.ts';
 /** Bytes handed to the socket at once; progress is seen in steps of this. */
 const sliceBytes = 128 * 1024;
 const abortDeadlineMs = 10_000;
+/** How long the answer that names an upload is still waited for when the upload is given up, in milliseconds. */
+const namingGraceMs = 5_000;
 
 type Command = Parameters<S3Client['send']>[0];
 
@@ -78,6 +81,7 @@ export async function upload(
     }
     try {
       const abortSignal = requests.signal;
+      if (command instanceof CreateMultipartUploadCommand) return await named(client, { command, abortSignal });
       if (command instanceof CompleteMultipartUploadCommand) return await patient.send(command, { abortSignal });
       // All of them look alike to the compiler as soon as they are sent.
       const asked = command as UploadPartCommand;
@@ -110,6 +114,26 @@ export async function upload(
     body.off('close', onClose);
     body.unpipe(guarded);
     body.destroy();
+  }
+}
+
+// Who does not hear the name of an upload cannot abort it, and a bucket keeps its parts for ever.
+async function named(
+  client: S3Client,
+  { command, abortSignal }: { readonly command: CreateMultipartUploadCommand; readonly abortSignal: AbortSignal },
+): Promise<unknown> {
+  abortSignal.throwIfAborted();
+  const late = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const wait = (): void => {
+    timer = setTimeout(() => late.abort(abortSignal.reason), namingGraceMs);
+  };
+  abortSignal.addEventListener('abort', wait, { once: true });
+  try {
+    return await client.send(command, { abortSignal: late.signal });
+  } finally {
+    abortSignal.removeEventListener('abort', wait);
+    clearTimeout(timer);
   }
 }
 
