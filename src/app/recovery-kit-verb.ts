@@ -105,13 +105,12 @@ function describeDatabase(
   target: { readonly database: string; readonly user: string },
   newest: Manifest | undefined,
 ): StockDatabase {
-  const { encoding = 'UTF8', extensions = [], rows = {} } = newest?.database ?? {};
+  const { encoding = 'UTF8', extensions = [] } = newest?.database ?? {};
   return {
     name: newest?.database.name ?? target.database,
     role: target.user,
     encoding,
     extensions: extensions.filter(({ name }) => name !== 'plpgsql'),
-    publicOnly: Object.keys(rows).every((table) => table.startsWith('public.')),
   };
 }
 

@@ -13,7 +13,7 @@ export async function checkRoleRights(client: Client, role: string): Promise<Che
   const lacking = rows.slice(0, shown).map(({ name, lacks }) => `${lacks} ${name}`);
   return failed('role', {
     detail: `'${role}', the role that Mastodon uses, may not: ${lacking.join('; ')}${rows.length > shown ? `; and ${rows.length - shown} more` : ''}`,
-    remedy: `Let everything belong to it, as a superuser in that database: REASSIGN OWNED BY … TO "${role.replaceAll('"', '""')}".`,
+    remedy: `Restore as a superuser (BACKUP_DATABASE_URL) with --owner '${role}': everything then belongs to it.`,
   });
 }
 

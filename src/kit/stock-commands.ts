@@ -22,8 +22,6 @@ export interface StockDatabase {
   readonly encoding: string;
   /** Extensions to create first; the schema is null where nobody knows it. */
   readonly extensions: readonly { readonly name: string; readonly schema: string | null }[];
-  /** Whether every table is in the schema `public`. */
-  readonly publicOnly: boolean;
 }
 
 /** How an object is encoded. */
@@ -140,16 +138,14 @@ export function restoreDatabase(database: StockDatabase, encoding: StockEncoding
   const isWizards = database.name === wizardDatabase.name;
   const server = isWizards ? 'template1' : 'postgres';
   const move = sqlCommand(`alter database ${wizardDatabase.name} rename to ${wizardDatabase.aside}`);
-  const isListed = !database.publicOnly || extensionSchemas(database).length > 0;
-  const restricted = isListed ? ` -L ${listFile}` : ' -n public';
   // /dev/null: `docker compose exec -T` would swallow what is pasted behind it.
   return [
     `pg psql -d ${server} -tAc ${roleExists} < /dev/null | grep -q 1 || pg createuser ${role} < /dev/null`,
     ...(isWizards ? [`pg psql -d ${server} -c ${move} < /dev/null`] : []),
     `pg createdb${isWizards ? ` --maintenance-db=${server}` : ''} -T template0 -E ${shellQuote(database.encoding)} -O ${role} ${name} < /dev/null`,
     ...extensionStatements(database).map((sql) => `pg psql ${inside} -c ${sqlCommand(sql)} < /dev/null`),
-    ...(isListed ? [`${decodeObject(encoding)} | pg sh -c ${shellQuote(listEntries(database))}`] : []),
-    `${decodeObject(encoding)} | pg pg_restore --exit-on-error --no-owner --no-privileges --role=${role}${restricted} ${inside}`,
+    `${decodeObject(encoding)} | pg sh -c ${shellQuote(listEntries(database))}`,
+    `${decodeObject(encoding)} | pg pg_restore --exit-on-error --no-owner --no-privileges --role=${role} -L ${listFile} ${inside}`,
     `pg vacuumdb --analyze-only ${inside} < /dev/null`,
   ];
 }
