@@ -4,6 +4,7 @@
 
 import { createByteQueue, type ByteQueue } from './archive-bytes.ts';
 import { createCopyLineCounter, type CopyLineCounter } from './copy-lines.ts';
+import { decoderOf, type DecodeText } from './text-encoding.ts';
 
 /** What an archive holds. */
 export interface ArchiveSummary {
@@ -180,42 +181,51 @@ function* readToc(queue: ByteQueue): Steps<Toc> {
   if (minor >= 15) yield* bytes(queue, 1);
   else yield* integer(queue, integerBytes);
   for (let field = 0; field < 7; field += 1) yield* integer(queue, integerBytes);
-  yield* text(queue, integerBytes);
-  const databaseVersion = yield* text(queue, integerBytes);
-  const dumpVersion = yield* text(queue, integerBytes);
+  yield* text(queue, { integerBytes });
+  const databaseVersion = yield* text(queue, { integerBytes });
+  const dumpVersion = yield* text(queue, { integerBytes });
   const count = yield* integer(queue, integerBytes);
   const entries = new Map<number, TocEntry>();
+  let decode = decoderOf('UTF8');
   for (let index = 0; index < count; index += 1) {
-    const entry = yield* readTocEntry(queue, { integerBytes, offsetBytes, minor });
+    const entry = yield* readTocEntry(queue, { integerBytes, offsetBytes, minor, decode });
     entries.set(entry.dumpId, entry);
+    // Before every entry with a name.
+    const [, encoding] = (entry.kind === 'ENCODING' && /client_encoding = '(.*)'/.exec(entry.definition)) || [];
+    if (encoding !== undefined) decode = decoderOf(encoding);
   }
   return { integerBytes, databaseVersion: databaseVersion ?? '', dumpVersion: dumpVersion ?? '', entries };
 }
 
 function* readTocEntry(
   queue: ByteQueue,
-  format: { readonly integerBytes: number; readonly offsetBytes: number; readonly minor: number },
+  format: {
+    readonly integerBytes: number;
+    readonly offsetBytes: number;
+    readonly minor: number;
+    readonly decode: DecodeText;
+  },
 ): Steps<TocEntry> {
-  const { integerBytes } = format;
+  const { integerBytes, decode } = format;
   const dumpId = yield* integer(queue, integerBytes);
   const hasData = (yield* integer(queue, integerBytes)) !== 0;
-  yield* text(queue, integerBytes); // table oid
-  yield* text(queue, integerBytes); // oid
-  const name = yield* text(queue, integerBytes);
-  const kind = yield* text(queue, integerBytes);
+  yield* text(queue, { integerBytes }); // table oid
+  yield* text(queue, { integerBytes }); // oid
+  const name = yield* text(queue, { integerBytes, decode });
+  const kind = yield* text(queue, { integerBytes, decode });
   yield* integer(queue, integerBytes); // section
-  const definition = yield* text(queue, integerBytes);
-  yield* text(queue, integerBytes); // drop statement
-  yield* text(queue, integerBytes); // copy statement
-  const schema = yield* text(queue, integerBytes);
-  yield* text(queue, integerBytes); // tablespace
-  yield* text(queue, integerBytes); // table access method
+  const definition = yield* text(queue, { integerBytes, decode });
+  yield* text(queue, { integerBytes }); // drop statement
+  yield* text(queue, { integerBytes }); // copy statement
+  const schema = yield* text(queue, { integerBytes, decode });
+  yield* text(queue, { integerBytes }); // tablespace
+  yield* text(queue, { integerBytes }); // table access method
   if (format.minor >= 16) yield* integer(queue, integerBytes); // relkind
-  const owner = yield* text(queue, integerBytes);
-  yield* text(queue, integerBytes); // with oids
+  const owner = yield* text(queue, { integerBytes, decode });
+  yield* text(queue, { integerBytes }); // with oids
   const dependsOn = new Set<number>();
   for (;;) {
-    const dependency = yield* text(queue, integerBytes);
+    const dependency = yield* text(queue, { integerBytes });
     if (dependency === null) break;
     dependsOn.add(Number(dependency));
   }
@@ -269,11 +279,14 @@ function* integer(queue: ByteQueue, integerBytes: number): Steps<number> {
 }
 
 // WriteStr: a length, -1 for NULL, then the bytes.
-function* text(queue: ByteQueue, integerBytes: number): Steps<string | null> {
+function* text(
+  queue: ByteQueue,
+  { integerBytes, decode = decoderOf('UTF8') }: { readonly integerBytes: number; readonly decode?: DecodeText },
+): Steps<string | null> {
   const length = yield* integer(queue, integerBytes);
   if (length < 0) return null;
   if (length > maxStringBytes) throw new ArchiveError(`String of ${length} bytes before byte ${queue.position()}`);
-  return (yield* bytes(queue, length)).toString('utf8');
+  return decode(yield* bytes(queue, length));
 }
 
 /** `schema.table`, as manifests name a table. */

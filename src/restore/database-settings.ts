@@ -69,7 +69,7 @@ export async function applySettings(
   if (settings.length === 0) return [];
   const taken: string[] = [];
   const not: string[] = [];
-  const ordinary = from === 'the dump' ? await readOrdinary(client) : null;
+  const ordinary = from === 'the dump' ? await readOrdinarySettings(client) : null;
   if (role !== null) await client.query(`set role ${escapeIdentifier(role)}`);
   for (const setting of settings) {
     const value = setting.value.kind === 'text' ? setting.value.text : setting.value.sql;
@@ -90,7 +90,8 @@ export async function applySettings(
   ];
 }
 
-async function readOrdinary(client: Client): Promise<ReadonlySet<string>> {
+/** The settings that every role may have for itself, in lower case. */
+export async function readOrdinarySettings(client: Client): Promise<ReadonlySet<string>> {
   const { rows } = await client.query<{ name: string }>(
     "select lower(name) as name from pg_settings where context = 'user'",
   );

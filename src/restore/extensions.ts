@@ -53,7 +53,7 @@ export async function createExtensions(
       const message = `The extension '${name}' could not be created by '${role}': ${describeError(error)}`;
       throw new AppError('restore', message, {
         cause: error,
-        hint: `Restore as a superuser, and it will belong to '${owner}' all the same: set BACKUP_DATABASE_URL=postgresql://postgres:…@host:5432/postgres for this command.`,
+        hint: `Restore as a superuser, and it will belong to '${owner}' all the same: set BACKUP_DATABASE_URL=postgresql://postgres:…@host:5432/postgres for this command; or leave the extension out with all that depends on it: --without-extension ${name}.`,
       });
     }
   }

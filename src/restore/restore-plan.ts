@@ -43,6 +43,8 @@ export interface PlanOptions {
   readonly withoutExtensions: readonly string[];
   /** Whether a superuser is at hand for what is harmless and needs one. */
   readonly withSuperuser: boolean;
+  /** Settings that the target lets every role have, in lower case; null: not known, and everything is tried. */
+  readonly ordinarySettings: ReadonlySet<string> | null;
 }
 
 /** Kinds that say nothing about what is in the database, or that are made by whoever creates it. */
@@ -79,6 +81,8 @@ const ofSuperuser: ReadonlySet<string> = new Set([
   'TEXT SEARCH PARSER',
   'TEXT SEARCH TEMPLATE',
   'TRANSFORM',
+  // Of a server, on which it does not depend in an archive.
+  'USER MAPPING',
 ]);
 
 const routines: ReadonlySet<string> = new Set(['FUNCTION', 'PROCEDURE', 'AGGREGATE']);
@@ -97,7 +101,7 @@ export function planRestore(contents: readonly ArchiveItem[], options: PlanOptio
   const reasons = new Map<number, LeaveReason>();
   const casts: ArchiveItem[] = [];
   for (const item of contents) {
-    const reason = leaveReason(item, { without, schemas, byId, withSuperuser: options.withSuperuser });
+    const reason = leaveReason(item, { ...options, without, schemas, byId });
     if (reason === 'cast') casts.push(item);
     else if (reason !== null) reasons.set(item.dumpId, reason);
   }
@@ -119,7 +123,12 @@ export function planRestore(contents: readonly ArchiveItem[], options: PlanOptio
 
 /** What depends on these extensions, by kind: what a restore without them lacks. */
 export function dependentsOf(contents: readonly ArchiveItem[], extensions: readonly string[]): readonly LeftOut[] {
-  const plan = planRestore(contents, { schemas: null, withoutExtensions: extensions, withSuperuser: true });
+  const plan = planRestore(contents, {
+    schemas: null,
+    withoutExtensions: extensions,
+    withSuperuser: true,
+    ordinarySettings: null,
+  });
   return plan.leftOut.filter(({ reason, kind }) => reason === 'extension' && kind !== 'extensions');
 }
 
@@ -164,8 +173,7 @@ function leaveReason(
     readonly without: ReadonlySet<string>;
     readonly schemas: ReadonlySet<string> | null;
     readonly byId: ReadonlyMap<number, ArchiveItem>;
-    readonly withSuperuser: boolean;
-  },
+  } & Pick<PlanOptions, 'withSuperuser' | 'ordinarySettings'>,
 ): LeaveReason | 'cast' | null {
   const { kind, name, definition } = item;
   const { without, schemas } = facts;
@@ -175,12 +183,20 @@ function leaveReason(
   if (ofServer.has(kind) || (kind === 'COMMENT' && name.startsWith('DATABASE '))) return 'server';
   if (schemas !== null && !schemas.has(schemaOf(item))) return 'schema';
   if (ofSuperuser.has(kind) || (kind === 'TYPE' && baseType.test(definition))) return 'superuser';
-  if (routines.has(kind) && untrustedRoutine.test(definition)) return 'superuser';
+  if (routines.has(kind) && (untrustedRoutine.test(definition) || setsForbidden(definition, facts))) return 'superuser';
   if (kind !== 'CAST') return null;
   const types = item.dependsOn.map((id) => facts.byId.get(id)?.kind);
   const isOfUser = types.some((one) => one === 'TYPE' || one === 'DOMAIN' || one === 'TABLE');
   if (isOfUser && !/ WITHOUT FUNCTION/.test(definition)) return null;
   return facts.withSuperuser && plainCast.test(definition) ? 'cast' : 'superuser';
+}
+
+// `SET session_replication_role` in the head of a routine, which PostgreSQL lets nobody else write there.
+function setsForbidden(definition: string, { ordinarySettings }: Pick<PlanOptions, 'ordinarySettings'>): boolean {
+  if (ordinarySettings === null) return false;
+  const [head = ''] = definition.split(/\n {4}(?:AS |BEGIN ATOMIC)/, 1);
+  const names = [...head.matchAll(/^ {4}SET "?(\w+)"? TO /gm)].map(([, name = '']) => name.toLowerCase());
+  return names.some((name) => !ordinarySettings.has(name));
 }
 
 // What depends on something that stays away stays away too. Not for --schema: whoever chose gets told by the server.

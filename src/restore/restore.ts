@@ -6,6 +6,7 @@ import type { ClientPrograms } from '../database/clients.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import type { CheckResult } from '../checks/check.ts';
 import { readContents, type SnapshotSource, type StreamOptions } from '../snapshots/dump-stream.ts';
+import { readOrdinarySettings } from './database-settings.ts';
 import { assertExtensions } from './extensions.ts';
 import { assertOwner, chooseOwner, createOwner, readOwner } from './owner.ts';
 import { chooseRestoreClient } from './restore-clients.ts';
@@ -89,7 +90,11 @@ export async function restoreDatabase(options: RestoreOptions): Promise<RestoreO
   assertNotOlder(server, manifest);
   const client = chooseRestoreClient(options.clients, { server, manifest });
   const contents = await readContents(source, { log, signal });
-  const planOptions = { ...options, withSuperuser: server.isSuperuser };
+  const planOptions = {
+    ...options,
+    withSuperuser: server.isSuperuser,
+    ordinarySettings: await readOrdinarySettings(admin),
+  };
   const plan = planRestore(contents, planOptions);
   assertBringsTables(plan, { rows: manifest.database.rows, options: planOptions });
   const isWanted = (one: string): boolean => one !== 'plpgsql' && !options.withoutExtensions.includes(one);

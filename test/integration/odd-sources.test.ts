@@ -140,6 +140,98 @@ describe('an odd source', () => {
     });
   }
 
+  for (const [encoding, words] of [
+    ['LATIN1', ['größe', 'größé']],
+    ['WIN1251', ['люди', 'пост']],
+  ] as const) {
+    it(`with names outside of ASCII in ${encoding} comes back with every table under its own name`, async () => {
+      const name = encoding.toLowerCase();
+      await server.query(
+        `create database ${name} owner mastodon template template0 encoding '${encoding}' lc_collate 'C' lc_ctype 'C'`,
+      );
+      for (const word of words)
+        await server.query(
+          `set role mastodon; create table "${word}" ("${word}" serial primary key); insert into "${word}" default values`,
+          name,
+        );
+      const environment = environmentOf(name);
+      await done(['run'], environment);
+      const { stdout } = await done(['list', '--json'], environment);
+      const [{ database }] = (JSON.parse(stdout) as { snapshots: [{ database: { rows: object } }] }).snapshots;
+      assert.deepEqual(database.rows, Object.fromEntries(words.map((word) => [`public.${word}`, 1])));
+      await drilled(environment);
+      await done(['restore', 'latest', '--to-database', `${name}_again`], environment);
+    });
+  }
+
+  it('with row security that is forced upon its owner comes back with the rows that this hides', async () => {
+    await server.createDatabase('forced');
+    await server.query(
+      `set role mastodon; create table notes as select generate_series(1, 10) as n;
+       alter table notes enable row level security, force row level security; create policy few on notes using (n < 3)`,
+      'forced',
+    );
+    const environment = { ...environmentOf('forced'), DB_USER: 'postgres' };
+    await done(['run'], environment);
+    await drilled(environment);
+    for (const [target, user] of [
+      ['forced_again', 'mastodon'],
+      ['forced_by_superuser', 'postgres'],
+    ] as const) {
+      await done(['restore', 'latest', '--to-database', target], { ...environment, DB_USER: user });
+      const [row] = await server.query(
+        "select (select count(*)::int from notes) as rows, relforcerowsecurity as forced from pg_class where relname = 'notes'",
+        target,
+      );
+      assert.deepEqual(row, { rows: 10, forced: true });
+    }
+  });
+
+  it('with tables of another server passes its drill, which asks no other server, and comes back without them', async () => {
+    await server.createDatabase('far');
+    await server.query(
+      `create extension postgres_fdw; create server far foreign data wrapper postgres_fdw options (host '127.0.0.1', port '1');
+       create user mapping for public server far options (password 'secret'); grant usage on foreign server far to mastodon;
+       set role mastodon; create foreign table there (n integer) server far;
+       create table parts (n integer) partition by list (n); create table part_1 partition of parts for values in (1);
+       create foreign table part_2 partition of parts for values in (2) server far; insert into parts values (1)`,
+      'far',
+    );
+    const environment = environmentOf('far');
+    await done(['run'], environment);
+    await drilled(environment);
+    const result = await done(['restore', 'latest', '--to-database', 'far_again'], {
+      ...environment,
+      DB_USER: 'postgres',
+    });
+    assert.match(result.stdout, /1 servers \(far\).*1 user mappings .*2 foreign tables/s);
+    assert.deepEqual(await server.query('select n from parts', 'far_again'), [{ n: 1 }]);
+  });
+
+  it('with a function that only a superuser may create comes back without it and what needs it', async () => {
+    await server.createDatabase('replica_role');
+    await server.query(
+      `create function quiet() returns trigger language plpgsql set session_replication_role = 'replica' set search_path = public
+         as 'begin return new; end';
+       alter function quiet() owner to mastodon; create function usual() returns text language sql set timezone = 'UTC' set work_mem = '8MB'
+         as $$ select '
+    SET log_statement TO none' $$; alter function usual() owner to mastodon;
+       create table notes (n integer primary key); alter table notes owner to mastodon;
+       create trigger hush before insert on notes for each row execute function quiet(); insert into notes values (1)`,
+      'replica_role',
+    );
+    const environment = environmentOf('replica_role');
+    await done(['run'], environment);
+    await drilled(environment);
+    for (const user of ['mastodon', 'postgres']) {
+      const { stdout } = await done(['restore', 'latest', '--to-database', `replica_role_${user}`], {
+        ...environment,
+        DB_USER: user,
+      });
+      assert.match(stdout, /1 functions \(public\.quiet\(\)\): only a superuser.*1 triggers \(public\.notes hush\)/s);
+    }
+  });
+
   it('without LOCAL_DOMAIN is found again under another host name', async () => {
     await createMastodonDatabase(server, { name: 'nameless', megabytes: 1 });
     const environment = environmentOf('nameless');
