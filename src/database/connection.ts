@@ -97,7 +97,8 @@ export async function connect(
       await leave();
       signal.throwIfAborted();
       if (error instanceof AppError) throw error;
-      lastError ??= error;
+      // That there is no TLS is why the next was tried, and not why that failed.
+      if (lastError === undefined || /does not support SSL/i.test(describeError(lastError))) lastError = error;
       if (isTlsRefusal(error)) continue;
       lastError = error;
       // Of the two forms of a password the server has one.

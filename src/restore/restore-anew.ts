@@ -36,7 +36,7 @@ export async function restoreAnew(
   const login = server.isSuperuser
     ? await createLogin(admin, {
         connection,
-        maintenance: name === 'postgres' ? 'template1' : 'postgres',
+        restored: name,
         owner: ownerRole,
         now: now(),
         log,

@@ -5,7 +5,8 @@ import { randomBytes } from 'node:crypto';
 import { escapeIdentifier, escapeLiteral, type Client } from 'pg';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { scramVerifier } from '../database/scram-verifier.ts';
-import { describeError } from '../errors.ts';
+import { sqlStateOf } from '../database/sql-state.ts';
+import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { connectToServer } from './temporary-database.ts';
 
@@ -26,6 +27,8 @@ export interface RestoringLogin {
 }
 
 const mark = 'mastodon-backup: restoring';
+/** SQLSTATEs of a login that is refused: by pg_hba.conf or peer, or for its password; PostgreSQL's appendix A. */
+const refusals: ReadonlySet<string | undefined> = new Set(['28000', '28P01']);
 const validDays = 7;
 const cleanUpMs = 15_000;
 const temporaryName = /^mastodon_backup_[0-9a-f]{12}$/;
@@ -42,8 +45,8 @@ export async function createLogin(
   admin: Client,
   options: {
     readonly connection: ConnectionSettings;
-    /** A database that anybody may connect to. */
-    readonly maintenance: string;
+    /** The database that is to be restored, in which nobody may be. */
+    readonly restored: string;
     readonly owner: string;
     readonly now: Date;
     readonly log: Log;
@@ -67,17 +70,21 @@ export async function createLogin(
       );
     }
   };
+  // Statements of one message are one transaction: without the mark nobody would remove it.
   await admin.query(
     `create role ${quoted} login nosuperuser nocreatedb nocreaterole password ${escapeLiteral(scramVerifier(password))}
-       valid until ${escapeLiteral(until)}`,
+       valid until ${escapeLiteral(until)};
+     comment on role ${quoted} is ${escapeLiteral(mark)}`,
   );
-  await admin.query(`comment on role ${quoted} is ${escapeLiteral(mark)}`);
   const connection = { ...options.connection, user: name, password };
   try {
-    await (await connect({ ...connection, database: options.maintenance }, signal))[Symbol.asyncDispose]();
+    const database = await findOpenDatabase(admin, { role: name, restored: options.restored });
+    if (database !== undefined) await (await connect({ ...connection, database }, signal))[Symbol.asyncDispose]();
   } catch (error) {
     await admin.query(`drop role if exists ${quoted}`).catch(() => undefined);
     signal.throwIfAborted();
+    // A server that is merely full would let it in at another time.
+    if (!(error instanceof AppError) || !refusals.has(sqlStateOf(error.cause))) throw error;
     log.warn(
       { reason: describeError(error) },
       'The server lets no role in that was made for this restore: the archive runs in the superuser session, as its owner',
@@ -97,6 +104,20 @@ export async function createLogin(
     },
     remove,
   };
+}
+
+// Undefined: there is none that just anybody may connect to, and so the login is not tried before it is used.
+async function findOpenDatabase(
+  admin: Client,
+  { role, restored }: { readonly role: string; readonly restored: string },
+): Promise<string | undefined> {
+  const { rows } = await admin.query<{ name: string }>(
+    `select datname as name from pg_database
+      where datallowconn and datname <> $2 and has_database_privilege($1, oid, 'connect')
+      order by datname <> 'postgres', datname <> 'template1', datname limit 1`,
+    [role, restored],
+  );
+  return rows[0]?.name;
 }
 
 /** Drops the logins that interrupted restores left: only what has our mark and form of name, and nobody in it. */

@@ -181,6 +181,27 @@ describe('the owner of what is restored', () => {
     }
   });
 
+  it('is given nothing by a superuser session only because the server had no room for another login', async () => {
+    await target.query('alter database postgres connection limit 0');
+    try {
+      const result = await restore(['--to-database', 'crowded'], asSuperuser);
+      assert.equal(result.status, 20, result.stderr);
+      assert.match(result.stderr, /too many connections for database/);
+    } finally {
+      await target.query('alter database postgres connection limit -1', 'template1');
+    }
+  });
+
+  it('is served by a login that is no superuser also where somebody dropped the database postgres', async () => {
+    await target.query('alter database postgres rename to dropped', 'template1');
+    try {
+      const { checks } = report(await restore(['--to-database', 'without_postgres'], asSuperuser));
+      assert.ok(!checks.some(({ check }) => check === 'login'));
+    } finally {
+      await target.query('alter database dropped rename to postgres', 'template1');
+    }
+  });
+
   it('is one that may log in nowhere else: the login of a restore that was killed goes with the next', async () => {
     await target.query(
       "create role mastodon_backup_0123456789ab login; comment on role mastodon_backup_0123456789ab is 'mastodon-backup: restoring'",
