@@ -76,9 +76,14 @@ export function startDumpProcess(
     backend: () => processId,
     async waitsFor() {
       const { rows } = await options.turns.take(async () => {
-        // Within a transaction pg_stat_activity would stay as it was.
-        await control.query('select pg_stat_clear_snapshot()');
-        return control.query<{ pid: number; blockers: number[] | null }>(backendQuery, [snapshot.takenAtSeconds]);
+        // Within a transaction pg_stat_activity would stay as it was; and whoever is made another role at the login
+        // (ALTER ROLE … SET role) sees nothing there of the sessions that are its own.
+        await control.query('set role none; select pg_stat_clear_snapshot()');
+        const found = await control.query<{ pid: number; blockers: number[] | null }>(backendQuery, [
+          snapshot.takenAtSeconds,
+        ]);
+        await control.query('reset role');
+        return found;
       });
       processId ??= rows[0]?.pid;
       return rows[0]?.blockers ?? null;
@@ -95,7 +100,7 @@ const backendQuery = `
   select a.pid,
          case when exists (select from pg_locks l where l.pid = a.pid and not l.granted) then pg_blocking_pids(a.pid) end as blockers
     from pg_stat_activity a
-   where a.application_name = '${applicationName}' and a.usename = current_user and a.datname = current_database()
+   where a.application_name = '${applicationName}' and a.usename = session_user and a.datname = current_database()
      and a.client_addr is not distinct from inet_client_addr()
      and a.pid <> pg_backend_pid() and a.backend_start >= to_timestamp($1::float8)
    order by a.backend_start limit 1`;
@@ -109,6 +114,7 @@ async function terminateBackend(options: {
   try {
     // A connection of its own: the control connection may be what broke.
     await using client = await connect(options.connection, AbortSignal.timeout(5_000));
+    await client.query('set role none');
     await client.query(
       'select pg_terminate_backend(pid) from pg_stat_activity where pid = $1 and application_name = $2',
       [options.processId, applicationName],

@@ -41,7 +41,8 @@ const relationsQuery = `
     from relations
    where has_schema_privilege(schema, 'usage')
      and case when relkind = 'S' then not has_sequence_privilege(oid, 'select')
-              else not has_table_privilege(oid, 'select') or row_security_active(oid) end
+              -- The rows are read partition by partition; what hides them in the whole hides none of them there.
+              else not has_table_privilege(oid, 'select') or (relkind = 'r' and row_security_active(oid)) end
    order by 1, 2`;
 
 // lo_open asks for SELECT; pg_read_all_data does not bring it.

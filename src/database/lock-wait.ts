@@ -3,7 +3,7 @@
 
 import type { Client } from 'pg';
 import { AppError } from '../errors.ts';
-import { lockNotAvailable, sqlStateOf, undefinedTable } from './sql-state.ts';
+import { lockNotAvailable, sqlStateOf, undefinedSchema, undefinedTable, wrongObjectType } from './sql-state.ts';
 import type { DumpedTable } from './dumped-tables.ts';
 
 /** How long locks may be waited for, all together. */
@@ -12,6 +12,9 @@ export interface LockPatience {
   /** By `performance.now()`. */
   readonly deadlineMs: number;
 }
+
+/** It was dropped meanwhile, alone or with its schema, or something else has its name now. */
+const gone: ReadonlySet<string> = new Set([undefinedTable, undefinedSchema, wrongObjectType]);
 
 /**
  * Waits in the table's own queue until the lock could be had, and lets it go at once. A table that vanishes is no longer
@@ -32,7 +35,7 @@ export async function waitForTable(
       await client.query('rollback');
       throw await lockWaitError(client, { table, patience });
     }
-    if (state !== undefinedTable) throw error;
+    if (state === undefined || !gone.has(state)) throw error;
   } finally {
     await client.query('rollback').catch(() => undefined);
   }

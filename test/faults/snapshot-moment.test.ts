@@ -121,6 +121,59 @@ describe('the moment of a snapshot', () => {
     assert.match(result.stderr, /"reason":"behind".*it begins anew/);
   });
 
+  for (const [what, prepare, statements, undo] of [
+    [
+      'dropped with its schema',
+      'create schema apart; create table apart.things (n int)',
+      'drop schema apart cascade',
+      'select',
+    ],
+    [
+      'dropped for a view of its name',
+      'create table things (n int)',
+      'drop table things; create materialized view things as select 1 as n',
+      'drop materialized view things',
+    ],
+  ] as const) {
+    it(`goes on when a table that it waits for is ${what}`, async () => {
+      await stage.server.query(prepare, database);
+      await stage.server.query('grant pg_read_all_data to mastodon');
+      const migration = await connectTest(stage.server.superuser(database));
+      try {
+        await migration.query(`begin; ${statements}`);
+        const running = startCommand(['run', '--label', 'gone'], stage.environment);
+        await running.saw('Dump started');
+        await sleep(1_000);
+        await migration.query('commit');
+        assert.deepEqual(await backedUp(await running.result), rows);
+      } finally {
+        await migration.end();
+        await stage.server.query(`${undo}; revoke pg_read_all_data from mastodon`, database);
+      }
+    });
+  }
+
+  it('gives way for a role that becomes another one when it logs in, too', async () => {
+    await stage.server.query(
+      'create role dumper login; grant mastodon to dumper; alter role dumper set role = mastodon',
+    );
+    const script = '[ -e "$0.done" ] || { touch "$0.done"; sleep 2; }; exec "$real" "$@"';
+    const running = startCommand(['run', '--label', 'dumper'], {
+      ...stage.environment,
+      DB_USER: 'dumper',
+      BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'slow-dumper', script }),
+      BACKUP_LOCK_WAIT: '2m',
+      BACKUP_YIELD_AFTER: '1m',
+    });
+    await stage.saw(`application_name = 'mastodon-backup snapshot' and xact_start is not null`);
+    const startedAt = performance.now();
+    await stage.server.query('begin; lock table follows in access exclusive mode; commit', database);
+    assert.ok(performance.now() - startedAt < 20_000, 'it was waited out');
+    const result = await running.result;
+    assert.deepEqual(await backedUp(result), rows);
+    assert.match(result.stderr, /"reason":"behind".*it begins anew/);
+  });
+
   it('never makes a deadlock of a migration that takes its tables in another order', async () => {
     const migration = await connectTest(stage.server.mastodon(database));
     try {

@@ -109,6 +109,20 @@ describe('the role that dumps', () => {
     }
   });
 
+  it('reads a partitioned table whose row security does not hide the rows of its partitions', async () => {
+    await stage.server.query(
+      `create table guarded (n int) partition by list (n); create table guarded_1 partition of guarded for values in (1);
+       insert into guarded values (1); alter table guarded enable row level security; grant select on guarded, guarded_1 to mastodon`,
+      database,
+    );
+    try {
+      const result = await runCommand(['run', '--label', 'guarded'], as('mastodon'));
+      assert.equal(result.status, 0, result.stderr);
+    } finally {
+      await stage.server.query('drop table guarded', database);
+    }
+  });
+
   it('may be one that only reads, and it is asked about 500 more tables within two seconds', async () => {
     await stage.server.query(
       `do $$ begin for n in 1..500 loop execute format('create table many_%s (id serial primary key)', n); end loop; end $$;
