@@ -15,6 +15,7 @@ export async function health(context: AppContext): Promise<Health> {
   return assessHealth({
     timetable: context.timetable(),
     graceMs: settings.healthGraceMs,
+    timeoutMs: settings.timeoutMs,
     drillTimeoutMs: settings.drillTimeoutMs,
     // What is remembered of another instance says nothing of ours.
     stores: stores?.instance === instance ? stores : null,

@@ -34,7 +34,12 @@ export async function remembered(context: AppContext): Promise<Remembered> {
     health: await health(context),
     stores: known.map((store) => ({
       ...store,
-      standings: standings(timetable, { snapshots: store.snapshots, graceMs: settings.healthGraceMs, now }),
+      standings: standings(timetable, {
+        snapshots: store.snapshots,
+        graceMs: settings.healthGraceMs,
+        timeoutMs: settings.timeoutMs,
+        now,
+      }),
     })),
     attempts: await state.readAttempts(),
     next: scheduled.flatMap((schedule) => {

@@ -41,6 +41,8 @@ export const heartbeatLimitMs = 5 * 60_000;
 export function assessHealth(options: {
   readonly timetable: Timetable;
   readonly graceMs: number;
+  /** How long a run may take. */
+  readonly timeoutMs: number;
   /** How long a drill may take. */
   readonly drillTimeoutMs: number;
   readonly stores: StoresRecord | null;

@@ -19,7 +19,13 @@ export interface TierStanding {
 /** How every scheduled tier stands; empty when there is no snapshot at all to count from. */
 export function standings(
   timetable: Timetable,
-  options: { readonly snapshots: readonly SnapshotRecord[]; readonly graceMs: number; readonly now: Date },
+  options: {
+    readonly snapshots: readonly SnapshotRecord[];
+    readonly graceMs: number;
+    /** BACKUP_TIMEOUT: no run took longer, whatever its manifest says. */
+    readonly timeoutMs: number;
+    readonly now: Date;
+  },
 ): readonly TierStanding[] {
   const past = withoutFuture(options.snapshots, options.now);
   if (past.length === 0) return [];
@@ -29,8 +35,9 @@ export function standings(
     const newest = past.filter((snapshot) => snapshot.tier === tier).toSorted(byCommit)[0];
     const after = new Date(newest === undefined ? beginning : answeredUntil(newest));
     const next = nextSlot(timetable, { of: tier, after });
-    const tookMs = newest === undefined ? 0 : newest.committedAt.getTime() - newest.startedAt.getTime();
-    const deadlineAt = next === null ? null : new Date(next.getTime() + options.graceMs + 2 * Math.max(0, tookMs));
+    const saidMs = newest === undefined ? 0 : newest.committedAt.getTime() - newest.startedAt.getTime();
+    const tookMs = Math.min(Math.max(0, saidMs), options.timeoutMs);
+    const deadlineAt = next === null ? null : new Date(next.getTime() + options.graceMs + 2 * tookMs);
     return {
       tier,
       lastSuccessAt: newest?.committedAt ?? null,

@@ -126,13 +126,17 @@ function connectionName(name: string): string {
   return /=|^postgres(?:ql)?:/.test(name) ? `dbname='${name.replaceAll(/[\\']/g, String.raw`\$&`)}'` : name;
 }
 
+// A name that begins with a hyphen is no option.
+function argument(name: string): string {
+  return `${name.startsWith('-') ? '-- ' : ''}${shellQuote(name)}`;
+}
+
 /** Where a database of the server itself, in which Mastodon's wizard under Docker puts everything, is moved. */
 export const wizardDatabase = { name: 'postgres', aside: 'postgres_before' } as const;
 
 /** Creates role and database, restores OBJECT into it and has the planner's statistics made. */
 export function restoreDatabase(database: StockDatabase, encoding: StockEncoding): readonly string[] {
   const role = shellQuote(database.role);
-  const name = shellQuote(database.name);
   const inside = `-d ${shellQuote(connectionName(database.name))}`;
   const roleExists = sqlCommand(`select 1 from pg_roles where rolname = '${database.role.replaceAll("'", "''")}'`);
   const isWizards = database.name === wizardDatabase.name;
@@ -140,9 +144,9 @@ export function restoreDatabase(database: StockDatabase, encoding: StockEncoding
   const move = sqlCommand(`alter database ${wizardDatabase.name} rename to ${wizardDatabase.aside}`);
   // /dev/null: `docker compose exec -T` would swallow what is pasted behind it.
   return [
-    `pg psql -d ${server} -tAc ${roleExists} < /dev/null | grep -q 1 || pg createuser ${role} < /dev/null`,
+    `pg psql -d ${server} -tAc ${roleExists} < /dev/null | grep -q 1 || pg createuser ${argument(database.role)} < /dev/null`,
     ...(isWizards ? [`pg psql -d ${server} -c ${move} < /dev/null`] : []),
-    `pg createdb${isWizards ? ` --maintenance-db=${server}` : ''} -T template0 -E ${shellQuote(database.encoding)} -O ${role} ${name} < /dev/null`,
+    `pg createdb${isWizards ? ` --maintenance-db=${server}` : ''} -T template0 -E ${shellQuote(database.encoding)} -O ${role} ${argument(database.name)} < /dev/null`,
     ...extensionStatements(database).map((sql) => `pg psql ${inside} -c ${sqlCommand(sql)} < /dev/null`),
     `${decodeObject(encoding)} | pg sh -c ${shellQuote(listEntries(database))}`,
     `${decodeObject(encoding)} | pg pg_restore --exit-on-error --no-owner --no-privileges --role=${role} -L ${listFile} ${inside}`,
@@ -191,11 +195,21 @@ function sqlName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-/** Prints every table whose rows are not as many as the manifest says: nothing, when all is well. */
+/**
+ * Prints every table whose rows are not as many as the manifest says: nothing, when all is well. Whoever may write the bucket
+ * names those tables: the manifest is data to psql, the server quotes each name, and nothing is read on when that goes wrong.
+ */
 export function compareRows({ name }: Pick<StockDatabase, 'name'>): string {
-  const select = String.raw`select $$\1$$ as "table", count(*) as "rows", \2 as "in the manifest" from \1 having count(*) <> \2;`;
-  const toSql = String.raw`sed -n '/"rows": {/,/}/s/^ *"\(.*\)": \([0-9]*\),*$/${select}/p' "$FROM/$MANIFEST" | sed 's/\\"/"/g'`;
-  return `${toSql} | pg psql -At -d ${shellQuote(connectionName(name))}`;
+  // As `database/archive-reader.ts` writes a name: in double quotes where it has a dot or one of these.
+  const part = String.raw`("(?:[^"]|"")*"|[^."]+)`;
+  const plain = (which: 1 | 2): string =>
+    String.raw`replace(regexp_replace(m[${which}], $$\A"(.*)"\Z$$, $$\1$$), $$""$$, $$"$$)`;
+  const count = '$$select %1$L, count(*), %2$s from %3$I.%4$I having count(*) <> %2$s $$';
+  const sql = String.raw`select format(${count}, key, value::bigint, ${plain(1)}, ${plain(2)}) from kit, json_each_text(manifest::json->$$database$$->$$rows$$), regexp_matches(key, $$\A${part}\.${part}\Z$$) m where manifest <> $$$$ \gexec`;
+  return [
+    String.raw`{ printf 'create temp table kit (manifest text);\ncopy kit from stdin;\n'; tr -d '\n' < "$FROM/$MANIFEST" | sed 's/\\/\\\\/g'; printf '\n\\.\n\\set ON_ERROR_STOP 0\n%s\n' '${sql}'; }`,
+    `pg psql -qXAt -v ON_ERROR_STOP=1 -d ${shellQuote(connectionName(name))}`,
+  ].join(' | ');
 }
 
 // In double quotes where that leaves the SQL as one would write it.

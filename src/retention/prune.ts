@@ -91,11 +91,11 @@ function holdLargeCuts(verdicts: readonly Verdict<Manifest>[]): readonly Hold[] 
   return folders.flatMap((tier): readonly Hold[] => {
     const all = verdicts.filter(({ snapshot }) => snapshot.tier === tier);
     const removed = all.filter(({ keep }) => !keep).length;
-    if (all.length < smallestGuardedTier || removed <= all.length / 2) return [];
+    if (all.length < smallestGuardedTier || removed < all.length / 2) return [];
     return [
       {
         tier,
-        reason: `${removed} of ${all.length} ${tier} snapshots would go at once, more than half`,
+        reason: `${removed} of ${all.length} ${tier} snapshots would go at once, half or more`,
         remedy: 'Look at them with: mastodon-backup prune --dry-run. If that is meant, run: mastodon-backup prune.',
       },
     ];

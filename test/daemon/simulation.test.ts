@@ -230,14 +230,18 @@ it('makes one dump and two copies on a Sunday that is the first of a month, and 
   for (const standing of standings(timetable, {
     snapshots,
     graceMs: settings.healthGraceMs,
+    timeoutMs: settings.timeoutMs,
     now: new Date(world.now),
   })) {
     assert.equal(standing.late, false, standing.tier);
     const deadline = standing.deadlineAt ?? new Date(0);
     const at = (moment: number) =>
-      standings(timetable, { snapshots, graceMs: settings.healthGraceMs, now: new Date(moment) }).find(
-        ({ tier }) => tier === standing.tier,
-      );
+      standings(timetable, {
+        snapshots,
+        graceMs: settings.healthGraceMs,
+        timeoutMs: settings.timeoutMs,
+        now: new Date(moment),
+      }).find(({ tier }) => tier === standing.tier);
     assert.equal(at(deadline.getTime() - 1)?.late, false, `${standing.tier} just before its deadline`);
     assert.equal(at(deadline.getTime())?.late, true, `${standing.tier} at its deadline`);
   }

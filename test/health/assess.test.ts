@@ -23,6 +23,7 @@ function assess(attempts: Partial<AttemptsRecord>, troubles: readonly string[] =
   return assessHealth({
     timetable: { schedules, timeZone: 'UTC' },
     graceMs: 2 * hourMs,
+    timeoutMs: 12 * hourMs,
     drillTimeoutMs: 12 * hourMs,
     stores: { instance: 'social.example', stores: [store] },
     attempts: { ...noAttempts, ...attempts },

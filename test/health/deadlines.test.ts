@@ -17,9 +17,10 @@ const schedules: Schedules = {
 };
 
 function standing(tier: string, snapshots: readonly SnapshotRecord[], now: string) {
-  return standings({ schedules, timeZone: 'UTC' }, { snapshots, graceMs: 2 * 3_600_000, now: new Date(now) }).find(
-    (one) => one.tier === tier,
-  );
+  return standings(
+    { schedules, timeZone: 'UTC' },
+    { snapshots, graceMs: 2 * 3_600_000, timeoutMs: 12 * 3_600_000, now: new Date(now) },
+  ).find((one) => one.tier === tier);
 }
 
 describe('the deadline of a tier', () => {
@@ -35,6 +36,18 @@ describe('the deadline of a tier', () => {
     );
     assert.equal(standing('daily', [slow], '2026-11-24T14:59:59Z')?.late, false);
     assert.equal(standing('daily', [slow], '2026-11-24T15:00:00Z')?.late, true);
+  });
+
+  it('lets nobody claim a run that was longer than runs may be', () => {
+    const claimed = snapshotRecord('daily', {
+      slot: new Date('2026-11-23T12:00:00.000Z'),
+      startedAt: new Date('2026-11-21T12:31:00.000Z'),
+      committedAt: new Date('2026-11-23T12:30:00.000Z'),
+    });
+    assert.equal(
+      standing('daily', [claimed], '2026-11-23T13:00:00Z')?.deadlineAt?.toISOString(),
+      '2026-11-25T14:00:00.000Z',
+    );
   });
 
   it('does not move away from a tier that never had a snapshot while a finer one replaces its only one', () => {

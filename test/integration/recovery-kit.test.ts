@@ -5,6 +5,9 @@ import { execSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { escapeIdentifier } from 'pg';
+import { qualifiedName } from '../../src/database/archive-reader.ts';
+import { clientsHere, compareRows } from '../../src/kit/stock-commands.ts';
 import { databaseEnvironment, runCommand, temporaryDirectory } from '../support/command.ts';
 import { readAsCompose } from '../support/compose-env-file.ts';
 import { commandBlock } from '../support/documentation.ts';
@@ -13,7 +16,7 @@ import { createMastodonVariant } from '../support/mastodon-variants.ts';
 import { startPostgres, testPassword, type PostgresServer } from '../support/postgres-server.ts';
 import { startS3 } from '../support/s3-server.ts';
 import { commandBlocks, createStockShell, type CommandBlock, type StockShell } from '../support/stock-tools.ts';
-import { dumpKey, manifestFrom } from '../support/manifests.ts';
+import { aManifest, dumpKey, manifestFrom } from '../support/manifests.ts';
 
 const name = 'mastodon_production';
 const mastodon = {
@@ -174,6 +177,67 @@ for (const { major, oddities, clients, extra } of [
     });
   });
 }
+
+describe('the comparison with the manifest', () => {
+  const directory = temporaryDirectory();
+  let server: PostgresServer;
+  before(async () => {
+    server = await startPostgres({ major: 14 });
+  });
+  after(async () => {
+    await server[Symbol.asyncDispose]();
+    directory[Symbol.dispose]();
+  });
+
+  async function compare(rows: Readonly<Record<string, unknown>>): Promise<string> {
+    const manifest = { ...aManifest(), database: { ...aManifest().database, rows } };
+    writeFileSync(path.join(directory.path, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+    const place = [`FROM='${directory.path}'`, 'MANIFEST=manifest.json', clientsHere];
+    const typed = await createStockShell(directory.path).run(
+      [...place, `${compareRows({ name: 'postgres' })} || echo stopped`],
+      superuser(server),
+    );
+    assert.equal(typed.status, 0, typed.stderr);
+    return typed.stdout;
+  }
+
+  it('reads odd names of tables as names', async () => {
+    const names = ['My Table', 'a.b', 'q"uote', String.raw`back\slash`, 'dollar$$x', "o'clock", 'select'];
+    const rows: Record<string, number> = { BLOBS: 3 };
+    await server.query('create schema "odd.schema"');
+    for (const [index, table] of names.entries()) {
+      await server.query(`create table "odd.schema".${escapeIdentifier(table)} as select generate_series(1, ${index})`);
+      rows[qualifiedName({ schema: 'odd.schema', name: table })] = index;
+    }
+    assert.equal(await compare(rows), '');
+    const others = Object.fromEntries(Object.entries(rows).map(([table, count]) => [table, count + 1]));
+    const told = (await compare(others)).trimEnd().split('\n');
+    assert.deepEqual(
+      told.toSorted(),
+      Object.entries(rows)
+        .filter(([table]) => table !== 'BLOBS')
+        .map(([table, count]) => `${table}|${count}|${count + 1}`)
+        .toSorted(),
+    );
+  });
+
+  it('runs nothing that a manifest says, whatever it calls a table or a count', async () => {
+    const deed = 'create table pwned ()';
+    const names = [
+      `pg_class having false; ${deed}; --`,
+      `public.x"; ${deed}; --`,
+      `public."x$$; ${deed}; --"`,
+      `public."x'; ${deed}; --"`,
+      `public.x\n\\.\n${deed};\n`,
+      String.raw`public."x\\.` + `\n${deed};"`,
+      `public.x\t${deed};`,
+    ];
+    for (const one of names) await compare({ [one]: 1 });
+    await compare({ 'pg_catalog.pg_class': `1; ${deed};` });
+    await compare({ 'pg_catalog.pg_class': `1 \\gexec ${deed};` });
+    assert.deepEqual(await server.query("select from pg_class where relname = 'pwned'"), []);
+  });
+});
 
 describe('the commands of the recovery kit for a Mastodon that is not the stock one', () => {
   for (const variant of ['own-schema', 'extensions-apart', 'wizard'] as const) {

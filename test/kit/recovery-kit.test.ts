@@ -163,6 +163,13 @@ it('the commands of the kit do not take a name for a connection string', () => {
   for (const command of [...connecting, compareRows({ name })]) assert.ok(command.includes(quoted), command);
 });
 
+it('the commands of the kit do not take a name for an option', () => {
+  const database = { ...facts.database, name: '--maintenance-db=host=evil.example', role: '-s' };
+  const [createuser = '', createdb = ''] = restoreDatabase(database, facts.encoding);
+  assert.match(createuser, / pg createuser -- -s </);
+  assert.match(createdb, / -- --maintenance-db=host=evil\.example </);
+});
+
 describe('the HTML of the kit', () => {
   it('cannot be broken by a name, and fetches nothing', () => {
     const evil = `</pre><script>alert("1")</script>'&`;
