@@ -45,7 +45,11 @@ const needed = [
 ];
 
 /** What a test skips itself without. */
-const wished = [['pgbouncer', () => onPath('pgbouncer') || existsSync('/usr/sbin/pgbouncer')]];
+const wished = [
+  ['pgbouncer', () => onPath('pgbouncer') || existsSync('/usr/sbin/pgbouncer')],
+  ['awscli', () => existsSync('/usr/bin/aws')],
+  ['rclone', () => onPath('rclone')],
+];
 
 const absent = (packages) => packages.filter(([, present]) => !present()).map(([name]) => name);
 const missing = absent(needed);
