@@ -23,9 +23,10 @@ export async function createDatabase(
     readonly encoding: string;
     readonly locale: DatabaseLocale;
     readonly owner?: string;
+    readonly connectionLimit?: number;
   },
 ): Promise<void> {
-  const { name, encoding, locale, owner } = options;
+  const { name, encoding, locale, owner, connectionLimit = -1 } = options;
   const { rows } = await admin.query<{ num: string }>("select current_setting('server_version_num') as num");
   const own = locale.name === null ? '' : ` ${locale.provider}_locale ${escapeLiteral(locale.name)}`;
   // Before version 15 there was only libc. Left out, the provider would be template0's.
@@ -33,7 +34,7 @@ export async function createDatabase(
   await admin.query(
     `create database ${escapeIdentifier(name)} ${owner === undefined ? '' : `owner ${escapeIdentifier(owner)}`}
        template template0 encoding ${escapeLiteral(encoding)}
-       lc_collate ${escapeLiteral(locale.collation)} lc_ctype ${escapeLiteral(locale.ctype)} ${provider}`,
+       lc_collate ${escapeLiteral(locale.collation)} lc_ctype ${escapeLiteral(locale.ctype)} ${provider} connection limit ${connectionLimit}`,
   );
 }
 

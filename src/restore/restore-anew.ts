@@ -64,7 +64,8 @@ export async function restoreAnew(
       ...(await fillAndCheck(work, { database: temporary.name, login, singleTransaction: false })),
       ...(await finish(work, { database: temporary.name, login, replaced })),
     ];
-    await temporary.markWhole(signal);
+    signal.throwIfAborted();
+    await temporary.markWhole();
   } catch (error) {
     await temporary?.drop();
     await login.remove(connection, { name });
@@ -72,7 +73,7 @@ export async function restoreAnew(
     throw error;
   }
   await login.remove(connection, { name });
-  const movedAside = await temporary.giveName({ moveAside: replaced !== null, now: now(), signal });
+  const movedAside = await temporary.giveName({ moveAside: replaced !== null, now: now() });
   return { movedAside, checks };
 }
 

@@ -4,7 +4,7 @@
 import { escapeIdentifier, type Client } from 'pg';
 import type { ConnectionSettings } from '../database/connection.ts';
 import { AppError } from '../errors.ts';
-import { connectToServer } from './temporary-database.ts';
+import { connectToServer } from './server-connection.ts';
 
 /** Connects to the server, not to `name`. Rejects with AppError `restore` when it knows the role not yet. */
 export async function connectForRestore(

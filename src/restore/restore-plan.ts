@@ -3,6 +3,7 @@
 
 import { qualifiedName, type ArchiveItem } from '../database/archive-reader.ts';
 import { AppError } from '../errors.ts';
+import { isRoutineOfSuperuser } from './routines.ts';
 
 /** Why something stays away. */
 export type LeaveReason = 'server' | 'superuser' | 'schema' | 'extension';
@@ -85,10 +86,6 @@ const ofSuperuser: ReadonlySet<string> = new Set([
   'USER MAPPING',
 ]);
 
-const routines: ReadonlySet<string> = new Set(['FUNCTION', 'PROCEDURE', 'AGGREGATE']);
-
-// Untrusted languages run with the rights of the server's own account.
-const untrustedRoutine = /^\s+LANGUAGE "?(?:c|internal|\w+u)"?(?=\s)|^\s+LANGUAGE .*\bLEAKPROOF\b/m;
 const baseType = /^CREATE TYPE [^\n]+ \(\n\s+INTERNALLENGTH/;
 // Nothing of the user's runs when it is used: it goes through the types' own input and output, or a function of the server.
 const plainCast = /^CREATE CAST \([^;]+\) (?:WITH INOUT|WITHOUT FUNCTION|WITH FUNCTION pg_catalog\.[^;]+)[^;]*;\s*$/;
@@ -183,20 +180,12 @@ function leaveReason(
   if (ofServer.has(kind) || (kind === 'COMMENT' && name.startsWith('DATABASE '))) return 'server';
   if (schemas !== null && !schemas.has(schemaOf(item))) return 'schema';
   if (ofSuperuser.has(kind) || (kind === 'TYPE' && baseType.test(definition))) return 'superuser';
-  if (routines.has(kind) && (untrustedRoutine.test(definition) || setsForbidden(definition, facts))) return 'superuser';
+  if (isRoutineOfSuperuser(item, facts)) return 'superuser';
   if (kind !== 'CAST') return null;
   const types = item.dependsOn.map((id) => facts.byId.get(id)?.kind);
   const isOfUser = types.some((one) => one === 'TYPE' || one === 'DOMAIN' || one === 'TABLE');
   if (isOfUser && !/ WITHOUT FUNCTION/.test(definition)) return null;
   return facts.withSuperuser && plainCast.test(definition) ? 'cast' : 'superuser';
-}
-
-// `SET session_replication_role` in the head of a routine, which PostgreSQL lets nobody else write there.
-function setsForbidden(definition: string, { ordinarySettings }: Pick<PlanOptions, 'ordinarySettings'>): boolean {
-  if (ordinarySettings === null) return false;
-  const [head = ''] = definition.split(/\n {4}(?:AS |BEGIN ATOMIC)/, 1);
-  const names = [...head.matchAll(/^ {4}SET "?(\w+)"? TO /gm)].map(([, name = '']) => name.toLowerCase());
-  return names.some((name) => !ordinarySettings.has(name));
 }
 
 // What depends on something that stays away stays away too. Not for --schema: whoever chose gets told by the server.

@@ -15,7 +15,7 @@ import { removeLeftLogins } from './restoring-login.ts';
 import { restoreAnew } from './restore-anew.ts';
 import { restoreInPlace } from './restore-in-place.ts';
 import { connectForRestore } from './restore-connection.ts';
-import { removeUnfinished } from './temporary-database.ts';
+import { removeUnfinished } from './unfinished-database.ts';
 import { describeLeftOut } from './what-is-left-out.ts';
 import {
   assertNotOlder,
@@ -117,11 +117,11 @@ export async function restoreDatabase(options: RestoreOptions): Promise<RestoreO
   const facts = await readOwner(admin, ownerRole);
   assertOwner(ownerRole, { facts, server, createRole: options.owner.create });
   const work = { ...options, admin, server, client, plan, ownerRole };
-  if (!facts.exists) {
-    await createOwner(admin, { owner: ownerRole, password: options.owner.password, server });
-    log.info({ role: ownerRole }, 'Created the role that the database is to belong to');
-  }
   try {
+    if (!facts.exists) {
+      await createOwner(admin, { owner: ownerRole, password: options.owner.password, server });
+      log.info({ role: ownerRole }, 'Created the role that the database is to belong to');
+    }
     const result =
       placement.kind === 'new' ? await restoreAnew(work, placement) : await restoreInPlace(work, placement);
     return {

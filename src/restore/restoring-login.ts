@@ -8,7 +8,7 @@ import { scramVerifier } from '../database/scram-verifier.ts';
 import { sqlStateOf } from '../database/sql-state.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { connectToServer } from './temporary-database.ts';
+import { connectToServer } from './server-connection.ts';
 
 /** Whose session fills and checks a database. */
 export interface RestoringLogin {
@@ -26,9 +26,9 @@ export interface RestoringLogin {
   remove(connection: ConnectionSettings, options: { readonly name: string }): Promise<void>;
 }
 
-const mark = 'mastodon-backup: restoring';
 /** SQLSTATEs of a login that is refused: by pg_hba.conf or peer, or for its password; PostgreSQL's appendix A. */
 const refusals: ReadonlySet<string | undefined> = new Set(['28000', '28P01']);
+const mark = 'mastodon-backup: restoring';
 const validDays = 7;
 const cleanUpMs = 15_000;
 const temporaryName = /^mastodon_backup_[0-9a-f]{12}$/;
@@ -71,17 +71,24 @@ export async function createLogin(
     }
   };
   // Statements of one message are one transaction: without the mark nobody would remove it.
-  await admin.query(
-    `create role ${quoted} login nosuperuser nocreatedb nocreaterole password ${escapeLiteral(scramVerifier(password))}
+  try {
+    await admin.query(
+      `create role ${quoted} login nosuperuser nocreatedb nocreaterole password ${escapeLiteral(scramVerifier(password))}
        valid until ${escapeLiteral(until)};
      comment on role ${quoted} is ${escapeLiteral(mark)}`,
-  );
+    );
+  } catch (error) {
+    // Who has hung up does not know whether it was made.
+    await remove(options.connection, { name: options.restored });
+    signal.throwIfAborted();
+    throw error;
+  }
   const connection = { ...options.connection, user: name, password };
   try {
     const database = await findOpenDatabase(admin, { role: name, restored: options.restored });
     if (database !== undefined) await (await connect({ ...connection, database }, signal))[Symbol.asyncDispose]();
   } catch (error) {
-    await admin.query(`drop role if exists ${quoted}`).catch(() => undefined);
+    await remove(options.connection, { name: options.restored });
     signal.throwIfAborted();
     // A server that is merely full would let it in at another time.
     if (!(error instanceof AppError) || !refusals.has(sqlStateOf(error.cause))) throw error;

@@ -3,40 +3,32 @@
 
 import { randomBytes } from 'node:crypto';
 import { escapeIdentifier, escapeLiteral, type Client } from 'pg';
-import { connect, type ConnectionSettings } from '../database/connection.ts';
-import { pause } from '../stream/patience.ts';
+import { connect } from '../database/connection.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { DatabaseLocale } from '../database/server.ts';
 import { createDatabase, describeLocale } from './database-creation.ts';
+import { connectToServer } from './server-connection.ts';
 import { isVisited, readVisitors } from './target.ts';
-
-/** The comment of a database of ours that is not finished. */
-const unfinished = 'mastodon-backup: unfinished restore';
-const cleanUpMs = 60_000;
-const retryMs = 500;
-/** SQLSTATE of a database that somebody is in; PostgreSQL's appendix A. */
-const objectInUse = '55006';
-/** Bytes of the real name in the names made from it; `_before_20261123T120000Z` is the rest of PostgreSQL's 63. */
-const stemBytes = 39;
-
-/** A server on which databases are made; its connection's database is the last of those that are tried to get in. */
-export interface DatabaseServer {
-  readonly connection: ConnectionSettings;
-  readonly role: string;
-}
+import {
+  cleanUpMs,
+  dropTemporary,
+  stemOf,
+  unfinished,
+  unfinishedLimit,
+  type DatabaseServer,
+} from './unfinished-database.ts';
 
 /** A database that is being filled. */
 export interface TemporaryDatabase {
   readonly name: string;
   /** Takes the mark away: from now on no later restore drops it. */
-  markWhole(signal: AbortSignal): Promise<void>;
-  /** Gives it the real name; answers what the database that had it is called now, null: there was none. Rejects with AppError `restore`. */
-  giveName(options: {
-    readonly moveAside: boolean;
-    readonly now: Date;
-    readonly signal: AbortSignal;
-  }): Promise<string | null>;
+  markWhole(): Promise<void>;
+  /**
+   * Gives it the real name; answers what the database that had it is called now, null: there was none. Rejects with AppError
+   * `restore`. Cut off in between, nobody would know what is called what: it takes a moment, and has a limit of its own.
+   */
+  giveName(options: { readonly moveAside: boolean; readonly now: Date }): Promise<string | null>;
   /** Drops it, also when we were interrupted; failing that, says so in the log. */
   drop(): Promise<void>;
 }
@@ -58,10 +50,13 @@ export async function createTemporary(
 ): Promise<TemporaryDatabase> {
   const { server, name, encoding, locale, owner, prepare, log, signal } = options;
   const temporary = `${stemOf(name)}_restoring_${randomBytes(3).toString('hex')}`;
-  const drop = async (): Promise<void> => dropTemporary(server, { name, temporary, log });
+  const drop = async (creator?: number): Promise<void> => dropTemporary(server, { name, temporary, creator, log });
+  const { rows } = await admin.query<{ pid: number }>('select pg_backend_pid() as pid');
   try {
-    await createDatabase(admin, { name: temporary, encoding, locale, owner });
+    await createDatabase(admin, { name: temporary, encoding, locale, owner, connectionLimit: unfinishedLimit });
   } catch (error) {
+    // The server goes on creating it for whoever has hung up.
+    if (signal.aborted) await drop(rows[0]?.pid);
     signal.throwIfAborted();
     throw cannotCreate(error, { encoding, locale });
   }
@@ -83,61 +78,25 @@ export async function createTemporary(
       await presence[Symbol.asyncDispose]();
       await drop();
     },
-    async markWhole(late) {
+    async markWhole() {
       // A connection that was idle while the restore took its hours may be gone.
-      await using connected = await connectToServer(server.connection, { name, signal: late });
-      await connected.query(`comment on database ${escapeIdentifier(temporary)} is null`);
+      const limit = AbortSignal.timeout(cleanUpMs);
+      await using connected = await connectToServer(server.connection, { name, signal: limit });
+      const quoted = escapeIdentifier(temporary);
+      // One message, one transaction.
+      await connected.query(`comment on database ${quoted} is null; alter database ${quoted} connection limit -1`);
     },
-    async giveName({ moveAside, now, signal: late }) {
+    async giveName({ moveAside, now }) {
       await presence[Symbol.asyncDispose]();
       try {
-        await using connected = await connectToServer(server.connection, { name, signal: late });
+        const limit = AbortSignal.timeout(cleanUpMs);
+        await using connected = await connectToServer(server.connection, { name, signal: limit });
         return await rename(connected, { temporary, name, moveAside, now });
       } catch (error) {
         throw namingFailed(error, { temporary, name, moveAside });
       }
     },
   };
-}
-
-/** Drops what interrupted restores into `name` left: only what carries our mark, has our form of name and nobody in it. */
-export async function removeUnfinished(
-  admin: Client,
-  { name, log }: { readonly name: string; readonly log: Log },
-): Promise<void> {
-  const { rows } = await admin.query<{ name: string }>(
-    `select datname as name from pg_database d
-      where shobj_description(d.oid, 'pg_database') = $1 and datname like $2 escape '!'
-        and not exists (select from pg_stat_activity a where a.datname = d.datname)`,
-    [unfinished, `${stemOf(name).replaceAll(/[!%_]/g, '!$&')}!_restoring!_%`],
-  );
-  for (const { name: leftover } of rows) {
-    log.warn({ database: leftover }, 'Dropping the unfinished database that an interrupted restore left behind');
-    await admin.query(`drop database ${escapeIdentifier(leftover)}`).catch((error: unknown) => {
-      log.warn({ err: error, database: leftover }, 'It could not be dropped');
-    });
-  }
-}
-
-/**
- * Connects to the server, not to `name`, which may have to be renamed: through `postgres`, which every server has unless
- * somebody dropped it.
- */
-export async function connectToServer(
-  connection: ConnectionSettings,
-  { name, signal }: { readonly name: string; readonly signal: AbortSignal },
-): Promise<Client & AsyncDisposable> {
-  let firstError: unknown;
-  const candidates = new Set(['postgres', 'template1', connection.database].filter((database) => database !== name));
-  for (const database of candidates) {
-    try {
-      return await connect({ ...connection, database }, signal, { queryTimeoutMs: 0 });
-    } catch (error) {
-      signal.throwIfAborted();
-      firstError ??= error;
-    }
-  }
-  throw firstError;
 }
 
 // In one transaction, so that there is a database of that name at every moment.
@@ -165,38 +124,6 @@ async function rename(
   } catch (error) {
     await admin.query('rollback').catch(() => undefined);
     throw error;
-  }
-}
-
-// A time of its own: whoever is interrupted drops it too. A plain DROP sends autovacuum away and waits for it; WITH (FORCE) may
-// not when the role is an ordinary one. Sessions of our own are ended first.
-async function dropTemporary(
-  { connection }: DatabaseServer,
-  { name, temporary, log }: { readonly name: string; readonly temporary: string; readonly log: Log },
-): Promise<void> {
-  const signal = AbortSignal.timeout(cleanUpMs);
-  try {
-    await using admin = await connectToServer(connection, { name, signal });
-    for (;;) {
-      try {
-        // pg_restore's and the checks', under whatever login of ours.
-        await admin.query(
-          `select pg_terminate_backend(pid) from pg_stat_activity
-            where datname = $1 and pid <> pg_backend_pid() and usesysid is not null and pg_has_role(current_user, usesysid, 'member')`,
-          [temporary],
-        );
-        await admin.query(`drop database if exists ${escapeIdentifier(temporary)}`);
-        return;
-      } catch (error) {
-        if ((error as { readonly code?: unknown }).code !== objectInUse) throw error;
-        await pause(retryMs, signal);
-      }
-    }
-  } catch (error) {
-    log.error(
-      { err: error, database: temporary },
-      'The unfinished database could not be dropped; the next restore tries again',
-    );
   }
 }
 
@@ -231,13 +158,4 @@ function namingFailed(
       hint: `${hint ?? 'Look who is connected: SELECT * FROM pg_stat_activity.'} Then rename it: ${aside}ALTER DATABASE ${temporary} RENAME TO ${name}.`,
     },
   );
-}
-
-function stemOf(name: string): string {
-  let text = '';
-  for (const character of name) {
-    if (Buffer.byteLength(text + character) > stemBytes) break;
-    text += character;
-  }
-  return text;
 }

@@ -381,6 +381,60 @@ describe('a restore that fails', () => {
     await target.query(`drop database ${whole}`);
   });
 
+  for (const [how, kill] of [
+    ['is interrupted', 'SIGTERM'],
+    ['is killed', 'SIGKILL'],
+  ] as const) {
+    it(`leaves no database for ever when it ${how} while the server creates it`, async () => {
+      await target.query("update pg_database set datallowconn = true where datname = 'template0'");
+      // Somebody in the template makes the server wait for seconds before it copies it.
+      const inTemplate = await connectTest(target.superuser('template0'));
+      const creating = "select from pg_stat_activity where query ~* '^\\s*create database' and state = 'active'";
+      try {
+        const running = startCommand(['restore', 'latest', '--identity', identity, '--to-database', 'wanted'], into);
+        await until('the creation', { seconds: 15, look: async () => (await target.query(creating)).length > 0 });
+        running.child.kill(kill);
+        // What the command ends, it has ended by now; the server itself notices nothing.
+        await running.result;
+      } finally {
+        await inTemplate.end();
+        await target.query("update pg_database set datallowconn = false where datname = 'template0'");
+      }
+      await until('the end of the creation', {
+        seconds: 15,
+        look: async () => (await target.query(creating)).length === 0,
+      });
+      if (kill === 'SIGTERM') return;
+      const next = await restore();
+      assert.equal(next.status, 0, next.stderr);
+      assert.match(next.stderr, /Dropping the unfinished database/);
+      await target.query('drop database wanted');
+    });
+  }
+
+  it('gives what is whole its name also when it is interrupted at that moment', async () => {
+    await target.createDatabase('wanted');
+    const running = await halfWay();
+    const client = await connectTest(target.superuser());
+    try {
+      await client.query("begin; comment on database wanted is 'nobody renames me now'");
+      s3.rule(() => ({ kind: 'pass' }));
+      const renaming = "select from pg_stat_activity where query ~* '^alter database .* rename' and state = 'active'";
+      await until('the renaming', { seconds: 30, look: async () => (await target.query(renaming)).length > 0 });
+      running.child.kill('SIGTERM');
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      await client.query('rollback');
+    } finally {
+      await client.end();
+    }
+    await running.result;
+    const [count] = await target.query('select count(*)::int as count from accounts', 'wanted');
+    assert.equal(count?.['count'], manifest.database.rows['public.accounts']);
+    await target.query('drop database wanted');
+    const [aside] = await target.query("select datname from pg_database where datname like 'wanted_before_%'");
+    await target.query(`drop database "${String(aside?.['datname'])}"`);
+  });
+
   it('says that a disk is full, of the target and of the scratch directory', async (test) => {
     const small = path.join(scratch.path, 'small');
     mkdirSync(small);
