@@ -166,6 +166,8 @@ function duplicatesHint(tier: string, id: string): string {
 function failureHint(message = ''): string {
   if (/no space left|disk full|could not extend/i.test(message))
     return 'Make room on the disk of the target server, then restore again.';
+  if (/out of shared memory/i.test(message))
+    return 'Raise max_locks_per_transaction of the target server, or let the role create databases (CREATEDB): a single transaction locks everything that it creates.';
   const [, role] = /^role "(.*)" does not exist/.exec(message) ?? [];
   // Policies and user mappings name roles, which belong to a server and not to a dump.
   if (role !== undefined) return `Create the role that the dump names, then restore again: CREATE ROLE "${role}".`;

@@ -4,15 +4,19 @@
 import { escapeIdentifier, type Client } from 'pg';
 import { connect } from '../database/connection.ts';
 import { annoysServer } from '../database/restore-client.ts';
-import { note } from '../checks/check.ts';
+import { note, type CheckResult } from '../checks/check.ts';
 import { checkRoleRights } from '../checks/role-rights.ts';
 import { AppError } from '../errors.ts';
 import { ensureSearchPath, neededSchemas } from './database-settings.ts';
+import { createExtensions } from './extensions.ts';
 import { fillAndCheck } from './fill-and-check.ts';
 import type { Placed } from './restore-anew.ts';
+import type { WantedExtension } from './restore-plan.ts';
 import { ownLogin } from './restoring-login.ts';
 import type { RestoreWork } from './restore.ts';
 import type { Placement, TargetServer } from './target.ts';
+
+const cleanUpMs = 15_000;
 
 /** Restores into an empty database. Rejects with AppError; it is empty then. */
 export async function restoreInPlace(
@@ -33,9 +37,17 @@ export async function restoreInPlace(
   if (work.jobs > 1) work.log.warn({}, 'A single transaction has one job: --jobs has no effect here');
   const login = ownLogin(connection, ownerRole);
   await using inside = await connect({ ...connection, database: name }, signal, { queryTimeoutMs: 0 });
-  await assertExtensionsThere(inside, work);
   await assertMayCreate(inside, work);
-  const checks = await fillAndCheck({ ...work, jobs: 1 }, { database: name, login, singleTransaction: true });
+  const trusted = await findTrusted(inside, work);
+  let checks: readonly CheckResult[];
+  try {
+    await createExtensions(inside, { extensions: trusted, schemas: new Set(), owner: ownerRole, role: server.role });
+    await assertExtensionsThere(inside, work);
+    checks = await fillAndCheck({ ...work, jobs: 1 }, { database: name, login, singleTransaction: true });
+  } catch (error) {
+    await dropExtensions(trusted, work);
+    throw error;
+  }
   const path = await ensureSearchPath(inside, {
     database: name,
     role: ownerRole,
@@ -48,6 +60,38 @@ export async function restoreInPlace(
       ? []
       : [note('collation', `the database sorts by '${placement.collation}', the source by '${collation}'`)];
   return { movedAside: null, checks: [...checks, await checkRoleRights(inside, ownerRole), ...path, ...sorting] };
+}
+
+// Those that the owner of a database may create there (manual, 39.17.5: trusted), as pg_restore would.
+async function findTrusted(inside: Client, { plan }: RestoreWork): Promise<readonly WantedExtension[]> {
+  const { rows } = await inside.query<{ name: string }>(
+    `select a.name from pg_available_extensions a join pg_available_extension_versions v
+         on v.name = a.name and v.version = a.default_version
+      where v.trusted and a.installed_version is null and has_database_privilege(current_database(), 'create')`,
+  );
+  const trusted = new Set(rows.map(({ name }) => name));
+  const there = await inside.query<{ name: string }>('select nspname as name from pg_namespace');
+  const schemas = new Set(there.rows.map(({ name }) => name));
+  // In a schema that the archive only brings, it would leave that behind.
+  return plan.extensions.filter(({ name, schema }) => trusted.has(name) && (schema === null || schemas.has(schema)));
+}
+
+// On a connection and in a time of its own: we may have been interrupted.
+async function dropExtensions(
+  extensions: readonly WantedExtension[],
+  { connection, name, log }: RestoreWork,
+): Promise<void> {
+  if (extensions.length === 0) return;
+  const names = extensions.map(({ name: one }) => escapeIdentifier(one)).join(', ');
+  try {
+    await using inside = await connect({ ...connection, database: name }, AbortSignal.timeout(cleanUpMs));
+    await inside.query(`drop extension if exists ${names}`);
+  } catch (error) {
+    log.warn(
+      { err: error, extensions: names },
+      'The extensions that were created for this restore could not be dropped',
+    );
+  }
 }
 
 async function assertExtensionsThere(inside: Client, { name, plan }: RestoreWork): Promise<void> {

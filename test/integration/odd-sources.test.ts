@@ -232,6 +232,30 @@ describe('an odd source', () => {
     }
   });
 
+  it('with a trusted extension fills the empty database of a role that may create none, or leaves it empty', async () => {
+    await server.createDatabase('trusted');
+    await server.query(
+      `set role mastodon; create extension citext; create table people (name citext primary key); insert into people values ('A')`,
+      'trusted',
+    );
+    const environment = environmentOf('trusted');
+    await done(['run'], environment);
+    await server.query('create role modest login');
+    for (const name of ['modest_one', 'modest_two'])
+      await server.query(`create database ${name} owner modest template template0`);
+    const modest = { ...environment, DB_USER: 'modest' };
+    await done(['restore', 'latest', '--to-database', 'modest_one'], modest);
+    assert.deepEqual(await server.query("select name = 'a' as same from people", 'modest_one'), [{ same: true }]);
+    // Its table would make a type of that name.
+    await server.query("create type people as enum ('x')", 'modest_two');
+    const result = await runCommand(['restore', 'latest', '--to-database', 'modest_two'], modest);
+    assert.equal(result.status, 20, result.stderr);
+    assert.deepEqual(
+      await server.query("select extname from pg_extension where extname <> 'plpgsql'", 'modest_two'),
+      [],
+    );
+  });
+
   it('without LOCAL_DOMAIN is found again under another host name', async () => {
     await createMastodonDatabase(server, { name: 'nameless', megabytes: 1 });
     const environment = environmentOf('nameless');
