@@ -2,7 +2,9 @@
 
 import { readCatalogue, type Catalogue } from '../snapshots/catalogue.ts';
 import { note, type CheckResult } from '../checks/check.ts';
-import { chooseSnapshot, type Choice } from '../snapshots/choice.ts';
+import { wantsEncrypted } from '../config/age-keys.ts';
+import { AppError } from '../errors.ts';
+import { chooseSnapshot, objectToPlaintext, type Choice } from '../snapshots/choice.ts';
 import { snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import type { StoreName } from '../storage/store.ts';
@@ -15,6 +17,8 @@ export interface SnapshotRequest {
   readonly from: StoreName | null;
   /** Null: the only instance in the prefix. */
   readonly instance: string | null;
+  /** age identities from the command line. */
+  readonly identities: readonly string[];
 }
 
 /** The chosen snapshot, and where it was chosen from. */
@@ -31,6 +35,7 @@ export async function choose(
   context: AppContext,
   request: SnapshotRequest & { readonly signal: AbortSignal },
 ): Promise<ChosenSnapshot> {
+  const encryptedOnly = wantsEncrypted(context.load().settings.keys, request);
   const repository = context.storeToRead(request.from);
   const catalogue = await readCatalogue(repository, request);
   const choice = chooseSnapshot(catalogue, {
@@ -38,6 +43,7 @@ export async function choose(
     instance: request.instance ?? undefined,
     place: repository.store.description,
     now: context.now(),
+    encryptedOnly,
   });
   const { manifest, passedOver, remark } = choice;
   warnOfPassedOver(context, choice);
@@ -46,6 +52,19 @@ export async function choose(
     ...(remark === null ? [] : [note('latest', `${snapshotName(manifest)}: ${remark}`)]),
   ];
   return { repository, catalogue, manifest, notes };
+}
+
+/** As `choose`, for what will be taken for a backup of ours. @throws AppError `usage` when it is in the clear and must not be. */
+export async function chooseToRestore(
+  context: AppContext,
+  request: SnapshotRequest & { readonly signal: AbortSignal },
+): Promise<ChosenSnapshot> {
+  const chosen = await choose(context, request);
+  const objection = wantsEncrypted(context.load().settings.keys, request) ? objectToPlaintext(chosen.manifest) : null;
+  if (objection === null) return chosen;
+  throw new AppError('usage', `The snapshot '${snapshotName(chosen.manifest)}' is refused: ${objection}`, {
+    hint: 'Name another one, or set BACKUP_ALLOW_PLAINTEXT=true for this command if you know that it is yours.',
+  });
 }
 
 /** Says in the log which newer snapshots are not the latest, and why, and what is odd about the one that is. */

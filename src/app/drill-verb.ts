@@ -2,7 +2,7 @@
 // and told to people.
 
 import type { ProgressListener } from '../backup/progress.ts';
-import { identitiesOf } from '../config/age-keys.ts';
+import { identitiesOf, wantsEncrypted } from '../config/age-keys.ts';
 import { findServers } from '../database/server-programs.ts';
 import { findLatest } from '../snapshots/choice.ts';
 import { encodeDrill, type DrillDocument } from '../drill/drill-record.ts';
@@ -15,14 +15,12 @@ import type { Repository } from '../snapshots/repository.ts';
 import { drill as carryOut } from '../drill/drill.ts';
 import { takeLock } from '../state/lock.ts';
 import type { DrillRecord } from '../state/records.ts';
-import { choose, type SnapshotRequest } from './choosing.ts';
+import { chooseToRestore, type SnapshotRequest } from './choosing.ts';
 import type { AppContext } from './context.ts';
 import { watchDrill } from './drill-watch.ts';
 
 /** Options of `drill`. */
 export interface DrillRequest extends SnapshotRequest {
-  /** age identities from the command line. */
-  readonly identities: readonly string[];
   /** Whether to wait while a run holds the lock. */
   readonly wait: boolean;
   readonly signal: AbortSignal;
@@ -42,7 +40,7 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
     signal,
     log,
   });
-  const { repository, catalogue, manifest, notes } = await choose(context, request);
+  const { repository, catalogue, manifest, notes } = await chooseToRestore(context, request);
   const dump = dumpOf(manifest);
   const startedAt = now();
   log.info({ snapshot: snapshotName(manifest), store: repository.store.description }, 'Drill started');
@@ -88,7 +86,12 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
   // What is kept and sent is not encrypted: beside an encrypted snapshot it tells nothing of what is in it.
   const withValues = dump.encryption === null;
   const kept = { ...document, checks: checks.map((result) => shown(result, { withValues })) };
-  const { manifest: newest } = findLatest(catalogue, { instance, tier: null, now: now() });
+  const { manifest: newest } = findLatest(catalogue, {
+    instance,
+    tier: null,
+    now: now(),
+    encryptedOnly: wantsEncrypted(settings.keys),
+  });
   await remember(context, { document: kept, ofNewest: newest?.dataAt.getTime() === manifest.dataAt.getTime() });
   await keep(context, { document: kept, repository, signal });
   await context.tell(

@@ -2,6 +2,8 @@
 // destination's own newest is older.
 
 import { copyAcross } from '../snapshots/copying.ts';
+import { wantsEncrypted } from '../config/age-keys.ts';
+import { objectToPlaintext } from '../snapshots/choice.ts';
 import { AppError } from '../errors.ts';
 import type { Manifest } from '../snapshots/manifest.ts';
 import { folders } from '../schedule/tier.ts';
@@ -16,9 +18,20 @@ export interface MissingCopy {
   readonly to: Holding;
 }
 
-/** Which copies are missing; destinations that cannot be read are left out. */
-export function findMissing(holdings: readonly Holding[]): readonly MissingCopy[] {
-  const readable = holdings.filter(({ catalogue }) => catalogue !== null);
+/**
+ * Which copies are missing; destinations that cannot be read are left out, and so is what is in the clear where only what is
+ * encrypted is taken for a backup.
+ */
+function findMissing(
+  holdings: readonly Holding[],
+  { encryptedOnly }: { readonly encryptedOnly: boolean },
+): readonly MissingCopy[] {
+  const readable = holdings
+    .filter(({ catalogue }) => catalogue !== null)
+    .map((holding) => ({
+      ...holding,
+      snapshots: holding.snapshots.filter((one) => !encryptedOnly || objectToPlaintext(one) === null),
+    }));
   return readable.flatMap((to) =>
     folders.flatMap((tier): readonly MissingCopy[] => {
       const own = to.snapshots.find((snapshot) => snapshot.tier === tier);
@@ -37,7 +50,9 @@ export async function mend(context: AppContext, signal: AbortSignal): Promise<bo
   const { settings } = context.load();
   if (context.stores().length < 2) return false;
   let copied = false;
-  const missing = findMissing(await readHoldings(context, signal));
+  const missing = findMissing(await readHoldings(context, signal), {
+    encryptedOnly: wantsEncrypted(settings.keys),
+  });
   if (missing.length === 0) return false;
   try {
     await using _lock = await takeLock({

@@ -20,8 +20,6 @@ export interface ListRequest {
 
 /** Options of `verify`. */
 export interface VerifyRequest extends SnapshotRequest {
-  /** age identities from the command line. */
-  readonly identities: readonly string[];
   readonly signal: AbortSignal;
   readonly onProgress: ProgressListener;
 }

@@ -2,7 +2,7 @@
 // no reason to go without; the page then says what was not known.
 
 import { writeFile } from 'node:fs/promises';
-import { recipientsOf } from '../config/age-keys.ts';
+import { recipientsOf, wantsEncrypted } from '../config/age-keys.ts';
 import { bucketOf, directoryOf, type Settings } from '../config/settings.ts';
 import { AppError, describeError } from '../errors.ts';
 import { newestFirst, type Catalogue } from '../snapshots/catalogue.ts';
@@ -83,7 +83,12 @@ async function findNewest(
     damaged: catalogues.flatMap(({ damaged }) => damaged),
     unreadable: catalogues.flatMap(({ unreadable }) => unreadable),
   };
-  const latest = findLatest(everywhere, { ...options, tier: null, now: context.now() });
+  const latest = findLatest(everywhere, {
+    ...options,
+    tier: null,
+    now: context.now(),
+    encryptedOnly: wantsEncrypted(context.load().settings.keys),
+  });
   warnOfPassedOver(context, latest);
   return latest.manifest;
 }

@@ -15,14 +15,12 @@ import { nextSteps } from '../restore/next-steps.ts';
 import { restoreDatabase, type RestoreOutcome } from '../restore/restore.ts';
 import { assertUsableName } from '../restore/target.ts';
 import { takeLock } from '../state/lock.ts';
-import { choose, type ChosenSnapshot, type SnapshotRequest } from './choosing.ts';
+import { chooseToRestore, type ChosenSnapshot, type SnapshotRequest } from './choosing.ts';
 import type { AppContext } from './context.ts';
 import { tidyArchives } from './scratch.ts';
 
 /** What all three have in common. */
 export interface RestoreSource extends SnapshotRequest {
-  /** age identities from the command line. */
-  readonly identities: readonly string[];
   readonly signal: AbortSignal;
   readonly onProgress: ProgressListener;
 }
@@ -200,7 +198,7 @@ async function selectSource(
   request: RestoreSource,
 ): Promise<ChosenSource & { readonly identities: readonly string[] }> {
   const { settings } = context.load();
-  const { repository, manifest, notes } = await choose(context, request);
+  const { repository, manifest, notes } = await chooseToRestore(context, request);
   const identities = [...request.identities, ...identitiesOf(settings.keys)];
   return { repository, manifest, notes, identities, threads: settings.threads, patience: context.readPatience };
 }

@@ -209,7 +209,7 @@ async function dump(
     cores: availableParallelism(),
     memoryLimitBytes: settings.memoryLimitBytes ?? (await defaultMemoryLimit()),
     recipients: recipientsOf(settings.keys),
-    allowPlaintext: settings.keys.kind === 'plain' && settings.keys.allowedAfterEncrypted,
+    allowPlaintext: settings.keys.allowPlaintext,
     now: context.now,
     log: context.log,
     signal: plan.signal,

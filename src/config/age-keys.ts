@@ -12,13 +12,18 @@ const identityRemedy =
 export type Some<Item> = readonly [Item, ...Item[]];
 
 /** With which keys backups are written and read here. */
-export type KeySettings =
+export type KeySettings = {
+  /** BACKUP_ALLOW_PLAINTEXT: what is not encrypted may be stored after what is, and is taken like it. */
+  readonly allowPlaintext: boolean;
+} &
   /** Not encrypted; `identities` open what was encrypted before. */
-  | { readonly kind: 'plain'; readonly allowedAfterEncrypted: boolean; readonly identities: readonly string[] }
-  /** Encrypted, and nobody can open it on this machine. */
-  | { readonly kind: 'locked'; readonly recipients: Some<string> }
-  /** Encrypted, with private keys on this machine. */
-  | { readonly kind: 'identities'; readonly recipients: Some<string>; readonly identities: Some<string> };
+  (
+    | { readonly kind: 'plain'; readonly identities: readonly string[] }
+    /** Encrypted, and nobody can open it on this machine. */
+    | { readonly kind: 'locked'; readonly recipients: Some<string> }
+    /** Encrypted, with private keys on this machine. */
+    | { readonly kind: 'identities'; readonly recipients: Some<string>; readonly identities: Some<string> }
+  );
 
 /** The keys as they are meant together. */
 export function toKeySettings(given: {
@@ -28,10 +33,11 @@ export function toKeySettings(given: {
 }): KeySettings {
   const [recipient, ...recipients] = given.recipients;
   const [identity, ...identities] = given.identities;
-  if (recipient === undefined)
-    return { kind: 'plain', allowedAfterEncrypted: given.allowPlaintext, identities: given.identities };
-  if (identity === undefined) return { kind: 'locked', recipients: [recipient, ...recipients] };
-  return { kind: 'identities', recipients: [recipient, ...recipients], identities: [identity, ...identities] };
+  const { allowPlaintext } = given;
+  if (recipient === undefined) return { kind: 'plain', allowPlaintext, identities: given.identities };
+  const some = [recipient, ...recipients] as const;
+  if (identity === undefined) return { kind: 'locked', allowPlaintext, recipients: some };
+  return { kind: 'identities', allowPlaintext, recipients: some, identities: [identity, ...identities] };
 }
 
 /** Whom backups are encrypted to; nobody when they are not. */
@@ -42,6 +48,17 @@ export function recipientsOf(keys: KeySettings): readonly string[] {
 /** The private keys on this machine. */
 export function identitiesOf(keys: KeySettings): readonly string[] {
   return keys.kind === 'locked' ? [] : keys.identities;
+}
+
+/**
+ * Whether only what is encrypted is taken for a backup here: nobody who encrypts, or who names a private key to open one with,
+ * means a snapshot in the clear, which anybody who may write the bucket can have put there.
+ */
+export function wantsEncrypted(
+  keys: KeySettings,
+  { identities = [] }: { readonly identities?: readonly string[] } = {},
+): boolean {
+  return !keys.allowPlaintext && (recipientsOf(keys).length > 0 || identities.length > 0);
 }
 
 /** Whether a recipient is of the post-quantum kind; age refuses to mix these with classic ones. */

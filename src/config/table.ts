@@ -232,7 +232,7 @@ const planVariables = {
   BACKUP_ALLOW_PLAINTEXT: planRow({
     parse: parseBoolean,
     preset: 'false',
-    doc: 'allows a run without recipients after encrypted ones, which is refused otherwise',
+    doc: 'allows a run without recipients after encrypted ones, and takes a snapshot in the clear for a backup where there are recipients; both are refused otherwise',
   }),
   BACKUP_AGE_IDENTITY: planRow({
     parse: parseAgeIdentity,

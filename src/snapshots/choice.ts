@@ -4,7 +4,7 @@
 import { AppError } from '../errors.ts';
 import { withoutFuture } from '../schedule/due.ts';
 import type { Catalogue } from './catalogue.ts';
-import { snapshotName, type Manifest } from './manifest.ts';
+import { dumpOf, snapshotName, type Manifest } from './manifest.ts';
 import { objectToEmptied, remarkOnSuccessor } from './successor.ts';
 
 /** A snapshot that is newer than the chosen one, and why it is not the latest all the same. */
@@ -27,11 +27,13 @@ interface Circumstances {
   /** The whole snapshots of its instance that are older, of every tier, newest first. */
   readonly older: readonly Manifest[];
   readonly now: Date;
+  readonly encryptedOnly: boolean;
 }
 
 /** Why a whole snapshot is never silently the latest; null: it may be. */
 const objections: readonly ((manifest: Manifest, circumstances: Circumstances) => string | null)[] = [
   (manifest, { now }) => (withoutFuture([manifest], now).length === 0 ? 'it is dated in the future' : null),
+  (manifest, { encryptedOnly }) => (encryptedOnly ? objectToPlaintext(manifest) : null),
   objectToEmptied,
 ];
 
@@ -41,9 +43,15 @@ const objections: readonly ((manifest: Manifest, circumstances: Circumstances) =
  */
 export function findLatest(
   catalogue: Pick<Catalogue, 'snapshots' | 'damaged' | 'unreadable'>,
-  options: { readonly instance: string | undefined; readonly tier: string | null; readonly now: Date },
+  options: {
+    readonly instance: string | undefined;
+    readonly tier: string | null;
+    readonly now: Date;
+    /** Whether only what is encrypted is taken for a backup; see `wantsEncrypted`. */
+    readonly encryptedOnly: boolean;
+  },
 ): Pick<Choice, 'passedOver' | 'remark'> & { readonly manifest: Manifest | undefined } {
-  const { now } = options;
+  const { now, encryptedOnly } = options;
   const isMeant = ({ instance, tier }: Pick<Manifest, 'instance' | 'tier'>): boolean =>
     (options.instance === undefined || instance === options.instance) &&
     (options.tier === null || tier === options.tier);
@@ -52,7 +60,9 @@ export function findLatest(
     catalogue.snapshots.filter(({ instance, dataAt }) => instance === snapshot.instance && dataAt < snapshot.dataAt);
   const judged = whole.map((manifest) => ({
     manifest,
-    reason: objections.map((object) => object(manifest, { older: olderThan(manifest), now })).find(Boolean) ?? null,
+    reason:
+      objections.map((object) => object(manifest, { older: olderThan(manifest), now, encryptedOnly })).find(Boolean) ??
+      null,
   }));
   const found = judged.find(({ reason }) => reason === null)?.manifest;
   const passedOver = [
@@ -89,6 +99,8 @@ export function chooseSnapshot(
     /** The store, for people. */
     readonly place: string;
     readonly now: Date;
+    /** As for `findLatest`. */
+    readonly encryptedOnly: boolean;
   },
 ): Choice {
   const { text, instance, place } = options;
@@ -114,6 +126,12 @@ export function chooseSnapshot(
   const unread = catalogue.unreadable.find(isNamed);
   if (unread !== undefined) throw noSnapshot(`The snapshot '${text}' cannot be read: ${unread.reason}`, []);
   throw noSnapshot(`There is no snapshot '${text}' in ${place}`, []);
+}
+
+/** Why a snapshot is none where only what is encrypted is taken for one; null: it may be one. */
+export function objectToPlaintext(manifest: Pick<Manifest, 'parts'>): string | null {
+  if (dumpOf(manifest).encryption !== null) return null;
+  return 'it is not encrypted, and backups here are: anybody who may write the store can have put it there';
 }
 
 function noSnapshot(message: string, passedOver: readonly PassedOver[]): AppError {

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { generateHybridIdentity, generateX25519Identity, identityToRecipient } from 'age-encryption';
-import { identitiesOf, parseAgeIdentity, parseAgeRecipients, recipientsOf } from '../../src/config/age-keys.ts';
+import {
+  identitiesOf,
+  parseAgeIdentity,
+  parseAgeRecipients,
+  recipientsOf,
+  wantsEncrypted,
+} from '../../src/config/age-keys.ts';
 import { problemsOf, localOnly, settingsOf } from './environments.ts';
 
 describe('age keys', () => {
@@ -76,15 +82,36 @@ describe('age keys', () => {
 
   it('keeps keys out of the settings when there are none', () => {
     const { keys } = settingsOf(localOnly);
-    assert.deepEqual(keys, { kind: 'plain', allowedAfterEncrypted: false, identities: [] });
+    assert.deepEqual(keys, { kind: 'plain', allowPlaintext: false, identities: [] });
     assert.deepEqual([recipientsOf(keys), identitiesOf(keys)], [[], []]);
+  });
+
+  it('takes only what is encrypted for a backup where there are recipients or a named key, unless allowed', () => {
+    const allowed = { BACKUP_ALLOW_PLAINTEXT: 'true' };
+    const recipients = { ...localOnly, BACKUP_AGE_RECIPIENTS: first };
+    const named = { identities: [identity] };
+    for (const [settings, how, wanted] of [
+      [localOnly, {}, false],
+      [localOnly, named, true],
+      [{ ...localOnly, ...allowed }, named, false],
+      [recipients, {}, true],
+      [{ ...recipients, BACKUP_AGE_IDENTITY: identity }, {}, true],
+      [{ ...recipients, ...allowed }, named, false],
+      // What was encrypted once can still be opened; backups are not encrypted any more.
+      [{ ...localOnly, BACKUP_AGE_IDENTITY: identity }, {}, false],
+    ] as const)
+      assert.equal(wantsEncrypted(settingsOf(settings).keys, how), wanted, JSON.stringify([settings, how]));
   });
 
   it('says whether what is encrypted can be opened here', () => {
     const recipients = { ...localOnly, BACKUP_AGE_RECIPIENTS: first };
-    assert.deepEqual(settingsOf(recipients).keys, { kind: 'locked', recipients: [first] });
+    assert.deepEqual(settingsOf(recipients).keys, {
+      kind: 'locked',
+      allowPlaintext: false,
+      recipients: [first],
+    });
     const both = settingsOf({ ...recipients, BACKUP_AGE_IDENTITY: identity }).keys;
-    assert.deepEqual(both, { kind: 'identities', recipients: [first], identities: [identity] });
+    assert.deepEqual(both, { kind: 'identities', allowPlaintext: false, recipients: [first], identities: [identity] });
     // A new server that only reads what was encrypted elsewhere.
     const { keys } = settingsOf({ ...localOnly, BACKUP_AGE_IDENTITY: identity });
     assert.deepEqual([keys.kind, recipientsOf(keys), identitiesOf(keys)], ['plain', [], [identity]]);

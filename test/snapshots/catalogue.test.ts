@@ -160,7 +160,9 @@ describe('a catalogue', () => {
     );
 
     const select = (text: string, instance?: string): string =>
-      chooseSnapshot(catalogue, { text, instance, place: 'here', now }).manifest.dataAt.toISOString().slice(0, 10);
+      chooseSnapshot(catalogue, { text, instance, place: 'here', now, encryptedOnly: false })
+        .manifest.dataAt.toISOString()
+        .slice(0, 10);
     assert.equal(select('latest'), '2026-01-03');
     assert.equal(select('latest:daily'), '2026-01-02');
     const oldest = catalogue.snapshots.at(-1)?.id ?? '';
@@ -234,7 +236,7 @@ describe('a catalogue', () => {
     await store.remove(dumpKey(await putSnapshot(store, { dataAt: at('05'), instance: 'other.example' })), { signal });
     const catalogue = await readCatalogue(createRepository(store), options);
     const choose = (text: string): Choice =>
-      chooseSnapshot(catalogue, { text, instance: 'social.example', place: 'here', now });
+      chooseSnapshot(catalogue, { text, instance: 'social.example', place: 'here', now, encryptedOnly: false });
     const all = [
       { snapshot: snapshotName(ahead), reason: 'it is dated in the future' },
       { snapshot: snapshotName(damaged), reason: 'it is damaged: its object is missing' },
@@ -251,7 +253,7 @@ describe('a catalogue', () => {
     assert.throws(() => choose('daily/2026-01-04T000000Z-aaaaaa'), /cannot be read: format 2/);
     const nothing = { ...catalogue, snapshots: [ahead] };
     assert.throws(
-      () => chooseSnapshot(nothing, { text: 'latest', instance: undefined, place: 'here', now }),
+      () => chooseSnapshot(nothing, { text: 'latest', instance: undefined, place: 'here', now, encryptedOnly: false }),
       /no snapshot 'latest' in here; daily\/.* cannot be it: it is dated in the future; nor can 3 others/,
     );
   });
@@ -262,7 +264,7 @@ describe('a catalogue', () => {
     await putSnapshot(store, { dataAt: '2026-01-01T00:00:00.000Z', instance: 'a.example' });
     await putSnapshot(store, { dataAt: '2026-01-02T00:00:00.000Z', instance: 'b.example' });
     const catalogue = await readCatalogue(createRepository(store), options);
-    const latest = { text: 'latest', place: 'here', now };
+    const latest = { text: 'latest', place: 'here', now, encryptedOnly: false };
     assert.throws(() => chooseSnapshot(catalogue, { ...latest, instance: undefined }), /a\.example, b\.example/);
     assert.equal(chooseSnapshot(catalogue, { ...latest, instance: 'a.example' }).manifest.instance, 'a.example');
   });
