@@ -15,6 +15,8 @@ export interface Standby {
   readonly paused: boolean;
   /** Whether it has a connection to its primary. */
   readonly connected: boolean;
+  /** How old its last transaction is, in milliseconds, where that is suspicious although nothing is behind. */
+  readonly quietMs?: number;
 }
 
 /** Older data is not backed up as if it were new, in milliseconds. */
@@ -34,7 +36,8 @@ const query = `
          (select setting::float8 / 1000 from pg_settings where name = 'wal_receiver_timeout') as patience
    where pg_is_in_recovery()`;
 
-interface Row {
+/** What a standby answers; times are seconds since 1970. */
+export interface StandbyAnswers {
   readonly now: number;
   readonly replayed: number | null;
   readonly paused: boolean;
@@ -46,15 +49,24 @@ interface Row {
 
 /** Asks a standby; null: the server is none. Asked inside a transaction, what its snapshot holds is not younger. */
 export async function readStandby(client: Client): Promise<Standby | null> {
-  const { rows } = await client.query<Row>(query);
+  const { rows } = await client.query<StandbyAnswers>(query);
   const [row] = rows;
   if (row === undefined) return null;
+  const checkpoint = row.replayed === null ? await readCheckpointTime(client) : null;
+  return judgeStandby(row, checkpoint);
+}
+
+/** What a standby's answers mean; `checkpoint` is the moment it started from, for one that has replayed no transaction since. */
+export function judgeStandby(row: StandbyAnswers, checkpoint: number | null): Standby {
   const complete = !row.paused && row.all_replayed === true && row.all_received === true;
+  // Behind another standby that has lost its primary everything looks complete, and only the last transaction grows old.
+  const quietMs = row.replayed === null ? 0 : Math.max(0, row.now - row.replayed) * 1_000;
+  const quiet = complete && quietMs > mostLagMs;
   // With everything replayed the data is as new as the primary's last word. A role that may not see when that was knows
   // that a receiver which hears nothing for its time-out hangs up.
-  const heard = complete ? (row.heard ?? (row.patience > 0 ? row.now - row.patience : null)) : null;
+  const heard = complete && !quiet ? (row.heard ?? (row.patience > 0 ? row.now - row.patience : null)) : null;
   const moments = [heard, row.replayed].filter((moment) => moment !== null);
-  const replayed = moments.length === 0 ? await readCheckpointTime(client) : Math.max(...moments);
+  const replayed = moments.length === 0 ? checkpoint : Math.max(...moments);
   const replayedAtSeconds = replayed === null ? null : Math.min(replayed, row.now);
   const lagMs = replayedAtSeconds === null ? null : Math.max(0, row.now - replayedAtSeconds) * 1_000;
   return {
@@ -62,6 +74,7 @@ export async function readStandby(client: Client): Promise<Standby | null> {
     lagMs: complete ? 0 : lagMs,
     paused: row.paused,
     connected: row.all_received !== null,
+    ...(quiet ? { quietMs } : {}),
   };
 }
 
@@ -89,12 +102,22 @@ export function standbyLagError({ lagMs, paused, connected }: Standby): AppError
 }
 
 /** What to know of a backup from a standby, a sentence each. */
-export function describeStandby({ lagMs, paused, connected }: Standby): readonly string[] {
+export function describeStandby({ lagMs, paused, connected, quietMs }: Standby): readonly string[] {
   const lag =
     lagMs === null || lagMs < noticeableLagMs
       ? []
       : [`The standby is ${formatDuration(lagMs)} behind its primary${why({ paused, connected })}; so are its backups`];
-  return ['The server is a replica: a long dump may be cancelled by replay (max_standby_streaming_delay)', ...lag];
+  const quiet =
+    quietMs === undefined
+      ? []
+      : [
+          `The last transaction of this standby is ${formatDuration(quietMs)} old, and its backups are of then: if its primary is in use, the standby that it follows has lost it`,
+        ];
+  return [
+    'The server is a replica: a long dump may be cancelled by replay (max_standby_streaming_delay)',
+    ...lag,
+    ...quiet,
+  ];
 }
 
 function why({ paused, connected }: Pick<Standby, 'paused' | 'connected'>): string {

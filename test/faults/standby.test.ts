@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { describeStandby, mostLagMs, standbyLagError } from '../../src/database/standby.ts';
+import { describeStandby, judgeStandby, mostLagMs, standbyLagError } from '../../src/database/standby.ts';
 import type { Finding } from '../../src/doctor/finding.ts';
 import type { Manifest } from '../../src/snapshots/manifest.ts';
 import { databaseEnvironment, runCommand, temporaryDirectory } from '../support/command.ts';
@@ -126,5 +126,16 @@ describe('a standby as the source', () => {
       describeStandby({ ...late, lagMs: 120_000 }).join(),
       /2 min.* behind its primary: its replay is paused/,
     );
+  });
+
+  it('that follows another one which has lost its primary is as old as its last transaction, and that is said', () => {
+    const now = 1_800_000_000;
+    const answers = { now, paused: false, all_replayed: true, all_received: true, heard: now - 1, patience: 60 };
+    const idle = judgeStandby({ ...answers, replayed: now - 600 }, null);
+    assert.deepEqual([idle.replayedAtSeconds, idle.lagMs, describeStandby(idle).length], [now - 1, 0, 1]);
+    const cutOff = judgeStandby({ ...answers, replayed: now - 7_200 }, null);
+    assert.equal(cutOff.replayedAtSeconds, now - 7_200);
+    assert.equal(standbyLagError(cutOff), undefined, 'a primary may be idle');
+    assert.match(describeStandby(cutOff).join(), /last transaction of this standby is 2 h.* old/);
   });
 });
