@@ -52,7 +52,7 @@ export interface App extends AsyncDisposable {
   showLifecycle(signal: AbortSignal): Promise<LifecycleReport>;
   applyLifecycle(signal: AbortSignal): Promise<LifecycleReport>;
   health(): Promise<Health>;
-  /** Everything that is remembered, for metrics and the status page. */
+  /** Everything that is remembered, for metrics. */
   remembered(): Promise<Remembered>;
   /** Where HTTP is served; null: it is not. */
   http(): Settings['http'];

@@ -24,7 +24,7 @@ export async function doctor(context: AppContext, signal: AbortSignal): Promise<
     cores: availableParallelism(),
     maxClockSkewMs,
     stores: context.stores().map((repository) => {
-      const { store, prefix } = repository;
+      const { prefix } = repository;
       const key = probeKey({ prefix, random });
       return {
         ...repository,
@@ -33,7 +33,7 @@ export async function doctor(context: AppContext, signal: AbortSignal): Promise<
         // A time of its own: also who is interrupted takes the probe away.
         probe: {
           key,
-          remove: async () => removeProbe(store, { key, prefix, signal: AbortSignal.timeout(10_000) }),
+          remove: async () => removeProbe(repository, { key, signal: AbortSignal.timeout(10_000) }),
         },
       };
     }),

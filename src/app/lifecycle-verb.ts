@@ -47,8 +47,8 @@ export async function showLifecycle(context: AppContext, signal: AbortSignal): P
 /** Puts the wanted rules into the bucket, in the place of our earlier ones. */
 export async function applyLifecycle(context: AppContext, signal: AbortSignal): Promise<LifecycleReport> {
   const { settings } = context.load();
-  const { store, prefix } = bucketOf(context);
-  await applyBucketRules(store, { rules: wantedRules(settings, { prefix }), signal });
+  const repository = bucketOf(context);
+  await applyBucketRules(repository, { rules: wantedRules(settings, repository), signal });
   return showLifecycle(context, signal);
 }
 

@@ -1,4 +1,4 @@
-// Everything that is remembered, with the health that follows from it: what metrics and the status page show.
+// Everything that is remembered, with the health that follows from it: what metrics show.
 
 import { standings, type TierStanding } from '../health/deadlines.ts';
 import type { Health } from '../health/assess.ts';

@@ -300,7 +300,7 @@ const messageVariables = {
     parse: parseInteger(1, 65_535),
     preset: null,
     presetNote: 'off',
-    doc: 'serves `/healthz`, `/metrics` and the status page',
+    doc: 'serves `/healthz` and `/metrics`',
   }),
   BACKUP_HTTP_TOKEN: messagesRow({
     parse: parseText,

@@ -1,6 +1,6 @@
 // Services that run side by side until the signal. One that dies is started again, later each time, and what it died of is a
 // trouble that health shows until it has run steadily; the others do not notice. Without this one port that is taken, or one
-// slip of ours in the status page, would end the backups too.
+// slip of ours in what HTTP serves, would end the backups too.
 
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';

@@ -5,9 +5,9 @@ import type { Log } from '../log.ts';
 import { readAll, type Catalogue } from './catalogue.ts';
 import { decodeManifest, encodeManifest, type Manifest } from './manifest.ts';
 import { manifestKey, parseKey, partKey } from './object-keys.ts';
-import type { Repository } from './repository.ts';
+import { removal, type Repository } from './repository.ts';
 import { folders } from '../schedule/tier.ts';
-import type { BucketRule, ObjectKey, RemovableStore } from '../storage/store.ts';
+import type { BucketRule, ObjectKey } from '../storage/store.ts';
 
 /** What the ids of our bucket rules begin with; rules with other ids are never changed. */
 export const ruleIdPrefix = 'mastodon-backup-';
@@ -28,7 +28,7 @@ export interface SweepResult {
  * unfinished uploads of our grammar; both only when older than a day and than twice `timeoutMs`. Call it holding the lock.
  */
 export async function sweep(
-  { store, prefix }: Repository,
+  { [removal]: store, prefix }: Repository,
   options: {
     /** What the repository holds, read while the lock was held. */
     readonly catalogue: Pick<Catalogue, 'orphans'>;
@@ -77,8 +77,8 @@ export function probeKey({ prefix, random }: { readonly prefix: string; readonly
 
 /** Removes a probe object, and nothing that is not named like one. */
 export async function removeProbe(
-  store: RemovableStore,
-  { key, prefix, signal }: { readonly key: ObjectKey; readonly prefix: string; readonly signal: AbortSignal },
+  { [removal]: store, prefix }: Repository,
+  { key, signal }: { readonly key: ObjectKey; readonly signal: AbortSignal },
 ): Promise<void> {
   if (!key.startsWith(prefix) || !probeName.test(key.slice(prefix.length)))
     throw new Error(`'${key}' is no probe object`);
@@ -91,7 +91,7 @@ export async function removeProbe(
  * named by its own id, or it could not be read.
  */
 export async function removeSnapshot(
-  { store, prefix }: Repository,
+  { [removal]: store, prefix }: Repository,
   options: {
     readonly manifest: Manifest;
     readonly instance: string;
@@ -115,7 +115,7 @@ export async function removeSnapshot(
 
 /** Puts our rules into the bucket, in the place of our earlier ones; rules of others are not changed. */
 export async function applyBucketRules(
-  store: RemovableStore,
+  { [removal]: store }: Repository,
   { rules, signal }: { readonly rules: readonly BucketRule[]; readonly signal: AbortSignal },
 ): Promise<void> {
   await store.replaceLifecycleRules(rules, { idPrefix: ruleIdPrefix, signal });

@@ -1,12 +1,16 @@
 // A repository: one store, the folder in it that is ours, and what was read there before. Whatever works with stored snapshots
 // takes one of these, so that nobody can ask a store with the prefix of another.
 
-import type { RemovableStore, StoredObject } from '../storage/store.ts';
+import type { ObjectStore, RemovableStore, StoredObject } from '../storage/store.ts';
 import type { DecodedManifest } from './manifest.ts';
+
+/** Under this the deletion law finds the store that can remove; a test holds that nobody else asks for it. */
+export const removal = Symbol('removal');
 
 /** A store bound to the prefix of its keys. */
 export interface Repository {
-  readonly store: RemovableStore;
+  readonly store: ObjectStore;
+  readonly [removal]: RemovableStore;
   /** Empty, or ending in a slash. */
   readonly prefix: string;
   /** Parts that an upload holds in memory at most. */
@@ -28,5 +32,5 @@ export function createRepository(
   store: RemovableStore,
   { prefix = '', partsInMemory = 0 }: { readonly prefix?: string; readonly partsInMemory?: number } = {},
 ): Repository {
-  return { store, prefix, partsInMemory, manifests: new Map() };
+  return { store, [removal]: store, prefix, partsInMemory, manifests: new Map() };
 }

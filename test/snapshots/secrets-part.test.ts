@@ -82,8 +82,8 @@ describe('a secrets object', () => {
 
   it('that the store gives back changed is not named by a manifest', async () => {
     using folder = temporaryDirectory();
-    const repository = createRepository(createLocalStore({ directory: folder.path }));
-    const { store } = repository;
+    const store = createLocalStore({ directory: folder.path });
+    const repository = createRepository(store);
     const { secrets } = await putWithSecrets(repository);
     const other = Buffer.alloc(secrets.content.length, 'something else');
     const forgetful: RemovableStore = { ...store, get: async () => Readable.from([other]) };
@@ -137,8 +137,8 @@ describe('a secrets object', () => {
 
   it('that is lost does not stop the copy of its snapshot, and one that is damaged does', async () => {
     using folder = temporaryDirectory();
-    const repository = createRepository(createLocalStore({ directory: folder.path }));
-    const { store } = repository;
+    const store = createLocalStore({ directory: folder.path });
+    const repository = createRepository(store);
     const { manifest } = await putWithSecrets(repository);
     const key = secretsKey(manifest);
     const copy = async (source: Manifest): Promise<Part | undefined> => {
@@ -157,8 +157,8 @@ describe('a secrets object', () => {
 describe('the catalogue', () => {
   it('knows a secrets object, and whose is missing; it is neither foreign nor a reason for damage', async () => {
     using folder = temporaryDirectory();
-    const repository = createRepository(createLocalStore({ directory: folder.path }));
-    const { store } = repository;
+    const store = createLocalStore({ directory: folder.path });
+    const repository = createRepository(store);
     const { manifest } = await putWithSecrets(repository);
     const whole = await readCatalogue(createRepository(store), { signal });
     assert.deepEqual([whole.snapshots, whole.foreign, whole.withoutSecrets], [[manifest], [], []]);
@@ -169,8 +169,8 @@ describe('the catalogue', () => {
 
   it("takes no manifest that names another snapshot's secrets object: pruning it would remove that one", async () => {
     using folder = temporaryDirectory();
-    const repository = createRepository(createLocalStore({ directory: folder.path }));
-    const { store } = repository;
+    const store = createLocalStore({ directory: folder.path });
+    const repository = createRepository(store);
     const { manifest } = await putWithSecrets(repository);
     const own = aManifest({ dataAt: '2026-01-03T00:00:00.000Z' });
     const thief = { ...own, parts: [...own.parts, ...manifest.parts.slice(1)] };
@@ -185,8 +185,8 @@ describe('the catalogue', () => {
 describe('the sweep', () => {
   it('removes a secrets object without a manifest when it is old, and no other', async () => {
     using folder = temporaryDirectory();
-    const repository = createRepository(createLocalStore({ directory: folder.path }));
-    const { store } = repository;
+    const store = createLocalStore({ directory: folder.path });
+    const repository = createRepository(store);
     const { manifest } = await putWithSecrets(repository);
     const orphan = 'daily/2026-01-02T000000Z-aaaaaa.secrets.env.age' as ObjectKey;
     await store.putDocument(orphan, Buffer.from('left behind'), { signal });
