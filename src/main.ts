@@ -51,6 +51,7 @@ try {
     signal: interrupted.signal,
     write: (text) => void process.stdout.write(text),
     stdout: process.stdout,
+    columns: () => (process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY),
     progress: {
       isTerminal: process.stderr.isTTY,
       columns: () => process.stderr.columns,

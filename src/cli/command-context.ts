@@ -13,6 +13,8 @@ export interface CommandContext {
   readonly write: (text: string) => void;
   /** Stdout itself, for a dump. */
   readonly stdout: Writable;
+  /** How wide stdout is, in characters; Infinity where it is no terminal. */
+  readonly columns: () => number;
   readonly progress: ProgressOutput;
   readonly readFile: (file: string) => Promise<string>;
   readonly toolVersion: string;

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { AppError } from '../errors.ts';
 import type { ShownSetting } from '../config/shown.ts';
 import type { Finding } from '../doctor/finding.ts';
-import { formatTable } from '../text/format.ts';
+import { formatTable } from '../text/table.ts';
 import { print, type CommandContext } from './command-context.ts';
 
 /** Adds the commands. */

@@ -11,7 +11,8 @@ import {
   type StockDatabase,
   type StockEncoding,
 } from './stock-commands.ts';
-import { formatMiB, formatUtcMinute } from '../text/format.ts';
+import { formatMiB } from '../text/format.ts';
+import { formatUtcMinute } from '../text/moment.ts';
 
 /** What a kit is made of; none of it may be a secret. */
 export interface KitFacts {

@@ -1,6 +1,8 @@
 // An event in words for people: what happened, what it means, what to do next. Pure, so that every text can be read in a test.
 
-import { formatBytes, formatDuration, formatUtcMinute } from '../text/format.ts';
+import { formatBytes, formatDuration } from '../text/format.ts';
+import { formatMoment } from '../text/moment.ts';
+import { plural } from '../text/table.ts';
 import {
   severityOf,
   type Attention,
@@ -54,7 +56,7 @@ function success(event: RunSucceeded, timeZone: string): readonly string[] {
       : `Copied from ${event.copiedFrom} in ${formatDuration(event.durationMs)}`;
   return [
     `Snapshot: ${event.tier}/${event.id}`,
-    `Data of: ${when(event.dataAt, timeZone)}`,
+    `Data of: ${formatMoment(event.dataAt, timeZone)}`,
     `Size: ${formatBytes(event.objectBytes)} stored, ${formatBytes(event.dumpBytes)} dumped${compared(event, event.previous)}`,
     how,
     ...(event.shrunk
@@ -66,7 +68,7 @@ function success(event: RunSucceeded, timeZone: string): readonly string[] {
     ...event.warnings.map((text) => `Warning: ${text}`),
     ...(event.prunedCount === null || event.prunedCount === 0
       ? []
-      : [`Retention removed ${event.prunedCount} older ${event.prunedCount === 1 ? 'snapshot' : 'snapshots'}`]),
+      : [`Retention removed ${plural(event.prunedCount, 'older snapshot')}`]),
     ...nextRun(event.nextRunAt, timeZone),
   ];
 }
@@ -87,7 +89,7 @@ function failure(event: RunFailed, timeZone: string): readonly string[] {
     ...(event.hint === null ? [] : [`Do: ${event.hint}`]),
     event.lastGoodAt === null
       ? 'There is NO good backup yet'
-      : `Last good backup: data of ${when(event.lastGoodAt, timeZone)}`,
+      : `Last good backup: data of ${formatMoment(event.lastGoodAt, timeZone)}`,
     ...nextRun(event.nextRunAt, timeZone),
   ];
 }
@@ -112,7 +114,7 @@ function attention(event: Attention): readonly string[] {
 }
 
 function nextRun(at: string | null, timeZone: string): readonly string[] {
-  return [at === null ? 'No further run is scheduled' : `Next run: ${when(at, timeZone)}`];
+  return [at === null ? 'No further run is scheduled' : `Next run: ${formatMoment(at, timeZone)}`];
 }
 
 function sentence(error: string | null, hint: string | null): string {
@@ -121,25 +123,4 @@ function sentence(error: string | null, hint: string | null): string {
 
 function capital(text: string): string {
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
-}
-
-/** A moment in the zone, and in UTC where that is another one, such as `2026-11-23 13:00 CET (12:00 UTC)`. */
-function when(iso: string, timeZone: string): string {
-  const date = new Date(iso);
-  const utc = formatUtcMinute(date);
-  const parts = new Intl.DateTimeFormat('en-GB', {
-    timeZone,
-    hourCycle: 'h23',
-    year: 'numeric',
-    month: '2-digit',
-    day: '2-digit',
-    hour: '2-digit',
-    minute: '2-digit',
-    timeZoneName: 'short',
-  }).formatToParts(date);
-  const part = (type: Intl.DateTimeFormatPartTypes): string => parts.find((one) => one.type === type)?.value ?? '';
-  const day = `${part('year')}-${part('month')}-${part('day')}`;
-  const local = `${day} ${part('hour')}:${part('minute')} ${part('timeZoneName')}`;
-  if (local === utc) return utc;
-  return `${local} (${utc.startsWith(day) ? utc.slice(11) : utc})`;
 }

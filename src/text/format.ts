@@ -1,4 +1,4 @@
-// Figures for people, each in one way: sizes, spans of time, moments. Two that are written alike can be compared at a glance,
+// Figures for people, each in one way: sizes, spans of time. Two that are written alike can be compared at a glance,
 // and nobody has to find out whether a "MB" is another one here.
 
 const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
@@ -33,25 +33,4 @@ export function formatSpan(milliseconds: number): string {
   const [size, unit] =
     seconds < 7_200 ? ([60, 'min'] as const) : seconds < 172_800 ? ([3_600, 'h'] as const) : ([86_400, 'd'] as const);
   return `${Number((seconds / size).toFixed(1))} ${unit}`;
-}
-
-/** A moment to the minute, as `2026-11-23 12:00 UTC`. */
-export function formatUtcMinute(moment: Date | string): string {
-  return `${new Date(moment).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
-}
-
-/** Rows of cells as lines of aligned columns. */
-export function formatTable(rows: readonly (readonly string[])[]): string {
-  const widths: number[] = [];
-  for (const row of rows)
-    for (const [index, cell] of row.entries()) widths[index] = Math.max(widths[index] ?? 0, cell.length);
-  return rows
-    .map((row) =>
-      row
-        .map((cell, index) => (index === row.length - 1 ? cell : cell.padEnd(widths[index] ?? 0)))
-        .join('  ')
-        .trimEnd(),
-    )
-    .map((line) => `${line}\n`)
-    .join('');
 }

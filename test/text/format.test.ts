@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import fc from 'fast-check';
-import { formatBytes, formatDuration, formatMiB, formatSpan, formatUtcMinute } from '../../src/text/format.ts';
+import { formatBytes, formatDuration, formatMiB, formatSpan } from '../../src/text/format.ts';
 
 const kib = 1024;
 const mib = 1024 * kib;
@@ -42,9 +42,4 @@ it('what was measured has two units, what was set has one', () => {
     [0, 3_000, 90_000, 150_000, 600_000, 361_000, 43_200_000, 9_000_000, 7 * 86_400_000].map(formatSpan),
     ['0 s', '3 s', '90 s', '2.5 min', '10 min', '6 min', '12 h', '2.5 h', '7 d'],
   );
-});
-
-it('a moment is written to the minute in UTC', () => {
-  assert.equal(formatUtcMinute('2026-11-23T12:00:59.999Z'), '2026-11-23 12:00 UTC');
-  assert.equal(formatUtcMinute(new Date('2026-11-23T12:00:00.000+01:00')), '2026-11-23 11:00 UTC');
 });

@@ -1,0 +1,79 @@
+// Moments for people: in the zone that they set, named, so that no hour of a night has to be reckoned from UTC; and how long
+// ago something was, in one word.
+
+/** A moment to the minute, as `2026-11-23 12:00 UTC`. */
+export function formatUtcMinute(moment: Date | string): string {
+  return formatMinute(moment, 'UTC');
+}
+
+/** A moment to the minute in a zone, as `2026-11-23 13:00 CET`. */
+export function formatMinute(moment: Date | string, timeZone: string): string {
+  const { day, time, zone } = parts(moment, timeZone);
+  return `${day} ${time} ${zone}`;
+}
+
+/** A moment to the minute in a zone, without its name, for a table whose head names it: `2026-11-23 13:00`. */
+export function formatMinuteBare(moment: Date | string, timeZone: string): string {
+  const { day, time } = parts(moment, timeZone);
+  return `${day} ${time}`;
+}
+
+/** A moment in the zone, and in UTC where that is another one, such as `2026-11-23 13:00 CET (12:00 UTC)`. */
+export function formatMoment(moment: Date | string, timeZone: string): string {
+  const local = formatMinute(moment, timeZone);
+  const utc = formatUtcMinute(moment);
+  if (local === utc) return utc;
+  return `${local} (${utc.startsWith(local.slice(0, 10)) ? utc.slice(11) : utc})`;
+}
+
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
+const dayMs = 24 * hourMs;
+/** Each up to twice the next: `90 min ago` says more than `1 h ago`. */
+const steps = [
+  { unitMs: minuteMs, below: 2 * hourMs, words: ['min', 'min'] },
+  { unitMs: hourMs, below: 2 * dayMs, words: ['h', 'h'] },
+  { unitMs: dayMs, below: 15 * dayMs, words: ['day', 'days'] },
+  { unitMs: 7 * dayMs, below: 61 * dayMs, words: ['week', 'weeks'] },
+  { unitMs: 30.44 * dayMs, below: 730 * dayMs, words: ['month', 'months'] },
+  { unitMs: 365.25 * dayMs, below: Number.POSITIVE_INFINITY, words: ['year', 'years'] },
+] as const;
+
+/** How long ago something was: `just now`, `5 min ago`, `3 h ago`, `2 days ago`; what has not come yet is `in the future`. */
+export function formatAge(moment: Date | string, now: Date): string {
+  const ageMs = now.getTime() - new Date(moment).getTime();
+  if (ageMs < -minuteMs) return 'in the future';
+  if (ageMs < minuteMs) return 'just now';
+  const { unitMs, words } = steps.find(({ below }) => ageMs < below) ?? steps[5];
+  const count = Math.floor(ageMs / unitMs);
+  return `${count} ${count === 1 ? words[0] : words[1]} ago`;
+}
+
+interface Parts {
+  readonly day: string;
+  readonly time: string;
+  readonly zone: string;
+}
+
+function parts(moment: Date | string, timeZone: string): Parts {
+  const found = formatterOf(timeZone).formatToParts(new Date(moment));
+  const part = (type: Intl.DateTimeFormatPartTypes): string => found.find((one) => one.type === type)?.value ?? '';
+  return {
+    day: `${part('year')}-${part('month')}-${part('day')}`,
+    time: `${part('hour')}:${part('minute')}`,
+    zone: part('timeZoneName'),
+  };
+}
+
+function formatterOf(timeZone: string): Intl.DateTimeFormat {
+  return new Intl.DateTimeFormat('en-GB', {
+    timeZone,
+    hourCycle: 'h23',
+    year: 'numeric',
+    month: '2-digit',
+    day: '2-digit',
+    hour: '2-digit',
+    minute: '2-digit',
+    timeZoneName: 'short',
+  });
+}

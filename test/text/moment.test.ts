@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { formatAge, formatMinute, formatMinuteBare, formatMoment, formatUtcMinute } from '../../src/text/moment.ts';
+
+it('a moment is written to the minute in UTC', () => {
+  assert.equal(formatUtcMinute('2026-11-23T12:00:59.999Z'), '2026-11-23 12:00 UTC');
+  assert.equal(formatUtcMinute(new Date('2026-11-23T12:00:00.000+01:00')), '2026-11-23 11:00 UTC');
+});
+
+it('a moment is written in the zone that was set, with its name, and in UTC beside it where that helps', () => {
+  assert.equal(formatMinute('2026-11-23T12:00:59.999Z', 'Europe/Berlin'), '2026-11-23 13:00 CET');
+  assert.equal(formatMinuteBare('2026-11-23T12:00:59.999Z', 'Europe/Berlin'), '2026-11-23 13:00');
+  assert.equal(formatMoment('2026-11-23T12:00:00Z', 'Europe/Berlin'), '2026-11-23 13:00 CET (12:00 UTC)');
+  assert.equal(formatMoment('2026-11-23T23:30:00Z', 'Asia/Tokyo'), '2026-11-24 08:30 GMT+9 (2026-11-23 23:30 UTC)');
+  assert.equal(formatMoment('2026-11-23T12:00:00Z', 'UTC'), '2026-11-23 12:00 UTC');
+});
+
+it('how long ago something was is one word that leaves nothing to reckon', () => {
+  const now = new Date('2026-11-23T12:00:00Z');
+  const ago = (minutes: number): string => formatAge(new Date(now.getTime() - minutes * 60_000), now);
+  assert.deepEqual(
+    [-10, -0.5, 0.5, 1, 90, 150, 26 * 60, 49 * 60, 14 * 1_440, 40 * 1_440, 200 * 1_440, 1_000 * 1_440].map(ago),
+    [
+      'in the future',
+      'just now',
+      'just now',
+      '1 min ago',
+      '90 min ago',
+      '2 h ago',
+      '26 h ago',
+      '2 days ago',
+      '14 days ago',
+      '5 weeks ago',
+      '6 months ago',
+      '2 years ago',
+    ],
+  );
+});
