@@ -8,6 +8,7 @@ import type { Health } from '../health/assess.ts';
 import type { Log, Redact } from '../log.ts';
 import type { DrillDocument } from '../drill/drill-record.ts';
 import type { Timetable } from '../schedule/timetable.ts';
+import { ownDomains } from '../mastodon/instance.ts';
 import { createContext, type AppInput } from './context.ts';
 import { drill, type DrillRequest } from './drill-verb.ts';
 import { drillIfDue, type DrillLook } from './due-drill.ts';
@@ -54,8 +55,8 @@ export interface App extends AsyncDisposable {
   health(): Promise<Health>;
   /** Everything that is remembered, for metrics. */
   remembered(): Promise<Remembered>;
-  /** Where HTTP is served; null: it is not. */
-  http(): Settings['http'];
+  /** Where HTTP is served, and under which names of ours; null: it is not. */
+  http(): (NonNullable<Settings['http']> & { readonly ownNames: readonly string[] }) | null;
   /** When backups are to be made. */
   timetable(): Timetable;
   /** Removes what killed drills and restores left in the scratch directory. */
@@ -92,7 +93,10 @@ export function createApp(input: AppInput): App {
     applyLifecycle: async (signal) => applyLifecycle(context, signal),
     health: async () => health(context),
     remembered: async () => remembered(context),
-    http: () => context.load().settings.http,
+    http() {
+      const { http } = context.load().settings;
+      return http === null ? null : { ...http, ownNames: ownDomains(context.environment) };
+    },
     timetable: () => context.timetable(),
     tidyScratch: async (signal) => tidyScratch(context, signal),
     waitForDatabase: async (signal) => waitForDatabase(context, signal),

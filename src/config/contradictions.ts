@@ -30,8 +30,9 @@ export function findContradictions(
       remedy: 'Give the backups a directory of their own',
     });
   }
-  if (isGiven('BACKUP_HTTP_TOKEN') && !isGiven('BACKUP_HTTP_PORT')) {
-    findings.warnings.push('BACKUP_HTTP_TOKEN has no effect without BACKUP_HTTP_PORT');
+  for (const name of ['BACKUP_HTTP_TOKEN', 'BACKUP_HTTP_LISTEN']) {
+    if (isGiven(name) && !isGiven('BACKUP_HTTP_PORT'))
+      findings.warnings.push(`${name} has no effect without BACKUP_HTTP_PORT`);
   }
   if (values.BACKUP_EMAIL_TO !== undefined && environment.get('SMTP_SERVER') === undefined) {
     findings.warnings.push("BACKUP_EMAIL_TO has no effect without Mastodon's SMTP_SERVER in this environment");

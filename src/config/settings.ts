@@ -65,7 +65,8 @@ export interface Settings {
   readonly scratchDirectory: string;
   readonly messages: MessageSettings;
   readonly healthGraceMs: number;
-  readonly http: { readonly port: number; readonly token: string | null } | null;
+  /** `listen` null: on all addresses. */
+  readonly http: { readonly listen: string | null; readonly port: number; readonly token: string | null } | null;
 }
 
 /** The outcome of reading: `settings` is null exactly when there are problems; `log` is always usable. */
@@ -153,7 +154,10 @@ export function readSettings(
     scratchDirectory: valueOf('BACKUP_SCRATCH_DIR'),
     messages: toMessages(values),
     healthGraceMs: valueOf('BACKUP_HEALTH_GRACE'),
-    http: port === undefined ? null : { port, token: values.BACKUP_HTTP_TOKEN ?? null },
+    http:
+      port === undefined
+        ? null
+        : { listen: values.BACKUP_HTTP_LISTEN ?? null, port, token: values.BACKUP_HTTP_TOKEN ?? null },
   };
   return { settings, log, problems, warnings, unknown };
 }

@@ -7,6 +7,7 @@ import { parseCronPattern } from './cron-pattern.ts';
 import { parseKeepRule, type KeepRule } from './keep-rule.ts';
 import { parseBotToken, parseChatId, parseEmailAddresses, parseSecretUrl } from './messages.ts';
 import {
+  parseAddress,
   parseBoolean,
   parseDestinationDirectory,
   parseDirectory,
@@ -302,11 +303,17 @@ const messageVariables = {
     presetNote: 'off',
     doc: 'serves `/healthz` and `/metrics`',
   }),
+  BACKUP_HTTP_LISTEN: messagesRow({
+    parse: parseAddress,
+    preset: null,
+    presetNote: 'all',
+    doc: 'the address these are served at, such as `127.0.0.1` where other users or networks reach the machine',
+  }),
   BACKUP_HTTP_TOKEN: messagesRow({
     parse: parseText,
     preset: null,
     secret: true,
-    doc: 'bearer token these ask for',
+    doc: 'bearer token these ask for; without it they answer to addresses, private names and names of `LOCAL_DOMAIN` alone',
   }),
   BACKUP_LOG_LEVEL: messagesRow({
     parse: parseWord('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),

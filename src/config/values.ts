@@ -1,6 +1,7 @@
 // Parsers for plain values. Each takes the text as it stands in the environment and returns the value or throws a
 // `ValueError` that says what to write instead.
 
+import { isIP } from 'node:net';
 import path from 'node:path';
 import { ValueError } from './problem.ts';
 
@@ -42,6 +43,14 @@ export function parseText(text: string): string {
 /** Whether a text holds a character below space, or DEL. */
 export function hasControlCharacter(text: string): boolean {
   return /\p{Cc}/u.test(text);
+}
+
+/** An IP address. Throws `ValueError`. */
+export function parseAddress(text: string): string {
+  if (isIP(text) === 0) {
+    throw new ValueError('not an IP address', { remedy: "Write one such as '127.0.0.1', or '::1'" });
+  }
+  return text;
 }
 
 /** An absolute path, normalised, without a slash at its end. Throws `ValueError`. */

@@ -1,21 +1,43 @@
 // /healthz and /metrics over HTTP, with a bearer token where one is set. It only reads what is remembered, so a flood of
-// requests costs neither the database nor the bucket anything.
+// requests costs neither the database nor the bucket anything. Without a token it answers only to names that nobody else can own.
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { App } from '../app/app.ts';
 import { AppError, describeError } from '../errors.ts';
+import { isMeantForUs } from './caller.ts';
 import { renderMetrics } from './metrics.ts';
 
 const requestTimeoutMs = 10_000;
+/** How often is looked for requests that take longer; a client that is slow on purpose holds its connection no longer. */
+const timeoutPollMs = 1_000;
+/** A connection on which nothing moves is closed, also one that does not take its answer. */
+const idleMs = 30_000;
+/** More at once are none of a monitor's or a person's. */
+const maxConnections = 256;
+
+/** How HTTP is served. */
+export interface HttpOptions {
+  /** Null: all addresses. */
+  readonly listen: string | null;
+  readonly port: number;
+  readonly token: string | null;
+  /** Domains that are ours: these names and those below them are answered to without a token. */
+  readonly ownNames: readonly string[];
+  readonly toolVersion: string;
+}
 
 /** Serves until it is disposed of. Throws AppError `settings` when the port cannot be had. */
 export async function startHttp(
   app: Pick<App, 'log' | 'remembered'>,
-  options: { readonly port: number; readonly token: string | null; readonly toolVersion: string },
+  options: HttpOptions,
 ): Promise<AsyncDisposable & { readonly port: number }> {
   const server = createServer(
-    { requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs },
+    {
+      requestTimeout: requestTimeoutMs,
+      headersTimeout: requestTimeoutMs,
+      connectionsCheckingInterval: timeoutPollMs,
+    },
     (request, response) => {
       answer(app, { ...options, request, response }).catch((error: unknown) => {
         app.log.error({ err: error }, 'A request could not be answered');
@@ -23,16 +45,21 @@ export async function startHttp(
       });
     },
   );
+  server.maxConnections = maxConnections;
+  server.setTimeout(idleMs);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => {
+      const isAddress = (error as NodeJS.ErrnoException).code === 'EADDRNOTAVAIL';
       reject(
         new AppError('settings', `Port ${options.port} cannot be served: ${describeError(error)}`, {
           cause: error,
-          hint: 'Set BACKUP_HTTP_PORT to a free port above 1023.',
+          hint: isAddress
+            ? 'Set BACKUP_HTTP_LISTEN to an address of this machine, or leave it out.'
+            : 'Set BACKUP_HTTP_PORT to a free port above 1023.',
         }),
       );
     });
-    server.listen(options.port, resolve);
+    server.listen({ port: options.port, ...(options.listen === null ? {} : { host: options.listen }) }, resolve);
   });
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : options.port;
@@ -50,18 +77,24 @@ async function answer(
   app: Pick<App, 'remembered'>,
   {
     token,
+    ownNames,
     toolVersion,
     request,
     response,
-  }: {
-    readonly token: string | null;
-    readonly toolVersion: string;
+  }: Pick<HttpOptions, 'token' | 'ownNames' | 'toolVersion'> & {
     readonly request: IncomingMessage;
     readonly response: ServerResponse;
   },
 ): Promise<void> {
   if (request.method !== 'GET' && request.method !== 'HEAD') {
+    response.setHeader('allow', 'GET, HEAD');
     send(response, { status: 405, type: 'text/plain', body: 'only GET and HEAD\n' });
+    return;
+  }
+  // Whoever has the token may come by any name.
+  if (token === null && !isMeantForUs(request.headers.host, { ownNames })) {
+    const body = 'not answered to under this name; set BACKUP_HTTP_TOKEN to be, or ask by the address\n';
+    send(response, { status: 421, type: 'text/plain', body });
     return;
   }
   if (token !== null && !isAuthorized(request.headers.authorization, token)) {
@@ -70,7 +103,7 @@ async function answer(
     return;
   }
   const remembered = async (): ReturnType<App['remembered']> => app.remembered();
-  switch (new URL(request.url ?? '/', 'http://localhost').pathname) {
+  switch ((request.url ?? '').replace(/[?#].*$/s, '')) {
     case '/healthz': {
       const { health } = await remembered();
       const body = `${JSON.stringify(health, null, 2)}\n`;

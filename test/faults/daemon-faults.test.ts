@@ -107,7 +107,13 @@ describe('a daemon', () => {
     const environment = environmentOf();
     stage.s3.rule(() => ({ kind: 'answer', status: 403, code: 'AccessDenied' }));
     await using daemon = startDaemon(environment);
-    await using http = await startHttp(daemon.app, { port: 0, token: null, toolVersion: '0' });
+    await using http = await startHttp(daemon.app, {
+      listen: null,
+      port: 0,
+      token: null,
+      ownNames: [],
+      toolVersion: '0',
+    });
     const health = await until('the trouble in health', {
       seconds: 20,
       look: async () => {
