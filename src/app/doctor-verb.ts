@@ -19,6 +19,7 @@ export async function doctor(context: AppContext, signal: AbortSignal): Promise<
     environment: context.environment,
     instance,
     connection: target,
+    lastEncryption: (await context.state().readAttempts()).encryption,
     pathVariable: context.environment.get('PATH')?.text ?? '',
     memoryLimitBytes: settings.memoryLimitBytes ?? (await defaultMemoryLimit()),
     cores: availableParallelism(),

@@ -6,7 +6,7 @@ import { backUp, type BackupResult } from '../backup/backup.ts';
 import type { ProgressListener } from '../backup/progress.ts';
 import { recipientsOf } from '../config/age-keys.ts';
 import { AppError } from '../errors.ts';
-import type { Manifest } from '../snapshots/manifest.ts';
+import { dumpOf, type Manifest } from '../snapshots/manifest.ts';
 import { isAnswered, withoutFuture } from '../schedule/due.ts';
 import { defaultMemoryLimit } from '../backup/memory-limit.ts';
 import { scheduledTiers } from '../schedule/timetable.ts';
@@ -201,6 +201,8 @@ async function dump(
     clients: await context.findClients(plan.signal),
     stores: context.stores(),
     earlier: plan.holdings.filter(({ catalogue }) => catalogue !== null),
+    silent: plan.holdings.filter(({ catalogue }) => catalogue === null),
+    lastEncryption: (await context.state().readAttempts()).encryption,
     compression:
       settings.compression.kind === 'xz'
         ? { ...settings.compression, threads: settings.threads }
@@ -257,7 +259,9 @@ async function rememberSuccess(context: AppContext, result: BackupResult): Promi
   const at = context.now().toISOString();
   // A failure by hand is forgotten with the next success of any kind; a scheduled tier's and a drill's with its own.
   const pending = ['drill', ...scheduledTiers(context.timetable()).filter((tier) => tier !== result.tier)];
-  await context.state().updateAttempts(({ failures, madeHere }) => ({
+  const [stored] = result.outcomes.flatMap((outcome) => (outcome.kind === 'stored' ? [outcome.manifest] : []));
+  await context.state().updateAttempts(({ failures, madeHere, encryption }) => ({
+    encryption: stored === undefined ? encryption : (dumpOf(stored).encryption ?? 'none'),
     failures: Object.fromEntries(Object.entries(failures).filter(([tier]) => pending.some((one) => one === tier))),
     destinationFailures: result.outcomes.flatMap((outcome) =>
       outcome.kind === 'stored'

@@ -7,7 +7,7 @@ import type { Environment } from '../config/environment.ts';
 import { chooseClient, type ClientPrograms } from '../database/clients.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { startDump } from '../database/dump.ts';
-import { readDatabaseFacts } from '../database/server.ts';
+import { readDatabaseFacts, type DatabaseFacts } from '../database/server.ts';
 import { AppError, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { newestWithFingerprints, type EarlierBackups } from '../snapshots/earlier-backups.ts';
@@ -21,7 +21,13 @@ import { commit, storeBranch, type Destination, type DestinationOutcome } from '
 import { reportTableLosses } from './emptied-tables.ts';
 import { startPipeline } from './pipeline.ts';
 import { produceDump } from './dump-producer.ts';
-import { refusePlaintextAfterEncrypted } from './plaintext-guard.ts';
+import {
+  describeStrangers,
+  placesWithoutAnswer,
+  refusePlaintextAfterEncrypted,
+  type LastEncryption,
+  type SilentPlace,
+} from './plaintext-guard.ts';
 import type { ProgressListener } from './progress.ts';
 import { planCompression, planDestinations } from './run-plan.ts';
 import { encryptSecrets, storeSecrets } from './secrets-object.ts';
@@ -49,6 +55,9 @@ export interface BackupOptions {
   readonly stores: readonly Repository[];
   /** What they hold of this instance; one that could not be asked is left out. */
   readonly earlier: readonly EarlierBackups[];
+  /** Those that could not be asked. */
+  readonly silent: readonly SilentPlace[];
+  readonly lastEncryption: LastEncryption;
   readonly compression: Compression;
   readonly cores: number;
   readonly memoryLimitBytes: number;
@@ -95,13 +104,21 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
   const facts = await readDatabaseFacts(control);
   const client = chooseClient(options.clients, { major: facts.serverMajor, version: facts.serverVersion });
   const { earlier } = options;
-  refusePlaintextAfterEncrypted(earlier, options);
-  const warnings = [...(await checkSource(control, facts)), ...lookForOtherSecrets(earlier, options.environment)];
+  refusePlaintextAfterEncrypted(options);
+  const spared = placesWithoutAnswer(options);
+  const stores = options.stores.filter((repository) => !spared.has(repository));
+  const [firstSpared] = spared.values();
+  if (stores.length === 0 && firstSpared !== undefined) throw firstSpared;
+  const warnings = [
+    ...(await checkSource(control, facts)),
+    ...describeStrangers(options),
+    ...lookForOtherSecrets(earlier, options.environment),
+  ];
   for (const warning of warnings) log.warn({}, warning);
 
   const id = createSnapshotId(options.now());
-  const destinations = planDestinations(options, { id, facts });
-  const compression = planCompression(options, destinations);
+  const destinations = planDestinations({ ...options, stores }, { id, facts });
+  const compression = planCompression({ ...options, stores }, destinations);
   const oneRunKey = options.recipients.length === 0 ? null : await createOneRunKey(options.recipients);
   const secrets = await encryptSecrets(options.environment, { ...options, id, oneRunKey });
   log.info(
@@ -198,8 +215,29 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
     dumpBytes: passed.content.bytes,
     objectBytes: passed.object.bytes,
     warnings: [...warnings, ...dump.warnings, ...losses.warnings],
-    outcomes,
+    outcomes: inOrder([...outcomes, ...failSpared(spared, { options, id, facts })], options),
   };
+}
+
+function inOrder(
+  outcomes: readonly DestinationOutcome[],
+  { stores }: Pick<BackupOptions, 'stores'>,
+): readonly DestinationOutcome[] {
+  const place = ({ destination }: DestinationOutcome): number => stores.indexOf(destination.repository);
+  return outcomes.toSorted((a, b) => place(a) - place(b));
+}
+
+function failSpared(
+  spared: ReadonlyMap<Repository, AppError>,
+  { options, ...run }: { readonly options: BackupOptions; readonly id: string; readonly facts: DatabaseFacts },
+): readonly DestinationOutcome[] {
+  return [...spared].flatMap(([repository, error]) =>
+    planDestinations({ ...options, stores: [repository] }, run).map((destination): DestinationOutcome => ({
+      kind: 'failed',
+      destination,
+      error,
+    })),
+  );
 }
 
 // When every destination has failed before the end there is no result to speak of.

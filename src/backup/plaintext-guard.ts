@@ -1,24 +1,102 @@
-// Losing the recipients by a mistyped line must not put the next dump in the clear beside encrypted ones.
+// Losing the recipients by a mistyped line must not put the next dump in the clear beside encrypted ones. What cannot be asked
+// is not assumed to be fine: a place that gives no answer for a moment may hold nothing but encrypted backups.
 
-import { AppError } from '../errors.ts';
+import { AppError, describeError } from '../errors.ts';
 import type { EarlierBackups } from '../snapshots/earlier-backups.ts';
-import { dumpOf } from '../snapshots/manifest.ts';
+import { dumpOf, snapshotName } from '../snapshots/manifest.ts';
+import type { Repository } from '../snapshots/repository.ts';
+
+/** How the last backup that was made here was stored; null: nothing is remembered. */
+export type LastEncryption = 'age' | 'none' | null;
+
+/** A place that could not be asked what it holds. */
+export interface SilentPlace {
+  readonly repository: Repository;
+  readonly error: unknown;
+}
+
+/** What the guard judges by. */
+export interface PlaintextCircumstances {
+  readonly recipients: readonly string[];
+  readonly allowPlaintext: boolean;
+  readonly earlier: readonly EarlierBackups[];
+  readonly silent: readonly SilentPlace[];
+  readonly lastEncryption: LastEncryption;
+}
+
+const allowed = 'BACKUP_ALLOW_PLAINTEXT=true if backups shall be stored unencrypted from now on';
 
 /** Throws AppError `settings` when a run would store the first unencrypted backup after encrypted ones, unless allowed. */
-export function refusePlaintextAfterEncrypted(
-  earlier: readonly EarlierBackups[],
-  options: { readonly recipients: readonly string[]; readonly allowPlaintext: boolean },
-): void {
-  if (options.recipients.length > 0 || options.allowPlaintext) return;
-  for (const { repository, snapshots } of earlier) {
-    const [newest] = snapshots;
-    if (newest === undefined || dumpOf(newest).encryption === null) continue;
-    throw new AppError(
-      'settings',
-      `BACKUP_AGE_RECIPIENTS is not set, but the newest backup in ${repository.store.description} is encrypted`,
-      {
-        hint: 'Set BACKUP_AGE_RECIPIENTS again, or BACKUP_ALLOW_PLAINTEXT=true if backups shall be stored unencrypted from now on.',
-      },
-    );
-  }
+export function refusePlaintextAfterEncrypted(circumstances: PlaintextCircumstances): void {
+  const reason = objectToPlaintextRun(circumstances);
+  if (reason === null) return;
+  throw new AppError('settings', reason, { hint: plaintextRemedy });
+}
+
+/** What to do about it. */
+export const plaintextRemedy = `Set BACKUP_AGE_RECIPIENTS again, or ${allowed}.`;
+
+/** Why a run may not store anything in the clear; null: it may, or it encrypts. */
+export function objectToPlaintextRun(circumstances: Omit<PlaintextCircumstances, 'silent'>): string | null {
+  const { lastEncryption } = circumstances;
+  // What was made here is known. Somebody else's encrypted backup, which anybody who may write the store can have put there,
+  // must not end all backups of an instance that does not encrypt.
+  if (mayStore(circumstances) || lastEncryption === 'none') return null;
+  const place = placesWithEncrypted(circumstances)[0];
+  if (place !== undefined)
+    return `BACKUP_AGE_RECIPIENTS is not set, but the newest backup in ${place.repository.store.description} is encrypted`;
+  if (lastEncryption === null) return null;
+  return 'BACKUP_AGE_RECIPIENTS is not set, but the last backup that was made here was encrypted';
+}
+
+/** What a run in the clear says of encrypted backups that are newer than its own last one, a sentence each. */
+export function describeStrangers(circumstances: Omit<PlaintextCircumstances, 'silent'>): readonly string[] {
+  if (mayStore(circumstances) || circumstances.lastEncryption !== 'none') return [];
+  return placesWithEncrypted(circumstances).flatMap(({ repository, snapshots: [newest] }) =>
+    newest === undefined
+      ? []
+      : [
+          `The newest backup in ${repository.store.description}, ${snapshotName(newest)}, is encrypted, and backups that are made here are not: if nobody else backs up into it, somebody else may write there`,
+        ],
+  );
+}
+
+function placesWithEncrypted({ earlier }: Pick<PlaintextCircumstances, 'earlier'>): readonly EarlierBackups[] {
+  return earlier.filter(({ snapshots: [newest] }) => isEncrypted(newest));
+}
+
+/**
+ * The places in which nothing may be stored in the clear, each with the reason: what they hold cannot be asked, nothing is
+ * remembered, and no other place shows that this instance's backups are not encrypted.
+ */
+export function placesWithoutAnswer(circumstances: PlaintextCircumstances): ReadonlyMap<Repository, AppError> {
+  const { earlier, silent, lastEncryption } = circumstances;
+  const isPlain = earlier.some(({ snapshots: [newest] }) => newest !== undefined && !isEncrypted(newest));
+  if (mayStore(circumstances) || lastEncryption === 'none' || isPlain) return new Map();
+  return new Map(
+    silent.map(({ repository, error }) => {
+      const place = repository.store.description;
+      const hint =
+        error instanceof AppError && error.hint !== undefined ? error.hint : 'Check it with: mastodon-backup doctor.';
+      return [
+        repository,
+        new AppError(
+          'store',
+          `Nothing is stored unencrypted in ${place}, for whether there are encrypted backups cannot be asked: ${describeError(error)}`,
+          { cause: error, hint: `${hint.replace(/\.$/, '')}; or set BACKUP_AGE_RECIPIENTS, or ${allowed}.` },
+        ),
+      ];
+    }),
+  );
+}
+
+function mayStore({
+  recipients,
+  allowPlaintext,
+}: Pick<PlaintextCircumstances, 'recipients' | 'allowPlaintext'>): boolean {
+  return recipients.length > 0 || allowPlaintext;
+}
+
+function isEncrypted(newest: EarlierBackups['snapshots'][number] | undefined): boolean {
+  return newest !== undefined && dumpOf(newest).encryption !== null;
 }

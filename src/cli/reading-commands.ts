@@ -97,7 +97,17 @@ function renderCatalogue(catalogue: Placed): string {
     snapshots.length === 0
       ? `No snapshots in ${catalogue.place}\n`
       : formatTable([
-          ['SNAPSHOT', 'DATA AT', 'DUMP', 'STORED', 'ROWS', 'VERIFIED', ...(several ? ['INSTANCE'] : []), 'LABEL'],
+          [
+            'SNAPSHOT',
+            'DATA AT',
+            'DUMP',
+            'STORED',
+            'ENCRYPTED',
+            'ROWS',
+            'VERIFIED',
+            ...(several ? ['INSTANCE'] : []),
+            'LABEL',
+          ],
           ...snapshots.map((snapshot) => renderSnapshot(snapshot, several)),
         ]),
     section(
@@ -135,6 +145,7 @@ function renderSnapshot(snapshot: Manifest, withInstance: boolean): readonly str
     snapshot.dataAt.toISOString().replace(/\.\d+Z$/, 'Z'),
     formatBytes(dump.content.bytes),
     formatBytes(dump.bytes),
+    dump.encryption ?? 'NO',
     String(rows),
     snapshot.verified.method,
     ...(withInstance ? [snapshot.instance] : []),

@@ -1,15 +1,16 @@
 // Checks everything that can be checked without taking a backup, each finding with its remedy. One check that fails does
 // not hide the others: an administrator mends all of it in one go.
 
-import type { Settings } from '../config/settings.ts';
 import { chooseClient, findClients } from '../database/clients.ts';
 import { connect, describeTarget } from '../database/connection.ts';
 import { describeProtection } from '../database/tls.ts';
 import { readDatabaseFacts, type DatabaseFacts } from '../database/server.ts';
+import { readEarlierBackups, type EarlierBackups } from '../snapshots/earlier-backups.ts';
 import type { ObjectStore } from '../storage/store.ts';
 import { AppError } from '../errors.ts';
 import { formatMiB, formatSpan } from '../text/format.ts';
 import { examineMemory } from './memory-check.ts';
+import { examineEncryption } from './encryption-check.ts';
 import { examineSecrets } from './secrets-check.ts';
 import { examineLogin, examineSource } from './source-check.ts';
 import { examineStore } from './store-check.ts';
@@ -43,14 +44,27 @@ export async function examine(examination: Examination): Promise<readonly Findin
   const reached = examination.stores.filter(
     ({ store }) => !stores.flat().some(({ check, status }) => check === store.name && status === 'problem'),
   );
+  const earlier = await readEarlier(examination, reached);
   return [
     ...settings,
     ...findings,
     ...stores.flat(),
     ...examineMemory(examination, facts),
-    examineEncryption(examination.settings),
-    ...(await examineSecrets({ ...examination, stores: reached })),
+    ...examineEncryption(examination, earlier),
+    ...examineSecrets(examination, earlier),
   ];
+}
+
+// What a destination that answers cannot list has no finding of its own; the checks that need it then say less.
+async function readEarlier(
+  examination: Examination,
+  stores: Examination['stores'],
+): Promise<readonly EarlierBackups[]> {
+  const signal = AbortSignal.any([examination.signal, AbortSignal.timeout(checkTimeoutMs)]);
+  const { instance } = examination;
+  const earlier = await readEarlierBackups(stores, { instance, signal, onSilent: () => undefined }).catch(() => []);
+  examination.signal.throwIfAborted();
+  return earlier;
 }
 
 function patience({ name, description }: Pick<ObjectStore, 'name' | 'description'>): {
@@ -116,22 +130,4 @@ async function examineDatabase(
     findings.push(problem('client', error));
   }
   return { facts, findings };
-}
-
-function examineEncryption({ keys }: Settings): Finding {
-  const check = 'encryption';
-  if (keys.kind === 'plain') {
-    return {
-      check,
-      status: 'warning',
-      detail: 'backups are stored unencrypted: whoever reads the bucket reads all private messages and password hashes',
-      remedy:
-        'Make a key with age-keygen, keep it away from this server, and set BACKUP_AGE_RECIPIENTS to its public half.',
-    };
-  }
-  const identity =
-    keys.kind === 'identities'
-      ? 'a private key is on this machine'
-      : 'no private key on this machine, `verify` hashes only';
-  return { check, status: 'ok', detail: `age, ${keys.recipients.length} recipients; ${identity}`, remedy: null };
 }

@@ -1,5 +1,6 @@
 // What the doctor looks at and what it finds, for all of its checks.
 
+import type { LastEncryption } from '../backup/plaintext-guard.ts';
 import type { Environment } from '../config/environment.ts';
 import type { Settings } from '../config/settings.ts';
 import type { ConnectionSettings } from '../database/connection.ts';
@@ -31,6 +32,8 @@ export interface Examination {
   /** LOCAL_DOMAIN, else host/database. */
   readonly instance: string;
   readonly connection: ConnectionSettings;
+  /** How the last backup that was made here was stored; null: it is not remembered. */
+  readonly lastEncryption: LastEncryption;
   readonly pathVariable: string;
   readonly memoryLimitBytes: number;
   readonly cores: number;

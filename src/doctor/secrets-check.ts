@@ -1,20 +1,19 @@
 // Whether Mastodon's secrets travel with the backups, whether all of them are here, and whether they are still those of the
 // newest backup. A dump whose secrets are lost logs everybody out and locks out whoever uses two factors.
 
-import { newestWithFingerprints, readEarlierBackups } from '../snapshots/earlier-backups.ts';
+import { newestWithFingerprints, type EarlierBackups } from '../snapshots/earlier-backups.ts';
 import { snapshotName } from '../snapshots/manifest.ts';
 import { collectMastodonVariables } from '../mastodon/documented-variables.ts';
 import { compareFingerprints, describeDifference, requiredSecrets } from '../mastodon/secret-fingerprints.ts';
 import type { Examination, Finding } from './finding.ts';
 
 const check = 'secrets';
-const checkTimeoutMs = 60_000;
 const addEnvFile =
   "Add Mastodon's file to this service in the compose file: env_file: [.env.production, .env.backup]; the ACTIVE_RECORD_ENCRYPTION_* are there since Mastodon 4.3.";
 
 /** All findings about Mastodon's secrets. */
-export async function examineSecrets(examination: Examination): Promise<readonly Finding[]> {
-  return [...examineStorage(examination), ...(await examineChanges(examination))];
+export function examineSecrets(examination: Examination, earlier: readonly EarlierBackups[]): readonly Finding[] {
+  return [...examineStorage(examination), ...examineChanges(examination, earlier)];
 }
 
 function examineStorage({ settings, environment }: Examination): readonly Finding[] {
@@ -59,14 +58,7 @@ function examineStorage({ settings, environment }: Examination): readonly Findin
 }
 
 // Stores that cannot be asked have a finding of their own already.
-async function examineChanges(examination: Examination): Promise<readonly Finding[]> {
-  const signal = AbortSignal.any([examination.signal, AbortSignal.timeout(checkTimeoutMs)]);
-  const earlier = await readEarlierBackups(examination.stores, {
-    instance: examination.instance,
-    signal,
-    onSilent: () => undefined,
-  }).catch(() => []);
-  examination.signal.throwIfAborted();
+function examineChanges(examination: Examination, earlier: readonly EarlierBackups[]): readonly Finding[] {
   const newest = newestWithFingerprints(earlier);
   const comparison = newest === undefined ? null : compareFingerprints(newest, examination.environment);
   if (newest === undefined || comparison === null) return [];

@@ -94,6 +94,8 @@ const attemptsRecord = object({
   drill: v.optional(v.nullable(drillRecord), null),
   /** Ids of snapshots that were made here, the newest last. */
   madeHere: v.optional(list(v.string()), []),
+  /** How the last backup that was made here was stored; null: none was, or it is not remembered. */
+  encryption: v.optional(v.nullable(v.picklist(['age', 'none'])), null),
   /** System identifiers of earlier servers that `prune --accept-new-server` accepted. */
   acceptedServers: v.optional(list(v.string()), []),
   /** What the last run warned of. */

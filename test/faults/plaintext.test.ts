@@ -7,8 +7,10 @@ import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { DrillDocument } from '../../src/drill/drill-record.ts';
+import { snapshotName } from '../../src/snapshots/manifest.ts';
 import { openApp } from '../support/app.ts';
 import { databaseEnvironment, runCommand, temporaryDirectory, type CommandResult } from '../support/command.ts';
+import { forge, readStoredManifest } from '../support/forgeries.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { linkPrograms, startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { startS3, type S3TestServer } from '../support/s3-server.ts';
@@ -127,5 +129,157 @@ describe('a snapshot in the clear beside encrypted ones', () => {
       [`${name(ours)}.json`],
     );
     assert.equal(await app.mend(AbortSignal.timeout(60_000)), false);
+  });
+});
+
+describe('a run whose recipients were lost', () => {
+  let server: PostgresServer;
+  const scratch = temporaryDirectory();
+  const recipient = /age1\w+/.exec(
+    execFileSync('age-keygen', { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }),
+  )?.[0];
+  let states = 0;
+  before(async () => {
+    server = await startPostgres({ major: 15 });
+    await createMastodonDatabase(server, { name: 'mastodon_production', megabytes: 1 });
+  });
+  after(async () => {
+    await server[Symbol.asyncDispose]();
+    scratch[Symbol.dispose]();
+  });
+  const newState = (): Settings => {
+    states += 1;
+    return { BACKUP_STATE_DIR: path.join(scratch.path, `state-${states}`) };
+  };
+  const settingsFor = (s3: S3TestServer): Settings => ({
+    ...databaseEnvironment(server.mastodon('mastodon_production')),
+    ...s3.environment,
+    ...newState(),
+    LOCAL_DOMAIN: 'social.example',
+    BACKUP_COMPRESSION: 'none',
+    BACKUP_SECRETS: 'off',
+  });
+  /** The bucket takes objects and gives them, but does not list them: as a proxy does that knows some requests alone. */
+  const refuseToList = (s3: S3TestServer): void =>
+    s3.rule(({ method, path: at, query }) =>
+      method === 'GET' && (query.has('list-type') || at.endsWith('/backups/'))
+        ? { kind: 'answer', status: 403, code: 'AccessDenied' }
+        : { kind: 'pass' },
+    );
+  const clear = async (s3: S3TestServer): Promise<readonly string[]> =>
+    (await s3.keys()).filter((key) => key.endsWith('.dump'));
+
+  it('stores nothing in the clear where encrypted backups were made, though nobody can be asked', async () => {
+    await using s3 = await startS3();
+    const settings = settingsFor(s3);
+    const encrypted = await runCommand(['run'], { ...settings, BACKUP_AGE_RECIPIENTS: recipient ?? '' });
+    assert.equal(encrypted.status, 0, encrypted.stderr);
+    refuseToList(s3);
+    const remembered = await runCommand(['run'], settings);
+    assert.equal(remembered.status, 2, remembered.stderr);
+    assert.match(remembered.stderr, /the last backup that was made here was encrypted.*BACKUP_ALLOW_PLAINTEXT=true/);
+    const elsewhere = path.join(scratch.path, 'elsewhere');
+    mkdirSync(elsewhere);
+    const besideDirectory = await runCommand(['run'], { ...settings, BACKUP_LOCAL_DIR: elsewhere });
+    assert.equal(besideDirectory.status, 2, besideDirectory.stderr);
+    assert.deepEqual(readdirSync(elsewhere), []);
+    const forgotten = await runCommand(['run'], { ...settings, ...newState() });
+    assert.equal(forgotten.status, 12, forgotten.stderr);
+    assert.match(
+      forgotten.stderr,
+      /Nothing is stored unencrypted in .*cannot be asked: .*403.*; or set BACKUP_AGE_RECIPIENTS, or BACKUP_ALLOW_PLAINTEXT=true/,
+    );
+    assert.deepEqual(await clear(s3), []);
+    const allowed = await runCommand(['run'], { ...settings, BACKUP_ALLOW_PLAINTEXT: 'true' });
+    assert.equal(allowed.status, 0, allowed.stderr);
+    assert.equal((await clear(s3)).length, 1);
+    // From now on it is what is usual here.
+    const usual = await runCommand(['run'], settings);
+    assert.equal(usual.status, 0, usual.stderr);
+  });
+
+  it('spares the place that gives no answer alone, when nothing is remembered of any', async () => {
+    await using s3 = await startS3();
+    refuseToList(s3);
+    const directory = path.join(scratch.path, 'beside');
+    mkdirSync(directory);
+    const settings = { ...settingsFor(s3), BACKUP_LOCAL_DIR: directory };
+    const run = await runCommand(['run', '--json'], settings);
+    assert.equal(run.status, 12, run.stderr);
+    const { destinations } = JSON.parse(run.stdout) as { destinations: { store: string; status: string }[] };
+    assert.deepEqual(
+      destinations.map(({ store, status }) => `${store} ${status}`),
+      ['s3 failed', 'local stored'],
+    );
+    assert.deepEqual(await clear(s3), []);
+    // Now it is known that backups here are not encrypted.
+    const next = await runCommand(['run'], settings);
+    assert.equal(next.status, 0, next.stderr);
+    assert.equal((await clear(s3)).length, 1);
+  });
+
+  it('is announced by doctor, and list shows what is encrypted', async () => {
+    await using s3 = await startS3();
+    const settings = settingsFor(s3);
+    const encrypted = { ...settings, BACKUP_AGE_RECIPIENTS: recipient ?? '' };
+    for (const one of [encrypted, { ...settings, BACKUP_ALLOW_PLAINTEXT: 'true' }]) {
+      const run = await runCommand(['run'], one);
+      assert.equal(run.status, 0, run.stderr);
+    }
+    const listed = await runCommand(['list'], settings);
+    assert.deepEqual(
+      listed.stdout.split('\n').map((line) => / (?:age|NO|ENCRYPTED) /.exec(line)?.[0]?.trim()),
+      ['ENCRYPTED', 'NO', 'age', undefined],
+    );
+    const doctor = async (one: Settings): Promise<readonly string[]> => {
+      const result = await runCommand(['doctor', '--json'], one);
+      return (JSON.parse(result.stdout) as { check: string; status: string; detail: string }[])
+        .filter(({ check }) => check === 'encryption')
+        .map(({ status, detail }) => `${status} ${detail}`);
+    };
+    assert.match(
+      (await doctor(encrypted)).join('\n'),
+      /^ok age, 1 recipients.* holds 1 encrypted and 1 in the clear\nwarning in the clear, and later than encrypted ones: daily\//,
+    );
+    assert.match(
+      (await doctor(settings)).join('\n'),
+      /^warning backups are stored unencrypted.* holds 1 encrypted and 1 in/,
+    );
+    const run = await runCommand(['run'], encrypted);
+    assert.equal(run.status, 0, run.stderr);
+    assert.match(
+      (await doctor(settings)).join('\n'),
+      /^problem BACKUP_AGE_RECIPIENTS is not set, but .* the next run is refused$/,
+    );
+  });
+
+  it('is not what one forged encrypted manifest makes of a backup that never was encrypted', async () => {
+    await using s3 = await startS3();
+    const settings = settingsFor(s3);
+    const first = await runCommand(['run'], settings);
+    assert.equal(first.status, 0, first.stderr);
+    const [ours] = (await s3.keys()).filter((key) => key.endsWith('.json'));
+    const like = await readStoredManifest(s3.store(), ours ?? '');
+    const forgeEncrypted = async (): Promise<string> => {
+      const content = Buffer.alloc(49);
+      return snapshotName(await forge(s3.store(), { like, at: new Date(), content, encryption: 'age' }));
+    };
+    const forged = await forgeEncrypted();
+    const second = await runCommand(['run', '--json'], settings);
+    assert.equal(second.status, 0, second.stderr);
+    assert.match(second.stderr, new RegExp(`${forged}, is encrypted, and backups that are made here are not`));
+    const another = await forgeEncrypted();
+    const doctor = await runCommand(['doctor'], settings);
+    assert.match(doctor.stdout, new RegExp(`warning +encryption: .*${another}, is encrypted`));
+    // Where nothing is remembered nobody can tell; one run that a person allows is enough for all that follow.
+    const forgetful = { ...settings, ...newState() };
+    const refused = await runCommand(['run'], forgetful);
+    assert.equal(refused.status, 2, refused.stderr);
+    assert.match(refused.stderr, /or BACKUP_ALLOW_PLAINTEXT=true/);
+    const allowed = await runCommand(['run'], { ...forgetful, BACKUP_ALLOW_PLAINTEXT: 'true' });
+    assert.equal(allowed.status, 0, allowed.stderr);
+    await forgeEncrypted();
+    const usual = await runCommand(['run'], forgetful);
+    assert.equal(usual.status, 0, usual.stderr);
   });
 });

@@ -377,6 +377,8 @@ describe('a directory that hangs', () => {
       verify: 'full',
       recipients: [],
       allowPlaintext: true,
+      silent: [],
+      lastEncryption: null,
       stallTimeoutMs: 2_000,
       now: () => new Date(),
       log: quietLog,
