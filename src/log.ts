@@ -1,8 +1,9 @@
 // The log: pino on stderr, with every known secret replaced by value wherever it turns up. Redaction by path would miss
 // a password inside an error text, so the rendered line itself is searched.
 
+import { createRequire } from 'node:module';
 import { pino } from 'pino';
-import pretty from 'pino-pretty';
+import type * as Pretty from 'pino-pretty';
 
 /** What the rest of the program needs of a logger. */
 export interface Log {
@@ -49,7 +50,9 @@ export function createLog(options: {
   };
   const destination = { write: (line: string) => write(redact(line)) };
   if (options.format === 'json') return pino(settings, destination);
-  const prettify = pretty.prettyFactory({
+  // In a container nobody reads it, and it is loaded for nobody.
+  const { prettyFactory } = createRequire(import.meta.url)('pino-pretty') as typeof Pretty;
+  const prettify = prettyFactory({
     colorize: false,
     translateTime: 'SYS:HH:MM:ss',
     ignore: 'pid,hostname',

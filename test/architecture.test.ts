@@ -3,7 +3,16 @@
 
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { circles, files, imports, roomOf, rooms, textOf, upwardImports } from './architecture/rooms.ts';
+import {
+  circles,
+  files,
+  imports,
+  packagesLoadedWith,
+  roomOf,
+  rooms,
+  textOf,
+  upwardImports,
+} from './architecture/rooms.ts';
 
 /** Packages that one file alone, or one folder alone, may import. */
 const soleImporters: Readonly<Record<string, string>> = {
@@ -37,6 +46,18 @@ it('a package with a shape of its own is imported by one file or folder', () => 
     return importer !== undefined && (importer.endsWith('/') ? !file.startsWith(importer) : file !== importer);
   });
   assert.deepEqual(wrong, []);
+});
+
+it('a command waits only for packages that nearly every command needs: a healthcheck starts again and again', () => {
+  assert.deepEqual([...packagesLoadedWith('main.ts')].toSorted(), [
+    'commander',
+    'croner',
+    'lzma-native',
+    'pg',
+    'pg-connection-string',
+    'pino',
+    'valibot',
+  ]);
 });
 
 it('only the deletion law removes anything from a store', () => {

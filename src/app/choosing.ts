@@ -36,7 +36,7 @@ export async function choose(
   request: SnapshotRequest & { readonly signal: AbortSignal },
 ): Promise<ChosenSnapshot> {
   const encryptedOnly = wantsEncrypted(context.load().settings.keys, request);
-  const repository = context.storeToRead(request.from);
+  const repository = await context.storeToRead(request.from);
   const catalogue = await readCatalogue(repository, request);
   const choice = chooseSnapshot(catalogue, {
     text: request.snapshot,

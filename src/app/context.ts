@@ -77,9 +77,9 @@ export interface AppContext {
   /** @throws AppError `settings` with all problems. */
   load(): Loaded;
   /** The destinations, the bucket first. */
-  stores(): readonly Repository[];
+  stores(): Promise<readonly Repository[]>;
   /** The store a reading command takes: the named one, else the first. */
-  storeToRead(from: StoreName | null): Repository;
+  storeToRead(from: StoreName | null): Promise<Repository>;
   /** What is remembered between commands. */
   state(): StateFiles;
   /** When backups are to be made. */
@@ -104,7 +104,7 @@ export function createContext(input: AppInput): AppContext {
   const log = createAppLog(reading.log, { input, redact });
   const warnings = [...reading.warnings, ...database.warnings];
   const now = input.overrides?.now ?? (() => new Date());
-  let opened: readonly Repository[] | undefined;
+  let opened: Promise<readonly Repository[]> | undefined;
   let state: StateFiles | undefined;
   let notifier: Notifier | undefined;
   let warned = false;
@@ -119,7 +119,7 @@ export function createContext(input: AppInput): AppContext {
     return { settings, target, instance: instanceName(environment, target) };
   }
 
-  function stores(): readonly Repository[] {
+  async function stores(): Promise<readonly Repository[]> {
     opened ??= openStores(load().settings, { patience: input.overrides?.patience });
     return opened;
   }
@@ -145,8 +145,8 @@ export function createContext(input: AppInput): AppContext {
     load,
     stores,
     state: openedState,
-    storeToRead(from) {
-      const all = stores();
+    async storeToRead(from) {
+      const all = await stores();
       const found = from === null ? all[0] : all.find(({ store }) => store.name === from);
       if (found !== undefined) return found;
       throw new AppError('usage', `There is no destination '${from}' in the settings`, {
@@ -182,7 +182,7 @@ export function createContext(input: AppInput): AppContext {
       });
     },
     async close() {
-      for (const { store } of opened ?? []) await store.close();
+      for (const { store } of (await opened) ?? []) await store.close();
     },
   };
 }

@@ -24,7 +24,7 @@ export async function doctor(context: AppContext, signal: AbortSignal): Promise<
     memoryLimitBytes: settings.memoryLimitBytes ?? (await defaultMemoryLimit()),
     cores: availableParallelism(),
     maxClockSkewMs,
-    stores: context.stores().map((repository) => {
+    stores: (await context.stores()).map((repository) => {
       const { prefix } = repository;
       const key = probeKey({ prefix, random });
       return {

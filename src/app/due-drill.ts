@@ -102,7 +102,7 @@ async function fail(
 
 // A new container knows of the last drill from the store.
 async function recall(context: AppContext, signal: AbortSignal): Promise<DrillRecord | null> {
-  const { store, prefix } = context.storeToRead(null);
+  const { store, prefix } = await context.storeToRead(null);
   const { instance } = context.load();
   const keys: ObjectKey[] = [];
   for await (const { key } of store.list(`${prefix}drills/`, { signal })) keys.push(key);

@@ -23,8 +23,9 @@ export interface Holding {
 /** Reads all destinations. Rejects only with the reason of `signal`. */
 export async function lookIntoAll(context: AppContext, signal: AbortSignal): Promise<readonly Holding[]> {
   const { instance } = context.load();
+  const stores = await context.stores();
   return Promise.all(
-    context.stores().map(async (repository): Promise<Holding> => {
+    stores.map(async (repository): Promise<Holding> => {
       try {
         const catalogue = await readCatalogue(repository, { signal });
         const snapshots = catalogue.snapshots.filter((manifest) => manifest.instance === instance);

@@ -26,7 +26,7 @@ export interface LifecycleReport {
 /** Compares the bucket's rules with the settings. */
 export async function showLifecycle(context: AppContext, signal: AbortSignal): Promise<LifecycleReport> {
   const { settings } = context.load();
-  const { store, prefix } = bucketOf(context);
+  const { store, prefix } = await bucketOf(context);
   const present = await store.lifecycleRules({ signal });
   const wanted = wantedRules(settings, { prefix });
   const { mode, keep } = settings.retention;
@@ -47,13 +47,13 @@ export async function showLifecycle(context: AppContext, signal: AbortSignal): P
 /** Puts the wanted rules into the bucket, in the place of our earlier ones. */
 export async function applyLifecycle(context: AppContext, signal: AbortSignal): Promise<LifecycleReport> {
   const { settings } = context.load();
-  const repository = bucketOf(context);
+  const repository = await bucketOf(context);
   await applyBucketRules(repository, { rules: wantedRules(settings, repository), signal });
   return showLifecycle(context, signal);
 }
 
-function bucketOf(context: AppContext): ReturnType<AppContext['storeToRead']> {
-  const placed = context.stores().find(({ store }) => store.hasRules);
+async function bucketOf(context: AppContext): ReturnType<AppContext['storeToRead']> {
+  const placed = (await context.stores()).find(({ store }) => store.hasRules);
   if (placed !== undefined) return placed;
   throw new AppError('usage', 'There is no bucket in the settings, and a directory has no rules', {
     hint: 'Set BACKUP_S3_BUCKET and its keys; in a directory this program deletes by itself.',

@@ -48,7 +48,7 @@ function findMissing(
 /** Copies what is missing, one at a time. Answers whether anything was copied; leaves it for later when a run is on. */
 export async function mend(context: AppContext, signal: AbortSignal): Promise<boolean> {
   const { settings } = context.load();
-  if (context.stores().length < 2) return false;
+  if ((await context.stores()).length < 2) return false;
   let copied = false;
   const missing = findMissing(await readHoldings(context, signal), {
     encryptedOnly: wantsEncrypted(settings.keys),

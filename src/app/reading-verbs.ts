@@ -39,7 +39,7 @@ export type PlacedCatalogue = Catalogue & { readonly place: string };
 
 /** Reads a store's catalogue. */
 export async function list(context: AppContext, { from, tier, signal }: ListRequest): Promise<PlacedCatalogue> {
-  const repository = context.storeToRead(from);
+  const repository = await context.storeToRead(from);
   const catalogue = await readCatalogue(repository, { signal, ...(tier === null ? {} : { folders: [tier] }) });
   return { ...catalogue, place: repository.store.description };
 }

@@ -6,29 +6,33 @@ import type { Holding } from './holdings.ts';
 import { sweep } from '../snapshots/deletion-law.ts';
 import { createRepository, type Repository } from '../snapshots/repository.ts';
 import { createLocalStore } from '../storage/local-store.ts';
-import { defaultPatience, type S3Patience } from '../storage/s3-bucket.ts';
-import { createS3Store } from '../storage/s3-store.ts';
+import type { S3Patience } from '../storage/s3-bucket.ts';
 
 /** Opens the stores that are set; `patience` replaces how long a silent bucket is waited for. */
-export function openStores(
+export async function openStores(
   settings: Settings,
   { patience }: { readonly patience: S3Patience | undefined },
-): readonly Repository[] {
-  return settings.destinations.map((destination): Repository => {
-    switch (destination.kind) {
-      case 's3': {
-        // Silence counts as a failed attempt well before the whole destination counts as stalled.
-        const socketTimeoutMs = Math.min(defaultPatience.socketTimeoutMs, Math.max(1_000, settings.stallTimeoutMs / 2));
-        const store = createS3Store(destination, { patience: patience ?? { ...defaultPatience, socketTimeoutMs } });
-        const { prefix, concurrency } = destination;
-        return createRepository(store, { prefix, partsInMemory: concurrency + 2 });
+): Promise<readonly Repository[]> {
+  return Promise.all(
+    settings.destinations.map(async (destination): Promise<Repository> => {
+      switch (destination.kind) {
+        case 's3': {
+          // The SDK is a third of what the program loads: not before something is asked of a bucket.
+          const { createS3Store } = await import('../storage/s3-store.ts');
+          const { defaultPatience: usual } = await import('../storage/s3-bucket.ts');
+          // Silence counts as a failed attempt well before the whole destination counts as stalled.
+          const socketTimeoutMs = Math.min(usual.socketTimeoutMs, Math.max(1_000, settings.stallTimeoutMs / 2));
+          const store = createS3Store(destination, { patience: patience ?? { ...usual, socketTimeoutMs } });
+          const { prefix, concurrency } = destination;
+          return createRepository(store, { prefix, partsInMemory: concurrency + 2 });
+        }
+        case 'local':
+          return createRepository(createLocalStore(destination));
+        default:
+          return destination satisfies never;
       }
-      case 'local':
-        return createRepository(createLocalStore(destination));
-      default:
-        return destination satisfies never;
-    }
-  });
+    }),
+  );
 }
 
 /** Sweeps every store that could be read. What cannot be swept today is swept tomorrow; it is no reason not to back up. */

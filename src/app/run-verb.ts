@@ -199,7 +199,7 @@ async function dump(
     environment: context.environment,
     connection: target,
     clients: await context.findClients(plan.signal),
-    stores: context.stores(),
+    stores: await context.stores(),
     earlier: plan.holdings.filter(({ catalogue }) => catalogue !== null),
     silent: plan.holdings.filter(({ catalogue }) => catalogue === null),
     lastEncryption: (await context.state().readAttempts()).encryption,

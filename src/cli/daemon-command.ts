@@ -1,8 +1,6 @@
 // `daemon`: what the image runs by default, until it is told to end.
 
 import type { Command } from 'commander';
-import { createClock } from '../daemon/clock.ts';
-import { runDaemon } from '../daemon/services.ts';
 import type { CommandContext } from './command-context.ts';
 
 /** Adds the command. */
@@ -10,5 +8,11 @@ export function addDaemonCommand(program: Command, { app, toolVersion, signal }:
   program
     .command('daemon')
     .description('back up by the schedules until it is told to end; the default of the image')
-    .action(async () => runDaemon({ app, clock: createClock(() => new Date()), toolVersion, signal }));
+    .action(async () => {
+      const [{ createClock }, { runDaemon }] = await Promise.all([
+        import('../daemon/clock.ts'),
+        import('../daemon/services.ts'),
+      ]);
+      await runDaemon({ app, clock: createClock(() => new Date()), toolVersion, signal });
+    });
 }

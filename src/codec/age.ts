@@ -3,13 +3,7 @@
 // prove that its backup decodes to the end.
 
 import { Duplex } from 'node:stream';
-import {
-  Decrypter,
-  Encrypter,
-  generateHybridIdentity,
-  generateX25519Identity,
-  identityToRecipient,
-} from 'age-encryption';
+import type { Decrypter, Encrypter } from 'age-encryption';
 import { isPostQuantum } from '../config/age-keys.ts';
 import { AppError } from '../errors.ts';
 
@@ -21,6 +15,7 @@ export interface OneRunKey {
 
 /** Makes a one-run key of the kind the recipients are: age refuses to mix post-quantum and classic recipients. */
 export async function createOneRunKey(recipients: readonly string[]): Promise<OneRunKey> {
+  const { generateHybridIdentity, generateX25519Identity, identityToRecipient } = await import('age-encryption');
   const postQuantum = recipients.length > 0 && recipients.every(isPostQuantum);
   const identity = postQuantum ? await generateHybridIdentity() : await generateX25519Identity();
   return { identity, recipient: await identityToRecipient(identity) };
@@ -28,9 +23,7 @@ export async function createOneRunKey(recipients: readonly string[]): Promise<On
 
 /** A stream that encrypts to all recipients. */
 export function createAgeEncrypter(recipients: readonly string[]): Duplex {
-  const encrypter = new Encrypter();
-  for (const recipient of recipients) encrypter.addRecipient(recipient);
-  return duplex(async (source) => encrypter.encrypt(source));
+  return duplex(async (source) => (await encrypterTo(recipients)).encrypt(source));
 }
 
 /**
@@ -38,23 +31,32 @@ export function createAgeEncrypter(recipients: readonly string[]): Duplex {
  * and an early end.
  */
 export function createAgeDecrypter(identities: readonly string[]): Duplex {
-  const decrypter = new Decrypter();
-  for (const identity of identities) decrypter.addIdentity(identity);
-  return duplex(async (source) => decrypter.decrypt(source).catch(refuse));
+  return duplex(async (source) => (await decrypterWith(identities)).decrypt(source).catch(refuse));
 }
 
 /** Encrypts a small document whole. */
 export async function encryptDocument(content: Uint8Array, recipients: readonly string[]): Promise<Buffer> {
-  const encrypter = new Encrypter();
-  for (const recipient of recipients) encrypter.addRecipient(recipient);
-  return Buffer.from(await encrypter.encrypt(content));
+  return Buffer.from(await (await encrypterTo(recipients)).encrypt(content));
 }
 
 /** Decrypts a small document whole; rejects as `createAgeDecrypter` fails. */
 export async function decryptDocument(content: Uint8Array, identities: readonly string[]): Promise<Buffer> {
+  return Buffer.from(await (await decrypterWith(identities)).decrypt(content).catch(refuse));
+}
+
+// The library is loaded when something is encrypted: most commands never need it.
+async function encrypterTo(recipients: readonly string[]): Promise<Encrypter> {
+  const { Encrypter } = await import('age-encryption');
+  const encrypter = new Encrypter();
+  for (const recipient of recipients) encrypter.addRecipient(recipient);
+  return encrypter;
+}
+
+async function decrypterWith(identities: readonly string[]): Promise<Decrypter> {
+  const { Decrypter } = await import('age-encryption');
   const decrypter = new Decrypter();
   for (const identity of identities) decrypter.addIdentity(identity);
-  return Buffer.from(await decrypter.decrypt(content).catch(refuse));
+  return decrypter;
 }
 
 // The library has no error of its own for a key that does not fit; its words are read here and nowhere else. A person reads

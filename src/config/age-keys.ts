@@ -1,7 +1,8 @@
 // Keys for age, really parsed, so that a mistyped one is found now and not when a restore needs it. Keys of the wrong kind
 // are told apart; a private key is never repeated.
 
-import { Decrypter, Encrypter } from 'age-encryption';
+import { createRequire } from 'node:module';
+import type * as Age from 'age-encryption';
 import { ValueError } from './problem.ts';
 
 const recipientRemedy = "Write keys that start with 'age1', as age-keygen prints them, separated by commas or spaces";
@@ -91,7 +92,7 @@ export function parseAgeRecipients(text: string): readonly string[] {
   if (recipients.length === 0) throw new ValueError('holds no key', { remedy: recipientRemedy });
   for (const [index, recipient] of recipients.entries()) {
     try {
-      new Encrypter().addRecipient(recipient);
+      new (loadAge().Encrypter)().addRecipient(recipient);
     } catch {
       const which = recipients.length === 1 ? 'it' : `key ${index + 1} of ${recipients.length}`;
       throw new ValueError(`${which} is not an age public key, or was mistyped`, { remedy: recipientRemedy });
@@ -121,12 +122,17 @@ export function parseAgeIdentity(text: string): readonly string[] {
   }
   for (const identity of identities) {
     try {
-      new Decrypter().addIdentity(identity);
+      new (loadAge().Decrypter)().addIdentity(identity);
     } catch {
       throw new ValueError('not an age private key, or mistyped', { remedy: identityRemedy });
     }
   }
   return [...new Set(identities)];
+}
+
+// Who sets no key does not wait for it at every command; it is a fifth of what one loads.
+function loadAge(): typeof Age {
+  return createRequire(import.meta.url)('age-encryption') as typeof Age;
 }
 
 function withoutComments(text: string): readonly string[] {

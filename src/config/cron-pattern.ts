@@ -15,7 +15,8 @@ export function parseCronPattern(text: string): string | null {
   const pattern = fields.join(' ');
   let next: Date | null;
   try {
-    next = new Cron(pattern, { mode: '5-part', paused: true, timezone: 'UTC' }).nextRun();
+    // Whether it comes is the same in every zone, and without one nothing has to be loaded about zones.
+    next = new Cron(pattern, { mode: '5-part', paused: true, utcOffset: 0 }).nextRun();
   } catch {
     throw new ValueError('not a cron pattern', { remedy });
   }

@@ -1,7 +1,6 @@
 // Mail through the server that Mastodon itself sends by. The sole importer of nodemailer.
 
 import { readFile } from 'node:fs/promises';
-import { createTransport } from 'nodemailer';
 import type { MailServer } from '../config/messages.ts';
 import { DeliveryError, type Channel } from './channel.ts';
 
@@ -22,6 +21,7 @@ export function createEmail({
       if (message === null) return;
       if (server === null)
         throw new DeliveryError('BACKUP_EMAIL_TO is set, but SMTP_SERVER is not', { retryable: false });
+      const { createTransport } = await import('nodemailer');
       const transport = createTransport(await transportOptions(server));
       const close = (): void => transport.close();
       signal.addEventListener('abort', close, { once: true });

@@ -1,8 +1,6 @@
 // The SDK's client with everything it would look up for itself given explicitly: AWS_* variables and ~/.aws belong to
 // Mastodon's media or to somebody's shell, and must never decide where backups go.
 
-import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
 import { S3Client } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 
@@ -52,8 +50,8 @@ export function createS3Client(settings: S3ClientSettings): S3Client {
       requestTimeout: settings.requestTimeoutMs,
       // Without it the time-out is a line in a log and the request hangs on.
       throwOnRequestTimeout: true,
-      httpAgent: new HttpAgent(agentOptions),
-      httpsAgent: new HttpsAgent(agentOptions),
+      httpAgent: agentOptions,
+      httpsAgent: agentOptions,
       logger: silent,
     }),
   });

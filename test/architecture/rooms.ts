@@ -21,6 +21,8 @@ export interface Import {
   readonly target: string;
   /** The imported file; null where it is a package. */
   readonly imported: string | null;
+  /** When it is loaded: with the file, on demand, or never, where only its types are meant. */
+  readonly loaded: 'at once' | 'on demand' | 'never';
 }
 
 const source = fileURLToPath(new URL('../../src', import.meta.url));
@@ -41,13 +43,36 @@ export function textOf(file: string): string {
 }
 
 /** All imports, those of types too. */
-export const imports: readonly Import[] = files.flatMap((file) =>
-  [...textOf(file).matchAll(/^(?:import|export) (?:type )?[^;]*?from '([^']+)';$/gms)].map(([, target = '']) => ({
+export const imports: readonly Import[] = files.flatMap((file) => {
+  const text = textOf(file);
+  const importOf = (target: string, loaded: Import['loaded']): Import => ({
     file,
     target,
     imported: target.startsWith('.') ? path.join(path.dirname(file), target) : null,
-  })),
-);
+    loaded,
+  });
+  return [
+    ...[...text.matchAll(/^(?:import|export) (type )?[^;]*?from '([^']+)';$/gms)].map(([, type, target = '']) =>
+      importOf(target, type === undefined ? 'at once' : 'never'),
+    ),
+    ...[...text.matchAll(/\b(?:import|createRequire\(import\.meta\.url\))\('([^']+)'\)/g)].map(([, target = '']) =>
+      importOf(target, 'on demand'),
+    ),
+  ];
+});
+
+/** Packages that are loaded with a file, by itself or by what it imports, before anything is done. */
+export function packagesLoadedWith(file: string): ReadonlySet<string> {
+  const reached = new Set([file]);
+  const packages = new Set<string>();
+  for (const at of reached) {
+    for (const { target, imported } of imports.filter((one) => one.file === at && one.loaded === 'at once')) {
+      if (imported !== null) reached.add(imported);
+      else if (!target.startsWith('node:')) packages.add(target);
+    }
+  }
+  return packages;
+}
 
 /** The name of the room that a file lies in. */
 export function roomOf(file: string): string {
