@@ -24,6 +24,7 @@ const typedBy: Readonly<Record<string, readonly string[]>> = {
     '/dev/stdin backup-secrets',
     'COMPOSE_FILE=',
     '--label before-upgrade',
+    'mastodon-backup compare latest',
     '--to-database mastodon_production',
     '--secrets-output -',
     '> kit.html',

@@ -9,6 +9,7 @@ import type { Log, Redact } from '../log.ts';
 import type { DrillDocument } from '../drill/drill-record.ts';
 import type { Timetable } from '../schedule/timetable.ts';
 import { ownDomains } from '../mastodon/instance.ts';
+import { compare, type CompareRequest, type CompareResult } from './compare-verb.ts';
 import { createContext, type AppInput } from './context.ts';
 import { drill, type DrillRequest } from './drill-verb.ts';
 import { drillIfDue, type DrillLook } from './due-drill.ts';
@@ -49,6 +50,7 @@ export interface App extends AsyncDisposable {
   runScheduled(request: ScheduledRunRequest): Promise<RunReport | null>;
   list(request: ListRequest): Promise<PlacedCatalogue>;
   verify(request: VerifyRequest): Promise<VerifyResult>;
+  compare(request: CompareRequest): Promise<CompareResult>;
   prune(request: PruneRequest): Promise<readonly PlacePrune[]>;
   showLifecycle(signal: AbortSignal): Promise<LifecycleReport>;
   applyLifecycle(signal: AbortSignal): Promise<LifecycleReport>;
@@ -88,6 +90,7 @@ export function createApp(input: AppInput): App {
     runScheduled: async (request) => runScheduled(context, request),
     list: async (request) => list(context, request),
     verify: async (request) => verify(context, request),
+    compare: async (request) => compare(context, request),
     prune: async (request) => prune(context, request),
     showLifecycle: async (signal) => showLifecycle(context, signal),
     applyLifecycle: async (signal) => applyLifecycle(context, signal),

@@ -2,6 +2,7 @@
 // constraints hold; of a Mastodon, that it would work. Everything is rolled back or done in a throw-away server.
 
 import { escapeIdentifier, type Client } from 'pg';
+import { qualifiedName } from '../database/archive-reader.ts';
 import { findSequencesBehind } from '../database/sequences.ts';
 import { failed, note, ok, type CheckResult } from './check.ts';
 import { createSource, type Source, type SourceOddity } from './source.ts';
@@ -58,7 +59,7 @@ async function countRows(client: Client, wanted: ReadonlySet<string>): Promise<R
   );
   const counts = new Map<string, number>();
   for (const { schema, name, hidden } of tables) {
-    const table = `${manifestName(schema)}.${manifestName(name)}`;
+    const table = qualifiedName({ schema, name });
     if (!wanted.has(table)) continue;
     const from = `${escapeIdentifier(schema)}.${escapeIdentifier(name)}`;
     counts.set(table, hidden ? await countHidden(client, from) : await countAll(client, from));
@@ -80,11 +81,6 @@ async function countHidden(client: Client, from: string): Promise<number> {
   } finally {
     await client.query('rollback');
   }
-}
-
-// As the archive reader writes names into manifests.
-function manifestName(name: string): string {
-  return /[."]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name;
 }
 
 /** Every table of `rows` has as many. */

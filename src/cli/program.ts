@@ -4,6 +4,7 @@
 import { Command, CommanderError } from 'commander';
 import { AppError, describeError, exitStatusOf } from '../errors.ts';
 import type { CommandContext } from './command-context.ts';
+import { addCompareCommand } from './compare-command.ts';
 import { addDaemonCommand } from './daemon-command.ts';
 import { addDrillCommand } from './drill-command.ts';
 import { addHealthCommand } from './health-command.ts';
@@ -71,6 +72,7 @@ function createProgram(context: CommandContext): Command {
   addDaemonCommand(program, context);
   addRunCommand(program, context);
   addReadingCommands(program, context);
+  addCompareCommand(program, context);
   addRestoreCommand(program, context);
   addDrillCommand(program, context);
   addRetentionCommands(program, context);

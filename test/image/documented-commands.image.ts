@@ -74,6 +74,11 @@ describe('the commands of the documentation', () => {
     assert.match(file('kit.html'), /<html/);
   });
 
+  it('show what has changed since the backup', async () => {
+    await project.query('create table a_new_one (); alter table a_new_one owner to mastodon', 'mastodon_production');
+    assert.match(await type(block('mastodon-backup compare latest')), /no table +0 +0 +public\.a_new_one\n/);
+  });
+
   it('restore the database after it was lost', async () => {
     const count = 'select count(*) from statuses';
     const expected = await project.query(count, 'mastodon_production');
