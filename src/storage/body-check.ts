@@ -41,5 +41,7 @@ export function createBodyCheck(options: {
     },
   });
   stream.once('close', () => clock[Symbol.dispose]());
+  // Who asked may leave before it reads, and an error that nobody hears ends the process; who reads is told all the same.
+  stream.on('error', () => undefined);
   return stream;
 }

@@ -90,7 +90,8 @@ export async function read(
       });
       const abort = (): void => void checked.destroy(signal.reason as Error);
       signal.addEventListener('abort', abort, { once: true });
-      body.once('error', (error) => checked.destroy(place.failure(error, action)));
+      if (signal.aborted) abort();
+      body.on('error', (error) => checked.destroy(place.failure(error, action)));
       checked.once('close', () => {
         signal.removeEventListener('abort', abort);
         body.destroy();

@@ -160,6 +160,23 @@ export function testObjectStore(
       assert.equal(await unfinished(store), 0);
     });
 
+    it('takes nobody else down who stops it while it opens what it is to read', async () => {
+      await using place = await open();
+      const { store } = place;
+      await put(store, { name: 'opened.bin', body: chunks(randomBytes(50_000)) });
+      const turn = async (): Promise<unknown> => new Promise((resolve) => setImmediate(resolve));
+      for (let turns = 0; turns < 40; turns += 1) {
+        const stop = new AbortController();
+        const opening = store.get(key('opened.bin'), { signal: stop.signal });
+        for (let at = 0; at < turns; at += 1) await turn();
+        // Between the last turn and whoever will read: nobody listens to the stream yet.
+        stop.abort(new Error('told to stop'));
+        const opened = await opening.catch(() => null);
+        for (let at = 0; at < 5; at += 1) await turn();
+        if (opened !== null) await assert.rejects(buffer(opened), /told to stop|aborted|premature/i);
+      }
+    });
+
     it('says null of an object that is not there, and fails to read it', async () => {
       await using place = await open();
       const { store } = place;
