@@ -18,6 +18,7 @@ interface ErrorKind {
 const table = {
   unexpected: { exit: 1, retry: 'slowly' },
   unhealthy: { exit: 1, retry: 'slowly' },
+  message: { exit: 1, retry: 'slowly' },
   settings: { exit: 2, retry: 'slowly' },
   usage: { exit: 2, retry: 'slowly' },
   locked: { exit: 3, retry: 'soon' },

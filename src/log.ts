@@ -1,9 +1,7 @@
 // The log: pino on stderr, with every known secret replaced by value wherever it turns up. Redaction by path would miss
 // a password inside an error text, so the rendered line itself is searched.
 
-import { createRequire } from 'node:module';
 import { pino } from 'pino';
-import type * as Pretty from 'pino-pretty';
 
 /** What the rest of the program needs of a logger. */
 export interface Log {
@@ -33,32 +31,26 @@ export function createRedactor(secrets: Iterable<string>): Redact {
   return (text) => ordered.reduce((result, form) => result.replaceAll(form, '[secret]'), text);
 }
 
-/** A logger that writes redacted lines, JSON or for people, to `write`. */
+/** A logger that writes redacted lines to `write`: JSON with levels as words and times in ISO, or what `render` makes of it. */
 export function createLog(options: {
   readonly level: LogLevel;
-  readonly format: 'json' | 'pretty';
+  /** Null: JSON. */
+  readonly render: ((record: Readonly<Record<string, unknown>>) => string) | null;
   readonly redact: Redact;
   readonly write: (text: string) => void;
 }): Log {
-  const { redact, write } = options;
+  const { redact, write, render } = options;
   const verbose = options.level === 'debug' || options.level === 'trace';
   const settings = {
     level: options.level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
     serializers: { err: verbose ? pino.stdSerializers.err : summarize },
   };
-  const destination = { write: (line: string) => write(redact(line)) };
-  if (options.format === 'json') return pino(settings, destination);
-  // In a container nobody reads it, and it is loaded for nobody.
-  const { prettyFactory } = createRequire(import.meta.url)('pino-pretty') as typeof Pretty;
-  const prettify = prettyFactory({
-    colorize: false,
-    translateTime: 'SYS:HH:MM:ss',
-    ignore: 'pid,hostname',
-    singleLine: true,
-  });
-  return pino(settings, { write: (line: string) => write(redact(prettify(JSON.parse(line)))) });
+  const toText = (line: string): string =>
+    render === null ? line : render(JSON.parse(line) as Readonly<Record<string, unknown>>);
+  return pino(settings, { write: (line: string) => write(redact(toText(line))) });
 }
 
 // A stack for every line that names an error buries the line; the debug level has it.

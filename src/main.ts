@@ -40,6 +40,7 @@ const app = createApp({
   processId: process.pid,
   toolVersion: version,
   isTerminal: process.stderr.isTTY,
+  logColumns: () => (process.stderr.isTTY ? process.stderr.columns : Number.POSITIVE_INFINITY),
   // A progress bar may stand on the terminal's last line.
   writeLog: (text) => void process.stderr.write(process.stderr.isTTY ? `${eraseLine}${text}` : text),
 });

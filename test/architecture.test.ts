@@ -26,7 +26,6 @@ const soleImporters: Readonly<Record<string, string>> = {
   nodemailer: 'notify/email.ts',
   'prom-client': 'http/metrics.ts',
   pino: 'log.ts',
-  'pino-pretty': 'log.ts',
 };
 
 it('a file imports its own room or a strictly lower rank', () => {

@@ -2,7 +2,6 @@
 // log) are made below it and nowhere else; tests pass their own.
 
 import type { Settings } from '../config/settings.ts';
-import { describeSettings, type ShownSetting } from '../config/shown.ts';
 import type { Finding } from '../doctor/finding.ts';
 import type { Health } from '../health/assess.ts';
 import type { Log, Redact } from '../log.ts';
@@ -10,6 +9,7 @@ import type { DrillDocument } from '../drill/drill-record.ts';
 import type { Timetable } from '../schedule/timetable.ts';
 import { ownDomains } from '../mastodon/instance.ts';
 import { compare, type CompareRequest, type CompareResult } from './compare-verb.ts';
+import { config, type ConfigReport } from './config-verb.ts';
 import { createContext, type AppInput } from './context.ts';
 import { drill, type DrillRequest } from './drill-verb.ts';
 import { drillIfDue, type DrillLook } from './due-drill.ts';
@@ -26,6 +26,8 @@ import {
   type VerifyResult,
 } from './reading-verbs.ts';
 import { health } from './health-verb.ts';
+import { notifyTest, type NotifyTestRequest } from './notify-verb.ts';
+import type { ChannelOutcome } from '../notify/notifier.ts';
 import { prune, type PruneRequest } from './prune-verb.ts';
 import type { PlacePrune } from './pruning.ts';
 import { remembered, type Remembered } from './remembered.ts';
@@ -55,6 +57,8 @@ export interface App extends AsyncDisposable {
   showLifecycle(signal: AbortSignal): Promise<LifecycleReport>;
   applyLifecycle(signal: AbortSignal): Promise<LifecycleReport>;
   health(): Promise<Health>;
+  /** Sends a message by every channel, or by one. */
+  notifyTest(request: NotifyTestRequest): Promise<readonly ChannelOutcome[]>;
   /** Everything that is remembered, for metrics. */
   remembered(): Promise<Remembered>;
   /** Where HTTP is served, and under which names of ours; null: it is not. */
@@ -76,7 +80,7 @@ export interface App extends AsyncDisposable {
   heartbeat(sign: { readonly startedAt: Date; readonly troubles: readonly string[] }): Promise<void>;
   /** One page, as text or HTML. */
   recoveryKit(request: RecoveryKitRequest): Promise<string>;
-  config(): readonly ShownSetting[];
+  config(signal: AbortSignal): Promise<ConfigReport>;
   doctor(signal: AbortSignal): Promise<readonly Finding[]>;
 }
 
@@ -95,6 +99,7 @@ export function createApp(input: AppInput): App {
     showLifecycle: async (signal) => showLifecycle(context, signal),
     applyLifecycle: async (signal) => applyLifecycle(context, signal),
     health: async () => health(context),
+    notifyTest: async (request) => notifyTest(context, request),
     remembered: async () => remembered(context),
     http() {
       const { http } = context.load().settings;
@@ -112,11 +117,7 @@ export function createApp(input: AppInput): App {
     drill: async (request) => drill(context, request),
     heartbeat: async (sign) => heartbeat(context, sign),
     recoveryKit: async (request) => recoveryKit(context, request),
-    config() {
-      const shown = describeSettings(context.environment);
-      context.load();
-      return shown;
-    },
+    config: async (signal) => config(context, signal),
     doctor: async (signal) => doctor(context, signal),
     [Symbol.asyncDispose]: async () => context.close(),
   };

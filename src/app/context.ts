@@ -2,14 +2,15 @@
 // and not at the start, so that `config` and `doctor` can still speak.
 
 import { createEnvironment, type Environment, type EnvironmentVariables } from '../config/environment.ts';
-import { settingsError } from '../config/problem.ts';
-import { bucketOf, readSettings, type LogSettings, type Settings } from '../config/settings.ts';
+import { renderProblem, settingsError, type SettingProblem } from '../config/problem.ts';
+import { bucketOf, readSettings, stopsRuns, type LogSettings, type Settings } from '../config/settings.ts';
 import { findClients, type ClientPrograms } from '../database/clients.ts';
-import { AppError } from '../errors.ts';
+import { AppError, describeError } from '../errors.ts';
 import { createLog, createRedactor, type Log, type Redact } from '../log.ts';
+import type { Channel } from '../notify/channel.ts';
 import { createChannels } from '../notify/channels.ts';
 import type { BackupEvent } from '../notify/event.ts';
-import { createNotifier, type Notifier } from '../notify/notifier.ts';
+import { createNotifier, type ChannelOutcome, type Notifier } from '../notify/notifier.ts';
 import { readDatabaseTarget, type DatabaseTarget } from '../mastodon/database-settings.ts';
 import { instanceName } from '../mastodon/instance.ts';
 import { readMailServer } from '../mastodon/mail-server.ts';
@@ -21,6 +22,7 @@ import { openState, type StateFiles } from '../state/state-files.ts';
 import type { ReadPatience } from '../storage/patient-reader.ts';
 import type { S3Patience } from '../storage/s3-bucket.ts';
 import type { StoreName } from '../storage/store.ts';
+import { createLogLine } from '../text/log-line.ts';
 import { openStores } from './repositories.ts';
 import { createToldFailures, type ToldFailures } from './told-failures.ts';
 
@@ -39,6 +41,8 @@ export interface AppInput {
   readonly processId: number;
   readonly toolVersion: string;
   readonly isTerminal: boolean;
+  /** How wide the terminal is, in characters. */
+  readonly logColumns?: () => number;
   readonly writeLog: (text: string) => void;
   readonly overrides?: AppOverrides;
 }
@@ -70,11 +74,15 @@ export interface AppContext {
   readonly now: () => Date;
   /** How often a broken download is taken up again; undefined: as usual. */
   readonly readPatience: ReadPatience | undefined;
+  /** How the log is written. */
+  readonly logFormat: 'json' | 'pretty';
   /** What is odd about the settings, but no error. */
   readonly warnings: readonly string[];
   /** Those of the warnings that say a setting is not known. */
   readonly unknownSettings: readonly string[];
-  /** @throws AppError `settings` with all problems. */
+  /** What is wrong with the settings of channels: it stops no run. */
+  readonly channelProblems: readonly SettingProblem[];
+  /** @throws AppError `settings` with all problems when one of them stops runs. */
   load(): Loaded;
   /** The destinations, the bucket first. */
   stores(): Promise<readonly Repository[]>;
@@ -84,8 +92,14 @@ export interface AppContext {
   state(): StateFiles;
   /** When backups are to be made. */
   timetable(): Timetable;
-  /** Tells people; never fails, and remembers which channels did. */
-  tell(event: EventDetails, signal: AbortSignal): Promise<void>;
+  /** The channels that are set, whatever BACKUP_NOTIFY says. */
+  channels(): readonly Channel[];
+  /** Tells people, all or by one channel; never fails, and remembers which channels did. */
+  tell(
+    event: EventDetails,
+    signal: AbortSignal,
+    options?: { readonly only?: string },
+  ): Promise<readonly ChannelOutcome[]>;
   /** What people were told of failures that last. */
   readonly told: ToldFailures;
   /** The installed PostgreSQL clients. */
@@ -101,27 +115,41 @@ export function createContext(input: AppInput): AppContext {
   const database = readDatabaseTarget(environment);
   const media = findMediaBucketProblem(environment, reading.settings === null ? null : bucketOf(reading.settings));
   const redact = createRedactor(collectSecrets(environment));
-  const log = createAppLog(reading.log, { input, redact });
+  const logFormat = reading.log.format ?? (input.isTerminal ? 'pretty' : 'json');
+  const log = createAppLog(
+    { level: reading.log.level, format: logFormat },
+    { input, redact, timeZone: reading.timeZone },
+  );
   const warnings = [...reading.warnings, ...database.warnings];
+  const channelProblems = reading.problems.filter((problem) => !stopsRuns(problem));
   const now = input.overrides?.now ?? (() => new Date());
   let opened: Promise<readonly Repository[]> | undefined;
   let state: StateFiles | undefined;
+  let channels: readonly Channel[] | undefined;
   let notifier: Notifier | undefined;
   let warned = false;
 
   function load(): Loaded {
-    if (!warned) for (const warning of warnings) log.warn({}, warning);
+    if (!warned) {
+      for (const warning of warnings) log.warn({}, warning);
+      for (const problem of channelProblems) log.warn({}, `No message can be sent by this: ${renderProblem(problem)}`);
+    }
     warned = true;
     const problems = [...reading.problems, ...database.problems, ...(media === undefined ? [] : [media])];
     const { settings } = reading;
     const { target } = database;
-    if (problems.length > 0 || settings === null || target === null) throw settingsError(problems);
+    if (problems.some(stopsRuns) || settings === null || target === null) throw settingsError(problems);
     return { settings, target, instance: instanceName(environment, target) };
   }
 
   async function stores(): Promise<readonly Repository[]> {
     opened ??= openStores(load().settings, { patience: input.overrides?.patience });
     return opened;
+  }
+
+  function openedChannels(): readonly Channel[] {
+    channels ??= createChannels(load().settings.messages, { server: readMailServer(environment) });
+    return channels;
   }
 
   function openedState(): StateFiles {
@@ -139,8 +167,10 @@ export function createContext(input: AppInput): AppContext {
     redact,
     now,
     readPatience: input.overrides?.readPatience,
+    logFormat,
     warnings,
     unknownSettings: reading.unknown,
+    channelProblems,
     told: createToldFailures(now),
     load,
     stores,
@@ -157,22 +187,31 @@ export function createContext(input: AppInput): AppContext {
       const { schedules, timeZone } = load().settings;
       return { schedules, timeZone };
     },
-    async tell(details, signal) {
-      const { settings, instance } = load();
-      notifier ??= createNotifier({
-        channels: createChannels(settings.messages, { server: readMailServer(environment) }),
-        when: settings.messages.when,
-        timeZone: settings.timeZone,
-        log,
-        redact,
-      });
-      const at = now().toISOString();
-      const outcomes = await notifier.send({ ...details, instance, at }, { signal });
-      if (outcomes.length === 0) return;
-      const told = outcomes.map(({ channel, error }) => ({ channel, error, at }));
-      await openedState().updateAttempts(({ channels }) => ({
-        channels: [...channels.filter(({ channel }) => !told.some((one) => one.channel === channel)), ...told],
-      }));
+    channels: openedChannels,
+    async tell(details, signal, { only } = {}) {
+      try {
+        const { settings, instance } = load();
+        notifier ??= createNotifier({
+          channels: openedChannels(),
+          when: settings.messages.when,
+          timeZone: settings.timeZone,
+          log,
+          redact,
+        });
+        const at = now().toISOString();
+        const event = { ...details, instance, at };
+        const outcomes = await notifier.send(event, { signal, ...(only === undefined ? {} : { only }) });
+        if (outcomes.length === 0) return [];
+        const told = outcomes.map(({ channel, error }) => ({ channel, error, at }));
+        await openedState().updateAttempts(({ channels: before }) => ({
+          channels: [...before.filter(({ channel }) => !told.some((one) => one.channel === channel)), ...told],
+        }));
+        return outcomes;
+      } catch (error) {
+        // Whatever it was: a backup is worth more than the message about it.
+        log.warn({ event: details.kind }, `No message could be sent: ${describeError(error)}`);
+        return [];
+      }
     },
     async findClients(signal) {
       return findClients({
@@ -188,12 +227,13 @@ export function createContext(input: AppInput): AppContext {
 }
 
 function createAppLog(
-  settings: LogSettings,
-  { input, redact }: { readonly input: AppInput; readonly redact: Redact },
+  { level, format }: { readonly level: LogSettings['level']; readonly format: 'json' | 'pretty' },
+  { input, redact, timeZone }: { readonly input: AppInput; readonly redact: Redact; readonly timeZone: string },
 ): Log {
+  const columns = input.logColumns ?? (() => Number.POSITIVE_INFINITY);
   return createLog({
-    level: settings.level,
-    format: settings.format ?? (input.isTerminal ? 'pretty' : 'json'),
+    level,
+    render: format === 'json' ? null : createLogLine({ timeZone, columns }),
     redact,
     write: input.writeLog,
   });

@@ -16,6 +16,9 @@ export async function doctor(context: AppContext, signal: AbortSignal): Promise<
   return examine({
     settings,
     warnings: context.warnings,
+    channelProblems: context.channelProblems,
+    channels: context.channels(),
+    redact: context.redact,
     environment: context.environment,
     instance,
     connection: target,

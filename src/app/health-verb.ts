@@ -1,6 +1,8 @@
 // Health from what is remembered: no database, no bucket, no lock.
 
 import { assessHealth, type Health } from '../health/assess.ts';
+import { renderProblem } from '../config/problem.ts';
+import type { AttemptsRecord } from '../state/records.ts';
 import type { AppContext } from './context.ts';
 
 /** How it stands now. */
@@ -19,9 +21,22 @@ export async function health(context: AppContext): Promise<Health> {
     drillTimeoutMs: settings.drillTimeoutMs,
     // What is remembered of another instance says nothing of ours.
     stores: stores?.instance === instance ? stores : null,
-    attempts,
+    attempts: withoutWhatIsGone(context, attempts),
     heartbeat,
-    unknownSettings: context.unknownSettings,
+    unknownSettings: [...context.unknownSettings, ...context.channelProblems.map(renderProblem)],
     now: context.now(),
   });
+}
+
+// A channel or a destination that was taken out of the settings cannot be mended, nor need it be.
+function withoutWhatIsGone(context: AppContext, attempts: AttemptsRecord): AttemptsRecord {
+  const { messages, destinations } = context.load().settings;
+  const { when } = messages;
+  const used = context.channels().filter(({ filtered }) => when !== 'off' || !filtered);
+  return {
+    ...attempts,
+    channels: attempts.channels.filter(({ channel }) => used.some(({ name }) => name === channel)),
+    // Only where there are two can one miss what the other took.
+    destinationFailures: destinations.length < 2 ? [] : attempts.destinationFailures,
+  };
 }

@@ -1,10 +1,11 @@
 // `config` and `doctor`: what is set, and whether it will work, each finding with its remedy.
 
 import type { Command } from 'commander';
+import { settingsError } from '../config/problem.ts';
 import { AppError } from '../errors.ts';
 import type { ShownSetting } from '../config/shown.ts';
 import type { Finding } from '../doctor/finding.ts';
-import { formatTable } from '../text/table.ts';
+import { formatTable, type Width } from '../text/table.ts';
 import { print, type CommandContext } from './command-context.ts';
 
 /** Adds the commands. */
@@ -14,9 +15,10 @@ export function addInspectionCommands(program: Command, context: CommandContext)
     .command('config')
     .description('the settings in force, secrets hidden')
     .option('--json', 'print them as one JSON document')
-    .action(({ json }: { json?: boolean }) => {
-      const settings = app.config();
-      print(context, { json, document: settings, text: renderConfig(settings) });
+    .action(async ({ json }: { json?: boolean }) => {
+      const { settings, problems } = await app.config(signal);
+      print(context, { json, document: settings, text: renderConfig(settings, { columns: context.columns() }) });
+      if (problems.length > 0) throw settingsError(problems);
     });
 
   program
@@ -38,11 +40,18 @@ export function addInspectionCommands(program: Command, context: CommandContext)
 }
 
 /** The settings as a table. */
-function renderConfig(settings: readonly ShownSetting[]): string {
-  return formatTable([
-    ['SETTING', 'VALUE', 'SOURCE'],
-    ...settings.map(({ name, value, source }) => [name, value ?? '-', source]),
-  ]);
+function renderConfig(settings: readonly ShownSetting[], width: Width): string {
+  return formatTable(
+    [
+      ['SETTING', 'SOURCE', 'VALUE'],
+      ...settings.map(({ name, value, source, given }) => [
+        name,
+        source,
+        `${value ?? '-'}${given === undefined ? '' : ` (written: ${given})`}`,
+      ]),
+    ],
+    width,
+  );
 }
 
 const marks = { ok: 'ok     ', warning: 'warning', problem: 'PROBLEM' } as const;

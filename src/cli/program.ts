@@ -9,6 +9,7 @@ import { addDaemonCommand } from './daemon-command.ts';
 import { addDrillCommand } from './drill-command.ts';
 import { addHealthCommand } from './health-command.ts';
 import { addInspectionCommands } from './inspection-commands.ts';
+import { addNotifyCommand } from './notify-command.ts';
 import { addReadingCommands } from './reading-commands.ts';
 import { addRestoreCommand } from './restore-command.ts';
 import { addRetentionCommands } from './retention-commands.ts';
@@ -77,6 +78,7 @@ function createProgram(context: CommandContext): Command {
   addDrillCommand(program, context);
   addRetentionCommands(program, context);
   addHealthCommand(program, context);
+  addNotifyCommand(program, context);
   addRecoveryKitCommand(program, context);
   addInspectionCommands(program, context);
   for (const command of program.commands) command.exitOverride().configureOutput(output);

@@ -14,13 +14,19 @@ export function findContradictions(
   };
   const isGiven = (name: string): boolean => ['set', 'broken'].includes(environment.status(name));
 
-  for (const [one, other] of [
+  for (const together of [
     ['BACKUP_TELEGRAM_BOT_TOKEN', 'BACKUP_TELEGRAM_CHAT_ID'],
-    ['BACKUP_TELEGRAM_CHAT_ID', 'BACKUP_TELEGRAM_BOT_TOKEN'],
-  ] as const) {
-    if (!isGiven(one) && isGiven(other)) {
-      report(one, { problem: `missing, while ${other} is set`, remedy: 'Set both or none' });
+    ['BACKUP_MATRIX_HOMESERVER', 'BACKUP_MATRIX_ROOM', 'BACKUP_MATRIX_TOKEN'],
+  ]) {
+    const given = together.find(isGiven);
+    if (given === undefined) continue;
+    for (const name of together.filter((one) => !isGiven(one))) {
+      const remedy = `Set ${together.length === 2 ? 'both' : 'all of them'} or none`;
+      report(name, { problem: `missing, while ${given} is set`, remedy });
     }
+  }
+  if (isGiven('BACKUP_TELEGRAM_THREAD_ID') && !isGiven('BACKUP_TELEGRAM_CHAT_ID')) {
+    findings.warnings.push('BACKUP_TELEGRAM_THREAD_ID has no effect without BACKUP_TELEGRAM_CHAT_ID');
   }
   const { BACKUP_LOCAL_DIR: local, BACKUP_STATE_DIR: state, BACKUP_SCRATCH_DIR: scratch } = values;
   if (local !== undefined && (local === state || local === scratch)) {

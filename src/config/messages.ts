@@ -7,13 +7,21 @@ import { parseText } from './values.ts';
 /** Where and how messages go; null: not there. */
 export interface MessageSettings {
   readonly when: 'always' | 'failure' | 'off';
-  readonly telegram: { readonly botToken: string; readonly chatId: string } | null;
+  readonly telegram: {
+    readonly botToken: string;
+    readonly chatId: string;
+    /** A topic of a group; null: none. */
+    readonly threadId: number | null;
+  } | null;
   /** Empty: none. */
   readonly emailTo: readonly string[];
   readonly webhookUrl: string | null;
   readonly ntfyUrl: string | null;
   readonly discordUrl: string | null;
   readonly slackUrl: string | null;
+  readonly appriseUrl: string | null;
+  readonly gotifyUrl: string | null;
+  readonly matrix: { readonly homeserver: string; readonly room: string; readonly token: string } | null;
   readonly pingUrl: string | null;
 }
 
@@ -38,28 +46,26 @@ export interface MailServer {
   readonly returnPath: string | null;
 }
 
-/** Where messages go, from values that are all valid. */
+/** Where messages go, from values that are all valid; a channel of which a part is missing is none. */
 export function toMessages(values: Values): MessageSettings {
   const { BACKUP_TELEGRAM_BOT_TOKEN: botToken, BACKUP_TELEGRAM_CHAT_ID: chatId } = values;
+  const { BACKUP_MATRIX_HOMESERVER: homeserver, BACKUP_MATRIX_ROOM: room, BACKUP_MATRIX_TOKEN: token } = values;
   return {
     when: values.BACKUP_NOTIFY ?? 'always',
-    telegram: botToken === undefined || chatId === undefined ? null : { botToken, chatId },
+    telegram:
+      botToken === undefined || chatId === undefined
+        ? null
+        : { botToken, chatId, threadId: values.BACKUP_TELEGRAM_THREAD_ID ?? null },
     emailTo: values.BACKUP_EMAIL_TO ?? [],
     webhookUrl: values.BACKUP_WEBHOOK_URL ?? null,
     ntfyUrl: values.BACKUP_NTFY_URL ?? null,
     discordUrl: values.BACKUP_DISCORD_WEBHOOK_URL ?? null,
     slackUrl: values.BACKUP_SLACK_WEBHOOK_URL ?? null,
+    appriseUrl: values.BACKUP_APPRISE_URL ?? null,
+    gotifyUrl: values.BACKUP_GOTIFY_URL ?? null,
+    matrix: homeserver === undefined || room === undefined || token === undefined ? null : { homeserver, room, token },
     pingUrl: values.BACKUP_PING_URL ?? null,
   };
-}
-
-/** An http or https URL that is a secret itself, as it was written. Throws `ValueError`. */
-export function parseSecretUrl(text: string): string {
-  const url = URL.parse(parseText(text));
-  if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
-    throw new ValueError('not a web address', { remedy: "Write a URL that starts with 'https://'" });
-  }
-  return text;
 }
 
 /** A Telegram bot's token, as @BotFather gives it. Throws `ValueError`. */
@@ -92,4 +98,14 @@ export function parseEmailAddresses(text: string): readonly string[] {
     });
   }
   return addresses;
+}
+
+/** A Matrix room: `!id:server`, or its alias `#name:server`. Throws `ValueError`. */
+export function parseMatrixRoom(text: string): string {
+  if (!/^[!#][^\s:]+(?::\S+)?$/.test(parseText(text)) || (text.startsWith('#') && !text.includes(':'))) {
+    throw new ValueError('not a Matrix room', {
+      remedy: "Write the room's id ('!…', in its settings under Advanced) or its address '#room:example.org'",
+    });
+  }
+  return text;
 }

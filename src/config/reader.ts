@@ -73,13 +73,25 @@ function withoutSurroundings(text: string, { multiline }: { readonly multiline: 
 
 function checkNames(environment: Environment, findings: Findings): void {
   const ours = variableNames.flatMap((name) => [name, `${name}_FILE`]);
-  const known = new Set([...ours, ...fileCapableNames]);
-  for (const name of environment.names.filter((one) => !known.has(one) && mayBeOurs(one))) {
-    const meant = closestName(name, ours);
+  const known = new Set([...ours, ...fileCapableNames, ...fileCapableNames.map((name) => `${name}_FILE`)]);
+  for (const name of environment.names.filter((one) => !known.has(one))) {
+    const inside = nameInside(name, known);
+    if (inside?.startsWith('BACKUP_') === true) {
+      findings.problems.push(surrounded(name, inside));
+      continue;
+    }
+    if (inside !== undefined) {
+      findings.warnings.push(`${toShownValue(name)} is not ${inside}; it is ignored, here as in Mastodon`);
+      continue;
+    }
+    if (!mayBeOurs(name)) continue;
+    // The whole, as in BACKUP-S3-BUCKET, or a word of it, as in `export BACKUP_S3_BUKET`.
+    const words = name.split(/\W+/).filter((word) => /backup/i.test(word));
+    const meant = [name, ...words].map((one) => closestName(one, ours)).find((one) => one !== undefined);
     if (meant !== undefined) {
       const remedy = `Write ${meant}, or remove it`;
       findings.problems.push({ variable: name, shownValue: null, problem: 'not a setting, but close to one', remedy });
-    } else if (name.startsWith('BACKUP_') && environment.status(name) !== 'empty') {
+    } else if (/^(?:\W*\w+\s+)?\W*BACKUP_/.test(name) && environment.status(name) !== 'empty') {
       const text = `${toShownValue(name)} is not a setting this version knows; it is ignored`;
       findings.warnings.push(text);
       findings.unknown.push(text);
@@ -87,9 +99,33 @@ function checkNames(environment: Environment, findings: Findings): void {
   }
 }
 
-// Also with a mistyped or lower-case prefix: such a setting would be as lost as one with a mistyped end.
+// `export BACKUP_X=…`, `BACKUP_X =…`, ` BACKUP_X=…`, `"BACKUP_X"=…` and a byte order mark become part of the name in an env file:
+// what was to be encrypted would be stored in the clear, and nobody would be told.
+function nameInside(name: string, known: ReadonlySet<string>): string | undefined {
+  if (/^\w+$/.test(name)) return undefined;
+  return name
+    .split(/[^\w]+/)
+    .map((word) => word.toUpperCase())
+    .find((word) => known.has(word));
+}
+
+function surrounded(name: string, meant: string): SettingProblem {
+  const shown = JSON.stringify(name).replaceAll(/[\u007f-\uffff]/g, escapeCharacter);
+  return {
+    variable: shown,
+    shownValue: null,
+    problem: `not the name ${meant}, but that with something around it`,
+    remedy: `Write the line as ${meant}=…, without 'export', blanks, quotes or a byte order mark`,
+  };
+}
+
+function escapeCharacter(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
+
+// Also with a mistyped or lower-case prefix, or something in front: such a setting would be as lost as one with a mistyped end.
 function mayBeOurs(name: string): boolean {
-  return /^b/i.test(name);
+  return /^b|backup/i.test(name);
 }
 
 const longNameLength = 20;

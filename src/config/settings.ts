@@ -11,7 +11,7 @@ import type { KeepRule } from './keep-rule.ts';
 import { toMessages, type MessageSettings } from './messages.ts';
 import type { SettingProblem } from './problem.ts';
 import { readValues, type Findings } from './reader.ts';
-import type { Values, VariableName } from './table.ts';
+import { isOptional, type Values, type VariableName } from './table.ts';
 import { timeZoneOfTz } from './values.ts';
 
 /** A place where backups go. */
@@ -69,10 +69,13 @@ export interface Settings {
   readonly http: { readonly listen: string | null; readonly port: number; readonly token: string | null } | null;
 }
 
-/** The outcome of reading: `settings` is null exactly when there are problems; `log` is always usable. */
+/** The outcome of reading: `settings` is null exactly when a problem stops runs; `log` is always usable. */
 export interface SettingsReading {
   readonly settings: Settings | null;
   readonly log: LogSettings;
+  /** For times in the log. */
+  readonly timeZone: string;
+  /** All of them; those of channels stop no run. */
   readonly problems: readonly SettingProblem[];
   readonly warnings: readonly string[];
   /** Those of the warnings that say a setting is not known. */
@@ -107,7 +110,9 @@ export function readSettings(
   const log: LogSettings = { level: values.BACKUP_LOG_LEVEL ?? 'info', format: values.BACKUP_LOG_FORMAT ?? null };
   const { problems, warnings, unknown } = findings;
   const [first, ...others] = toDestinations(s3, values.BACKUP_LOCAL_DIR);
-  if (problems.length > 0 || first === undefined) return { settings: null, log, problems, warnings, unknown };
+  if (problems.some(stopsRuns) || first === undefined) {
+    return { settings: null, log, timeZone, problems, warnings, unknown };
+  }
 
   const valueOf = <Name extends VariableName>(name: Name): Exclude<Values[Name], undefined> => required(values, name);
   const port = values.BACKUP_HTTP_PORT;
@@ -159,7 +164,12 @@ export function readSettings(
         ? null
         : { listen: values.BACKUP_HTTP_LISTEN ?? null, port, token: values.BACKUP_HTTP_TOKEN ?? null },
   };
-  return { settings, log, problems, warnings, unknown };
+  return { settings, log, timeZone, problems, warnings, unknown };
+}
+
+/** Whether there can be no run with this problem: not when it only costs a message. */
+export function stopsRuns({ variable }: Pick<SettingProblem, 'variable'>): boolean {
+  return !isOptional(variable);
 }
 
 function toDestinations(s3: S3Settings | null, directory: string | undefined): readonly DestinationSettings[] {

@@ -11,7 +11,10 @@ export interface ShownSetting {
   readonly name: string;
   /** The value as text; null when it is unset and has no default. Secrets are hidden. */
   readonly value: string | null;
-  readonly source: 'default' | 'environment' | `file ${string}`;
+  /** `default`, `environment`, `file <path>`, `found`, or the variable that it follows from. */
+  readonly source: string;
+  /** As it was written, where something else is in force. */
+  readonly given?: string | null;
   readonly section: Section;
 }
 

@@ -5,7 +5,7 @@ import { parseAgeIdentity, parseAgeRecipients } from './age-keys.ts';
 import { parseAccountId, parseBucket, parseEndpoint, parsePrefix, parseRegion } from './bucket.ts';
 import { parseCronPattern } from './cron-pattern.ts';
 import { parseKeepRule, type KeepRule } from './keep-rule.ts';
-import { parseBotToken, parseChatId, parseEmailAddresses, parseSecretUrl } from './messages.ts';
+import { parseBotToken, parseChatId, parseEmailAddresses, parseMatrixRoom } from './messages.ts';
 import {
   parseAddress,
   parseBoolean,
@@ -19,6 +19,14 @@ import {
   parseWord,
 } from './values.ts';
 import { rowsOf, type ForeignVariable, type Variable } from './variable.ts';
+import {
+  parseAppriseUrl,
+  parseGotifyUrl,
+  parseNtfyUrl,
+  parsePingUrl,
+  parseSecretUrl,
+  parseServerUrl,
+} from './web-address.ts';
 
 const databaseRow = rowsOf('database');
 const destinationRow = rowsOf('destination');
@@ -259,8 +267,8 @@ const planVariables = {
   }),
 } as const;
 
-function channel(doc: string): Variable<string> {
-  return messagesRow({ parse: parseSecretUrl, preset: null, secret: true, doc });
+function channel(doc: string, parse: (text: string) => string = parseSecretUrl): Variable<string> {
+  return messagesRow({ parse, preset: null, secret: true, optional: true, doc });
 }
 
 const messageVariables = {
@@ -273,24 +281,61 @@ const messageVariables = {
     parse: parseBotToken,
     preset: null,
     secret: true,
+    optional: true,
     doc: 'token of a Telegram bot, together with the next',
   }),
   BACKUP_TELEGRAM_CHAT_ID: messagesRow({
     parse: parseChatId,
     preset: null,
+    optional: true,
     doc: 'the chat it writes to: a number, or `@channel`',
+  }),
+  BACKUP_TELEGRAM_THREAD_ID: messagesRow({
+    parse: parseInteger(1, 999_999_999),
+    preset: null,
+    optional: true,
+    doc: 'a topic in it: the number in the link of one of its messages',
   }),
   BACKUP_EMAIL_TO: messagesRow({
     parse: parseEmailAddresses,
     preset: null,
+    optional: true,
     doc: "addresses, separated by commas; sent through Mastodon's own `SMTP_*` settings",
   }),
   BACKUP_WEBHOOK_URL: channel('receives each event as JSON'),
-  BACKUP_NTFY_URL: channel('an ntfy topic'),
+  BACKUP_NTFY_URL: channel('an ntfy topic', parseNtfyUrl),
   BACKUP_DISCORD_WEBHOOK_URL: channel('a Discord webhook'),
   BACKUP_SLACK_WEBHOOK_URL: channel('a Slack webhook'),
+  BACKUP_APPRISE_URL: channel(
+    'an Apprise API, which passes on to a hundred services: `http://apprise:8000/notify/KEY`',
+    parseAppriseUrl,
+  ),
+  BACKUP_GOTIFY_URL: channel(
+    'a Gotify server with the token of an application: `https://gotify.example.com/?token=…`',
+    parseGotifyUrl,
+  ),
+  BACKUP_MATRIX_HOMESERVER: messagesRow({
+    parse: parseServerUrl,
+    preset: null,
+    optional: true,
+    doc: 'a Matrix homeserver, such as `https://matrix.example.org`, together with the next two',
+  }),
+  BACKUP_MATRIX_ROOM: messagesRow({
+    parse: parseMatrixRoom,
+    preset: null,
+    optional: true,
+    doc: 'the room: `!id:example.org`, or `#room:example.org`; the user of the token must be in it, and it must not be encrypted',
+  }),
+  BACKUP_MATRIX_TOKEN: messagesRow({
+    parse: parseText,
+    preset: null,
+    secret: true,
+    optional: true,
+    doc: 'access token of the user that writes',
+  }),
   BACKUP_PING_URL: channel(
     "dead man's switch: `/start`, success and `/fail` as healthchecks.io has it, or an Uptime Kuma push URL",
+    parsePingUrl,
   ),
   BACKUP_HEALTH_GRACE: messagesRow({
     parse: parseDuration('age'),
@@ -346,6 +391,12 @@ export const variables: Readonly<Record<VariableName, Variable>> = table;
 
 /** Names of all settings, in the order of docs/settings.md. */
 export const variableNames = Object.keys(table) as readonly VariableName[];
+
+/** Whether what is wrong with this variable, or with its file, stops no run. */
+export function isOptional(name: string): boolean {
+  const variable = variableNames.find((one) => one === name || `${one}_FILE` === name);
+  return variable !== undefined && variables[variable].optional === true;
+}
 
 /** Mastodon's database variables by name. */
 export const mastodonVariables: Readonly<Record<MastodonVariableName, ForeignVariable>> = mastodonDatabaseVariables;

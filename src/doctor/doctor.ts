@@ -11,6 +11,7 @@ import { AppError } from '../errors.ts';
 import { formatMiB, formatSpan } from '../text/format.ts';
 import { examineMemory } from './memory-check.ts';
 import { examineEncryption } from './encryption-check.ts';
+import { channelFinding, examineMessages } from './messages-check.ts';
 import { examineSecrets } from './secrets-check.ts';
 import { examineLogin, examineSource } from './source-check.ts';
 import { examineStore } from './store-check.ts';
@@ -20,13 +21,12 @@ const checkTimeoutMs = 60_000;
 
 /** Runs all checks. */
 export async function examine(examination: Examination): Promise<readonly Finding[]> {
-  const settings: Finding[] = examination.warnings.map((detail) => ({
-    check: 'settings',
-    status: 'warning',
-    detail,
-    remedy: null,
-  }));
+  const settings: Finding[] = [
+    ...examination.channelProblems.map(channelFinding),
+    ...examination.warnings.map((detail): Finding => ({ check: 'settings', status: 'warning', detail, remedy: null })),
+  ];
   if (settings.length === 0) settings.push({ check: 'settings', status: 'ok', detail: 'understood', remedy: null });
+  const asking = examineMessages(examination);
   const { facts, findings } = await examineDatabase(examination);
   const stores = await Promise.all(
     examination.stores.map(async (store) => {
@@ -52,6 +52,7 @@ export async function examine(examination: Examination): Promise<readonly Findin
     ...examineMemory(examination, facts),
     ...examineEncryption(examination, earlier),
     ...examineSecrets(examination, earlier),
+    ...(await asking),
   ];
 }
 

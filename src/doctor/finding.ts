@@ -2,8 +2,10 @@
 
 import type { LastEncryption } from '../backup/plaintext-guard.ts';
 import type { Environment } from '../config/environment.ts';
+import type { SettingProblem } from '../config/problem.ts';
 import type { Settings } from '../config/settings.ts';
 import type { ConnectionSettings } from '../database/connection.ts';
+import type { Channel } from '../notify/channel.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import type { LifecycleRule, ObjectKey } from '../storage/store.ts';
@@ -28,6 +30,10 @@ export interface StoreToExamine extends Repository {
 export interface Examination {
   readonly settings: Settings;
   readonly warnings: readonly string[];
+  /** What is wrong with the settings of channels. */
+  readonly channelProblems: readonly SettingProblem[];
+  readonly channels: readonly Channel[];
+  readonly redact: (text: string) => string;
   readonly environment: Environment;
   /** LOCAL_DOMAIN, else host/database. */
   readonly instance: string;

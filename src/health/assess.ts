@@ -48,7 +48,7 @@ export function assessHealth(options: {
   readonly stores: StoresRecord | null;
   readonly attempts: AttemptsRecord;
   readonly heartbeat: HeartbeatRecord | null;
-  /** Settings this version does not know. */
+  /** Settings this version does not know or cannot use, although they stop no run. */
   readonly unknownSettings: readonly string[];
   readonly now: Date;
 }): Health {

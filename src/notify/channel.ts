@@ -22,6 +22,11 @@ export interface Channel {
    * is tried again.
    */
   deliver(delivery: Delivery, options: { readonly signal: AbortSignal }): Promise<void>;
+  /**
+   * Asks what can be asked without anybody getting a message, and says what is known then; rejects when it would not work.
+   * Not there: nothing can be asked.
+   */
+  examine?(options: { readonly signal: AbortSignal }): Promise<string>;
 }
 
 /** A delivery that failed, and whether trying again can help. */

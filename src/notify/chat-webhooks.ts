@@ -3,7 +3,8 @@
 
 import type { Channel } from './channel.ts';
 import type { Severity } from './event.ts';
-import { postJson, shorten } from './http-request.ts';
+import { shorten } from '../text/shorten.ts';
+import { postJson, request } from './http-request.ts';
 
 const longestDiscord = 2_000;
 const longestSlack = 12_000;
@@ -18,6 +19,11 @@ export function createDiscord(url: string): Channel {
       if (message === null) return;
       const content = shorten(`${signs[message.severity]} **${message.title}**\n${message.text}`, longestDiscord);
       await postJson(url, { body: { content, allowed_mentions: { parse: [] } }, signal });
+    },
+    async examine({ signal }) {
+      const { text } = await request(url, { method: 'GET', signal });
+      const name = /"name"\s*:\s*("(?:[^"\\]|\\.)*")/.exec(text)?.[1];
+      return `the webhook ${name ?? ''} is there`.replace('  ', ' ');
     },
   };
 }

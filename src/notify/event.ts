@@ -90,13 +90,19 @@ export interface Attention extends EventBase {
   readonly hint: string | null;
 }
 
+/** Somebody asks whether messages arrive. */
+export interface Test extends EventBase {
+  readonly kind: 'test';
+}
+
 /** Everything there is to tell. */
-export type BackupEvent = RunStarted | RunSucceeded | RunFailed | DrillEnded | Attention;
+export type BackupEvent = RunStarted | RunSucceeded | RunFailed | DrillEnded | Attention | Test;
 
 /** How grave an event is. */
 export function severityOf(event: BackupEvent): Severity {
   switch (event.kind) {
     case 'run-started':
+    case 'test':
       return 'info';
     case 'run-succeeded': {
       const troubled =

@@ -1,37 +1,65 @@
-// One HTTP request of a channel: answers other than 2xx are failures, redirects are not followed (they would carry a secret
-// address elsewhere), and no more than a few KiB of an answer are read.
+// One HTTP request of a channel: answers other than 2xx are failures in the words that the service has for them, redirects are
+// not followed (they would carry a secret address elsewhere), and no more than a few KiB of an answer are read.
 
+import { describeError } from '../errors.ts';
 import { DeliveryError } from './channel.ts';
+import { explainStatus, retryAfterMs, saidIn } from './http-answer.ts';
 
 const largestAnswerBytes = 64 * 1024;
-const shownCharacters = 200;
 
-/** Sends it. Rejects with `DeliveryError`, whose text never has the address. */
-export async function request(
-  url: string,
-  options: {
-    readonly method: 'GET' | 'POST';
-    readonly headers?: Readonly<Record<string, string>>;
-    readonly body?: string;
-    readonly signal: AbortSignal;
-  },
-): Promise<void> {
+/** What one request takes. */
+export interface RequestOptions {
+  readonly method: 'GET' | 'POST' | 'PUT';
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly signal: AbortSignal;
+}
+
+/** The start of an answer that went well. */
+export interface Answer {
+  readonly status: number;
+  readonly text: string;
+}
+
+/**
+ * Sends it and answers with what came back. User and password in the address go as an Authorization header. Rejects with
+ * `DeliveryError`, whose text never has the address.
+ */
+export async function request(address: string, options: RequestOptions): Promise<Answer> {
+  const { url, authorization } = withoutCredentials(address);
+  const headers = { ...authorization, ...options.headers };
   let response: Response;
   try {
-    response = await fetch(url, { ...options, redirect: 'manual' });
+    response = await fetch(url, { ...options, headers, redirect: 'manual' });
   } catch (error) {
     options.signal.throwIfAborted();
-    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-    throw new DeliveryError(cause instanceof Error ? cause.message : String(cause), { retryable: true });
+    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+    throw new DeliveryError(describeError(cause), { retryable: true });
   }
-  const answer = await readStart(response);
-  if (response.ok) return;
+  const text = await readStart(response);
+  if (response.ok) return { status: response.status, text };
   const { status } = response;
-  const said = answer.replaceAll(/\s+/g, ' ').trim().slice(0, shownCharacters);
-  throw new DeliveryError(`HTTP ${status}${said === '' ? '' : `: ${said}`}`, {
+  throw new DeliveryError(explainStatus(response, saidIn(text)), {
     retryable: status === 408 || status === 429 || status >= 500,
-    retryAfterMs: status === 429 ? retryAfter(response, answer) : null,
+    retryAfterMs: status === 429 || status === 503 ? retryAfterMs(response.headers, text) : null,
   });
+}
+
+// `fetch` refuses an address that has them.
+function withoutCredentials(address: string): {
+  readonly url: string;
+  readonly authorization: Readonly<Record<string, string>>;
+} {
+  const url = new URL(address);
+  const { username, password } = url;
+  if (username === '' && password === '') return { url: address, authorization: {} };
+  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  url.username = '';
+  url.password = '';
+  return {
+    url: url.href,
+    authorization: { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` },
+  };
 }
 
 async function readStart(response: Response): Promise<string> {
@@ -39,43 +67,29 @@ async function readStart(response: Response): Promise<string> {
   if (reader === undefined) return '';
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  while (bytes < largestAnswerBytes) {
-    const { done, value } = (await reader.read()) as { readonly done: boolean; readonly value?: Uint8Array };
-    if (done || value === undefined) break;
-    chunks.push(value);
-    bytes += value.length;
+  try {
+    while (bytes < largestAnswerBytes) {
+      const { done, value } = (await reader.read()) as { readonly done: boolean; readonly value?: Uint8Array };
+      if (done || value === undefined) break;
+      chunks.push(value);
+      bytes += value.length;
+    }
+    await reader.cancel();
+  } catch {
+    // The answer's status counts, whatever became of its text.
   }
-  await reader.cancel();
   return Buffer.concat(chunks).toString('utf8');
 }
 
-// The header in seconds, as HTTP has it, or Telegram's and Discord's own field.
-function retryAfter(response: Response, answer: string): number | null {
-  const field = /"retry_after"\s*:\s*([\d.]+)/.exec(answer)?.[1];
-  const seconds = Number(response.headers.get('retry-after') ?? field ?? Number.NaN);
-  return Number.isFinite(seconds) ? seconds * 1_000 : null;
-}
-
-/** A request with a JSON body. */
+/** A request with a JSON body; answers with what came back. */
 export async function postJson(
   url: string,
-  {
-    body,
-    signal,
-    headers = {},
-  }: { readonly body: unknown; readonly signal: AbortSignal; readonly headers?: Readonly<Record<string, string>> },
-): Promise<void> {
-  await request(url, {
+  { body, ...options }: Omit<RequestOptions, 'method' | 'body'> & { readonly body: unknown; readonly method?: 'PUT' },
+): Promise<Answer> {
+  return request(url, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
+    ...options,
+    headers: { 'content-type': 'application/json', ...options.headers },
     body: JSON.stringify(body),
-    signal,
   });
-}
-
-/** A text of at most `limit` characters, with a sign at its end when it was cut. */
-export function shorten(text: string, limit: number): string {
-  if (text.length <= limit) return text;
-  // Not between the two halves of one character.
-  return `${text.slice(0, limit - 1).replace(/[\uD800-\uDBFF]$/, '')}…`;
 }

@@ -36,6 +36,11 @@ export function messageFor(event: BackupEvent, { timeZone }: { readonly timeZone
       return say(`${capital(event.tier)} backup of ${event.instance} FAILED`, failure(event, timeZone));
     case 'drill-ended':
       return say(`Restore drill of ${event.instance} ${drillWords[event.status]}`, drill(event));
+    case 'test':
+      return say(`Test message from the backups of ${event.instance}`, [
+        'Messages about backups arrive here. Nothing happened; somebody ran: mastodon-backup notify test',
+        `Sent: ${formatMoment(event.at, timeZone)}`,
+      ]);
     case 'attention':
       return say(`Backups of ${event.instance}: ${event.subject}`, attention(event));
     default:

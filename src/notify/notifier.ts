@@ -1,6 +1,7 @@
 // Sends an event by every channel at once. It never throws and never takes long: a message must not fail a backup. What leaves
 // here has been redacted, and a channel that fails is named in the log and in what is returned, so that health can show it.
 
+import { describeError } from '../errors.ts';
 import type { Log, Redact } from '../log.ts';
 import { jittered, pauseOrEnd, type Random } from '../stream/patience.ts';
 import { formatSpan } from '../text/format.ts';
@@ -33,7 +34,14 @@ const usualPatience: NotifyPatience = {
 /** Tells people. */
 export interface Notifier {
   /** Never rejects; channels that had nothing to send are left out. */
-  send(event: BackupEvent, options: { readonly signal: AbortSignal }): Promise<readonly ChannelOutcome[]>;
+  send(
+    event: BackupEvent,
+    options: {
+      readonly signal: AbortSignal;
+      /** One channel alone. */
+      readonly only?: string;
+    },
+  ): Promise<readonly ChannelOutcome[]>;
 }
 
 /** A notifier for these channels. */
@@ -49,17 +57,23 @@ export function createNotifier(options: {
 }): Notifier {
   const { log, redact, patience = usualPatience, random = Math.random } = options;
   return {
-    async send(event, { signal }) {
+    async send(event, { signal, only }) {
       const delivery = prepare(event, options);
-      const channels = options.channels.filter(({ filtered }) => !filtered || isWanted(delivery, options.when));
+      const channels = options.channels.filter(
+        ({ name, filtered }) =>
+          (only === undefined || name === only) && (!filtered || isWanted(delivery, options.when)),
+      );
       return Promise.all(
         channels.map(async (channel): Promise<ChannelOutcome> => {
           try {
             await deliverPatiently(channel, { delivery, patience, random, signal });
             return { channel: channel.name, error: null };
           } catch (error) {
-            const text = redact(error instanceof Error ? error.message : String(error));
-            log.warn({ channel: channel.name, event: event.kind }, `A message could not be sent: ${text}`);
+            const text = redact(describeError(error));
+            log.warn(
+              { channel: channel.name, event: event.kind },
+              `A message by ${channel.name} could not be sent: ${text}`,
+            );
             return { channel: channel.name, error: text };
           }
         }),
@@ -69,6 +83,8 @@ export function createNotifier(options: {
 }
 
 function isWanted({ event, message }: Delivery, when: 'always' | 'failure' | 'off'): boolean {
+  // Whoever asks for a test wants to see it.
+  if (event.kind === 'test') return true;
   if (when === 'off' || message === null) return false;
   if (event.kind === 'run-failed' && event.repeated) return false;
   return when === 'always' || severityOf(event) !== 'info';

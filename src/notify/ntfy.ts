@@ -1,9 +1,10 @@
 // ntfy: published as JSON to the server's root, because headers cannot carry every letter of a title. User and password in
 // the URL become an Authorization header; an `auth` parameter stays.
 
+import { shorten } from '../text/shorten.ts';
 import type { Channel } from './channel.ts';
 import type { Severity } from './event.ts';
-import { postJson, shorten } from './http-request.ts';
+import { postJson, request } from './http-request.ts';
 
 const priorities: Readonly<Record<Severity, number>> = { info: 2, warning: 4, failure: 5 };
 const tags: Readonly<Record<Severity, string>> = {
@@ -18,12 +19,6 @@ const longestText = 3_800;
 export function createNtfy(topicUrl: string): Channel {
   const url = new URL(topicUrl);
   const topic = decodeURIComponent(url.pathname.split('/').at(-1) ?? '');
-  const { username, password } = url;
-  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
-  const headers: Readonly<Record<string, string>> =
-    username === '' && password === '' ? {} : { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` };
-  url.username = '';
-  url.password = '';
   url.pathname = url.pathname.slice(0, url.pathname.lastIndexOf('/') + 1);
   return {
     name: 'ntfy',
@@ -38,9 +33,12 @@ export function createNtfy(topicUrl: string): Channel {
           priority: priorities[message.severity],
           tags: [tags[message.severity]],
         },
-        headers,
         signal,
       });
+    },
+    async examine({ signal }) {
+      await request(new URL('v1/health', url).href, { method: 'GET', signal });
+      return 'the server answers; whether it takes messages is not known before one is sent';
     },
   };
 }

@@ -39,13 +39,16 @@ function formatRow(
 
 /**
  * A text broken between words into lines of at most `columns` characters, all but the first indented; the first has that much
- * room taken already. A word that is longer, such as a path to be copied, stays whole.
+ * room taken already, or `firstIndent`. A word that is longer, such as a path to be copied, stays whole.
  */
-export function wrap(text: string, { columns, indent }: Width & { readonly indent: number }): string {
-  const room = Math.max(1, columns - indent);
+export function wrap(
+  text: string,
+  { columns, indent, firstIndent = indent }: Width & { readonly indent: number; readonly firstIndent?: number },
+): string {
   const lines: string[] = [];
   let line = '';
   for (const word of text.split(' ')) {
+    const room = columns - (lines.length === 0 ? firstIndent : indent);
     if (line !== '' && line.length + 1 + word.length > room) {
       lines.push(line);
       line = word;

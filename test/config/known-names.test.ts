@@ -26,6 +26,46 @@ describe('names of settings', () => {
     }
   });
 
+  it('stops at a name that is ours but for what an env file left around it', () => {
+    for (const name of [
+      'export BACKUP_AGE_RECIPIENTS',
+      'EXPORT BACKUP_AGE_RECIPIENTS',
+      'set BACKUP_AGE_RECIPIENTS',
+      'declare -x BACKUP_AGE_RECIPIENTS',
+      'BACKUP_AGE_RECIPIENTS ',
+      ' BACKUP_AGE_RECIPIENTS',
+      '\tBACKUP_AGE_RECIPIENTS',
+      '\u00A0BACKUP_AGE_RECIPIENTS',
+      '\u200BBACKUP_AGE_RECIPIENTS',
+      '\uFEFFBACKUP_AGE_RECIPIENTS',
+      '"BACKUP_AGE_RECIPIENTS"',
+      "'BACKUP_AGE_RECIPIENTS'",
+      '- BACKUP_AGE_RECIPIENTS',
+      '$BACKUP_AGE_RECIPIENTS',
+      'BACKUP_AGE_RECIPIENTS:',
+      'export backup_age_recipients',
+      'export BACKUP_AGE_RECIPIENTS_FILE',
+    ]) {
+      const { problems, settings } = read({ ...localOnly, [name]: 'age1x' });
+      assert.equal(settings, null, name);
+      assert.match(problems[0]?.remedy ?? '', /Write the line as BACKUP_AGE_RECIPIENTS(_FILE)?=…/, name);
+      assert.doesNotMatch(problems[0]?.variable ?? '', /[^\x20-\x7e]/);
+    }
+    for (const name of [
+      'BACKUP-AGE-RECIPIENTS',
+      'export BACKUP_AGE_RECIPIENT',
+      'BACKUP AGE RECIPIENTS',
+      'Backup_Age_Recipients',
+    ])
+      assert.equal(read({ ...localOnly, [name]: 'age1x' }).settings, null, name);
+  });
+
+  it("warns of Mastodon's names with something around them, which Mastodon ignores too", () => {
+    const { warnings, settings } = read({ ...localOnly, 'export DB_PASS': 'x' });
+    assert.notEqual(settings, null);
+    assert.match(warnings.join(), /export DB_PASS is not DB_PASS; it is ignored, here as in Mastodon/);
+  });
+
   it('only warns about a name that is close to none, which a newer version may know', () => {
     const { settings, warnings } = read({ ...localOnly, BACKUP_QUANTUM_FLUX: '1', BACKUP_S3_OBJECT_LOCK_MODE: 'x' });
     assert.notEqual(settings, null);

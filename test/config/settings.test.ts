@@ -156,6 +156,62 @@ describe('settings', () => {
     assert.ok(!/\p{Cc}/u.test(line ?? ''));
   });
 
+  it('is there in spite of channels that cannot be used, and says what is wrong with them', () => {
+    for (const [name, text] of Object.entries({
+      BACKUP_NTFY_URL: 'https://user:100%safe@ntfy.example.com/topic',
+      BACKUP_WEBHOOK_URL: 'ftp://example.com',
+      BACKUP_DISCORD_WEBHOOK_URL: '"https://discord.com/api/webhooks/1/x"',
+      BACKUP_SLACK_WEBHOOK_URL: 'hooks.slack.com/services/x',
+      BACKUP_PING_URL: 'https://hc-ping.com/2d4f1e62/start',
+      BACKUP_APPRISE_URL: 'http://apprise:8000/notify/',
+      BACKUP_GOTIFY_URL: 'https://gotify.example.com/message',
+      BACKUP_MATRIX_HOMESERVER: 'https://matrix.example.org/_matrix',
+      BACKUP_MATRIX_ROOM: 'ops',
+      BACKUP_TELEGRAM_CHAT_ID: 'my chat',
+      BACKUP_TELEGRAM_BOT_TOKEN: 'bot1:x',
+      BACKUP_TELEGRAM_THREAD_ID: 'general',
+      BACKUP_EMAIL_TO: 'Admin <admin@example.com>',
+    })) {
+      const { settings, problems } = read({ ...localOnly, [name]: text });
+      assert.notEqual(settings, null, name);
+      assert.ok(
+        problems.some(({ variable }) => variable === name),
+        name,
+      );
+      assert.ok(!problems.some(({ shownValue }) => shownValue?.includes('100%safe')));
+    }
+    assert.notEqual(read({ ...localOnly, BACKUP_WEBHOOK_URL_FILE: '/missing' }).settings, null);
+    const halves = read({ ...localOnly, BACKUP_MATRIX_TOKEN: 'x' });
+    assert.deepEqual(
+      halves.problems.map(({ variable }) => variable),
+      ['BACKUP_MATRIX_HOMESERVER', 'BACKUP_MATRIX_ROOM'],
+    );
+    assert.equal(halves.settings?.messages.matrix, null);
+    assert.equal(read({ ...localOnly, BACKUP_NTFY_URL: 'x', BACKUP_TIMEOUT: 'x' }).settings, null);
+  });
+
+  it('takes every form of address that its service gives', () => {
+    const addresses = {
+      BACKUP_NTFY_URL: ['https://user:100%25safe@ntfy.sh/my-topic', 'http://ntfy/a?auth=x'],
+      BACKUP_PING_URL: [
+        'https://hc-ping.com/2d4f',
+        'http://kuma:3001/api/push/AbC?status=up&msg=OK',
+        'https://x.io/?id=1',
+      ],
+      BACKUP_APPRISE_URL: ['http://apprise:8000/notify/key', 'http://apprise/base/notify/key/?tag=ops'],
+      BACKUP_GOTIFY_URL: ['https://gotify.example.com/?token=A1', 'https://example.com/gotify/message?token=A1'],
+      BACKUP_MATRIX_ROOM: ['!abc:example.org', '#ops:example.org', '!idwithoutserver'],
+      BACKUP_MATRIX_HOMESERVER: ['https://matrix.example.org', 'http://synapse:8008/'],
+    };
+    for (const [name, texts] of Object.entries(addresses))
+      for (const text of texts)
+        assert.deepEqual(
+          read({ ...localOnly, [name]: text }).problems.filter(({ variable }) => variable === name),
+          [],
+          text,
+        );
+  });
+
   it('reads schedules and what they keep', () => {
     const { settings } = read({ ...localOnly, BACKUP_SCHEDULE_DRILL: '0 3 * * 0', BACKUP_KEEP_DAILY: '14' });
     assert.equal(settings?.schedules.drill, '0 3 * * 0');

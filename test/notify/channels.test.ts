@@ -21,6 +21,9 @@ const none: MessageSettings = {
   ntfyUrl: null,
   discordUrl: null,
   slackUrl: null,
+  appriseUrl: null,
+  gotifyUrl: null,
+  matrix: null,
   pingUrl: null,
 };
 const token = '12345678:AAtokenTokenTokenTokenTok';
@@ -60,7 +63,7 @@ describe('a channel', () => {
   const json = (): Record<string, unknown> => JSON.parse(receiver.received[0]?.body ?? '{}') as Record<string, unknown>;
 
   it('Telegram gets sendMessage', async () => {
-    const outcomes = await send(succeeded, { telegram: { botToken: token, chatId: '-100123' } });
+    const outcomes = await send(succeeded, { telegram: { botToken: token, chatId: '-100123', threadId: null } });
     assert.deepEqual(outcomes, [{ channel: 'Telegram', error: null }]);
     assert.equal(receiver.received[0]?.path, `/bot${token}/sendMessage`);
     assert.equal(json()['chat_id'], '-100123');
@@ -68,7 +71,7 @@ describe('a channel', () => {
     assert.equal(json()['parse_mode'], undefined);
     assert.equal(json()['disable_notification'], true);
     const long = { ...failed, message: 'x'.repeat(9_000) };
-    await send(long, { telegram: { botToken: token, chatId: '1' } });
+    await send(long, { telegram: { botToken: token, chatId: '1', threadId: null } });
     const { text } = JSON.parse(receiver.received[1]?.body ?? '{}') as { text: string };
     assert.equal(text.length, 4_096);
   });
