@@ -1,7 +1,7 @@
 // What killed drills and restores left in the scratch directory goes, each kind under the lock of those who make it: what a
 // drill at work has there must not be taken for a leftover by a restore, nor the other way round.
 
-import { removeLeftovers } from '../drill/scratch-server.ts';
+import { removeLeftovers } from '../drill/scratch-leftovers.ts';
 import { AppError } from '../errors.ts';
 import { removeScratchArchives } from '../restore/archive-file.ts';
 import { takeLock, type LockName } from '../state/lock.ts';

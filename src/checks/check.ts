@@ -12,6 +12,9 @@ export interface CheckResult {
   readonly remedy: string | null;
 }
 
+/** The name of what was left without a verdict because asking took too long. */
+export const notChecked = 'not checked';
+
 /** A check that went well. */
 export function ok(check: string, detail: string): CheckResult {
   return { check, status: 'ok', detail, remedy: null };
@@ -50,4 +53,13 @@ export function note(
     ...(detailWithoutValues === undefined ? {} : { detailWithoutValues }),
     remedy,
   };
+}
+
+/** Names that a finding shows; the others are only counted. */
+const shownNames = 5;
+
+/** The first few, and how many more there are. */
+export function list(items: readonly string[]): string {
+  const rest = items.length - shownNames;
+  return `${items.slice(0, shownNames).join('; ')}${rest > 0 ? `; and ${rest} more` : ''}`;
 }

@@ -4,9 +4,11 @@
 import { escapeIdentifier, type Client } from 'pg';
 import { qualifiedName } from '../database/archive-reader.ts';
 import { findSequencesBehind } from '../database/sequences.ts';
-import { failed, note, ok, type CheckResult } from './check.ts';
+import { failed, list, note, ok, type CheckResult } from './check.ts';
 import { createSource, type Source, type SourceOddity } from './source.ts';
 import { checkMastodon } from './mastodon-checks.ts';
+import { checkTrees } from './tree-check.ts';
+import { leftOpen, tookTooLong } from './unanswered.ts';
 
 /** What the snapshot's manifest says must be there. */
 export interface DatabaseExpectations {
@@ -17,8 +19,6 @@ export interface DatabaseExpectations {
   /** What was so in the source. */
   readonly oddities: readonly SourceOddity[];
 }
-
-const shown = 5;
 
 /** Runs all checks, one after the other; what cannot be asked is a failed check. */
 export async function checkDatabase(
@@ -32,7 +32,7 @@ export async function checkDatabase(
     ['constraints', async () => checkConstraints(client)],
     ['materialised views', async () => checkMaterialisedViews(client)],
     ['sequences', async () => [await checkSequences(client)]],
-    ['amcheck', async () => [await checkTrees(client)]],
+    ['amcheck', async () => checkTrees(client)],
     ['Mastodon', async () => checkMastodon(client, { ...options, source })],
     ['source', async () => source.notes()],
   ];
@@ -43,6 +43,10 @@ export async function checkDatabase(
       results.push(...(await run()));
     } catch (error) {
       options.signal.throwIfAborted();
+      if (tookTooLong(error)) {
+        results.push(...leftOpen([name]));
+        continue;
+      }
       const detail = error instanceof Error ? error.message : String(error);
       results.push(failed(name, { detail: `could not be checked: ${detail}`, remedy: 'Look into the log.' }));
     }
@@ -135,20 +139,24 @@ async function checkConstraints(client: Client): Promise<readonly CheckResult[]>
         and to_jsonb(x) ->> 'conenforced' is distinct from 'false' order by 1, 2`,
   );
   const broken: string[] = [];
+  const open: string[] = [];
   for (const { table, name } of rows) {
     try {
       await client.query(`alter table ${table} validate constraint ${escapeIdentifier(name)}`);
     } catch (error) {
-      broken.push(`${name} of ${table}: ${error instanceof Error ? error.message : String(error)}`);
+      if (tookTooLong(error)) open.push(`${name} of ${table}`);
+      else broken.push(`${name} of ${table}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
   const { rows: all } = await client.query<{ valid: string }>(
     "select count(*) filter (where convalidated) as valid from pg_constraint where contype = 'f'",
   );
   const whole = ok('constraints', `${all[0]?.valid ?? 0} foreign keys, all valid`);
-  if (broken.length === 0) return [whole];
+  const unanswered = leftOpen(open);
+  if (broken.length === 0) return [whole, ...unanswered];
   return [
     whole,
+    ...unanswered,
     note('constraints of the source', `not validated in the source, and old rows break them: ${list(broken)}`, {
       remedy: 'Delete or mend those rows in the source when there is time, then: ALTER TABLE … VALIDATE CONSTRAINT.',
     }),
@@ -162,13 +170,15 @@ async function checkMaterialisedViews(client: Client): Promise<readonly CheckRes
        from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind = 'm' order by c.oid`,
   );
   const broken: { readonly filled: boolean; readonly detail: string }[] = [];
+  const open: string[] = [];
   for (const { name, filled } of rows) {
     try {
       // As pg_restore does it, where a function that forgets its schema fails.
       await client.query(`set search_path to ''`);
       await client.query(`refresh materialized view ${name}`);
     } catch (error) {
-      broken.push({ filled, detail: `${name}: ${error instanceof Error ? error.message : String(error)}` });
+      if (tookTooLong(error)) open.push(name);
+      else broken.push({ filled, detail: `${name}: ${error instanceof Error ? error.message : String(error)}` });
     } finally {
       await client.query('reset search_path');
     }
@@ -176,12 +186,14 @@ async function checkMaterialisedViews(client: Client): Promise<readonly CheckRes
   const [lost, never] = [true, false].map((filled) =>
     broken.filter((one) => one.filled === filled).map(({ detail }) => detail),
   );
-  const notes =
-    never === undefined || never.length === 0
+  const notes = [
+    ...leftOpen(open),
+    ...(never === undefined || never.length === 0
       ? []
-      : [note('views of the source', `never filled in the source, and cannot be: ${list(never)}`)];
+      : [note('views of the source', `never filled in the source, and cannot be: ${list(never)}`)]),
+  ];
   if (lost === undefined || lost.length === 0) {
-    const count = rows.length - (never?.length ?? 0);
+    const count = rows.length - (never?.length ?? 0) - open.length;
     return [ok('materialised views', `${count}, all of them can be refreshed`), ...notes];
   }
   return [
@@ -212,33 +224,4 @@ async function checkSequences(client: Client): Promise<CheckResult> {
         'Set those that are used in the source database with setval(); a table that is filled with ids of another one never uses its own.',
     },
   );
-}
-
-async function checkTrees(client: Client): Promise<CheckResult> {
-  try {
-    await client.query('create extension if not exists amcheck');
-  } catch {
-    return note('amcheck', 'the extension is not there: the trees of the indexes were not walked');
-  }
-  const { rows } = await client.query<{ oid: number; name: string }>(
-    `select c.oid, c.oid::regclass::text as name from pg_index i join pg_class c on c.oid = i.indexrelid
-       join pg_am a on a.oid = c.relam join pg_namespace n on n.oid = c.relnamespace
-      where a.amname = 'btree' and c.relkind = 'i' and n.nspname !~ '^pg_' and i.indisvalid order by 2`,
-  );
-  const broken: string[] = [];
-  for (const { oid, name } of rows) {
-    try {
-      await client.query('select bt_index_check($1::oid::regclass)', [oid]);
-    } catch (error) {
-      broken.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
-    }
-  }
-  if (broken.length === 0) return ok('amcheck', `${rows.length} B-trees walked`);
-  return failed('amcheck', { detail: list(broken), remedy: 'Check the memory and disk of this host.' });
-}
-
-/** The first few, and how many more there are. */
-function list(items: readonly string[]): string {
-  const rest = items.length - shown;
-  return `${items.slice(0, shown).join('; ')}${rest > 0 ? `; and ${rest} more` : ''}`;
 }

@@ -133,8 +133,10 @@ function createClient(
     password: () => settings.password,
     application_name: applicationName,
     client_encoding: 'UTF8',
-    // A role may have a statement_timeout of its own; the driver does not send a 0.
-    options: '-c statement_timeout=0',
+    // A role may have a statement_timeout of its own; the driver does not send a 0. The path is nobody's but ours: in a schema of
+    // the database's owner a function or operator may stand that fits better than the server's own, and it would run in our
+    // name (PostgreSQL's manual, 10.3; CVE-2018-1058). What is said at the start wins over what is set for role or database.
+    options: '-c statement_timeout=0 -c search_path=pg_catalog',
     connectionTimeoutMillis: connectTimeoutMs,
     query_timeout: queryTimeoutMs,
     keepAlive: true,

@@ -13,6 +13,9 @@ export const insufficientPrivilege = '42501';
 /** No room for another lock, among others. */
 export const outOfMemory = '53200';
 
+/** A statement was ended, by statement_timeout for instance. */
+export const queryCanceled = '57014';
+
 /** The SQLSTATE of what a query threw; undefined for anything else. */
 export function sqlStateOf(error: unknown): string | undefined {
   const { code } = error as { readonly code?: unknown };

@@ -3,31 +3,31 @@
 
 import type { Client } from 'pg';
 import { chooseClient, type ClientPrograms } from '../database/clients.ts';
-import { connect, type ConnectionSettings } from '../database/connection.ts';
-import type { DatabaseLocale } from '../database/server.ts';
+import { connect } from '../database/connection.ts';
+import { prepareScratchDatabase, type ScratchDatabase } from './scratch-database.ts';
 import { startScratchServer, type ScratchServer } from './scratch-server.ts';
-import { dumpOf } from '../snapshots/manifest.ts';
+import { dumpOf, snapshotName } from '../snapshots/manifest.ts';
 import { chooseServer, type ServerPrograms } from '../database/server-programs.ts';
 import { AppError, describeError, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { DrillDocument, DrillStatus } from './drill-record.ts';
-import { failed, note, ok, type CheckResult } from '../checks/check.ts';
+import { failed, note, notChecked, ok, type CheckResult } from '../checks/check.ts';
 import { compareWithArchive } from '../checks/archive-comparison.ts';
 import { checkDatabase } from '../checks/database-checks.ts';
 import { explainFailures } from '../checks/duplicate-keys.ts';
 import type { EarlierRows } from '../checks/missing-rows.ts';
-import { createDatabase, describeLocale, libcLocale, missingExtensions } from '../restore/database-creation.ts';
-import type { SnapshotSource } from '../snapshots/dump-stream.ts';
-import { fillDatabase, portableArguments } from '../restore/fill.ts';
+import { checkConfiguration } from '../restore/extensions.ts';
+import { expectedRows } from '../restore/expected-rows.ts';
+import { readContents, type SnapshotSource } from '../snapshots/dump-stream.ts';
+import { fillDatabase, portableArguments, type FillResult } from '../restore/fill.ts';
+import { assertAsPlanned, withoutWhatIsThere } from '../restore/planned-entries.ts';
+import { writeRestoreList } from '../restore/restore-list.ts';
+import { describeLacks, describeRoles, sortFailures } from './failed-statements.ts';
 import { isNearlyFull, predictBytes, readSpace, tooLittle, type Space } from './scratch-space.ts';
 
-const database = 'drill';
-/** Policies and user mappings name roles, which belong to a server and not to a dump. */
-const unknownRole = /^role (".*") does not exist/;
-/** What a server lacks that is not the source's: a collation of its C library, a library to load at its start. */
-const unknownHere =
-  /^(?:collation "[^"]*" for encoding "[^"]*" does not exist|could not create locale "[^"]*"|could not open collator for locale "[^"]*"|could not access file "[^"]*"|could not load library "[^"]*"|could not open (?:stop-word|dictionary|affix) file "[^"]*"|user mapping not found for |could not connect to server "[^"]*"|[\w"]+ must be loaded via "?shared_preload_libraries"?)/;
 const spaceEveryMs = 2_000;
+/** How long one statement of the checks may take. What takes longer, such as a view that never ends, is left without a verdict. */
+const statementLimit = '2h';
 
 /** Everything a drill needs. */
 export interface DrillOptions {
@@ -122,74 +122,74 @@ async function drillIn(
   server: ScratchServer,
   options: DrillOptions & { readonly client: ClientPrograms },
 ): Promise<DrillOutcome> {
-  const { source, client, log, signal } = options;
+  const { source, log, signal } = options;
   const { manifest } = source;
   const { programs } = server;
-  const notes: CheckResult[] = [];
   const startedAt = performance.now();
-  const wanted = manifest.database.locale;
-  const taken = await createScratchDatabase(server.connection('postgres'), { manifest, signal });
-  if (describeLocale(taken) !== describeLocale(wanted))
-    notes.push(
-      note('collation', `${describeLocale(wanted)} does not exist here; ${describeLocale(taken)} was taken instead`),
-    );
-  const connection = server.connection(database);
-  await using control = await connect(connection, signal, { queryTimeoutMs: 0 });
-  const missing = await missingExtensions(
-    control,
-    manifest.database.extensions.map(({ name }) => name),
-  );
-  const { failures, contents } = await fillDatabase(source, {
-    connection,
-    client,
-    serverMajor: programs.major,
-    args: portableArguments,
-    exitOnError: false,
-    log,
-    signal,
-    onProgress: options.onProgress,
-  });
+  const contents = await readContents(source, { log, signal });
+  const database = await prepareScratchDatabase(server, { manifest, contents, log, signal });
+  await using control = await connect(database.connection, signal, { queryTimeoutMs: 0 });
+  await control.query(`set statement_timeout = '${statementLimit}'`);
+  const { failures, entries } = await fill(server, { ...options, database });
   await analyse(control);
   const durationMs = Math.round(performance.now() - startedAt);
-  const { rows, oddities } = manifest.database;
+  const { oddities } = manifest.database;
+  const { rows, ofExtensions, configuration } = await expectedRows(control, { manifest, contents, entries });
   const schemaVersion = manifest.mastodon?.schemaVersion ?? null;
   const dataAt = manifest.dataAt;
-  const ofRoles = failures.filter(({ message }) => unknownRole.test(message));
-  const ofServer = failures.filter(({ message }) => unknownHere.test(message));
-  const ofSnapshot = failures.filter((failure) => !ofRoles.includes(failure) && !ofServer.includes(failure));
+  const { ofRoles, ofServer, ofRights, ofSnapshot } = sortFailures(failures);
   const checks = [
     ...(failures.length === 0 ? [ok('restore', 'every statement of the archive went well')] : []),
     ...(await explainFailures(control, ofSnapshot, { rows, earlier: options.earlier })),
     // What is missing because its statement failed is said by that. Before the checks, which take numbers from sequences.
-    ...(ofSnapshot.length === 0 ? await compareWithArchive(control, contents) : []),
+    ...(ofSnapshot.length + ofRights.length === 0 ? await compareWithArchive(control, entries) : []),
     ...(await checkDatabase(control, { rows, schemaVersion, dataAt, oddities, signal })),
+    ...(await checkConfiguration(control, { configuration, rows: ofExtensions })),
     ...(options.secrets === null ? [] : [options.secrets]),
-    ...notes,
+    ...database.notes,
+  ];
+  const lacking = [
+    ...database.lacking,
+    ...describeLacks({ ofServer, ofRights }),
+    // What took too long to be checked.
+    ...checks.filter(({ check }) => check === notChecked),
   ];
   const status = ((): DrillStatus => {
     // What an extension that is missing here breaks says nothing of the snapshot; keys that exist twice do.
-    const lacks = missing.length > 0 || ofServer.length > 0;
-    if (lacks && !checks.some(({ check }) => check === 'duplicate keys')) return 'incomplete';
+    if (lacking.length > 0 && !checks.some(({ check }) => check === 'duplicate keys')) return 'incomplete';
     if (checks.some((check) => check.status === 'failed')) return 'failed';
     return ofRoles.length > 0 ? 'incomplete' : 'passed';
   })();
-  const roles = [...new Set(ofRoles.map(({ message }) => unknownRole.exec(message)?.[1]))].join(', ');
-  const lacking = [
-    ...(missing.length === 0 ? [] : [note('extensions', `not available in this server: ${missing.join(', ')}`)]),
-    ...(ofServer.length === 0
-      ? []
-      : [
-          note(
-            'server',
-            `this server lacks what the source has: ${[...new Set(ofServer.map(({ message }) => unknownHere.exec(message)?.[0]))].join('; ')}`,
-            { remedy: 'Drill where it is installed, or see with restore whether the target has it.' },
-          ),
-        ]),
-    ...(roles === ''
-      ? []
-      : [note('roles', `${ofRoles.length} statements name roles that this server lacks: ${roles}`)]),
-  ];
-  return { status, durationMs, serverVersion: programs.version, checks: [...lacking, ...checks] };
+  const said = [...lacking, ...describeRoles({ ofRoles })];
+  return {
+    status,
+    durationMs,
+    serverVersion: programs.version,
+    checks: [...said, ...checks.filter((check) => !said.includes(check))],
+  };
+}
+
+// In the owner's login, which nothing of the dump can turn into another one.
+async function fill(
+  server: ScratchServer,
+  options: DrillOptions & { readonly client: ClientPrograms; readonly database: ScratchDatabase },
+): Promise<Pick<FillResult, 'failures'> & { readonly entries: ScratchDatabase['plan']['entries'] }> {
+  const { source, database, client, log, signal, onProgress } = options;
+  const { connection, plan } = database;
+  const entries = await withoutWhatIsThere(plan.entries, { connection, signal });
+  await using useList = await writeRestoreList(entries, { directory: server.directory });
+  const { failures, contents } = await fillDatabase(source, {
+    connection,
+    client,
+    serverMajor: server.programs.major,
+    args: [...portableArguments, `--use-list=${useList.file}`],
+    exitOnError: false,
+    log,
+    signal,
+    onProgress,
+  });
+  assertAsPlanned(contents, { plan, snapshot: snapshotName(source.manifest) });
+  return { failures, entries };
 }
 
 // What is asked afterwards is then asked quickly. Foreign tables, and what holds some as partitions, are asked of no other server.
@@ -199,30 +199,8 @@ async function analyse(control: Client): Promise<void> {
       where c.relkind in ('r', 'm') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
         and not exists (select from pg_inherits i where i.inhparent = c.oid)`,
   );
-  for (const { name } of rows) await control.query(`analyze ${name}`);
-}
-
-// A collation that exists only where the source runs, such as the alpine image's `en_US.utf8`.
-async function createScratchDatabase(
-  connection: ConnectionSettings,
-  { manifest, signal }: { readonly manifest: SnapshotSource['manifest']; readonly signal: AbortSignal },
-): Promise<DatabaseLocale> {
-  const { encoding } = manifest.database;
-  await using admin = await connect(connection, signal);
-  let lastError: unknown;
-  for (const locale of [manifest.database.locale, ...['C.UTF-8', 'C.utf8', 'C'].map(libcLocale)]) {
-    try {
-      await createDatabase(admin, { name: database, encoding, locale });
-      return locale;
-    } catch (error) {
-      signal.throwIfAborted();
-      lastError = error;
-    }
-  }
-  throw new AppError('drill', `A database like the source's could not be created: ${describeError(lastError)}`, {
-    cause: lastError,
-    hint: 'Look at the encoding of the source database: SHOW server_encoding.',
-  });
+  // One whose indexes cannot be computed any more is still there to be checked.
+  for (const { name } of rows) await control.query(`analyze ${name}`).catch(() => undefined);
 }
 
 function watchSpace(directory: string): Disposable & { readonly signal: AbortSignal } {

@@ -1,14 +1,17 @@
 // A throw-away PostgreSQL of our own: on a Unix socket in a directory of its own, without safety against crashes, and always
-// removed, at the latest by the next one when we were killed. Nothing of it can be reached from outside.
+// removed, at the latest by the next one when we were killed. Nothing of it can be reached from outside, and its superuser by
+// nobody but us: whoever trusts a socket lets in what runs behind it, too.
 
 import { randomBytes } from 'node:crypto';
-import { chown, mkdir, mkdtemp, readFile, readdir, readlink, realpath, rm } from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { captureChild, startChild } from '../stream/child.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
+import { scramVerifier } from '../database/scram-verifier.ts';
+import { removeLeftovers } from './scratch-leftovers.ts';
 import { prepareScratchUser, type ScratchUser } from './scratch-user.ts';
 import type { ServerPrograms } from '../database/server-programs.ts';
 import { pause } from '../stream/patience.ts';
@@ -16,15 +19,20 @@ import { pause } from '../stream/patience.ts';
 /** A running server. */
 export interface ScratchServer extends AsyncDisposable {
   readonly programs: ServerPrograms;
-  /** How its superuser reaches a database. */
-  connection(database: string): ConnectionSettings;
+  /** A directory that goes with it, for files of ours. */
+  readonly directory: string;
+  /** How its superuser reaches a database; for nothing that runs, or may be replaced by, code of a dump. */
+  superuser(database: string): ConnectionSettings;
 }
 
-const namePattern = /^drill-[0-9a-f]{12}$/;
 const startTimeoutMs = 60_000;
 /** The server itself waits 5 s for its backends before it kills them. */
 const stopTimeoutMs = 7_000;
 const port = 5432;
+/** A file that nobody has. */
+const nowhere = '/nonexistent/mastodon-backup';
+/** By a password, and through the socket alone: not by who somebody is on this host, for the server is that itself. */
+const authentication = 'local all all scram-sha-256\n';
 /** Linux takes 107 bytes for the path of a socket (unix(7)); `/.s.PGSQL.5432` and a terminator are part of it. */
 const maxSocketDirectoryBytes = 107 - 16;
 
@@ -74,7 +82,9 @@ export async function startScratchServer(options: {
     await mkdir(options.directory, { recursive: true });
     await mkdir(home, { mode: 0o700 });
     const user = await prepareScratchUser(home, options.uid);
-    await initialise(programs, { home, user, signal });
+    // It is nowhere but in our memory.
+    const password = randomBytes(24).toString('base64url');
+    await initialise(programs, { home, user, password, signal });
     const sockets = await socketDirectory(home, user);
     const child = startChild(path.join(programs.directory, 'postgres'), {
       args: [
@@ -87,11 +97,11 @@ export async function startScratchServer(options: {
       user: user.user,
       onStderrLine: (line) => log.debug({ program: 'postgres' }, line),
     });
-    const connection = (database: string): ConnectionSettings => ({
+    const superuser = (database: string): ConnectionSettings => ({
       host: sockets,
       port,
       user: 'postgres',
-      password: '',
+      password,
       database,
       sslMode: 'disable',
       sslRootCertificate: null,
@@ -103,12 +113,12 @@ export async function startScratchServer(options: {
       if (!sockets.startsWith(home)) await rm(sockets, { recursive: true, force: true });
     };
     try {
-      await answers(connection('postgres'), { ended: child.done, signal });
+      await answers(superuser('postgres'), { ended: child.done, signal });
     } catch (error) {
       await stop();
       throw error;
     }
-    return { programs, connection, [Symbol.asyncDispose]: stop };
+    return { programs, directory: home, superuser, [Symbol.asyncDispose]: stop };
   } catch (error) {
     await rm(home, { recursive: true, force: true }).catch(() => undefined);
     signal.throwIfAborted();
@@ -126,8 +136,22 @@ export async function startScratchServer(options: {
 
 async function initialise(
   programs: ServerPrograms,
-  { home, user, signal }: { readonly home: string; readonly user: ScratchUser; readonly signal: AbortSignal },
+  {
+    home,
+    user,
+    password,
+    signal,
+  }: {
+    readonly home: string;
+    readonly user: ScratchUser;
+    readonly password: string;
+    readonly signal: AbortSignal;
+  },
 ): Promise<void> {
+  // What a server keeps of a password, from which nobody gets it back; and it goes before the server comes.
+  const verifier = path.join(home, 'verifier');
+  await writeFile(verifier, scramVerifier(password), { mode: 0o600, flag: 'wx' });
+  if (user.user !== null) await chown(verifier, user.user.uid, user.user.gid);
   const args = [
     '-D',
     path.join(home, 'data'),
@@ -137,7 +161,8 @@ async function initialise(
     'UTF8',
     '--locale=C',
     '--no-sync',
-    '--auth=trust',
+    '--auth=scram-sha-256',
+    `--pwfile=${verifier}`,
   ];
   const { code, stdout, stderrTail } = await captureChild(path.join(programs.directory, 'initdb'), {
     args,
@@ -146,14 +171,28 @@ async function initialise(
     user: user.user,
     signal,
   });
-  if (code === 0) return;
+  await rm(verifier, { force: true });
+  if (code === 0) {
+    await writeFile(path.join(home, 'data', 'pg_hba.conf'), authentication);
+    return;
+  }
   throw new AppError('drill', `initdb ${programs.version} failed: ${describeError(stderrTail || stdout)}`, {
     hint: 'Check that this user may write to BACKUP_SCRATCH_DIR, and that there is space.',
   });
 }
 
+// Nothing of ours, and no file of passwords or services for what connects from inside (dblink, foreign servers).
 function childEnvironment(user: ScratchUser): Readonly<Record<string, string>> {
-  return { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC', ...user.env };
+  return {
+    PATH: '/usr/bin:/bin',
+    LC_ALL: 'C',
+    TZ: 'UTC',
+    HOME: '/nonexistent',
+    PGPASSFILE: nowhere,
+    PGSERVICEFILE: nowhere,
+    PGSYSCONFDIR: '/nonexistent',
+    ...user.env,
+  };
 }
 
 function settingArguments(settings: Readonly<Record<string, string>>): readonly string[] {
@@ -192,42 +231,5 @@ async function answers(
       if (performance.now() > deadline) throw error;
       await pause(100, signal);
     }
-  }
-}
-
-/** Ends and removes servers that earlier processes left in `directory` when they were killed. */
-export async function removeLeftovers({
-  directory,
-  log,
-}: {
-  readonly directory: string;
-  readonly log: Log;
-}): Promise<void> {
-  const names = (await readdir(directory).catch(() => [])).filter((name) => namePattern.test(name));
-  for (const name of names) {
-    const home = path.join(directory, name);
-    log.warn({ directory: home }, 'Removing a throw-away server that an interrupted drill left behind');
-    await endPostmaster(home);
-    await rm(home, { recursive: true, force: true }).catch((error: unknown) =>
-      log.warn({ err: error, directory: home }, 'It could not be removed'),
-    );
-  }
-}
-
-// Only a process that really is this server: a pid from before a reboot may be anybody's.
-async function endPostmaster(home: string): Promise<void> {
-  const text = await readFile(path.join(home, 'data', 'postmaster.pid'), 'utf8').catch(() => '');
-  const processId = Number.parseInt(text, 10);
-  if (!(processId > 1)) return;
-  // The scratch directory may be reached through a symbolic link.
-  const data = await realpath(path.join(home, 'data')).catch(() => '');
-  const isOurs = async (): Promise<boolean> => (await readlink(`/proc/${processId}/cwd`).catch(() => null)) === data;
-  for (let attempt = 0; attempt < 50 && (await isOurs()); attempt += 1) {
-    try {
-      process.kill(processId, attempt < 40 ? 'SIGQUIT' : 'SIGKILL');
-    } catch {
-      return;
-    }
-    await pause(100);
   }
 }

@@ -48,7 +48,10 @@ export async function createExtensions(
           `create schema if not exists ${escapeIdentifier(schema)} authorization ${escapeIdentifier(owner)}`,
         );
       const where = schema === null ? '' : `with schema ${escapeIdentifier(schema)}`;
-      await client.query(`create extension if not exists ${escapeIdentifier(name)} ${where} cascade`);
+      // Without a schema it goes where the path leads, and ours leads nowhere.
+      const path = schema === null ? 'set search_path to public;' : '';
+      await client.query(`${path} create extension if not exists ${escapeIdentifier(name)} ${where} cascade`);
+      if (schema === null) await client.query('reset search_path');
     } catch (error) {
       const message = `The extension '${name}' could not be created by '${role}': ${describeError(error)}`;
       throw new AppError('restore', message, {

@@ -1,9 +1,9 @@
 // What happens inside the database that is restored into: it is filled by pg_restore with what was planned, and then asked for
 // everything that the manifest and the archive's own table of contents say.
 
-import { qualifiedName, type ArchiveItem } from '../database/archive-reader.ts';
+import type { ArchiveItem } from '../database/archive-reader.ts';
 import type { ClientPrograms } from '../database/clients.ts';
-import { connect, type ConnectionSettings } from '../database/connection.ts';
+import { connect } from '../database/connection.ts';
 import { AppError } from '../errors.ts';
 import { note, shown, type CheckResult } from '../checks/check.ts';
 import { checkIndexes, checkRows } from '../checks/database-checks.ts';
@@ -13,9 +13,11 @@ import { compareWithArchive } from '../checks/archive-comparison.ts';
 import { createSource } from '../checks/source.ts';
 import { writeScratchArchive } from './archive-file.ts';
 import type { SnapshotSource, StreamOptions } from '../snapshots/dump-stream.ts';
-import { checkConfiguration, readConfiguration } from './extensions.ts';
+import { expectedRows } from './expected-rows.ts';
+import { checkConfiguration } from './extensions.ts';
 import { dumpOf, snapshotName } from '../snapshots/manifest.ts';
 import { fillDatabase, fillFromFile, portableArguments, type FillResult } from './fill.ts';
+import { assertAsPlanned, withoutWhatIsThere } from './planned-entries.ts';
 import { writeRestoreList } from './restore-list.ts';
 import { list, type RestorePlan } from './restore-plan.ts';
 import type { RestoringLogin } from './restoring-login.ts';
@@ -64,22 +66,17 @@ export async function fillAndCheck(work: FillWork, into: FillTarget): Promise<re
           : failureHint(failures[0]?.message),
     });
   }
-  // The plan was made of the beginning of the archive before its hash was known.
-  if (contents.length > 0 && !isSame(contents, work.plan.contents)) throw isAnother(snapshotName(manifest));
+  assertAsPlanned(contents, { plan: work.plan, snapshot: snapshotName(manifest) });
   await control.query('analyze');
-  const configuration = await readConfiguration(control);
-  const ofExtensions = new Set(configuration.map(({ schema, table }) => qualifiedName({ schema, name: table })));
-  const tables = new Set(entries.filter(({ kind }) => kind === 'TABLE DATA').map(qualifiedName));
-  const rows = Object.entries(manifest.database.rows).filter(([table]) => tables.has(table));
-  const expected = (isOfExtension: boolean): Readonly<Record<string, number>> =>
-    Object.fromEntries(rows.filter(([table]) => ofExtensions.has(table) === isOfExtension));
+  const { contents: dumped } = work.plan;
+  const expected = await expectedRows(control, { manifest, contents: dumped, entries });
   const origin = createSource(manifest.database.oddities);
   const checks = [
-    await checkRows(control, { rows: expected(false) }),
-    ...(await checkConfiguration(control, { configuration, rows: expected(true) })),
+    await checkRows(control, expected),
+    ...(await checkConfiguration(control, { ...expected, rows: expected.ofExtensions })),
     ...(await checkIndexes(control, origin)),
     ...(await compareWithArchive(control, entries)),
-    ...(manifest.mastodon === null || !tables.has('public.schema_migrations')
+    ...(manifest.mastodon === null || expected.rows['public.schema_migrations'] === undefined
       ? []
       : [await checkSchemaVersion(control, manifest.mastodon.schemaVersion)]),
   ];
@@ -102,24 +99,6 @@ export async function fillAndCheck(work: FillWork, into: FillTarget): Promise<re
           ),
         ]),
   ];
-}
-
-// `public` is in every new database, and an extension's schema was made for it.
-async function withoutWhatIsThere(
-  entries: readonly ArchiveItem[],
-  { connection, signal }: { readonly connection: ConnectionSettings; readonly signal: AbortSignal },
-): Promise<readonly ArchiveItem[]> {
-  await using control = await connect(connection, signal);
-  const { rows } = await control.query<{ name: string; ours: boolean }>(
-    "select nspname as name, pg_has_role(current_user, nspowner, 'usage') as ours from pg_namespace",
-  );
-  const there = new Map(rows.map(({ name, ours }) => [name, ours]));
-  return entries.filter(
-    ({ kind, name }) =>
-      !(kind === 'SCHEMA' && there.has(name)) &&
-      // Only whoever owns it may say what it is for.
-      !(kind === 'COMMENT' && name.startsWith('SCHEMA ') && there.get(name.slice('SCHEMA '.length)) === false),
-  );
 }
 
 async function fill(
@@ -147,16 +126,6 @@ async function fill(
   await using archive = await writeScratchArchive(source, { directory: scratchDirectory, log, signal, onProgress });
   const { failures } = await fillFromFile(archive.file, options);
   return { failures, contents: archive.contents };
-}
-
-function isSame(one: readonly ArchiveItem[], other: readonly ArchiveItem[]): boolean {
-  return JSON.stringify(one) === JSON.stringify(other);
-}
-
-function isAnother(snapshot: string): AppError {
-  return new AppError('restore', `The dump of ${snapshot} changed while it was restored`, {
-    hint: 'Restore it again, and look who writes to the store.',
-  });
 }
 
 function duplicatesHint(tier: string, id: string): string {

@@ -87,8 +87,9 @@ const ofSuperuser: ReadonlySet<string> = new Set([
 ]);
 
 const baseType = /^CREATE TYPE [^\n]+ \(\n\s+INTERNALLENGTH/;
-// Nothing of the user's runs when it is used: it goes through the types' own input and output, or a function of the server.
-const plainCast = /^CREATE CAST \([^;]+\) (?:WITH INOUT|WITHOUT FUNCTION|WITH FUNCTION pg_catalog\.[^;]+)[^;]*;\s*$/;
+// Nothing of the user's runs when it is used: it goes through the types' own input and output, or a function of the server. One
+// WITHOUT FUNCTION takes the bytes of one type for another's, and a forged dump could make the server read where it must not.
+const plainCast = /^CREATE CAST \([^;]+\) (?:WITH INOUT|WITH FUNCTION pg_catalog\.[^;]+)[^;]*;\s*$/;
 
 /** Decides. */
 export function planRestore(contents: readonly ArchiveItem[], options: PlanOptions): RestorePlan {

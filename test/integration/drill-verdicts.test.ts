@@ -100,7 +100,7 @@ describe('the verdict of a drill', () => {
     assert.deepEqual(kinds(await backUp(name)), ['unvalidated-constraint public.bookmarks old_key']);
     const document = await drill(name, 'passed');
     const { detail, remedy } = found(document, 'constraints of the source');
-    assert.match(detail, /not validated in the source, and old rows break them: old_key of bookmarks/);
+    assert.match(detail, /not validated in the source, and old rows break them: old_key of public\.bookmarks/);
     assert.match(remedy ?? '', /VALIDATE CONSTRAINT/);
     const restored = await runCommand(['restore', 'latest', '--to-database', 'unvalidated_again'], environmentOf(name));
     assert.equal(restored.status, 0, restored.stderr);

@@ -1,0 +1,46 @@
+// Throw-away servers that were left because whoever started them was killed: ended and removed by the next, and only what really
+// is one of ours.
+
+import { readFile, readdir, readlink, realpath, rm } from 'node:fs/promises';
+import path from 'node:path';
+import type { Log } from '../log.ts';
+import { pause } from '../stream/patience.ts';
+
+const namePattern = /^drill-[0-9a-f]{12}$/;
+
+/** Ends and removes servers that earlier processes left in `directory` when they were killed. */
+export async function removeLeftovers({
+  directory,
+  log,
+}: {
+  readonly directory: string;
+  readonly log: Log;
+}): Promise<void> {
+  const names = (await readdir(directory).catch(() => [])).filter((name) => namePattern.test(name));
+  for (const name of names) {
+    const home = path.join(directory, name);
+    log.warn({ directory: home }, 'Removing a throw-away server that an interrupted drill left behind');
+    await endPostmaster(home);
+    await rm(home, { recursive: true, force: true }).catch((error: unknown) =>
+      log.warn({ err: error, directory: home }, 'It could not be removed'),
+    );
+  }
+}
+
+// Only a process that really is this server: a pid from before a reboot may be anybody's.
+async function endPostmaster(home: string): Promise<void> {
+  const text = await readFile(path.join(home, 'data', 'postmaster.pid'), 'utf8').catch(() => '');
+  const processId = Number.parseInt(text, 10);
+  if (!(processId > 1)) return;
+  // The scratch directory may be reached through a symbolic link.
+  const data = await realpath(path.join(home, 'data')).catch(() => '');
+  const isOurs = async (): Promise<boolean> => (await readlink(`/proc/${processId}/cwd`).catch(() => null)) === data;
+  for (let attempt = 0; attempt < 50 && (await isOurs()); attempt += 1) {
+    try {
+      process.kill(processId, attempt < 40 ? 'SIGQUIT' : 'SIGKILL');
+    } catch {
+      return;
+    }
+    await pause(100);
+  }
+}
