@@ -42,6 +42,8 @@ const reasons = {
   'wrong-key': 'never',
   /** Credentials or rights are refused: a revoked token, a wrong owner, a role without rights. */
   'access-denied': 'slowly',
+  /** It is kept where it has to be asked for hours before it can be read. */
+  archived: 'slowly',
   /** A disk, a quota or a bucket is full. */
   'no-space': 'slowly',
   /** Nothing answers, or what answers breaks off. */

@@ -4,7 +4,7 @@ import { readCatalogue, type Catalogue } from '../snapshots/catalogue.ts';
 import { note, type CheckResult } from '../checks/check.ts';
 import { wantsEncrypted } from '../config/age-keys.ts';
 import { AppError } from '../errors.ts';
-import { chooseSnapshot, objectToPlaintext, type Choice } from '../snapshots/choice.ts';
+import { chooseSnapshot, objectToPlaintext, type Choice, type Unseen } from '../snapshots/choice.ts';
 import { snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import type { StoreName } from '../storage/store.ts';
@@ -45,10 +45,11 @@ export async function choose(
     now: context.now(),
     encryptedOnly,
   });
-  const { manifest, passedOver, remark } = choice;
+  const { manifest, passedOver, unseen, remark } = choice;
   warnOfPassedOver(context, choice);
   const notes = [
     ...passedOver.map(({ snapshot, reason }) => note('latest', `${snapshot} is newer and was passed over: ${reason}`)),
+    ...unseen.map((one) => note('latest', describeUnseen(one))),
     ...(remark === null ? [] : [note('latest', `${snapshotName(manifest)}: ${remark}`)]),
   ];
   return { repository, catalogue, manifest, notes };
@@ -70,8 +71,9 @@ export async function chooseToRestore(
 /** Says in the log which newer snapshots are not the latest, and why, and what is odd about the one that is. */
 export function warnOfPassedOver(
   { log }: Pick<AppContext, 'log'>,
-  { manifest, passedOver, remark }: Pick<Choice, 'passedOver' | 'remark'> & { readonly manifest: Manifest | undefined },
+  { manifest, passedOver, unseen, remark }: Omit<Choice, 'manifest'> & { readonly manifest: Manifest | undefined },
 ): void {
+  for (const one of unseen) log.warn(one, describeUnseen(one));
   for (const { snapshot, reason } of passedOver)
     log.warn({ snapshot, reason }, `A newer snapshot, ${snapshot}, was passed over: ${reason}`);
   if (manifest !== undefined && remark !== null)
@@ -79,4 +81,8 @@ export function warnOfPassedOver(
       { snapshot: snapshotName(manifest) },
       `The latest snapshot, ${snapshotName(manifest)}, is another: ${remark}`,
     );
+}
+
+function describeUnseen({ tier, reason }: Unseen): string {
+  return `The tier ${tier} could not be seen, and a newer snapshot may be there: ${reason}`;
 }

@@ -6,6 +6,7 @@ import { describeError, retryOf } from '../errors.ts';
 import type { PlannedSnapshot } from '../schedule/due.ts';
 import type { AppContext } from './context.ts';
 import { describeEarlyExpiry, findEarlyExpiry } from '../retention/lifecycle.ts';
+import { whyUnlisted } from '../snapshots/catalogue.ts';
 import { snapshotName } from '../snapshots/manifest.ts';
 import { backOffMs, pauseOrEnd, type BackOff } from '../stream/patience.ts';
 import { readHoldings, type Holding } from './holdings.ts';
@@ -70,20 +71,25 @@ export async function lookAround(
         { key, store: repository.store.description, reason },
         'A manifest cannot be read; it is left alone',
       );
+    for (const { key, isTier, reason } of catalogue?.unlisted ?? []) {
+      context.log.warn({ key, store: repository.store.description, reason }, 'A folder cannot be listed');
+      if (isTier) troubles.push(`${repository.store.description} cannot be seen in part: ${reason}`);
+    }
   }
   troubles.push(...(await earlyExpiries(context, { holdings, signal })));
   const remembered = await context.state().readStores();
   const memories = remembered?.instance === instance ? remembered.stores : [];
-  const known = holdings.flatMap(
+  const all = holdings.flatMap(
     ({ repository: { store }, catalogue, snapshots }): readonly (readonly PlannedSnapshot[])[] => {
       // A state directory that cannot be written must not hide what was just read.
-      if (catalogue !== null) return [snapshots];
       const memory = memories.find(({ name, description }) => name === store.name && description === store.description);
-      return memory === undefined || memory.readAt === null ? [] : [memory.snapshots];
+      const known = memory === undefined || memory.readAt === null ? null : memory.snapshots;
+      if (catalogue === null) return known === null ? [] : [known];
+      return [snapshots, (known ?? []).filter(({ tier }) => whyUnlisted(catalogue, tier) !== null)];
     },
   );
   const error = holdings.find((place) => place.error !== null)?.error ?? null;
-  return { snapshots: known.length === 0 ? null : known.flat(), error, troubles };
+  return { snapshots: all.length === 0 ? null : all.flat(), error, troubles };
 }
 
 // Whoever set such a rule should hear of it before it has deleted the first backup.

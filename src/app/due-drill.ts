@@ -1,7 +1,7 @@
 // When the next drill is due, and carrying it out: not while anything else is under way, and what could not be carried out less
 // and less often. A drill that kills its container, or never ends, must not do so every hour.
 
-import { AppError, describeError, retryOf } from '../errors.ts';
+import { AppError, describeError } from '../errors.ts';
 import { decodeDrill, type DrillDocument } from '../drill/drill-record.ts';
 import { lastSlot, nextSlot } from '../schedule/timetable.ts';
 import { readAll } from '../snapshots/catalogue.ts';
@@ -108,7 +108,7 @@ async function recall(context: AppContext, signal: AbortSignal): Promise<DrillRe
   for await (const { key } of store.list(`${prefix}drills/`, { signal })) keys.push(key);
   // Keys sort by time.
   for (const key of keys.toSorted().toReversed().slice(0, 10)) {
-    const document = await readDrill(store, { key, signal });
+    const document = await readDrill(store, { key, log: context.log, signal });
     if (document?.instance !== instance) continue;
     const record = toDrillRecord(document, { ofNewest: true, lastSuccessAt: null });
     // Unless a drill by hand has ended meanwhile.
@@ -118,15 +118,16 @@ async function recall(context: AppContext, signal: AbortSignal): Promise<DrillRe
   return null;
 }
 
-// One that cannot be read hides no other.
+// One that cannot be read hides no other, whatever it is about it.
 async function readDrill(
   store: ObjectStore,
-  { key, signal }: { readonly key: ObjectKey; readonly signal: AbortSignal },
+  { key, log, signal }: { readonly key: ObjectKey; readonly log: AppContext['log']; readonly signal: AbortSignal },
 ): Promise<DrillDocument | undefined> {
   try {
     return decodeDrill(await readAll(await store.get(key, { signal })));
   } catch (error) {
-    if (signal.aborted || retryOf(error) === 'soon') throw error;
+    if (signal.aborted) throw error;
+    log.warn({ err: error, key }, 'A stored drill cannot be read');
     return undefined;
   }
 }

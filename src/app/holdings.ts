@@ -1,7 +1,7 @@
 // What every destination holds, read together and remembered: one that cannot be read does not hide the other, and health
 // is told of both.
 
-import { describeError } from '../errors.ts';
+import { AppError, describeError } from '../errors.ts';
 import { newestFirst, readCatalogue, type Catalogue } from '../snapshots/catalogue.ts';
 import { dumpOf, type Manifest } from '../snapshots/manifest.ts';
 import { startOfId } from '../snapshots/object-keys.ts';
@@ -62,6 +62,17 @@ export function snapshotsOfAll(holdings: readonly Holding[]): readonly Manifest[
   return [...byId.values()].toSorted(newestFirst);
 }
 
+/** The places that do not say all of what they hold, with the reason. */
+export function silentPlaces(
+  holdings: readonly Holding[],
+): readonly { readonly repository: Repository; readonly error: unknown }[] {
+  return holdings.flatMap(({ repository, catalogue, error }) => {
+    if (catalogue === null) return [{ repository, error }];
+    const unseen = catalogue.unlisted.find(({ isTier }) => isTier);
+    return unseen === undefined ? [] : [{ repository, error: new AppError('store', unseen.reason) }];
+  });
+}
+
 // Readings overlap, those of a drill beside a run and those of a `docker exec` beside the daemon: the younger one counts.
 async function remember(
   context: AppContext,
@@ -70,8 +81,8 @@ async function remember(
   const { instance } = context.load();
   await context.state().updateStores((before) => {
     const remembered = before?.instance === instance ? before.stores : [];
-    const stores = holdings.map(({ repository: { store }, catalogue, error, snapshots }): StoreRecord => {
-      const { name, description } = store;
+    const stores = holdings.map(({ repository, catalogue, error, snapshots }): StoreRecord => {
+      const { name, description } = repository.store;
       const same = remembered.find((one) => one.name === name && one.description === description);
       if (same !== undefined && same.readAt !== null && isYounger(same.readAt, { than: readAt, context })) return same;
       if (catalogue === null) {
@@ -79,19 +90,32 @@ async function remember(
         const empty = { name, description, readAt: null, snapshots: [], damagedCount: 0, unreadableCount: 0 };
         return { ...(same ?? empty), error: describeError(error) };
       }
+      const unseen = catalogue.unlisted.filter(({ isTier }) => isTier);
+      // Nor is what was known of a tier that cannot be seen forgotten.
+      const known = [...(same?.snapshots ?? []), ...writtenHere(repository, instance)].filter(
+        ({ tier, id }, at, all) =>
+          unseen.some((one) => one.tier === tier) && all.findIndex((one) => one.id === id) === at,
+      );
       const own = catalogue.damaged.filter(({ manifest }) => manifest.instance === instance);
       return {
         name,
         description,
         readAt,
-        error: null,
-        snapshots: snapshots.map(toRecord),
+        error: unseen.length === 0 ? null : unseen.map(({ reason }) => reason).join('; '),
+        snapshots: [...snapshots.map(toRecord), ...known].toSorted((a, b) => b.dataAt.getTime() - a.dataAt.getTime()),
         damagedCount: own.length,
         unreadableCount: catalogue.unreadable.length,
       };
     });
     return { instance, stores };
   });
+}
+
+// What was read or written before: a backup that was made where it cannot be seen is not made again and again.
+function writtenHere({ manifests }: Repository, instance: string): readonly SnapshotRecord[] {
+  return [...manifests.values()].flatMap(({ read }) =>
+    read.kind === 'manifest' && read.manifest.instance === instance ? [toRecord(read.manifest)] : [],
+  );
 }
 
 // A moment that has not come yet was written under a wrong clock.

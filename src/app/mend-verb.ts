@@ -5,6 +5,7 @@ import { copyAcross } from '../snapshots/copying.ts';
 import { wantsEncrypted } from '../config/age-keys.ts';
 import { objectToPlaintext } from '../snapshots/choice.ts';
 import { AppError } from '../errors.ts';
+import { whyUnlisted } from '../snapshots/catalogue.ts';
 import type { Manifest } from '../snapshots/manifest.ts';
 import { folders } from '../schedule/tier.ts';
 import { takeLock } from '../state/lock.ts';
@@ -34,6 +35,8 @@ function findMissing(
     }));
   return readable.flatMap((to) =>
     folders.flatMap((tier): readonly MissingCopy[] => {
+      // What cannot be seen may be there.
+      if (to.catalogue !== null && whyUnlisted(to.catalogue, tier) !== null) return [];
       const own = to.snapshots.find((snapshot) => snapshot.tier === tier);
       const better = readable.flatMap((from) => {
         const source = from.snapshots.find((snapshot) => snapshot.tier === tier);

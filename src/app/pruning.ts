@@ -4,13 +4,15 @@
 import { connect } from '../database/connection.ts';
 import { readDatabaseFacts } from '../database/server.ts';
 import { describeError } from '../errors.ts';
-import type { Manifest } from '../snapshots/manifest.ts';
+import { snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import { removeSnapshot } from '../snapshots/deletion-law.ts';
 import { planPrune, type Hold, type PruneOccasion, type PrunePlan } from '../retention/prune.ts';
 import type { AppContext } from './context.ts';
 import type { Holding } from './holdings.ts';
 
 const identifierTimeoutMs = 15_000;
+/** A store that keeps this many is asked for no more of them today. */
+const mostFailures = 3;
 
 /** What became of retention at a destination. */
 export interface PlacePrune {
@@ -63,11 +65,20 @@ async function prunePlace(
     });
     for (const hold of plan.holds)
       context.log.warn({ store: store.description, tier: hold.tier, remedy: hold.remedy }, describeHold(hold));
+    const failures: string[] = [];
     for (const manifest of dryRun ? [] : plan.remove) {
-      await removeSnapshot(place.repository, { manifest, instance, log: context.log, signal });
-      removed.push(manifest);
+      try {
+        await removeSnapshot(place.repository, { manifest, instance, log: context.log, signal });
+        removed.push(manifest);
+      } catch (error) {
+        signal.throwIfAborted();
+        // One that stays keeps none of the others.
+        context.log.warn({ err: error, snapshot: snapshotName(manifest) }, 'A snapshot could not be removed');
+        failures.push(describeError(error));
+        if (failures.length >= mostFailures) break;
+      }
     }
-    return { place: store.description, plan, removed, error: null };
+    return { place: store.description, plan, removed, error: failures.length === 0 ? null : failures.join('; ') };
   } catch (error) {
     signal.throwIfAborted();
     context.log.warn({ err: error, store: store.description }, 'Retention could not be carried out');

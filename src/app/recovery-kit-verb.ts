@@ -82,6 +82,7 @@ async function findNewest(
     snapshots: catalogues.flatMap(({ snapshots }) => snapshots).toSorted(newestFirst),
     damaged: catalogues.flatMap(({ damaged }) => damaged),
     unreadable: catalogues.flatMap(({ unreadable }) => unreadable),
+    unlisted: catalogues.flatMap(({ unlisted }) => unlisted),
   };
   const latest = findLatest(everywhere, {
     ...options,

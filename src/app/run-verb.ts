@@ -14,7 +14,7 @@ import type { Folder, Tier } from '../schedule/tier.ts';
 import { takeLock } from '../state/lock.ts';
 import type { AppContext } from './context.ts';
 import { inTheLightOfEarlier, rememberFailure, toFailure } from './failures.ts';
-import { readHoldings, rememberRemoval, snapshotsOfAll, type Holding } from './holdings.ts';
+import { readHoldings, rememberRemoval, silentPlaces, snapshotsOfAll, type Holding } from './holdings.ts';
 import { sweepAll } from './repositories.ts';
 import { prunePlaces, pruneProblem } from './pruning.ts';
 import { copyForTier } from './tier-copy.ts';
@@ -201,7 +201,7 @@ async function dump(
     clients: await context.findClients(plan.signal),
     stores: await context.stores(),
     earlier: plan.holdings.filter(({ catalogue }) => catalogue !== null),
-    silent: plan.holdings.filter(({ catalogue }) => catalogue === null),
+    silent: silentPlaces(plan.holdings),
     lastEncryption: (await context.state().readAttempts()).encryption,
     compression:
       settings.compression.kind === 'xz'

@@ -81,6 +81,7 @@ function catalogueDocument(catalogue: Placed): object {
     withoutSecrets: catalogue.withoutSecrets.map(({ tier, id }) => ({ tier, id })),
     damaged: catalogue.damaged.map(({ manifest, reason }) => ({ tier: manifest.tier, id: manifest.id, reason })),
     unreadable: catalogue.unreadable.map(({ key, reason }) => ({ key, reason })),
+    unlisted: catalogue.unlisted.map(({ key, reason }) => ({ key, reason })),
     foreign: catalogue.foreign.map(({ key, bytes, modifiedAt }) => ({
       key,
       bytes,
@@ -91,11 +92,11 @@ function catalogueDocument(catalogue: Placed): object {
 
 /** The result of `list` as text. */
 function renderCatalogue(catalogue: Placed): string {
-  const { snapshots, damaged, unreadable, foreign } = catalogue;
+  const { snapshots, damaged, unreadable, unlisted, foreign } = catalogue;
   const several = new Set(snapshots.map(({ instance }) => instance)).size > 1;
   const parts = [
     snapshots.length === 0
-      ? `No snapshots in ${catalogue.place}\n`
+      ? `No snapshots in ${catalogue.place}${unlisted.some(({ isTier }) => isTier) ? ', as far as it can be seen' : ''}\n`
       : formatTable([
           [
             'SNAPSHOT',
@@ -128,6 +129,10 @@ function renderCatalogue(catalogue: Placed): string {
     section(
       'Unreadable manifests, protected',
       unreadable.map(({ key, reason }) => [key, reason]),
+    ),
+    section(
+      'Could not be listed; what is there is not known',
+      unlisted.map(({ key, reason }) => [key, reason]),
     ),
     section(
       'Foreign, never touched',

@@ -56,7 +56,11 @@ export function planPrune(
       { tier, rule: options.keep[tier], now: options.now, timeZone: options.timeZone },
     ),
   );
-  const holds = [...holdAll(own, options), ...(options.occasion === 'automatic' ? holdLargeCuts(verdicts) : [])];
+  const holds = [
+    ...holdAll(own, options),
+    ...holdUnseen(catalogue),
+    ...(options.occasion === 'automatic' ? holdLargeCuts(verdicts) : []),
+  ];
   const held = (tier: Folder): boolean => holds.some((hold) => hold.tier === null || hold.tier === tier);
   const remove = verdicts.flatMap(({ keep, snapshot }) => (keep || held(snapshot.tier) ? [] : [snapshot]));
   return { verdicts, holds, remove };
@@ -85,6 +89,13 @@ function holdAll(own: readonly Manifest[], options: Parameters<typeof planPrune>
     });
   }
   return holds;
+}
+
+// What is the newest of a tier, and how much of it would go, nobody knows who cannot see it.
+function holdUnseen({ unlisted }: Catalogue): readonly Hold[] {
+  return unlisted.flatMap(({ isTier, tier, reason }): readonly Hold[] =>
+    isTier ? [{ tier, reason, remedy: 'See what the store says of it with: mastodon-backup doctor.' }] : [],
+  );
 }
 
 function holdLargeCuts(verdicts: readonly Verdict<Manifest>[]): readonly Hold[] {

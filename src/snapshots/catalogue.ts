@@ -5,8 +5,9 @@ import type { Readable } from 'node:stream';
 import { AppError, describeError, retryOf } from '../errors.ts';
 import { folders, type Folder } from '../schedule/tier.ts';
 import type { ObjectKey, StoredObject } from '../storage/store.ts';
+import { listFolders, type Orphan, type Unlisted } from './listing.ts';
 import { decodeManifest, dumpOf, partOf, type DecodedManifest, type Manifest } from './manifest.ts';
-import { manifestKey, parseKey, partKey, type ParsedKey } from './object-keys.ts';
+import { manifestKey, partKey, type ParsedKey } from './object-keys.ts';
 import type { KnownObject, Repository } from './repository.ts';
 
 /** What a store holds. Snapshots are newest first by the moment of their data. */
@@ -22,6 +23,8 @@ export interface Catalogue {
   readonly orphans: readonly Orphan[];
   /** Objects in our folders that this program did not write, such as the classic script's. */
   readonly foreign: readonly StoredObject[];
+  /** What could not be listed: nobody knows what is there. */
+  readonly unlisted: readonly Unlisted[];
 }
 
 /** A manifest that says nothing. */
@@ -32,43 +35,33 @@ export interface Unreadable {
   readonly reason: string;
 }
 
-/** An object without a manifest. */
-export interface Orphan extends ParsedKey {
-  readonly modifiedAt: Date;
-}
-
 /** Largest document that is read; real ones have some 10 KiB. */
 const maxDocumentBytes = 1024 * 1024;
 const readsAtOnce = 16;
 
-/** Reads what a repository holds: every page of the listing, every manifest that was not read before. */
+/**
+ * Reads what a repository holds: every page of the listing, every manifest that was not read before. What the store does not
+ * give is told apart; rejects when it gives nothing at all.
+ */
 export async function readCatalogue(
   repository: Repository,
   options: { readonly signal: AbortSignal; readonly folders?: readonly Folder[] },
 ): Promise<Catalogue> {
-  const { store, prefix, manifests: cache } = repository;
-  const objects = new Map<string, StoredObject>();
-  const manifests: { readonly parsed: ParsedKey; readonly stored: StoredObject }[] = [];
-  const foreign: StoredObject[] = [];
-  const others: Orphan[] = [];
-  for (const folder of options.folders ?? folders) {
-    for await (const stored of store.list(`${prefix}${folder}/`, options)) {
-      const parsed = parseKey(stored.key, { prefix });
-      if (parsed?.part === 'manifest') manifests.push({ parsed, stored });
-      else objects.set(stored.key, stored);
-      if (parsed === undefined) foreign.push(stored);
-      else if (parsed.part !== 'manifest') others.push({ ...parsed, modifiedAt: stored.modifiedAt });
-    }
-  }
-  const listed = new Set<string>(manifests.map(({ stored }) => stored.key));
+  const { prefix, manifests: cache } = repository;
+  const asked = options.folders ?? folders;
+  const listing = await listFolders(repository, { tiers: asked, signal: options.signal });
+  const { objects, manifests, foreign, others, unlisted, obscured } = listing;
+  const unreadable: Unreadable[] = [...listing.unreadable];
+  const listed = new Set<string>([...manifests.map(({ stored }) => stored.key), ...unreadable.map(({ key }) => key)]);
   for (const key of cache.keys()) {
-    const wasAsked = (options.folders ?? folders).some((folder) => key.startsWith(`${prefix}${folder}/`));
-    if (wasAsked && !listed.has(key)) cache.delete(key);
+    const wasListed = asked.some(
+      (tier) => key.startsWith(`${prefix}${tier}/`) && !unlisted.some((one) => one.isTier && one.tier === tier),
+    );
+    if (wasListed && !listed.has(key)) cache.delete(key);
   }
   const snapshots: Manifest[] = [];
   const withoutSecrets: Manifest[] = [];
   const damaged: { manifest: Manifest; reason: string }[] = [];
-  const unreadable: Unreadable[] = [];
   const named = new Set<string>();
   await inBatches(manifests, async ({ parsed, stored }) => {
     const known = cache.get(stored.key);
@@ -92,7 +85,11 @@ export async function readCatalogue(
     for (const part of manifest.parts) find(part);
     const dump = dumpOf(manifest);
     const object = find(dump);
-    if (object === undefined) damaged.push({ manifest, reason: 'its object is missing' });
+    if (object === undefined)
+      damaged.push({
+        manifest,
+        reason: obscured.get(partKey(prefix, { ...manifest, ...dump })) ?? 'its object is missing',
+      });
     else if (object.bytes !== dump.bytes)
       damaged.push({ manifest, reason: `its object has ${object.bytes} bytes instead of ${dump.bytes}` });
     else {
@@ -109,7 +106,13 @@ export async function readCatalogue(
     // A part of a kind that only a newer version knows is none of ours to judge, but it is no stranger either.
     foreign: foreign.filter(({ key }) => !named.has(key)),
     orphans: others.filter((one) => !listed.has(manifestKey(prefix, { tier: one.folder, id: one.id }))),
+    unlisted: unlisted.toSorted((a, b) => (a.key < b.key ? -1 : 1)),
   };
+}
+
+/** Why a tier could not be listed; null: it was. */
+export function whyUnlisted({ unlisted }: Pick<Catalogue, 'unlisted'>, tier: string): string | null {
+  return unlisted.find((one) => one.isTier && one.tier === tier)?.reason ?? null;
 }
 
 /** Orders manifests by the moment of their data, newest first. */
@@ -148,7 +151,8 @@ async function readManifest(
   return decoded;
 }
 
-// One object that cannot be read must not hide the others; a store that does not answer at all is not read.
+// One object that cannot be read must not hide the others, whatever it is about it; a store that does not answer at all, also
+// when it is asked for nothing but what it has just listed, is not read.
 async function readListed(
   repository: Repository,
   options: { readonly stored: StoredObject; readonly signal: AbortSignal; readonly attempts: number },
@@ -159,8 +163,9 @@ async function readListed(
     return await readAll(await store.get(stored.key, { signal }));
   } catch (error) {
     signal.throwIfAborted();
-    const found = await store.head(stored.key, { signal }).catch((second: unknown) => {
-      if (signal.aborted || retryOf(second) === 'soon') throw second;
+    const found = await store.head(stored.key, { signal }).catch(async (second: unknown) => {
+      if (signal.aborted) throw second;
+      if (retryOf(second) === 'soon') await assertAnswering(repository, options);
       return undefined;
     });
     if (found === null) return { kind: 'gone' };
@@ -168,6 +173,13 @@ async function readListed(
       return readListed(repository, { ...options, attempts: attempts - 1 });
     return { kind: 'refused', reason: describeError(error) };
   }
+}
+
+async function assertAnswering(
+  { store }: Repository,
+  { stored, signal }: { readonly stored: StoredObject; readonly signal: AbortSignal },
+): Promise<void> {
+  for await (const _same of store.list(stored.key, { signal })) return;
 }
 
 /** Reads a small object whole. Rejects with AppError `store` when it is larger than `maxBytes`, 1 MiB when it is not given. */

@@ -4,6 +4,7 @@
 import { AppError } from '../errors.ts';
 import { withoutFuture } from '../schedule/due.ts';
 import type { Catalogue } from './catalogue.ts';
+import type { Unlisted } from './listing.ts';
 import { dumpOf, snapshotName, type Manifest } from './manifest.ts';
 import { objectToEmptied, remarkOnSuccessor } from './successor.ts';
 
@@ -14,10 +15,15 @@ export interface PassedOver {
   readonly reason: string;
 }
 
+/** A tier that could not be listed. */
+export type Unseen = Pick<Unlisted, 'tier' | 'reason'>;
+
 /** What was chosen; nothing is passed over unless the latest was asked for. */
 export interface Choice {
   readonly manifest: Manifest;
   readonly passedOver: readonly PassedOver[];
+  /** Tiers that were meant and could not be listed, with the reason: the latest may be there. */
+  readonly unseen: readonly Unseen[];
   /** What is worth saying of the one that was chosen; null: nothing. */
   readonly remark: string | null;
 }
@@ -42,7 +48,7 @@ const objections: readonly ((manifest: Manifest, circumstances: Circumstances) =
  * @param options.tier null: of any tier.
  */
 export function findLatest(
-  catalogue: Pick<Catalogue, 'snapshots' | 'damaged' | 'unreadable'>,
+  catalogue: Pick<Catalogue, 'snapshots' | 'damaged' | 'unreadable' | 'unlisted'>,
   options: {
     readonly instance: string | undefined;
     readonly tier: string | null;
@@ -50,7 +56,7 @@ export function findLatest(
     /** Whether only what is encrypted is taken for a backup; see `wantsEncrypted`. */
     readonly encryptedOnly: boolean;
   },
-): Pick<Choice, 'passedOver' | 'remark'> & { readonly manifest: Manifest | undefined } {
+): Omit<Choice, 'manifest'> & { readonly manifest: Manifest | undefined } {
   const { now, encryptedOnly } = options;
   const isMeant = ({ instance, tier }: Pick<Manifest, 'instance' | 'tier'>): boolean =>
     (options.instance === undefined || instance === options.instance) &&
@@ -79,6 +85,7 @@ export function findLatest(
   );
   return {
     manifest: found,
+    unseen: catalogue.unlisted.filter(({ isTier, tier }) => isTier && (options.tier === null || tier === options.tier)),
     remark: found === undefined ? null : remarkOnSuccessor(found, { older: olderThan(found) }),
     passedOver: [
       ...passedOver,
@@ -112,20 +119,26 @@ export function chooseSnapshot(
   }
   const [, tier = null] = /^latest:(.+)$/.exec(text) ?? [];
   if (text === 'latest' || tier !== null) {
-    const { manifest, passedOver, remark } = findLatest(catalogue, { ...options, tier });
-    if (manifest !== undefined) return { manifest, passedOver, remark };
-    throw noSnapshot(`There is no snapshot '${text}' in ${place}`, passedOver);
+    const { manifest, ...aside } = findLatest(catalogue, { ...options, tier });
+    if (manifest !== undefined) return { manifest, ...aside };
+    throw noSnapshot(`There is no snapshot '${text}' in ${place}`, aside);
   }
+  const nothing = { passedOver: [], unseen: [], remark: null };
   const isNamed = (one: { readonly tier: string; readonly id: string }): boolean =>
     one.id === text || snapshotName(one) === text;
   const own = catalogue.snapshots.filter((one) => instance === undefined || one.instance === instance);
   const manifest = own.find(isNamed);
-  if (manifest !== undefined) return { manifest, passedOver: [], remark: null };
+  if (manifest !== undefined) return { manifest, ...nothing };
   const damaged = catalogue.damaged.find((one) => isNamed(one.manifest));
-  if (damaged !== undefined) throw noSnapshot(`The snapshot '${text}' is damaged: ${damaged.reason}`, []);
+  if (damaged !== undefined) throw noSnapshot(`The snapshot '${text}' is damaged: ${damaged.reason}`, nothing);
   const unread = catalogue.unreadable.find(isNamed);
-  if (unread !== undefined) throw noSnapshot(`The snapshot '${text}' cannot be read: ${unread.reason}`, []);
-  throw noSnapshot(`There is no snapshot '${text}' in ${place}`, []);
+  if (unread !== undefined) throw noSnapshot(`The snapshot '${text}' cannot be read: ${unread.reason}`, nothing);
+  throw noSnapshot(`There is no snapshot '${text}' in ${place}`, {
+    ...nothing,
+    unseen: catalogue.unlisted.filter(
+      ({ isTier, tier: one }) => isTier && !/^[a-z]+\//.test(text.replace(`${one}/`, '')),
+    ),
+  });
 }
 
 /** Why a snapshot is none where only what is encrypted is taken for one; null: it may be one. */
@@ -134,13 +147,14 @@ export function objectToPlaintext(manifest: Pick<Manifest, 'parts'>): string | n
   return 'it is not encrypted, and backups here are: anybody who may write the store can have put it there';
 }
 
-function noSnapshot(message: string, passedOver: readonly PassedOver[]): AppError {
+function noSnapshot(message: string, { passedOver, unseen }: Pick<Choice, 'passedOver' | 'unseen'>): AppError {
   const [first, ...others] = passedOver;
+  const hidden = unseen.map(({ tier, reason }) => `; what is in '${tier}' could not be seen: ${reason}`).join('');
   const apart =
     first === undefined
       ? ''
       : `; ${first.snapshot} cannot be it: ${first.reason}${others.length === 0 ? '' : `; nor can ${others.length} others`}`;
-  return new AppError('no-snapshot', `${message}${apart}`, {
+  return new AppError('no-snapshot', `${message}${apart}${hidden}`, {
     hint: 'See what there is with the command: mastodon-backup list.',
   });
 }

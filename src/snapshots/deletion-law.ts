@@ -48,14 +48,25 @@ export async function sweep(
   const cutoff = storeNow.getTime() - Math.max(dayMs, 2 * options.timeoutMs);
   const isOld = (...times: readonly Date[]): boolean => times.every((time) => time.getTime() < cutoff);
 
+  // One that cannot be asked for, or not removed, keeps none of the others.
+  const inItself = async (key: ObjectKey, work: () => Promise<void>): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      signal.throwIfAborted();
+      log.warn({ err: error, key, store: store.description }, 'What an interrupted run left behind is still there');
+    }
+  };
   const objects: ObjectKey[] = [];
   for (const { key, folder, id, modifiedAt, startedAt } of options.catalogue.orphans) {
     if (!isOld(modifiedAt, startedAt)) continue;
-    // Asked for itself: a listing may be stale, and only "not found" is a reason to remove.
-    if ((await store.head(manifestKey(prefix, { tier: folder, id }), { signal })) !== null) continue;
-    log.info({ key, store: store.description }, 'Removing what an interrupted run left behind');
-    await store.remove(key, { signal });
-    objects.push(key);
+    await inItself(key, async () => {
+      // Asked for itself: a listing may be stale, and only "not found" is a reason to remove.
+      if ((await store.head(manifestKey(prefix, { tier: folder, id }), { signal })) !== null) return;
+      log.info({ key, store: store.description }, 'Removing what an interrupted run left behind');
+      await store.remove(key, { signal });
+      objects.push(key);
+    });
   }
   const uploads: ObjectKey[] = [];
   for (const folder of folders) {
@@ -63,8 +74,10 @@ export async function sweep(
       const parsed = parseKey(upload.key, { prefix });
       if (parsed === undefined || !isOld(upload.startedAt, parsed.startedAt)) continue;
       log.info({ key: upload.key, store: store.description }, 'Aborting an unfinished upload of an interrupted run');
-      await store.discard(upload, { signal });
-      uploads.push(upload.key);
+      await inItself(upload.key, async () => {
+        await store.discard(upload, { signal });
+        uploads.push(upload.key);
+      });
     }
   }
   return { objects, uploads };

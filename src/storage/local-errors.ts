@@ -1,13 +1,31 @@
 // What went wrong with a directory, in words an administrator can act on: who owns it, how full it is.
 
 import { stat, statfs } from 'node:fs/promises';
+import path from 'node:path';
 import { AppError, describeError } from '../errors.ts';
 import { formatBytes } from '../text/format.ts';
 
-/** The error for a failed action on a directory; an `AppError` stays what it is. */
+/** What the system's words mean for a directory of backups; what is not here is told as it comes. */
+const meanings: Readonly<Record<string, { readonly says: string; readonly hint?: string }>> = {
+  EIO: { says: 'the disk answers with an input/output error', hint: 'Look at the disk with: dmesg.' },
+  EUCLEAN: { says: 'the file system is damaged', hint: 'Look at the disk with: dmesg; then check its file system.' },
+  ESTALE: { says: 'the network file system no longer knows it', hint: 'Mount the directory again.' },
+  ENOTCONN: { says: 'the mount has lost its server', hint: 'Mount the directory again.' },
+  EHOSTDOWN: { says: 'the server of the network file system is down' },
+  ETIMEDOUT: { says: 'the network file system does not answer in time' },
+  ENOTDIR: { says: 'a file stands where a directory should be', hint: 'Move that file away.' },
+  EISDIR: { says: 'a directory stands where a file should be', hint: 'Move that directory away.' },
+  ERR_FS_EISDIR: { says: 'a directory stands where a file should be', hint: 'Move that directory away.' },
+  ELOOP: { says: 'a symbolic link leads back to itself', hint: 'Remove that link.' },
+  ENAMETOOLONG: { says: 'its name is too long for this file system', hint: 'Use a directory with a shorter path.' },
+  EMFILE: { says: 'too many files are open', hint: 'Raise the limit of open files (ulimit -n).' },
+  ENFILE: { says: 'too many files are open on this machine', hint: 'Raise the limit of open files (fs.file-max).' },
+};
+
+/** The error for a failed action on a directory, or on a `file` in it; an `AppError` stays what it is. */
 export async function localError(
   error: unknown,
-  { action, directory }: { readonly action: string; readonly directory: string },
+  { action, directory, file }: { readonly action: string; readonly directory: string; readonly file?: string },
 ): Promise<AppError> {
   if (error instanceof AppError) return error;
   const code = (error as NodeJS.ErrnoException).code;
@@ -22,21 +40,33 @@ export async function localError(
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
-      return new AppError('store', `${action}: ${await describeOwner(directory, code)}`, {
+      return new AppError(
+        'store',
+        `${action}: ${await describeOwner(file === undefined ? [directory] : [file, path.dirname(file), directory], code)}`,
+        {
+          cause: error,
+          reason: 'access-denied',
+          hint: `Make it writable: chown -R <uid of the backup service> '${directory}' on the host.`,
+        },
+      );
+    case 'EEXIST':
+      return new AppError('store', `${action}: the key exists already`, {
         cause: error,
-        reason: 'access-denied',
-        hint: `Make it writable: chown -R <uid of the backup service> '${directory}' on the host.`,
+        reason: 'exists',
+        hint: 'Run the backup again.',
       });
     case 'ENOENT':
       return new AppError('store', `${action}: there is no such file`, { cause: error, reason: 'not-found' });
     case undefined:
       return new AppError('store', `${action}: ${describeError(error)}`, { cause: error });
-    default:
-      return new AppError('store', `${action}: ${describeError(error)}`, {
+    default: {
+      const meaning = meanings[code];
+      return new AppError('store', `${action}: ${meaning?.says ?? describeError(error)}`, {
         cause: error,
         reason: 'unreachable',
-        hint: `Check that '${directory}' is mounted and healthy.`,
+        hint: meaning?.hint ?? `Check that '${directory}' is mounted and healthy.`,
       });
+    }
   }
 }
 
@@ -45,8 +75,14 @@ async function describeSpace(directory: string): Promise<string> {
   return `no space is left (${formatBytes(bavail * bsize)} of ${formatBytes(blocks * bsize)} free)`;
 }
 
-async function describeOwner(directory: string, code: string): Promise<string> {
+// Of the first of the places that can be looked at: a file, or the directory above it that lets nobody in.
+async function describeOwner(places: readonly string[], code: string): Promise<string> {
   if (code === 'EROFS') return 'the file system is read-only';
-  const { uid, gid, mode } = await stat(directory).catch(() => ({ uid: -1, gid: -1, mode: 0 }));
-  return `permission denied (owner ${uid}:${gid}, mode ${(mode & 0o7777).toString(8).padStart(4, '0')})`;
+  for (const place of places) {
+    const found = await stat(place).catch(() => null);
+    if (found === null) continue;
+    const { uid, gid, mode } = found;
+    return `permission denied (owner ${uid}:${gid}, mode ${(mode & 0o7777).toString(8).padStart(4, '0')})`;
+  }
+  return 'permission denied';
 }

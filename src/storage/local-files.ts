@@ -1,7 +1,9 @@
 // Files of a directory as a store needs them: a name that is taken once, and entries that are on the disk when it says so.
 // A rename alone would overwrite somebody's backup; an entry that was never synced is gone after a power cut.
 
-import { link, open, rename, rm, stat } from 'node:fs/promises';
+import type { Dirent, Stats } from 'node:fs';
+import { link, lstat, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
 import { AppError } from '../errors.ts';
 import type { ObjectKey, StoredObject } from './store.ts';
 
@@ -24,6 +26,14 @@ export async function requireDirectory(directory: string): Promise<void> {
     reason: 'not-found',
     hint: 'Mount it, or create it: it is not created here, so that a disk that is not mounted is noticed.',
   });
+}
+
+/** Makes a folder and those above it. Answers whether the entry of a new one has yet to be put on the disk, and where. */
+export async function makeFolder(folder: string): Promise<string | undefined> {
+  const made = await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    throw error.code === 'EEXIST' ? Object.assign(new Error('not a directory'), { code: 'ENOTDIR' }) : error;
+  });
+  return made === undefined ? undefined : path.dirname(made);
 }
 
 /** Gives a finished file its name, never over another one. */
@@ -51,18 +61,42 @@ export async function syncDirectory(directory: string): Promise<void> {
   }
 }
 
-/** Whether something is there; rejects when that cannot be told. */
+/** Whether something is there, a link that leads nowhere too; rejects when that cannot be told. */
 export async function exists(file: string): Promise<boolean> {
   return (
-    (await describe(file, '' as ObjectKey).catch((error: NodeJS.ErrnoException) => {
+    (await lstat(file).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return null;
       throw error;
     })) !== null
   );
 }
 
-/** A file as an object. */
-export async function describe(file: string, key: ObjectKey): Promise<StoredObject> {
-  const { size, mtime } = await stat(file);
-  return { key, bytes: size, modifiedAt: mtime, etag: null };
+/** A file as an object; null: nothing is there. Rejects when it is no file, or when that cannot be told. */
+export async function lookAt(file: string, key: ObjectKey): Promise<StoredObject | null> {
+  const found = await stat(file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null;
+    throw error;
+  });
+  // A name without anything behind it is still a name: whoever took it for nothing would sweep away what belongs to it.
+  if (found === null && (await exists(file))) throw noFile(key, 'a symbolic link that leads nowhere');
+  if (found === null) return null;
+  if (!found.isFile()) throw noFile(key, kindOf(found));
+  return { key, bytes: found.size, modifiedAt: found.mtime, etag: null };
+}
+
+/** What something is that is no file, for people. */
+export function kindOf(found: Dirent | Stats): string {
+  if (found.isDirectory()) return 'a directory';
+  if (found.isSymbolicLink()) return 'a symbolic link';
+  if (found.isFIFO()) return 'a named pipe';
+  if (found.isSocket()) return 'a socket';
+  return found.isBlockDevice() || found.isCharacterDevice() ? 'a device' : 'no file';
+}
+
+/** The failure of whoever wants a file and finds something else. */
+export function noFile(key: string, kind: string): AppError {
+  return new AppError('store', `'${key}' is ${kind}, where a file should be`, {
+    reason: 'unsupported',
+    hint: 'Look who put it there, and put the file itself in its place.',
+  });
 }

@@ -3,17 +3,18 @@
 // no call can be cancelled: whoever waits here stops waiting.
 
 import { randomBytes } from 'node:crypto';
-import { createReadStream, createWriteStream, type Dirent } from 'node:fs';
-import { link, mkdir, readFile, readdir, rm, stat } from 'node:fs/promises';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { link, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { AppError, describeError } from '../errors.ts';
+import { AppError } from '../errors.ts';
 import { unlessAborted } from '../stream/abortable.ts';
 import { createBodyCheck } from './body-check.ts';
 import { createDiskPatience } from './disk-patience.ts';
 import { localError } from './local-errors.ts';
-import { describe, exists, isWithoutLinks, publish, requireDirectory, syncDirectory } from './local-files.ts';
+import { exists, isWithoutLinks, lookAt, makeFolder, publish, requireDirectory, syncDirectory } from './local-files.ts';
+import { keyOfPartial, objectsUnder, partialsUnder } from './local-listing.ts';
 import type {
   CopyOptions,
   GetOptions,
@@ -22,10 +23,7 @@ import type {
   PutReceipt,
   RemovableStore,
   StoredObject,
-  UnfinishedUpload,
 } from './store.ts';
-
-const partialName = /^\.(.+)\.[0-9a-f]{12}\.partial$/;
 
 /** How long a disk may be silent, in milliseconds: a hung NAS answers nothing at all. */
 const usualIdleMs = 120_000;
@@ -64,9 +62,9 @@ export function createLocalStore({
     body.on('error', () => undefined);
     try {
       await requireDirectory(directory);
-      const made = await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+      const above = await makeFolder(path.dirname(file));
       // A new folder is on the disk only when the one above it is.
-      if (made !== undefined) await syncDirectory(path.dirname(made));
+      if (above !== undefined) await syncDirectory(above);
       if (await exists(file))
         throw new AppError('store', `${action}: the key exists already`, {
           reason: 'exists',
@@ -91,7 +89,7 @@ export function createLocalStore({
       body.destroy(error instanceof Error ? error : undefined);
       await rm(partial, { force: true }).catch(() => undefined);
       options.signal.throwIfAborted();
-      throw await localError(error, { action, directory });
+      throw await localError(error, { action, directory, file });
     }
   }
 
@@ -103,103 +101,76 @@ export function createLocalStore({
       const file = fileOf(to);
       if (await exists(file))
         throw new AppError('store', `${action}: the key exists already`, { reason: 'exists', hint: 'Try again.' });
-      await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+      await makeFolder(path.dirname(file));
       await link(fileOf(from), file);
       await syncDirectory(path.dirname(file));
       onProgress?.(source.bytes);
       return { bytes: source.bytes, etag: null };
     } catch (error) {
-      if (!isWithoutLinks(error)) throw await localError(error, { action, directory });
+      if (!isWithoutLinks(error)) throw await localError(error, { action, directory, file: fileOf(to) });
       const body = createReadStream(fileOf(from), { highWaterMark: 1024 * 1024 });
       return write(to, body, { signal, ...(onProgress === undefined ? {} : { onProgress }) });
     }
   }
 
-  async function* walk(folder: string): AsyncGenerator<string> {
-    const entries = await readdir(path.join(directory, folder), { withFileTypes: true });
-    // The order of keys: a folder's name goes on with its slash.
-    const keyOf = (entry: Dirent): string => (entry.isDirectory() ? `${entry.name}/` : entry.name);
-    for (const entry of entries.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))) {
-      const name = folder === '' ? entry.name : `${folder}/${entry.name}`;
-      if (entry.isDirectory() && entry.name !== 'lost+found') yield* walk(name);
-      else if (entry.isFile()) yield name;
-    }
-  }
-
-  async function* filesUnder(prefix: string): AsyncGenerator<string> {
-    const action = `The directory '${directory}' could not be listed`;
-    try {
-      await requireDirectory(directory);
-      const folder = prefix.slice(0, Math.max(0, prefix.lastIndexOf('/')));
-      if (!(await exists(path.join(directory, folder)))) return;
-      for await (const name of walk(folder)) if (name.startsWith(prefix)) yield name;
-    } catch (error) {
-      throw await localError(error, { action, directory });
-    }
-  }
-
   async function keep(key: ObjectKey, content: Uint8Array, signal: AbortSignal): Promise<void> {
     const file = fileOf(key);
-    if (await exists(file)) {
-      if (Buffer.compare(await readFile(file), content) === 0) return;
-      throw new AppError('store', `'${key}' exists already in '${directory}' with other content`, { reason: 'exists' });
+    try {
+      const found = await lookAt(file, key);
+      if (found !== null) {
+        if (found.bytes === content.length && Buffer.compare(await readFile(file), content) === 0) return;
+        throw new AppError('store', `'${key}' exists already in '${directory}' with other content`, {
+          reason: 'exists',
+        });
+      }
+    } catch (error) {
+      throw await localError(error, { action: `'${key}' could not be stored in '${directory}'`, directory, file });
     }
     await write(key, Readable.from([Buffer.from(content)]), { signal });
   }
 
   async function read(key: ObjectKey, { signal, offset = 0 }: GetOptions): Promise<Readable> {
     const action = `'${key}' could not be read from '${directory}'`;
+    const file = fileOf(key);
     try {
-      const file = fileOf(key);
-      const { size } = await stat(file);
+      const found = await lookAt(file, key);
+      if (found === null) throw new AppError('store', `${action}: there is no such file`, { reason: 'not-found' });
+      const { bytes: size } = found;
       const source = createReadStream(file, { highWaterMark: 1024 * 1024, start: offset });
       const checked = createBodyCheck({ bytes: Math.max(0, size - offset), idleMs, action });
       const abort = (): void => void checked.destroy(signal.reason as Error);
       signal.addEventListener('abort', abort, { once: true });
       if (signal.aborted) abort();
-      source.once('error', (error) => {
-        checked.destroy(
-          new AppError('store', `${action}: ${describeError(error)}`, { cause: error, reason: 'unreachable' }),
-        );
-      });
+      const fail = async (error: unknown): Promise<void> =>
+        void checked.destroy(await localError(error, { action, directory, file }));
+      source.once('error', (error) => void fail(error));
       checked.once('close', () => {
         signal.removeEventListener('abort', abort);
         source.destroy();
       });
       return source.pipe(checked);
     } catch (error) {
-      throw await localError(error, { action, directory });
+      throw await localError(error, { action, directory, file });
     }
   }
 
   async function lookUp(key: ObjectKey): Promise<StoredObject | null> {
+    const file = fileOf(key);
     try {
-      return await describe(fileOf(key), key);
+      const found = await lookAt(file, key);
+      // Nothing is missing from a directory that is not there.
+      if (found === null) await requireDirectory(directory);
+      return found;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
-        await requireDirectory(directory);
-        return null;
-      }
-      throw await localError(error, { action: `'${key}' could not be looked up in '${directory}'`, directory });
+      throw await localError(error, { action: `'${key}' could not be looked up in '${directory}'`, directory, file });
     }
   }
 
-  async function* objects(prefix: string): AsyncGenerator<StoredObject> {
-    for await (const name of filesUnder(prefix)) {
-      if (partialName.test(path.basename(name))) continue;
-      const found = await describe(path.join(directory, name), name as ObjectKey).catch(() => undefined);
-      if (found !== undefined) yield found;
-    }
-  }
-
-  async function* partials(prefix: string): AsyncGenerator<UnfinishedUpload> {
-    for await (const name of filesUnder(prefix.slice(0, prefix.lastIndexOf('/') + 1))) {
-      const key = keyOfPartial(name);
-      if (key?.startsWith(prefix) !== true) continue;
-      const file = path.join(directory, name);
-      // It may have been finished since it was listed.
-      const found = await stat(file).catch(() => undefined);
-      if (found !== undefined) yield { key, uploadId: file, startedAt: found.mtime };
+  async function removeFile(file: string, name: string): Promise<void> {
+    try {
+      await rm(file, { force: true });
+    } catch (error) {
+      throw await localError(error, { action: `'${name}' could not be removed from '${directory}'`, directory, file });
     }
   }
 
@@ -218,8 +189,8 @@ export function createLocalStore({
     putDocument: async (key, content, { signal }) => answered(keep(key, content, signal), signal),
     get: async (key, options) => answered(read(key, options), options.signal),
     head: async (key, { signal }) => answered(lookUp(key), signal),
-    list: (prefix, { signal }) => each(objects(prefix), signal),
-    listUnfinished: (prefix, { signal }) => each(partials(prefix), signal),
+    list: (prefix, { signal, ...told }) => each(objectsUnder(directory, { prefix, ...told }), signal),
+    listUnfinished: (prefix, { signal }) => each(partialsUnder(directory, prefix), signal),
     now: async () => null,
     lifecycleRules: async () => [],
     async replaceLifecycleRules() {
@@ -227,20 +198,13 @@ export function createLocalStore({
         hint: 'Set BACKUP_RETENTION=prune: this program deletes in directories.',
       });
     },
-    remove: async (key, { signal }) => answered(rm(fileOf(key), { force: true }), signal),
+    remove: async (key, { signal }) => answered(removeFile(fileOf(key), key), signal),
     async discard(upload, { signal }) {
       if (keyOfPartial(path.relative(directory, upload.uploadId)) !== upload.key) {
         throw new AppError('store', `'${upload.uploadId}' is no temporary file of '${upload.key}'`);
       }
-      await answered(rm(upload.uploadId, { force: true }), signal);
+      await answered(removeFile(upload.uploadId, upload.key), signal);
     },
     close: async () => undefined,
   };
-}
-
-function keyOfPartial(name: string): ObjectKey | undefined {
-  const base = partialName.exec(path.basename(name))?.[1];
-  if (base === undefined) return undefined;
-  const folder = path.dirname(name);
-  return (folder === '.' ? base : `${folder}/${base}`) as ObjectKey;
 }

@@ -57,6 +57,18 @@ const remedies: readonly {
     hint: 'Raise the quota or keep fewer backups; older backups are untouched.',
   },
   {
+    when: /InvalidObjectState/,
+    reason: 'archived',
+    says: 'the object lies in an archive tier and cannot be read now',
+    hint: "Have it restored in the provider's console, and take our prefix out of rules that move objects into Glacier or the like.",
+  },
+  {
+    when: /^KMS\.|kms:|KMSKey/i,
+    reason: 'access-denied',
+    says: 'the key that the bucket encrypts with may not be used',
+    hint: "Give the token the right to use the bucket's KMS key, and see that it is enabled.",
+  },
+  {
     when: /AccessDenied|Forbidden/,
     status: [403],
     reason: 'access-denied',

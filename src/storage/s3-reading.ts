@@ -110,10 +110,13 @@ export async function* list(
   let token: string | undefined;
   do {
     const query = { Bucket: place.bucket, Prefix: prefix, MaxKeys: pageSize, ContinuationToken: token };
-    const page = await place.attempt('Objects could not be listed', {
-      signal,
-      run: async () => place.client.send(new ListObjectsV2Command(query), { abortSignal: signal }),
-    });
+    const page = await place.attempt(
+      prefix === '' ? 'Objects could not be listed' : `'${prefix}' could not be listed`,
+      {
+        signal,
+        run: async () => place.client.send(new ListObjectsV2Command(query), { abortSignal: signal }),
+      },
+    );
     for (const { Key, Size, LastModified, ETag } of page.Contents ?? []) {
       if (Key === undefined) continue;
       const modifiedAt = LastModified ?? new Date(0);

@@ -3,6 +3,7 @@
 // split any mistake anywhere could delete somebody's only copy.
 
 import type { Readable } from 'node:stream';
+import type { AppError } from '../errors.ts';
 
 declare const objectKeyBrand: unique symbol;
 
@@ -47,6 +48,23 @@ export interface GetOptions {
   readonly offset?: number;
   /** Rejects when the object's ETag is another one (S3's If-Match); without effect where there is none. */
   readonly ifMatch?: string;
+}
+
+/** What stands under a prefix without being an object that can be looked at; a folder by itself is no object either. */
+export interface Obscured {
+  /** Its key; that of a folder that cannot be listed, and may hold anything, ends in a slash. */
+  readonly key: string;
+  /** Why it cannot be looked at. */
+  readonly error: AppError;
+}
+
+export interface ListOptions {
+  readonly signal: AbortSignal;
+  /**
+   * Is told of what cannot be looked at, beside which the listing goes on. Left out: a folder that cannot be listed ends the
+   * listing, and what is no file is left out.
+   */
+  readonly onObscured?: (one: Obscured) => void;
 }
 
 export interface CopyOptions {
@@ -108,9 +126,9 @@ export interface ObjectStore {
   head(key: ObjectKey, options: { readonly signal: AbortSignal }): Promise<StoredObject | null>;
 
   /** All objects whose key starts with `prefix`, every page, in key order. */
-  list(prefix: string, options: { readonly signal: AbortSignal }): AsyncIterable<StoredObject>;
+  list(prefix: string, options: ListOptions): AsyncIterable<StoredObject>;
 
-  /** All unfinished uploads whose key starts with `prefix`. Empty where the store cannot tell. */
+  /** All unfinished uploads whose key starts with `prefix`, as far as they can be seen. Empty where the store cannot tell. */
   listUnfinished(prefix: string, options: { readonly signal: AbortSignal }): AsyncIterable<UnfinishedUpload>;
 
   /** The store's clock, for comparing with ours; null only where it has none of its own (`hasClock`). */

@@ -21,6 +21,7 @@ function plan(kept: number, count: number) {
     withoutSecrets: [],
     orphans: [],
     foreign: [],
+    unlisted: [],
   } as Partial<Catalogue> as Catalogue;
   const rule = parseKeepRule(String(kept));
   return planPrune(catalogue, {

@@ -245,11 +245,11 @@ describe('a catalogue', () => {
         reason: 'it cannot be read: format 2 is not known to this version',
       },
     ];
-    assert.deepEqual(choose('latest'), { manifest: weekly, passedOver: all, remark: null });
+    assert.deepEqual(choose('latest'), { manifest: weekly, passedOver: all, unseen: [], remark: null });
     assert.deepEqual(choose('latest:daily').passedOver, all);
     assert.deepEqual(choose('latest:weekly').passedOver, []);
     // By its name it is meant whatever its date is.
-    assert.deepEqual(choose(ahead.id), { manifest: ahead, passedOver: [], remark: null });
+    assert.deepEqual(choose(ahead.id), { manifest: ahead, passedOver: [], unseen: [], remark: null });
     assert.throws(() => choose('daily/2026-01-04T000000Z-aaaaaa'), /cannot be read: format 2/);
     const nothing = { ...catalogue, snapshots: [ahead] };
     assert.throws(
@@ -290,6 +290,10 @@ describe('a catalogue', () => {
         if (silent) throw broken;
         if (refusal === denied) throw denied;
         return plain.head(key, how);
+      },
+      list: (prefix, how) => {
+        if (silent && prefix.endsWith('.json')) throw broken;
+        return plain.list(prefix, how);
       },
     };
     const repository = createRepository(store);

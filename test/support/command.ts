@@ -20,6 +20,11 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
+/** As whom a command runs; left out: as the tests do. Only root may say it. */
+export interface RunAs {
+  readonly uid?: number;
+}
+
 /** A command that runs. */
 export interface RunningCommand {
   readonly child: ChildProcess;
@@ -34,8 +39,13 @@ export interface RunningCommand {
  * Starts `mastodon-backup` with these arguments and exactly these variables, as leader of a process group of its own: a
  * signal to minus its id reaches what a terminal's would.
  */
-export function startCommand(args: readonly string[], environment: Readonly<Record<string, string>>): RunningCommand {
+export function startCommand(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  { uid }: RunAs = {},
+): RunningCommand {
   const child = spawn(process.execPath, [main, ...args], {
+    ...(uid === undefined ? {} : { uid, gid: uid }),
     env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: compileCache, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
@@ -80,8 +90,9 @@ export function startCommand(args: readonly string[], environment: Readonly<Reco
 export async function runCommand(
   args: readonly string[],
   environment: Readonly<Record<string, string>>,
+  as: RunAs = {},
 ): Promise<CommandResult> {
-  return startCommand(args, environment).result;
+  return startCommand(args, environment, as).result;
 }
 
 /** Mastodon's own variables for a database. */

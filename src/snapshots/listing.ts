@@ -1,0 +1,97 @@
+// What a store lists of our folders, sorted by the grammar of keys. A folder that it does not list, or lists only in part, counts
+// for nothing and is told: whoever took it for empty would back up over it, thin it out, or call an older snapshot the latest.
+
+import { describeError, toAppError } from '../errors.ts';
+import type { Folder } from '../schedule/tier.ts';
+import type { ObjectKey, Obscured, StoredObject } from '../storage/store.ts';
+import { parseKey, type ParsedKey } from './object-keys.ts';
+import type { Repository } from './repository.ts';
+
+/** A folder of ours, or one in it, that the store does not list. */
+export interface Unlisted {
+  /** The tier's own folder or one below it, with its slash. */
+  readonly key: string;
+  readonly tier: Folder;
+  /** Whether it is all of the tier. */
+  readonly isTier: boolean;
+  readonly reason: string;
+}
+
+/** An object of our grammar that is no manifest. */
+export interface Orphan extends ParsedKey {
+  readonly modifiedAt: Date;
+}
+
+/** What is listed. */
+export interface Listing {
+  /** All but manifests, by key. */
+  readonly objects: ReadonlyMap<string, StoredObject>;
+  readonly manifests: readonly { readonly parsed: ParsedKey; readonly stored: StoredObject }[];
+  /** What is in the place of a manifest and is no file. */
+  readonly unreadable: readonly {
+    readonly key: ObjectKey;
+    readonly tier: Folder;
+    readonly id: string;
+    readonly reason: string;
+  }[];
+  /** Objects of our grammar that are no manifests. */
+  readonly others: readonly Orphan[];
+  readonly foreign: readonly StoredObject[];
+  readonly unlisted: readonly Unlisted[];
+  /** Why what is under these keys is no object. */
+  readonly obscured: ReadonlyMap<string, string>;
+}
+
+/** Lists these tiers, every page. Rejects with AppError `store` when the store lists none of them. */
+export async function listFolders(
+  { store, prefix }: Repository,
+  { tiers, signal }: { readonly tiers: readonly Folder[]; readonly signal: AbortSignal },
+): Promise<Listing> {
+  const listing = {
+    objects: new Map<string, StoredObject>(),
+    manifests: [] as Listing['manifests'][number][],
+    unreadable: [] as Listing['unreadable'][number][],
+    others: [] as Orphan[],
+    foreign: [] as StoredObject[],
+    unlisted: [] as Unlisted[],
+    obscured: new Map<string, string>(),
+  };
+  const failures: unknown[] = [];
+  const add = (stored: StoredObject): void => {
+    const parsed = parseKey(stored.key, { prefix });
+    if (parsed?.part === 'manifest') listing.manifests.push({ parsed, stored });
+    else listing.objects.set(stored.key, stored);
+    if (parsed === undefined) listing.foreign.push(stored);
+    else if (parsed.part !== 'manifest') listing.others.push({ ...parsed, modifiedAt: stored.modifiedAt });
+  };
+  const addObscured = ({ key, error }: Obscured, tier: Folder): void => {
+    const reason = describeError(error);
+    const parsed = parseKey(key, { prefix });
+    if (key.endsWith('/')) {
+      const isTier = key === `${prefix}${tier}/`;
+      if (isTier) failures.push(error);
+      listing.unlisted.push({ key, tier, isTier, reason });
+    } else if (parsed?.part === 'manifest') listing.unreadable.push({ key: parsed.key, tier, id: parsed.id, reason });
+    else listing.obscured.set(key, reason);
+  };
+  // All at once: that a store does not answer is known when the first of them has lost its patience.
+  await Promise.all(
+    tiers.map(async (tier) => {
+      const key = `${prefix}${tier}/`;
+      const found: StoredObject[] = [];
+      try {
+        const onObscured = (one: Obscured): void => addObscured(one, tier);
+        for await (const stored of store.list(key, { signal, onObscured })) found.push(stored);
+        for (const stored of found) add(stored);
+      } catch (error) {
+        signal.throwIfAborted();
+        addObscured(
+          { key, error: toAppError(error, { code: 'store', message: `'${key}' could not be listed` }) },
+          tier,
+        );
+      }
+    }),
+  );
+  if (tiers.length > 0 && failures.length === tiers.length) throw failures[0];
+  return listing;
+}
