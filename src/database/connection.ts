@@ -18,6 +18,9 @@ export interface ConnectionSettings extends TlsSettings {
   readonly database: string;
 }
 
+/** What a connection is for. */
+export type Protocol = 'queries' | 'replication';
+
 /** What this program calls itself in pg_stat_activity. */
 export const applicationName = 'mastodon-backup';
 
@@ -71,8 +74,15 @@ function sessionOptions(serverMajor: number): string {
 export async function connect(
   settings: ConnectionSettings,
   signal: AbortSignal,
-  /** How long one query may take; 0: as long as it needs. */
-  { queryTimeoutMs = usualQueryTimeoutMs }: { readonly queryTimeoutMs?: number } = {},
+  {
+    queryTimeoutMs = usualQueryTimeoutMs,
+    protocol = 'queries',
+  }: {
+    /** How long one query may take; 0: as long as it needs. */
+    readonly queryTimeoutMs?: number;
+    /** `replication`: its commands too, and simple queries alone. */
+    readonly protocol?: Protocol;
+  } = {},
 ): Promise<Client & AsyncDisposable> {
   signal.throwIfAborted();
   let lastError: unknown;
@@ -81,7 +91,7 @@ export async function connect(
   const attempts = choices.flatMap((ssl) => forms.map((password) => ({ ssl, password })));
   for (const { ssl, password } of attempts) {
     const socket = new Socket();
-    const client = createClient({ ...settings, password }, { ssl, socket, queryTimeoutMs });
+    const client = createClient({ ...settings, password }, { ssl, socket, queryTimeoutMs, protocol });
     const cutOff = (): void => void socket.destroy();
     signal.addEventListener('abort', cutOff, { once: true });
     const leave = async (): Promise<void> => {
@@ -91,7 +101,8 @@ export async function connect(
     };
     try {
       await client.connect();
-      await makeOwnSession(client, { target: describeTarget(settings) });
+      // A pooler refuses replication by itself, and no limit for queries holds there.
+      if (protocol === 'queries') await makeOwnSession(client, { target: describeTarget(settings) });
       return Object.assign(client, { [Symbol.asyncDispose]: leave });
     } catch (error) {
       await leave();
@@ -122,7 +133,13 @@ function createClient(
     ssl,
     socket,
     queryTimeoutMs,
-  }: { readonly ssl: TlsChoice; readonly socket: Socket; readonly queryTimeoutMs: number },
+    protocol,
+  }: {
+    readonly ssl: TlsChoice;
+    readonly socket: Socket;
+    readonly queryTimeoutMs: number;
+    readonly protocol: Protocol;
+  },
 ): Client {
   const client = new Client({
     host: settings.host,
@@ -146,7 +163,8 @@ function createClient(
     stream: () => socket,
   });
   Object.assign((client as unknown as { connectionParameters: object }).connectionParameters, {
-    replication: undefined,
+    // `database`, for `true` needs a line of its own in pg_hba.conf.
+    replication: protocol === 'replication' ? 'database' : undefined,
   });
   // A connection that breaks while idle must not bring the process down; the next query tells.
   client.on('error', () => undefined);

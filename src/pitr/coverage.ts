@@ -1,0 +1,67 @@
+// How the stored pieces of the log lie together: which bytes are there without a hole, and of what to put a segment together.
+// A hole that is not seen here is a restore that ends there, and says nothing.
+
+import type { StoredWal } from '../snapshots/chain-catalogue.ts';
+import { parseSegmentName, type Lsn } from './lsn.ts';
+
+/** A stretch of the log without a hole. */
+export interface WalRange {
+  readonly from: Lsn;
+  /** Not included. */
+  readonly to: Lsn;
+}
+
+/** The stored stretches of one timeline, in their order. */
+export function coverage(
+  wal: readonly StoredWal[],
+  { timeline, segmentBytes }: { readonly timeline: number; readonly segmentBytes: number },
+): readonly WalRange[] {
+  const pieces = wal
+    .map((piece) => ({ ...parseSegmentName(piece.segment, { segmentBytes }), piece }))
+    .filter((one) => one.timeline === timeline)
+    .map(({ start, piece }): WalRange => ({
+      from: start + BigInt(piece.kind === 'part' ? piece.from : 0),
+      to: start + BigInt(piece.kind === 'part' ? piece.to : segmentBytes),
+    }))
+    .toSorted((a, b) => Number(a.from - b.from));
+  const ranges: WalRange[] = [];
+  for (const piece of pieces) {
+    const last = ranges.at(-1);
+    if (last === undefined || piece.from > last.to) ranges.push(piece);
+    else if (piece.to > last.to) ranges[ranges.length - 1] = { from: last.from, to: piece.to };
+  }
+  return ranges;
+}
+
+/** Whether all of a stretch is there. */
+export function isCovered(ranges: readonly WalRange[], { from, to }: WalRange): boolean {
+  return ranges.some((range) => range.from <= from && range.to >= to);
+}
+
+/** What a segment is put together of. */
+export interface SegmentTiles {
+  readonly segment: string;
+  /** In their order; a whole segment alone, where there is one. Overlaps are allowed, holes are not. */
+  readonly tiles: readonly StoredWal[];
+  /** How many of its first bytes these are. */
+  readonly bytes: number;
+}
+
+/** The pieces of which a segment's beginning can be put together; no tiles: there is nothing of its beginning. */
+export function tileSegment(
+  pieces: readonly StoredWal[],
+  { segment, segmentBytes }: { readonly segment: string; readonly segmentBytes: number },
+): SegmentTiles {
+  const own = pieces.filter((piece) => piece.segment === segment);
+  const whole = own.find(({ kind }) => kind === 'segment');
+  if (whole !== undefined) return { segment, tiles: [whole], bytes: segmentBytes };
+  const parts = own.filter((piece) => piece.kind === 'part');
+  const tiles: StoredWal[] = [];
+  let bytes = 0;
+  for (;;) {
+    const [longest] = parts.filter(({ from, to }) => from <= bytes && to > bytes).toSorted((a, b) => b.to - a.to);
+    if (longest === undefined) return { segment, tiles, bytes };
+    tiles.push(longest);
+    bytes = longest.to;
+  }
+}

@@ -1,0 +1,93 @@
+// Pieces of the log as they are stored: small enough to be encoded and decoded in memory, whole.
+
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { decoders, encoders, type Compression } from '../codec/codec.ts';
+import { AppError, describeError, reasonOf } from '../errors.ts';
+import type { StoredForm } from '../snapshots/chain-keys.ts';
+
+/** How new objects are made. */
+export interface EncodingForm {
+  readonly compression: Compression;
+  /** age recipients; none: not encrypted. */
+  readonly recipients: readonly string[];
+}
+
+/** What the name of an object says of how it is made. */
+export function formOf({ compression, recipients }: EncodingForm): StoredForm {
+  return { compression: compression.kind, encrypted: recipients.length > 0 };
+}
+
+/** The log compresses well at the lowest level, and has to be faster than a database writes. */
+export function walCompression(kind: Compression['kind']): Compression {
+  switch (kind) {
+    case 'xz':
+      return { kind, level: 0, threads: 1 };
+    case 'zstd':
+      return { kind, level: 3 };
+    case 'none':
+      return { kind };
+    default:
+      return kind satisfies never;
+  }
+}
+
+/** Encodes. */
+export async function encodeWhole(bytes: Buffer, form: EncodingForm): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  const chain = encoders(form);
+  if (chain.length === 0) return Buffer.from(bytes);
+  await pipeline([
+    Readable.from([bytes]),
+    ...chain,
+    async (source: AsyncIterable<Buffer>) => {
+      for await (const chunk of source) chunks.push(chunk);
+    },
+  ]);
+  return Buffer.concat(chunks);
+}
+
+/**
+ * Decodes what should become exactly `bytes` bytes. Throws AppError `verify` with the reason `damaged-object` when it does not,
+ * `wrong-key` when no identity opens it.
+ */
+export async function decodeWhole(
+  stored: Buffer,
+  options: {
+    readonly name: string;
+    readonly form: StoredForm;
+    readonly identities: readonly string[];
+    /** How many bytes it must become; null: whatever it does, up to `maxBytes`. */
+    readonly bytes: number | null;
+    readonly maxBytes: number;
+  },
+): Promise<Buffer> {
+  const { name, form, identities, bytes, maxBytes } = options;
+  const chunks: Buffer[] = [];
+  let found = 0;
+  const chain = decoders({ compression: form.compression, identities: form.encrypted ? identities : null, threads: 1 });
+  const problem = (text: string, cause?: unknown): AppError =>
+    new AppError('verify', `'${name}' is damaged: ${text}`, {
+      ...(cause === undefined ? {} : { cause }),
+      reason: 'damaged-object',
+      hint: 'Restore a moment before it, or make a new base with: mastodon-backup pitr base.',
+    });
+  try {
+    await pipeline([
+      Readable.from([stored]),
+      ...chain,
+      async (source: AsyncIterable<Buffer>) => {
+        for await (const chunk of source) {
+          found += chunk.length;
+          if (found > maxBytes) throw new Error(`more than ${maxBytes} bytes come out of it`);
+          chunks.push(chunk);
+        }
+      },
+    ]);
+  } catch (error) {
+    if (reasonOf(error) === 'wrong-key') throw error;
+    throw problem(describeError(error), error);
+  }
+  if (bytes !== null && found !== bytes) throw problem(`${found} bytes come out of it instead of ${bytes}`);
+  return Buffer.concat(chunks);
+}

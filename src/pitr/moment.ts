@@ -1,0 +1,100 @@
+// The moment that somebody wants back, as they write it. In the hour that comes twice, and in the one that never comes, it says
+// nothing certain, and a guess would bring back what they wanted to be rid of.
+
+import { AppError } from '../errors.ts';
+
+/** Where replaying is to stop. */
+export type Moment =
+  /** After the last transaction that ended at or before it; microseconds since 1970. */
+  | { readonly kind: 'at'; readonly micros: bigint }
+  /** Everything that is stored. */
+  | { readonly kind: 'latest' };
+
+const form =
+  /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,6}))?)?)?\s*(Z|UTC|[+-]\d\d(?::?\d\d)?)?$/i;
+const hint =
+  "Write it as '2026-11-25 14:31:07', in BACKUP_TIMEZONE, or with an offset as '2026-11-25T14:31:07+01:00'; or write latest.";
+
+/** Reads it. @throws AppError `usage`. */
+export function parseMoment(text: string, { timeZone }: { readonly timeZone: string }): Moment {
+  const trimmed = text.trim();
+  if (trimmed === 'latest') return { kind: 'latest' };
+  const match = form.exec(trimmed);
+  if (match === null) throw new AppError('usage', `'${text}' is no moment`, { hint });
+  const [, year, month, day, hour = '00', minute = '00', second = '00', fraction = '', zone] = match;
+  const iso = `${year}-${month}-${day}T${hour}:${minute}:${second}.000Z`;
+  const asUtc = Date.parse(iso);
+  if (Number.isNaN(asUtc) || new Date(asUtc).toISOString() !== iso)
+    throw new AppError('usage', `'${text}' is no moment that there is`, { hint });
+  const micros = BigInt(fraction.padEnd(6, '0'));
+  const found = zone === undefined ? localInstants(asUtc, timeZone) : [asUtc - offsetMs(zone)];
+  const [first, second_] = found;
+  if (first === undefined)
+    throw new AppError('usage', `'${text}' does not exist in ${timeZone}: the clock went from before it to after it`, {
+      hint,
+    });
+  if (second_ !== undefined)
+    throw new AppError('usage', `'${text}' comes twice in ${timeZone}`, {
+      hint: `Say which one with an offset: ${found.map((at) => `'${withOffset(trimmed, asUtc - at)}'`).join(' or ')}.`,
+    });
+  return { kind: 'at', micros: BigInt(first) * 1000n + micros };
+}
+
+/** A moment for PostgreSQL and for people: UTC, to the microsecond. */
+export function formatMicros(micros: bigint): string {
+  const ms = micros / 1000n;
+  const iso = new Date(Number(ms)).toISOString();
+  return `${iso.slice(0, 10)} ${iso.slice(11, 23)}${(micros % 1000n).toString().padStart(3, '0')}+00`;
+}
+
+/** A moment as ISO 8601 in UTC, to the millisecond before it. */
+export function toIso(micros: bigint): string {
+  return new Date(Number(micros / 1000n)).toISOString();
+}
+
+// Every instant whose clock on the wall is that one.
+function localInstants(asUtc: number, timeZone: string): readonly number[] {
+  const halfHourMs = 30 * 60_000;
+  const offsets = new Set<number>();
+  for (let at = asUtc - 16 * 3_600_000; at <= asUtc + 16 * 3_600_000; at += halfHourMs)
+    offsets.add(offsetAt(at, timeZone));
+  return [...offsets]
+    .map((offset) => asUtc - offset)
+    .filter((at) => at + offsetAt(at, timeZone) === asUtc)
+    .toSorted((a, b) => a - b);
+}
+
+function offsetAt(at: number, timeZone: string): number {
+  const parts = new Intl.DateTimeFormat('en-US', {
+    timeZone,
+    hourCycle: 'h23',
+    year: 'numeric',
+    month: 'numeric',
+    day: 'numeric',
+    hour: 'numeric',
+    minute: 'numeric',
+    second: 'numeric',
+  }).formatToParts(at);
+  const value = (type: string): number => Number(parts.find((part) => part.type === type)?.value);
+  const wall = Date.UTC(
+    value('year'),
+    value('month') - 1,
+    value('day'),
+    value('hour'),
+    value('minute'),
+    value('second'),
+  );
+  return wall - Math.floor(at / 1000) * 1000;
+}
+
+function offsetMs(zone: string): number {
+  if (/^(?:Z|UTC)$/i.test(zone)) return 0;
+  const [, sign, hours, minutes = '00'] = /^([+-])(\d\d):?(\d\d)?$/.exec(zone) ?? [];
+  return (sign === '-' ? -1 : 1) * (Number(hours) * 60 + Number(minutes)) * 60_000;
+}
+
+function withOffset(text: string, offset: number): string {
+  const minutes = Math.abs(offset) / 60_000;
+  const two = (value: number): string => String(Math.floor(value)).padStart(2, '0');
+  return `${text}${offset < 0 ? '-' : '+'}${two(minutes / 60)}:${two(minutes % 60)}`;
+}

@@ -1,0 +1,310 @@
+// A server of ours that replays a base and its log to a moment and then answers: on a Unix socket in the scratch directory, with
+// no setting of the source's in force, and removed with its disposer. Where it stopped is asked, and held against what
+// was read beforehand: a server that stops early says nothing of it.
+
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { chown, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { connect, type ConnectionSettings } from '../database/connection.ts';
+import type { ServerPrograms } from '../database/server-programs.ts';
+import { prepareScratchUser, type ScratchUser } from '../drill/scratch-user.ts';
+import { AppError, describeError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { startChild, type Child } from '../stream/child.ts';
+import { pause } from '../stream/patience.ts';
+import { parseLsn, type Lsn } from './lsn.ts';
+import { formatMicros, type Moment } from './moment.ts';
+
+/** Where the log is staged, in the data directory: `restore_command` copies from there. */
+export const stagedFolder = 'pitr-wal';
+/** What a person types, too. */
+export const restoreCommand = `cp "${stagedFolder}/%f" "%p"`;
+
+/** A directory of ours for one replay. */
+export interface ReplayHome extends AsyncDisposable {
+  readonly directory: string;
+  readonly data: string;
+  readonly user: ScratchUser;
+  /** Gives a file to whoever runs the server. */
+  readonly own: (file: string) => Promise<void>;
+}
+
+/** A server that has replayed. */
+export interface ReplayedServer extends AsyncDisposable {
+  connection(database: string): ConnectionSettings;
+  /** How far it replayed. */
+  readonly reached: Lsn;
+}
+
+/** Who replays: what is left of a killed one is removed by the next of its kind. */
+export type ReplayUse = 'restore' | 'drill';
+
+const port = 5432;
+const stopTimeoutMs = 7_000;
+const maxSocketDirectoryBytes = 107 - 16;
+const localeFolder = 'locale';
+
+/** Makes the directory. Call it holding the lock of its use. */
+export async function createReplayHome(options: {
+  readonly scratchDirectory: string;
+  readonly use: ReplayUse;
+  readonly uid: number;
+  readonly log: Log;
+}): Promise<ReplayHome> {
+  await removeReplayLeftovers(options);
+  const directory = path.join(options.scratchDirectory, `replay-${options.use}-${randomBytes(6).toString('hex')}`);
+  try {
+    await mkdir(options.scratchDirectory, { recursive: true });
+    await mkdir(directory, { mode: 0o700 });
+    const user = await prepareScratchUser(directory, options.uid);
+    const own = async (file: string): Promise<void> => {
+      if (user.user !== null) await chown(file, user.user.uid, user.user.gid);
+    };
+    const data = path.join(directory, 'data');
+    for (const folder of [data, path.join(data, stagedFolder)]) {
+      await mkdir(folder, { mode: 0o700 });
+      await own(folder);
+    }
+    return {
+      directory,
+      data,
+      user,
+      own,
+      [Symbol.asyncDispose]: async () => rm(directory, { recursive: true, force: true }),
+    };
+  } catch (error) {
+    await rm(directory, { recursive: true, force: true }).catch(() => undefined);
+    if (error instanceof AppError) throw error;
+    throw new AppError('restore', `Nothing can be replayed in '${options.scratchDirectory}': ${describeError(error)}`, {
+      cause: error,
+      hint: 'Mount a volume that this user may write at BACKUP_SCRATCH_DIR.',
+    });
+  }
+}
+
+/** Removes what killed replays of a use left behind. */
+export async function removeReplayLeftovers({
+  scratchDirectory,
+  use,
+  log,
+}: {
+  readonly scratchDirectory: string;
+  readonly use: ReplayUse;
+  readonly log: Log;
+}): Promise<void> {
+  const pattern = new RegExp(`^replay-${use}-[0-9a-f]{12}$`);
+  for (const name of (await readdir(scratchDirectory).catch(() => [])).filter((one) => pattern.test(one))) {
+    log.warn({ directory: name }, 'Removing what an interrupted replay left behind');
+    await rm(path.join(scratchDirectory, name), { recursive: true, force: true }).catch((error: unknown) =>
+      log.warn({ err: error, directory: name }, 'It could not be removed'),
+    );
+  }
+}
+
+/** Replays and waits until the server answers. @throws AppError `restore`. */
+export async function startReplay(
+  home: ReplayHome,
+  options: {
+    readonly programs: ServerPrograms;
+    readonly superuser: string;
+    readonly moment: Moment;
+    readonly timeline: number;
+    /** Where it must stop. */
+    readonly reaches: Lsn;
+    readonly log: Log;
+    readonly signal: AbortSignal;
+  },
+): Promise<ReplayedServer> {
+  const { signal, moment } = options;
+  const sockets = await socketDirectory(home);
+  await configure(home);
+  const connection = (database: string): ConnectionSettings => ({
+    host: sockets,
+    port,
+    user: options.superuser,
+    password: '',
+    database,
+    sslMode: 'disable',
+    sslRootCertificate: null,
+  });
+  const target = {
+    restore_command: restoreCommand,
+    recovery_target_timeline: String(options.timeline),
+    recovery_target_action: 'promote',
+    ...(moment.kind === 'at' ? { recovery_target_time: formatMicros(moment.micros) } : {}),
+  };
+  const start = (locales: readonly string[]): Child =>
+    startChild(path.join(options.programs.directory, 'postgres'), {
+      args: [
+        '-D',
+        home.data,
+        ...Object.entries({
+          ...serverSettings,
+          ...target,
+          unix_socket_directories: sockets,
+          ...ownFiles(home),
+        }).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+      ],
+      env: {
+        PATH: '/usr/bin:/bin',
+        LC_ALL: 'C',
+        TZ: 'UTC',
+        ...home.user.env,
+        ...(locales.length === 0 ? {} : { LOCPATH: path.join(home.directory, localeFolder) }),
+      },
+      cwd: home.directory,
+      user: home.user.user,
+      onStderrLine: (line) => options.log.debug({ program: 'postgres' }, line),
+    });
+  const locales: string[] = [];
+  let child = start(locales);
+  const stop = async (): Promise<void> => {
+    await child.stop({ graceMs: stopTimeoutMs, signal: 'SIGQUIT' });
+    if (!sockets.startsWith(home.directory)) await rm(sockets, { recursive: true, force: true });
+  };
+  try {
+    for (;;) {
+      const answer = await untilItAnswers(connection('postgres'), { child, signal });
+      if (answer === null) break;
+      // A collation of another C library. Bytes are what its order was made of, and nothing here depends on it but the name.
+      if (locales.includes(answer)) throw new Error(`no locale takes the place of ${answer}`);
+      locales.push(answer);
+      await aliasLocales(home, locales);
+      await child.stop({ graceMs: stopTimeoutMs, signal: 'SIGINT' });
+      child = start(locales);
+    }
+    const reached = await readReached(connection('postgres'), signal);
+    if (reached.lsn !== null && reached.lsn !== options.reaches)
+      throw new AppError('restore', `The replay stopped at ${reached.text}, which is not where the moment is`, {
+        reason: 'damaged-object',
+        hint: 'Restore a moment before it, or a snapshot: mastodon-backup list.',
+      });
+    return { connection, reached: reached.lsn ?? options.reaches, [Symbol.asyncDispose]: stop };
+  } catch (error) {
+    await stop();
+    signal.throwIfAborted();
+    if (error instanceof AppError) throw error;
+    throw new AppError('restore', `The base could not be replayed: ${describeError(error)}`, {
+      cause: error,
+      hint: 'Look at the space and the memory of this container; BACKUP_LOG_LEVEL=debug shows what the server says.',
+    });
+  }
+}
+
+const serverSettings = {
+  listen_addresses: '',
+  unix_socket_permissions: '0700',
+  dynamic_shared_memory_type: 'mmap',
+  shared_buffers: '64MB',
+  maintenance_work_mem: '128MB',
+  max_connections: '20',
+  max_prepared_transactions: '64',
+  // Off, for as a standby it would ask for the source's own numbers of connections and locks.
+  hot_standby: 'off',
+  wal_level: 'replica',
+  max_wal_senders: '0',
+  max_wal_size: '512MB',
+  archive_mode: 'off',
+  fsync: 'off',
+  full_page_writes: 'off',
+  synchronous_commit: 'off',
+  autovacuum: 'off',
+  restart_after_crash: 'off',
+  jit: 'off',
+  max_parallel_workers: '0',
+  huge_pages: 'off',
+  shared_preload_libraries: '',
+  session_preload_libraries: '',
+  ssl: 'off',
+  logging_collector: 'off',
+  log_destination: 'stderr',
+  log_min_messages: 'log',
+  log_timezone: 'UTC',
+} as const;
+
+function ownFiles({ directory }: ReplayHome): Readonly<Record<string, string>> {
+  return {
+    config_file: path.join(directory, 'postgresql.conf'),
+    hba_file: path.join(directory, 'pg_hba.conf'),
+    ident_file: path.join(directory, 'pg_ident.conf'),
+  };
+}
+
+async function configure(home: ReplayHome): Promise<void> {
+  const { directory, data } = home;
+  const files = {
+    [path.join(directory, 'postgresql.conf')]: '',
+    [path.join(directory, 'pg_hba.conf')]: 'local all all trust\n',
+    [path.join(directory, 'pg_ident.conf')]: '',
+    // Of the source's; it would be read whatever configuration is named.
+    [path.join(data, 'postgresql.auto.conf')]: '',
+    [path.join(data, 'recovery.signal')]: '',
+  };
+  await rm(path.join(data, 'standby.signal'), { force: true });
+  for (const [file, content] of Object.entries(files)) {
+    await writeFile(file, content, { mode: 0o600 });
+    await home.own(file);
+  }
+}
+
+async function socketDirectory(home: ReplayHome): Promise<string> {
+  if (Buffer.byteLength(home.directory) <= maxSocketDirectoryBytes) return home.directory;
+  const short = await mkdtemp(path.join(tmpdir(), 'replay-'));
+  await home.own(short);
+  return short;
+}
+
+// Null: it answers; a text: the locale that it does not have.
+async function untilItAnswers(
+  connection: ConnectionSettings,
+  { child, signal }: { readonly child: Child; readonly signal: AbortSignal },
+): Promise<string | null> {
+  let tail: string | undefined;
+  const noteExit = async (): Promise<void> => {
+    tail = (await child.done).stderrTail;
+  };
+  noteExit().catch((error: unknown) => (tail = describeError(error)));
+  for (;;) {
+    signal.throwIfAborted();
+    if (tail !== undefined) throw new Error(fatalOf(tail));
+    try {
+      await using _client = await connect(connection, signal);
+      return null;
+    } catch (error) {
+      signal.throwIfAborted();
+      const { detail } = (error as AppError).cause as { readonly detail?: string };
+      const locale = /LC_(?:COLLATE|CTYPE) "([^"]+)"/.exec(`${describeError(error)} ${detail ?? ''}`)?.[1];
+      if (locale !== undefined) return locale;
+      await pause(150, signal);
+    }
+  }
+}
+
+function fatalOf(tail: string): string {
+  const lines = tail.split('\n');
+  return lines.find((line) => /FATAL|PANIC/.test(line)) ?? lines.at(-1) ?? 'the server ended';
+}
+
+const bytewise = ['/usr/lib/locale/C.utf8', '/usr/lib/locale/C.UTF-8'];
+
+async function aliasLocales({ directory, own }: ReplayHome, locales: readonly string[]): Promise<void> {
+  const source = bytewise.find((folder) => existsSync(folder));
+  if (source === undefined) throw new Error('this system has no locale C.UTF-8');
+  const folder = path.join(directory, localeFolder);
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { mode: 0o755 });
+  for (const locale of locales) await symlink(source, path.join(folder, locale));
+  await own(folder);
+}
+
+async function readReached(
+  connection: ConnectionSettings,
+  signal: AbortSignal,
+): Promise<{ readonly lsn: Lsn | null; readonly text: string }> {
+  await using client = await connect(connection, signal);
+  const { rows } = await client.query<{ lsn: string | null }>('select pg_last_wal_replay_lsn()::text as lsn');
+  const text = rows[0]?.lsn ?? null;
+  return { lsn: text === null ? null : parseLsn(text), text: text ?? '' };
+}

@@ -1,0 +1,207 @@
+// A moment as a running server of our own: planned, its log read and held against itself, the base unpacked and held against its
+// manifest, replayed, and asked where it stopped. Whoever takes it has exactly that moment, or an error.
+
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { ServerPrograms } from '../database/server-programs.ts';
+import { readSpace, tooLittle } from '../drill/scratch-space.ts';
+import { AppError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { BaseDocument } from '../snapshots/base-document.ts';
+import { readAll } from '../snapshots/catalogue.ts';
+import { readChain, type Chain } from '../snapshots/chain-catalogue.ts';
+import type { Repository } from '../snapshots/repository.ts';
+import type { ReadPatience } from '../storage/patient-reader.ts';
+import { createUnpacker, readBase } from './base-reader.ts';
+import { decodeWhole } from './encoding.ts';
+import type { Moment } from './moment.ts';
+import { planReplay, type Lineage, type ReplayPlan } from './plan.ts';
+import { createReplayHome, stagedFolder, startReplay, type ReplayedServer, type ReplayUse } from './replay-server.ts';
+import { parseHistory } from './timeline.ts';
+import { stageWal, type StagedWal } from './wal-staging.ts';
+
+/** What a replay needs. */
+export interface ReplayOptions {
+  readonly repository: Repository;
+  readonly chain: Chain;
+  readonly moment: Moment;
+  readonly identities: readonly string[];
+  readonly threads: number;
+  readonly servers: readonly ServerPrograms[];
+  readonly scratchDirectory: string;
+  readonly use: ReplayUse;
+  readonly uid: number;
+  readonly patience?: ReadPatience | undefined;
+  readonly onProgress: (bytes: number, expectedBytes: number) => void;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+/** How long each part of a replay took, in milliseconds. */
+export interface ReplayTimes {
+  readonly stagedMs: number;
+  readonly unpackedMs: number;
+  readonly replayedMs: number;
+}
+
+/** A moment that is back. */
+export interface Replayed extends AsyncDisposable, ReplayTimes {
+  readonly base: BaseDocument;
+  readonly server: ReplayedServer;
+  readonly programs: ServerPrograms;
+  readonly staged: StagedWal;
+}
+
+/** Brings a moment back. @throws AppError `restore`, `verify` or `store`. */
+export async function replay(options: ReplayOptions): Promise<Replayed> {
+  const { moment, identities, scratchDirectory, log, signal } = options;
+  const plan = await planOrThrow(options);
+  const { base } = plan;
+  const programs = programsFor(base, options.servers);
+  if (base.tar.encryption !== null && identities.length === 0)
+    throw new AppError('restore', `The base backup ${base.id} is encrypted, and no private key is at hand`, {
+      hint: 'Name the file with the private key with --identity, or set BACKUP_AGE_IDENTITY_FILE.',
+    });
+  await assertSpace(plan, scratchDirectory);
+  await using stack = new AsyncDisposableStack();
+  const home = stack.use(await createReplayHome(options));
+  const staging = path.join(home.data, stagedFolder);
+  const startedAt = performance.now();
+  const staged = await stageWal(plan, {
+    ...options,
+    directory: staging,
+    own: home.own,
+    onProgress: (segments) => options.onProgress(segments * base.segmentBytes, expectedBytes(plan)),
+  });
+  await stageHistories(plan, { ...options, directory: staging, own: home.own });
+  const stagedAt = performance.now();
+  log.info({ base: base.id, segments: staged.segments }, 'The log is read and whole; unpacking the base');
+  const to = createUnpacker(home.data, { own: home.own });
+  await readBase(base, {
+    ...options,
+    to,
+    onProgress: (bytes) => options.onProgress(staged.segments * base.segmentBytes + bytes, expectedBytes(plan)),
+  });
+  const unpackedAt = performance.now();
+  const server = stack.use(
+    await startReplay(home, {
+      programs,
+      superuser: base.server.superuser,
+      moment,
+      timeline: plan.history.at(-1)?.timeline ?? base.timeline,
+      reaches: staged.reaches,
+      log,
+      signal,
+    }),
+  );
+  const replayedAt = performance.now();
+  const owned = stack.move();
+  return {
+    base,
+    server,
+    programs,
+    staged,
+    stagedMs: Math.round(stagedAt - startedAt),
+    unpackedMs: Math.round(unpackedAt - stagedAt),
+    replayedMs: Math.round(replayedAt - unpackedAt),
+    [Symbol.asyncDispose]: async () => owned.disposeAsync(),
+  };
+}
+
+/** A plan for the moment. @throws AppError `restore` with the reason why there is none. */
+export async function planOrThrow(
+  options: Pick<ReplayOptions, 'chain' | 'moment' | 'repository' | 'identities' | 'signal'>,
+): Promise<ReplayPlan> {
+  const lineages = await readLineages(options);
+  const plan = planReplay(options.chain, { ...options, lineages });
+  if (plan.kind === 'plan') return plan;
+  throw new AppError('restore', `That moment cannot be had: ${plan.reason}`, { reason: 'not-found', hint: plan.hint });
+}
+
+/** The timelines of which there is a history. */
+export async function readLineages({
+  chain,
+  ...options
+}: Pick<ReplayOptions, 'chain' | 'repository' | 'identities' | 'signal'>): Promise<readonly Lineage[]> {
+  const lineages: Lineage[] = [[{ timeline: 1, end: null }]];
+  for (const history of chain.histories)
+    lineages.push(parseHistory((await readHistory(history, options)).toString('utf8'), history.timeline));
+  return lineages;
+}
+
+async function readHistory(
+  history: Chain['histories'][number],
+  { repository: { store }, identities, signal }: Pick<ReplayOptions, 'repository' | 'identities' | 'signal'>,
+): Promise<Buffer> {
+  const maxBytes = 1024 * 1024;
+  const stored = await readAll(await store.get(history.key, { signal }));
+  return decodeWhole(stored, { name: history.key, form: history, identities, bytes: null, maxBytes });
+}
+
+async function stageHistories(
+  plan: ReplayPlan,
+  {
+    directory,
+    own,
+    chain,
+    ...options
+  }: ReplayOptions & { readonly directory: string; readonly own: (file: string) => Promise<void> },
+): Promise<void> {
+  const wanted = new Set(plan.history.map(({ timeline }) => timeline));
+  for (const history of chain.histories) {
+    if (!wanted.has(history.timeline)) continue;
+    const file = path.join(directory, `${history.timeline.toString(16).toUpperCase().padStart(8, '0')}.history`);
+    await writeFile(file, await readHistory(history, options), { mode: 0o600 });
+    await own(file);
+  }
+}
+
+function programsFor(base: BaseDocument, servers: readonly ServerPrograms[]): ServerPrograms {
+  const found = servers.find(({ major }) => major === base.server.major);
+  if (found !== undefined) return found;
+  const there = servers.map(({ major }) => major).join(', ');
+  throw new AppError(
+    'restore',
+    `The base is of PostgreSQL ${base.server.major}, and only a server of that version can replay it; here is ${there === '' ? 'none' : there}`,
+    {
+      reason: 'unsupported',
+      hint: `Install the server of PostgreSQL ${base.server.major}, or name its directory in BACKUP_PG_BIN.`,
+    },
+  );
+}
+
+function expectedBytes({ base, segments }: ReplayPlan): number {
+  return base.tar.bytes + segments.length * base.segmentBytes;
+}
+
+async function assertSpace({ base, segments }: ReplayPlan, scratchDirectory: string): Promise<void> {
+  // The directory, its log, and a dump of it.
+  const predicted = 2 * base.tar.content.bytes + segments.length * base.segmentBytes;
+  const lack = tooLittle(await readSpace(scratchDirectory), predicted);
+  if (lack === null) return;
+  throw new AppError('restore', `There is too little space to replay: ${lack}`, {
+    reason: 'no-space',
+    hint: 'Mount a larger volume at BACKUP_SCRATCH_DIR.',
+  });
+}
+
+/** The chain of the server that was followed last. @throws AppError `no-snapshot` when there is none. */
+export async function readNewestChain(
+  repository: Repository,
+  { systemIdentifiers, signal }: { readonly systemIdentifiers: readonly string[]; readonly signal: AbortSignal },
+): Promise<Chain> {
+  const chains = await Promise.all(
+    systemIdentifiers.map(async (systemIdentifier) => readChain(repository, { systemIdentifier, signal })),
+  );
+  const newest = (chain: Chain): number =>
+    Math.max(
+      0,
+      ...chain.wal.map(({ modifiedAt }) => modifiedAt.getTime()),
+      ...chain.bases.map(({ endedAt }) => endedAt.getTime()),
+    );
+  const [found] = chains.toSorted((a, b) => newest(b) - newest(a));
+  if (found !== undefined) return found;
+  throw new AppError('no-snapshot', 'There is no base backup and no log in the store', {
+    hint: 'Set BACKUP_PITR=on and start the daemon, or restore a snapshot: mastodon-backup list.',
+  });
+}

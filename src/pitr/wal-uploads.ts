@@ -1,0 +1,189 @@
+// Stores what a sink holds, one piece after the other and however long the store is away: a piece that is not stored is not let
+// go of. When a segment is whole in the store, its parts go.
+
+import { AppError, describeError, reasonOf } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { StoredWal } from '../snapshots/chain-catalogue.ts';
+import { walKey } from '../snapshots/chain-keys.ts';
+import { removeParts } from '../snapshots/chain-law.ts';
+import type { Repository } from '../snapshots/repository.ts';
+import type { ObjectKey } from '../storage/store.ts';
+import { backOffMs, pauseOrEnd, type Random } from '../stream/patience.ts';
+import { encodeWhole, formOf, type EncodingForm } from './encoding.ts';
+import type { WalPiece, WalSink } from './wal-sink.ts';
+
+/** Uploads that run until they are disposed of. */
+export interface Uploads extends AsyncDisposable {
+  /** Says that the sink has taken something. */
+  wake(): void;
+  /** Resolves when everything that the sink holds is stored. Rejects with the reason of `signal`. */
+  drained(signal: AbortSignal): Promise<void>;
+  /** Resolves when the sink holds no whole segment. Rejects with the reason of `signal`. */
+  room(signal: AbortSignal): Promise<void>;
+  /** Called with each piece that is stored; answers how to leave. */
+  onStored(listener: (piece: WalPiece) => void): () => void;
+  /** Why nothing is stored at the moment; null: nothing is wrong. */
+  problem(): string | null;
+  /** Rejects when it cannot go on. */
+  readonly failed: Promise<never>;
+}
+
+const pauses = { firstMs: 500, longestMs: 30_000 } as const;
+const attemptMs = 120_000;
+
+/** Starts them. */
+export function startUploads(options: {
+  readonly repository: Repository;
+  readonly systemIdentifier: string;
+  readonly sink: WalSink;
+  /** Parts that are stored already. */
+  readonly parts: readonly StoredWal[];
+  readonly form: EncodingForm;
+  readonly uploadEveryMs: number;
+  readonly random: Random;
+  readonly log: Log;
+}): Uploads {
+  const { sink, log } = options;
+  const stop = new AbortController();
+  const listeners = new Set<(piece: WalPiece) => void>();
+  const parts = new Map<string, ObjectKey[]>();
+  for (const { segment, key } of options.parts) parts.set(segment, [...(parts.get(segment) ?? []), key]);
+  let problem: string | null = null;
+  let isHurried = 0;
+  let waker = Promise.withResolvers<void>();
+  const wake = (): void => waker.resolve();
+  let changed = Promise.withResolvers<void>();
+  const failed = Promise.withResolvers<never>();
+  failed.promise.catch(() => undefined);
+  let lastPartMs = performance.now();
+
+  async function store(piece: WalPiece): Promise<void> {
+    const key = await putPatiently(piece, {
+      ...options,
+      signal: stop.signal,
+      onProblem(text) {
+        problem = text;
+      },
+    });
+    problem = null;
+    sink.stored(piece);
+    if (!piece.isWhole) parts.set(piece.segment, [...(parts.get(piece.segment) ?? []), key]);
+    for (const listener of listeners) listener(piece);
+    const old = parts.get(piece.segment) ?? [];
+    if (!piece.isWhole || old.length === 0) return;
+    parts.delete(piece.segment);
+    try {
+      await removeParts(options.repository, { whole: key, parts: old, log, signal: stop.signal });
+    } catch (error) {
+      // They cost a little until retention takes them.
+      log.warn({ err: error, segment: piece.segment }, 'Parts of a segment that is whole could not be removed');
+    }
+  }
+
+  const loop = (async () => {
+    while (!stop.signal.aborted) {
+      const dueInMs = lastPartMs + options.uploadEveryMs - performance.now();
+      const withPart = isHurried > 0 || dueInMs <= 0;
+      const piece = sink.next({ withPart });
+      if (withPart) lastPartMs = performance.now();
+      if (piece !== null) {
+        await store(piece);
+        changed.resolve();
+        changed = Promise.withResolvers();
+        continue;
+      }
+      // Only a whole segment has to be stored before the next part is due.
+      const waitMs = withPart ? options.uploadEveryMs : dueInMs;
+      const wait = new AbortController();
+      await Promise.race([pauseOrEnd(waitMs, AbortSignal.any([stop.signal, wait.signal])), waker.promise]);
+      wait.abort();
+      waker = Promise.withResolvers();
+    }
+  })();
+  loop.catch((error: unknown) => {
+    if (!stop.signal.aborted) log.error({ err: error }, 'Storing the log ended');
+    changed.promise.catch(() => undefined);
+    changed.reject(error);
+    failed.reject(error);
+  });
+
+  async function until(isSo: () => boolean, signal: AbortSignal): Promise<void> {
+    isHurried += 1;
+    const aborted = Promise.withResolvers<never>();
+    aborted.promise.catch(() => undefined);
+    const abort = (): void => aborted.reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    if (signal.aborted) abort();
+    try {
+      wake();
+      while (!isSo()) await Promise.race([changed.promise, aborted.promise]);
+    } finally {
+      isHurried -= 1;
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  return {
+    wake() {
+      // A part has its time; only a whole segment does not wait.
+      if (sink.next({ withPart: false }) !== null) wake();
+    },
+    drained: async (signal) => until(() => sink.storedTo() >= sink.receivedTo(), signal),
+    room: async (signal) => until(() => sink.next({ withPart: false }) === null, signal),
+    onStored(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    problem: () => problem,
+    failed: failed.promise,
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      wake();
+      await loop.catch(() => undefined);
+    },
+  };
+}
+
+async function putPatiently(
+  piece: WalPiece,
+  options: {
+    readonly repository: Repository;
+    readonly systemIdentifier: string;
+    readonly form: EncodingForm;
+    readonly random: Random;
+    readonly log: Log;
+    readonly signal: AbortSignal;
+    readonly onProblem: (text: string) => void;
+  },
+): Promise<ObjectKey> {
+  const { repository, systemIdentifier, form, log, signal } = options;
+  const { store, prefix } = repository;
+  const part = piece.isWhole ? null : { from: piece.from, to: piece.to };
+  const key = walKey({ prefix, systemIdentifier }, { segment: piece.segment, part, ...formOf(form) });
+  // Encoded once: encrypted again it would be other bytes, and a retry after a lost answer would find them taken.
+  const content = await encodeWhole(piece.bytes, form);
+  for (let failures = 1; ; failures += 1) {
+    signal.throwIfAborted();
+    try {
+      await store.putDocument(key, content, { signal: AbortSignal.any([signal, AbortSignal.timeout(attemptMs)]) });
+      return key;
+    } catch (error) {
+      signal.throwIfAborted();
+      // Stored before, by us or by another: the same bytes of the same log, encrypted anew. Its length is what can be compared.
+      if (reasonOf(error) === 'exists' && (await isThere(options, { key, bytes: content.length }))) return key;
+      options.onProblem(describeError(error));
+      const waitMs = backOffMs(failures, { ...pauses, random: options.random });
+      log.warn({ err: error, key, waitMs: Math.round(waitMs) }, 'A piece of the log could not be stored yet');
+      await pauseOrEnd(waitMs, signal);
+    }
+  }
+}
+
+async function isThere(
+  { repository, signal }: { readonly repository: Repository; readonly signal: AbortSignal },
+  { key, bytes }: { readonly key: ObjectKey; readonly bytes: number },
+): Promise<boolean> {
+  const found = await repository.store.head(key, { signal }).catch(() => null);
+  if (found !== null && found.bytes === bytes) return true;
+  throw new AppError('store', `'${key}' is there with another content`, { reason: 'exists' });
+}

@@ -1,0 +1,120 @@
+// What a store holds below `pitr/`: for each server its base backups, told by their documents, and pieces of its log, told by
+// their names. One document that cannot be read hides nothing else.
+
+import { describeError } from '../errors.ts';
+import type { ObjectKey, StoredObject } from '../storage/store.ts';
+import { decodeBase, type BaseDocument } from './base-document.ts';
+import { baseDocumentKey, baseKey, chainPrefix, chainsPrefix, parseChainKey, type ChainKey } from './chain-keys.ts';
+import { readAll } from './catalogue.ts';
+import type { Repository } from './repository.ts';
+
+/** A piece of the log in a store. */
+export type StoredWal = Extract<ChainKey, { kind: 'segment' | 'part' }> & Pick<StoredObject, 'bytes' | 'modifiedAt'>;
+
+/** A timeline's history in a store. */
+export type StoredHistory = Extract<ChainKey, { kind: 'history' }> & Pick<StoredObject, 'bytes'>;
+
+/** What is stored of one server. */
+export interface Chain {
+  readonly systemIdentifier: string;
+  /** Newest first. */
+  readonly bases: readonly BaseDocument[];
+  /** Bases whose tar is missing or of another size, or whose document says nothing. */
+  readonly damaged: readonly { readonly id: string; readonly reason: string }[];
+  readonly wal: readonly StoredWal[];
+  readonly histories: readonly StoredHistory[];
+  /** Tars without a document. */
+  readonly orphans: readonly { readonly key: ObjectKey; readonly id: string; readonly modifiedAt: Date }[];
+  readonly foreign: readonly StoredObject[];
+  /** Bytes of all that is ours. */
+  readonly bytes: number;
+}
+
+/** The system identifiers of all servers of which there is a chain. */
+export async function listChains(
+  { store, prefix }: Repository,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<readonly string[]> {
+  const found = new Set<string>();
+  for await (const { key } of store.list(chainsPrefix(prefix), { signal })) {
+    const parsed = parseChainKey(key, { prefix });
+    if (parsed !== undefined) found.add(parsed.systemIdentifier);
+  }
+  return [...found];
+}
+
+/** Reads what is stored of one server. Rejects with AppError `store` when it cannot be listed. */
+export async function readChain(
+  repository: Repository,
+  { systemIdentifier, signal }: { readonly systemIdentifier: string; readonly signal: AbortSignal },
+): Promise<Chain> {
+  const { store, prefix } = repository;
+  const place = { prefix, systemIdentifier };
+  const wal: StoredWal[] = [];
+  const histories: StoredHistory[] = [];
+  const documents: string[] = [];
+  const tars = new Map<ObjectKey, { readonly id: string; readonly stored: StoredObject }>();
+  const foreign: StoredObject[] = [];
+  let bytes = 0;
+  for await (const stored of store.list(chainPrefix(place), { signal })) {
+    const parsed = parseChainKey(stored.key, { prefix });
+    if (parsed === undefined) {
+      foreign.push(stored);
+      continue;
+    }
+    bytes += stored.bytes;
+    if (parsed.kind === 'base-document') documents.push(parsed.id);
+    else if (parsed.kind === 'base') tars.set(parsed.key, { id: parsed.id, stored });
+    else if (parsed.kind === 'history') histories.push({ ...parsed, bytes: stored.bytes });
+    else wal.push({ ...parsed, bytes: stored.bytes, modifiedAt: stored.modifiedAt });
+  }
+  const bases: BaseDocument[] = [];
+  const damaged: { id: string; reason: string }[] = [];
+  for (const id of documents) {
+    const read = await readBase(repository, { systemIdentifier, id, signal });
+    if (typeof read === 'string') {
+      damaged.push({ id, reason: read });
+      continue;
+    }
+    const tar = tars.get(baseKey(place, read.tar.name));
+    if (tar === undefined) damaged.push({ id, reason: 'its tar is missing' });
+    else if (tar.stored.bytes !== read.tar.bytes)
+      damaged.push({ id, reason: `its tar has ${tar.stored.bytes} bytes instead of ${read.tar.bytes}` });
+    else bases.push(read);
+  }
+  const known = new Set(documents);
+  return {
+    systemIdentifier,
+    bases: bases.toSorted((a, b) => b.endedAt.getTime() - a.endedAt.getTime()),
+    damaged,
+    wal,
+    histories,
+    orphans: [...tars]
+      .filter(([, { id }]) => !known.has(id))
+      .map(([key, { id, stored }]) => ({ key, id, modifiedAt: stored.modifiedAt })),
+    foreign,
+    bytes,
+  };
+}
+
+// A text: why not.
+async function readBase(
+  { store, prefix }: Repository,
+  {
+    systemIdentifier,
+    id,
+    signal,
+  }: { readonly systemIdentifier: string; readonly id: string; readonly signal: AbortSignal },
+): Promise<BaseDocument | string> {
+  try {
+    const content = await readAll(await store.get(baseDocumentKey({ prefix, systemIdentifier }, id), { signal }));
+    const decoded = decodeBase(content);
+    if (decoded.kind === 'unreadable') return decoded.reason;
+    const { document } = decoded;
+    if (document.id !== id || document.systemIdentifier !== systemIdentifier) return 'it says it is another base';
+    return document;
+  } catch (error) {
+    signal.throwIfAborted();
+    return describeError(error);
+  }
+}
