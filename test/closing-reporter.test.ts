@@ -6,8 +6,8 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { it } from 'node:test';
-import { temporaryDirectory } from './support/command.ts';
 import { outputOf } from './support/output.ts';
+import { temporaryDirectory } from './support/temporary-directory.ts';
 
 const reporter = fileURLToPath(new URL('support/closing-reporter.ts', import.meta.url));
 

@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { runCommand, temporaryDirectory } from '../support/command.ts';
+import { runCommand } from '../support/command.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 it('a failure is one JSON document on stdout where --json is asked for', async () => {
   using folder = temporaryDirectory();

@@ -7,9 +7,10 @@ import { it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describeProgress } from '../../src/cli/progress-bar.ts';
-import { databaseEnvironment, temporaryDirectory } from '../support/command.ts';
+import { databaseEnvironment } from '../support/command.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres } from '../support/postgres-server.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 

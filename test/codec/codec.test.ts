@@ -11,7 +11,7 @@ import { pipeline } from 'node:stream/promises';
 import { createOneRunKey } from '../../src/codec/age.ts';
 import { decoders, encoders, objectSuffix, type Compression } from '../../src/codec/codec.ts';
 import { xzBlockBytes } from '../../src/codec/xz.ts';
-import { temporaryDirectory } from '../support/command.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 async function through(chain: readonly Duplex[], content: Buffer): Promise<Buffer> {
   const chunks: Buffer[] = [];

@@ -6,8 +6,9 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { connect, libpqEnvironment, type ConnectionSettings } from '../../src/database/connection.ts';
-import { databaseEnvironment, runCommand, temporaryDirectory } from '../support/command.ts';
+import { databaseEnvironment, runCommand } from '../support/command.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 describe('a connection of our own', () => {
   let server: PostgresServer;

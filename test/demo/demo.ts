@@ -5,10 +5,11 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { databaseEnvironment, runCommand, temporaryDirectory } from '../support/command.ts';
+import { databaseEnvironment, runCommand } from '../support/command.ts';
 import { countRows, createMastodonDatabase } from '../support/mastodon-data.ts';
 import { linkPrograms, startPostgres, testPassword } from '../support/postgres-server.ts';
 import { dumpKey, manifestFrom } from '../support/manifests.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const megabytes = 10;
 

@@ -11,10 +11,11 @@ import { connect, type ConnectionSettings } from '../../src/database/connection.
 import { AppError } from '../../src/errors.ts';
 import type { Finding } from '../../src/doctor/finding.ts';
 import { createAuthority, giveToServer, issueCertificate, type Pair } from '../support/certificates.ts';
-import { runCommand, temporaryDirectory, type CommandResult } from '../support/command.ts';
+import { runCommand, type CommandResult } from '../support/command.ts';
 import { countRows } from '../support/mastodon-data.ts';
 import { linkPrograms } from '../support/postgres-server.ts';
 import { startStage, type FaultStage } from './support.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const database = 'mastodon_production';
 

@@ -16,6 +16,7 @@ import { startReceiver } from '../notify/receiver.ts';
 import { startDaemon } from '../support/daemon.ts';
 import { aManifest, dumpKey } from '../support/manifests.ts';
 import { freePort } from '../support/postgres-server.ts';
+import { healthOf, untilHealth } from '../support/health.ts';
 import { until } from '../support/until.ts';
 import { fixtureClient, startStage, type FaultStage } from './support.ts';
 
@@ -49,21 +50,12 @@ describe('a daemon', () => {
       ...more,
     };
   };
-  // As the healthcheck of a container asks: a process of its own, which knows nothing but the state directory.
-  const healthOf = async (environment: Readonly<Record<string, string>>): Promise<Health> => {
-    const { stdout, status } = await runCommand(['health', '--json'], environment);
-    const health = JSON.parse(stdout) as Health;
-    assert.equal(status, health.healthy ? 0 : 1);
-    return health;
-  };
   // Health is right as soon as the backup counts; the run that made it ends a little later.
   const untilIdle = async (environment: Readonly<Record<string, string>>): Promise<void> => {
-    await until('healthy, and no run', {
+    await untilHealth('healthy, and no run', {
+      environment,
       seconds: 30,
-      look: async () => {
-        const { healthy, running } = await healthOf(environment);
-        return healthy && running === null;
-      },
+      wanted: ({ healthy, running }) => healthy && running === null,
     });
   };
   const snapshotsOf = async (environment: Readonly<Record<string, string>>) => {
@@ -85,12 +77,10 @@ describe('a daemon', () => {
       SMTP_FROM_ADDRESS: 'mastodon@social.example',
     });
     await using daemon = startDaemon(environment);
-    const health = await until('the channels in health', {
+    const health = await untilHealth('the channels in health', {
+      environment,
       seconds: 60,
-      look: async () => {
-        const found = await healthOf(environment);
-        return found.warnings.length >= 6 && found;
-      },
+      wanted: ({ warnings }) => warnings.length >= 6,
     });
     assert.equal(health.status, 'degraded');
     for (const channel of ['webhook', 'ntfy', 'discord', 'slack', 'e-mail', 'ping'])
@@ -114,12 +104,10 @@ describe('a daemon', () => {
       ownNames: [],
       toolVersion: '0',
     });
-    const health = await until('the trouble in health', {
+    const health = await untilHealth('the trouble in health', {
+      environment,
       seconds: 20,
-      look: async () => {
-        const found = await healthOf(environment);
-        return found.warnings.length > 0 && found;
-      },
+      wanted: ({ warnings }) => warnings.length > 0,
     });
     assert.equal(health.status, 'starting');
     assert.match(health.warnings.join(), /bucket 'backups'.*cannot be read: .*access is denied/);
@@ -131,7 +119,7 @@ describe('a daemon', () => {
       look: async () => daemon.said().split('A destination cannot be read').length > 2,
     });
     stage.s3.rule(() => ({ kind: 'pass' }));
-    await until('healthy', { seconds: 30, look: async () => (await healthOf(environment)).status === 'healthy' });
+    await untilHealth('healthy', { environment, seconds: 30, wanted: ({ status }) => status === 'healthy' });
     assert.equal((await fetch(`http://127.0.0.1:${http.port}/healthz`)).status, 200);
   });
 
@@ -169,12 +157,10 @@ describe('a daemon', () => {
     });
     const environment = environmentOf({ BACKUP_HTTP_PORT: String(port) });
     await using daemon = startDaemon(environment, { firstSetbackMs: 200 });
-    const health = await until('a backup, and the service in health', {
+    const health = await untilHealth('a backup, and the service in health', {
+      environment,
       seconds: 60,
-      look: async () => {
-        const found = await healthOf(environment);
-        return found.status === 'degraded' && found;
-      },
+      wanted: ({ status }) => status === 'degraded',
     });
     assert.match(
       health.warnings.join(),
@@ -219,7 +205,7 @@ describe('a daemon', () => {
     for (const [key, text] of Object.entries(texts))
       await store.putDocument(`${prefix}${key}` as ObjectKey, Buffer.from(text), { signal });
     await using daemon = startDaemon(environment);
-    await until('healthy', { seconds: 30, look: async () => (await healthOf(environment)).healthy });
+    await untilHealth('healthy', { environment, seconds: 30, wanted: ({ healthy }) => healthy });
     // Retention has had its turn, twice.
     await daemon.app.run({ tier: 'daily', label: null, wait: true, signal, onProgress: () => undefined });
     const keys = await stage.s3.keys();
@@ -282,12 +268,10 @@ describe('a daemon', () => {
     );
     const running = app.run(request);
     running.catch(() => undefined);
-    const during = await until('the run in health', {
+    const during = await untilHealth('the run in health', {
+      environment,
       seconds: 20,
-      look: async () => {
-        const found = await healthOf(environment);
-        return found.running !== null && found;
-      },
+      wanted: ({ running: run }) => run !== null,
     });
     assert.equal(during.running?.command, 'run daily');
     assert.equal(during.healthy, false);
@@ -315,7 +299,7 @@ describe('a daemon', () => {
     const fresh = { ...environment, BACKUP_STATE_DIR: `${environment['BACKUP_STATE_DIR']}-new` };
     assert.equal((await healthOf(fresh)).status, 'starting');
     await using _daemon = startDaemon(fresh);
-    await until('healthy', { seconds: 20, look: async () => (await healthOf(fresh)).status === 'healthy' });
+    await untilHealth('healthy', { environment: fresh, seconds: 20, wanted: ({ status }) => status === 'healthy' });
     assert.equal((await snapshotsOf(fresh)).length, 1, 'a new container added a run');
   });
 

@@ -5,13 +5,14 @@ import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { databaseEnvironment, runCommand, startCommand, temporaryDirectory } from '../support/command.ts';
+import { databaseEnvironment, runCommand, startCommand } from '../support/command.ts';
 import { startDaemon } from '../support/daemon.ts';
 import { damageTable, pageBytes, pageOf } from '../support/damaged-table.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { until } from '../support/until.ts';
 import { fixtureClient } from './support.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const damages: readonly {
   readonly what: string;

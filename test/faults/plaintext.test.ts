@@ -9,11 +9,12 @@ import { after, before, describe, it } from 'node:test';
 import type { DrillDocument } from '../../src/drill/drill-record.ts';
 import { snapshotName } from '../../src/snapshots/manifest.ts';
 import { openApp } from '../support/app.ts';
-import { databaseEnvironment, runCommand, temporaryDirectory, type CommandResult } from '../support/command.ts';
+import { databaseEnvironment, runCommand, type CommandResult } from '../support/command.ts';
 import { forge, readStoredManifest } from '../support/forgeries.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { linkPrograms, startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { startS3, type S3TestServer } from '../support/s3-server.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 type Settings = Readonly<Record<string, string>>;
 

@@ -13,7 +13,6 @@ import {
   databaseEnvironment,
   runCommand,
   startCommand,
-  temporaryDirectory,
   type CommandResult,
   type RunningCommand,
 } from '../support/command.ts';
@@ -22,6 +21,7 @@ import { startPostgres, type PostgresServer } from '../support/postgres-server.t
 import { startS3, type S3TestServer } from '../support/s3-server.ts';
 import { dumpKey, manifestFrom, secretsKey } from '../support/manifests.ts';
 import { until } from '../support/until.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 describe('a restore that fails', () => {
   let source: PostgresServer;

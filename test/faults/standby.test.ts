@@ -5,10 +5,11 @@ import { after, before, describe, it } from 'node:test';
 import { describeStandby, judgeStandby, mostLagMs, standbyLagError } from '../../src/database/standby.ts';
 import type { Finding } from '../../src/doctor/finding.ts';
 import type { Manifest } from '../../src/snapshots/manifest.ts';
-import { databaseEnvironment, runCommand, temporaryDirectory } from '../support/command.ts';
+import { databaseEnvironment, runCommand } from '../support/command.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { startStandby, type StandbyServer } from '../support/standby-server.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const name = 'mastodon_production';
 

@@ -5,7 +5,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { runCommand, startCommand, temporaryDirectory, type RunningCommand } from '../support/command.ts';
+import { runCommand, startCommand, type RunningCommand } from '../support/command.ts';
 import { backUp } from '../../src/backup/backup.ts';
 import { findClients } from '../../src/database/clients.ts';
 import { readCatalogue } from '../../src/snapshots/catalogue.ts';
@@ -19,6 +19,7 @@ import type { SeenRequest } from '../support/s3-server.ts';
 import { until } from '../support/until.ts';
 import { fixtureClient, startStage, type FaultStage } from './support.ts';
 import { createRepository } from '../../src/snapshots/repository.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const isPart = ({ method, query }: SeenRequest): boolean => method === 'PUT' && query.has('partNumber');
 

@@ -3,11 +3,12 @@
 import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { databaseEnvironment, runCommand, temporaryDirectory, type CommandResult } from '../support/command.ts';
+import { databaseEnvironment, runCommand, type CommandResult } from '../support/command.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { startS3, type S3TestServer } from '../support/s3-server.ts';
 import { until } from '../support/until.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 /** A database with data and an empty bucket. */
 export interface FaultStage extends AsyncDisposable {

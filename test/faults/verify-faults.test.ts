@@ -6,9 +6,10 @@ import { execSync } from 'node:child_process';
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { databaseEnvironment, runCommand, temporaryDirectory } from '../support/command.ts';
+import { databaseEnvironment, runCommand } from '../support/command.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { dumpKey, manifestFrom } from '../support/manifests.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 describe('a committed backup', () => {
   let server: PostgresServer;
@@ -37,7 +38,7 @@ describe('a committed backup', () => {
     const environment = {
       ...databaseEnvironment(server.mastodon('small')),
       BACKUP_LOCAL_DIR: folder.path,
-      BACKUP_STATE_DIR: path.join(scratch.path, 'state'),
+      BACKUP_STATE_DIR: path.join(scratch.path, `state-${path.basename(folder.path)}`),
       ...more,
     };
     const run = await runCommand(['run'], environment);

@@ -6,8 +6,8 @@ import { connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { isMeantForUs } from '../../src/http/caller.ts';
 import { startHttp, type HttpOptions } from '../../src/http/server.ts';
-import { temporaryDirectory } from '../support/command.ts';
 import { openApp } from '../support/app.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const usual: HttpOptions = { listen: null, port: 0, token: null, ownNames: ['social.example'], toolVersion: '0' };
 

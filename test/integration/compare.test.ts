@@ -5,9 +5,10 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { connect } from '../../src/database/connection.ts';
-import { databaseEnvironment, runCommand, temporaryDirectory } from '../support/command.ts';
+import { databaseEnvironment, runCommand } from '../support/command.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 interface Document {
   readonly snapshot: string;

@@ -3,19 +3,15 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { databaseEnvironment, runCommand, startCommand, temporaryDirectory } from '../support/command.ts';
+import type { Health } from '../../src/health/assess.ts';
+import { databaseEnvironment, runCommand, startCommand } from '../support/command.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { freePort, startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { startS3, type S3TestServer } from '../support/s3-server.ts';
+import { minuteBegins } from '../support/clock-ahead.ts';
+import { healthOf, untilHealth } from '../support/health.ts';
 import { until } from '../support/until.ts';
-
-interface HealthDocument {
-  readonly status: string;
-  readonly healthy: boolean;
-  readonly tiers: Readonly<Record<string, { readonly lastSuccessAt: string | null; readonly lastFailure: unknown }>>;
-  readonly running: unknown;
-  readonly warnings: readonly string[];
-}
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const never = '0 0 29 2 *';
 
@@ -52,12 +48,6 @@ describe('the daemon', () => {
       ...more,
     };
   };
-  const healthOf = async (environment: Readonly<Record<string, string>>): Promise<HealthDocument> => {
-    const { stdout, status } = await runCommand(['health', '--json'], environment);
-    const health = JSON.parse(stdout) as HealthDocument;
-    assert.equal(status, health.healthy ? 0 : 1);
-    return health;
-  };
   const listed = async (environment: Readonly<Record<string, string>>) => {
     const { stdout } = await runCommand(['list', '--json'], environment);
     return (
@@ -70,15 +60,17 @@ describe('the daemon', () => {
   it('takes a first daily at once and a weekly as its copy, serves both documents, and ends on TERM with status 0', async () => {
     const port = await freePort();
     const environment = environmentOf({
+      ...minuteBegins({ inSeconds: 8 }),
       BACKUP_SCHEDULE_WEEKLY: '* * * * *',
       BACKUP_HTTP_PORT: String(port),
       BACKUP_HTTP_TOKEN: 'let-me-see-it',
     });
     assert.equal((await healthOf(environment)).status, 'starting');
     const daemon = startCommand(['daemon'], environment);
-    await until('a weekly', {
+    await untilHealth('a weekly', {
+      environment,
       seconds: 90,
-      look: async () => (await healthOf(environment)).tiers['weekly']?.lastSuccessAt ?? undefined,
+      wanted: ({ tiers }) => typeof tiers['weekly']?.lastSuccessAt === 'string',
     });
     const snapshots = await listed(environment);
     const daily = snapshots.find(({ tier }) => tier === 'daily');
@@ -95,7 +87,7 @@ describe('the daemon', () => {
     assert.equal((await fetch(`${url}/healthz`)).status, 401);
     const healthz = await fetch(`${url}/healthz`, { headers });
     assert.equal(healthz.status, 200);
-    assert.equal(((await healthz.json()) as HealthDocument).status, 'healthy');
+    assert.equal(((await healthz.json()) as Health).status, 'healthy');
     const metrics = await (await fetch(`${url}/metrics`, { headers })).text();
     assert.match(metrics, /^mastodon_backup_healthy 1$/m);
     assert.match(metrics, /^mastodon_backup_snapshots\{destination="s3",tier="weekly"\} \d+$/m);
@@ -115,7 +107,7 @@ describe('the daemon', () => {
     await daemon.saw('Waiting for the database');
     assert.equal((await healthOf(environment)).status, 'starting');
     await createMastodonDatabase(server, { name: 'comes_later', megabytes: 1 });
-    await until('healthy', { seconds: 30, look: async () => (await healthOf(environment)).healthy });
+    await untilHealth('healthy', { environment, seconds: 30, wanted: ({ healthy }) => healthy });
     daemon.child.kill('SIGTERM');
     assert.equal((await daemon.result).status, 0);
   });
@@ -125,14 +117,14 @@ describe('the daemon', () => {
     s3.rule(({ method, query }) => (method === 'PUT' && !query.has('uploads') ? { kind: 'hang' } : { kind: 'pass' }));
     const killed = startCommand(['daemon'], environment);
     await killed.saw('Dump started');
-    await until('running in health', { seconds: 20, look: async () => (await healthOf(environment)).running !== null });
+    await untilHealth('running in health', { environment, seconds: 20, wanted: ({ running }) => running !== null });
     killed.child.kill('SIGKILL');
     await killed.result;
     s3.rule(() => ({ kind: 'pass' }));
     assert.deepEqual(await listed(environment), []);
     const daemon = startCommand(['daemon'], environment);
     await daemon.saw('An earlier run was cut off');
-    await until('healthy', { seconds: 60, look: async () => (await healthOf(environment)).healthy });
+    await untilHealth('healthy', { environment, seconds: 60, wanted: ({ healthy }) => healthy });
     assert.equal((await listed(environment)).length, 1);
     daemon.child.kill('SIGTERM');
     assert.equal((await daemon.result).status, 0);
@@ -166,7 +158,7 @@ describe('the daemon', () => {
     const fresh = { ...environment, BACKUP_STATE_DIR: `${scratch.path}/fresh` };
     assert.equal((await healthOf(fresh)).status, 'starting');
     const daemon = startCommand(['daemon'], fresh);
-    await until('healthy', { seconds: 30, look: async () => (await healthOf(fresh)).healthy });
+    await untilHealth('healthy', { environment: fresh, seconds: 30, wanted: ({ healthy }) => healthy });
     assert.equal((await listed(fresh)).length, 1, 'a restart added a run');
     daemon.child.kill('SIGTERM');
     await daemon.result;
@@ -178,12 +170,10 @@ describe('the daemon', () => {
     const daemon = startCommand(['daemon'], environment);
     await daemon.saw('does not exist');
     await until('a backup in the bucket', { seconds: 60, look: async () => (await listed(environment)).length === 1 });
-    const missed = await until('the failed destination in health', {
+    const missed = await untilHealth('the failed destination in health', {
+      environment,
       seconds: 20,
-      look: async () => {
-        const found = await healthOf(environment);
-        return found.warnings.some((text) => text.includes(local)) && found;
-      },
+      wanted: ({ warnings }) => warnings.some((text) => text.includes(local)),
     });
     assert.equal(missed.status, 'degraded');
     daemon.child.kill('SIGTERM');
@@ -192,7 +182,7 @@ describe('the daemon', () => {
     mkdirSync(local);
     const again = startCommand(['daemon'], environment);
     await again.saw('Copying a snapshot that this store missed');
-    await until('healthy', { seconds: 30, look: async () => (await healthOf(environment)).status === 'healthy' });
+    await untilHealth('healthy', { environment, seconds: 30, wanted: ({ status }) => status === 'healthy' });
     const here = JSON.parse((await runCommand(['list', '--from', 'local', '--json'], environment)).stdout) as {
       snapshots: { id: string }[];
     };

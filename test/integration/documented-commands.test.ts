@@ -6,11 +6,12 @@ import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { it } from 'node:test';
-import { databaseEnvironment, temporaryDirectory } from '../support/command.ts';
+import { databaseEnvironment } from '../support/command.ts';
 import { checkout, commandBlock } from '../support/documentation.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { outputOf } from '../support/output.ts';
 import { startPostgres } from '../support/postgres-server.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 // Whoever runs this test has installed already.
 function block(words: string): string {

@@ -4,14 +4,16 @@
 import assert from 'node:assert/strict';
 import { chmodSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
-import type { Health } from '../../src/health/assess.ts';
 import { openApp } from '../support/app.ts';
-import { databaseEnvironment, runCommand, startCommand, temporaryDirectory } from '../support/command.ts';
+import { databaseEnvironment, runCommand, startCommand } from '../support/command.ts';
 import { startDaemon } from '../support/daemon.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { linkPrograms, startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { startS3 } from '../support/s3-server.ts';
+import { minuteBegins } from '../support/clock-ahead.ts';
+import { healthOf, untilHealth } from '../support/health.ts';
 import { until } from '../support/until.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const signal = AbortSignal.timeout(500_000);
 const never = '0 0 29 2 *';
@@ -67,23 +69,22 @@ describe('a drill beside everything else', () => {
     const { status, stderr } = await runCommand(['run'], environment);
     assert.equal(status, 0, stderr);
   };
-  const healthOf = async (environment: Readonly<Record<string, string>>): Promise<Health> =>
-    JSON.parse((await runCommand(['health', '--json'], environment)).stdout) as Health;
   const leftovers = (environment: Readonly<Record<string, string>>): readonly string[] => {
     const directory = environment['BACKUP_SCRATCH_DIR'] ?? '';
     return existsSync(directory) ? readdirSync(directory) : [];
   };
   // The drill has restored all but the index that takes so long.
   const drillIsHeld = async (environment: Readonly<Record<string, string>>): Promise<void> => {
-    await until('the drill in health', {
+    await untilHealth('the drill in health', {
+      environment,
       seconds: 60,
-      look: async () => (await healthOf(environment)).drilling !== null,
+      wanted: ({ drilling }) => drilling !== null,
     });
     await until("the drill's server", { seconds: 60, look: async () => leftovers(environment).length > 0 });
   };
 
   it('a backup that comes due while a drill is on is made at once, and TERM ends both within ten seconds', async () => {
-    const environment = environmentOf();
+    const environment = environmentOf(minuteBegins({ inSeconds: 8 }));
     await backUp(environment);
     const daemon = startCommand(['daemon'], {
       ...environment,
@@ -92,10 +93,10 @@ describe('a drill beside everything else', () => {
     });
     await drillIsHeld(environment);
     const { tiers: earlier } = await healthOf(environment);
-    await until('a backup beside the drill', {
+    await untilHealth('a backup beside the drill', {
+      environment,
       seconds: 100,
-      look: async () => {
-        const { tiers, drilling } = await healthOf(environment);
+      wanted: ({ tiers, drilling }) => {
         assert.ok(drilling !== null, 'the drill has ended before');
         const { lastSuccessAt } = tiers['daily'] ?? {};
         return (
@@ -116,7 +117,7 @@ describe('a drill beside everything else', () => {
   });
 
   it('ends by BACKUP_DRILL_TIMEOUT with status 124, and in the daemon is told once, shown, and not tried again at once', async () => {
-    const environment = environmentOf({ BACKUP_DRILL_TIMEOUT: '8s' });
+    const environment = environmentOf({ ...minuteBegins({ inSeconds: 12 }), BACKUP_DRILL_TIMEOUT: '8s' });
     await backUp(environment);
     const startedAt = performance.now();
     const { status, stderr } = await runCommand(['drill'], environment);
@@ -126,12 +127,10 @@ describe('a drill beside everything else', () => {
     assert.deepEqual(leftovers(environment), []);
 
     await using daemon = startDaemon({ ...environment, BACKUP_SCHEDULE_DRILL: '* * * * *' });
-    const degraded = await until('the drill that took too long in health', {
+    const degraded = await untilHealth('the drill that took too long in health', {
+      environment,
       seconds: 120,
-      look: async () => {
-        const health = await healthOf(environment);
-        return health.status === 'degraded' && health;
-      },
+      wanted: ({ status: health }) => health === 'degraded',
     });
     assert.match(degraded.warnings.join(), /The last drill run failed at .*took longer than BACKUP_DRILL_TIMEOUT/);
     const look = await daemon.app.drillIfDue(signal);
@@ -179,7 +178,7 @@ describe('a drill beside everything else', () => {
     s3.rule(({ method, path }) =>
       method === 'GET' && path.endsWith(first) ? { kind: 'cut', afterBytes: 100 } : { kind: 'pass' },
     );
-    await using app = openApp(environment, { readPatience: { attempts: 7, pauseMs: 200 } });
+    await using app = openApp(environment, { readPatience: { attempts: 9, pauseMs: 50 } });
     const request = { from: null, instance: null, identities: [], wait: false, signal } as const;
     const drilling = app.drill({ ...request, snapshot: 'latest', onProgress: () => undefined });
     drilling.catch(() => undefined);
@@ -192,7 +191,7 @@ describe('a drill beside everything else', () => {
   });
 
   it('a drill whose process was killed is remembered as cut off, and not tried again at once', async () => {
-    const environment = environmentOf();
+    const environment = environmentOf(minuteBegins({ inSeconds: 8 }));
     await backUp(environment);
     const killed = startCommand(['daemon'], { ...environment, BACKUP_SCHEDULE_DRILL: '* * * * *' });
     await drillIsHeld(environment);
@@ -200,12 +199,10 @@ describe('a drill beside everything else', () => {
     await killed.result;
     const again = startCommand(['daemon'], { ...environment, BACKUP_SCHEDULE_DRILL: '* * * * *' });
     await again.saw('An earlier drill was cut off');
-    const health = await until('the cut in health', {
+    const health = await untilHealth('the cut in health', {
+      environment,
       seconds: 30,
-      look: async () => {
-        const found = await healthOf(environment);
-        return found.warnings.some((text) => text.includes('was cut off')) && found;
-      },
+      wanted: ({ warnings }) => warnings.some((text) => text.includes('was cut off')),
     });
     assert.equal(health.status, 'degraded');
     assert.equal(health.drilling, null);

@@ -5,11 +5,12 @@ import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import type { DrillDocument } from '../../src/drill/drill-record.ts';
-import { databaseEnvironment, runCommand, temporaryDirectory } from '../support/command.ts';
+import { databaseEnvironment, runCommand } from '../support/command.ts';
 import { damageTable, pageOf } from '../support/damaged-table.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { createMastodonVariant } from '../support/mastodon-variants.ts';
 import { linkPrograms, startPostgres, type PostgresServer } from '../support/postgres-server.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 interface Written {
   readonly id: string;

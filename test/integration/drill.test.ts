@@ -6,11 +6,12 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DrillDocument } from '../../src/drill/drill-record.ts';
 import type { Manifest } from '../../src/snapshots/manifest.ts';
-import { databaseEnvironment, runCommand, startCommand, temporaryDirectory } from '../support/command.ts';
+import { databaseEnvironment, runCommand, startCommand } from '../support/command.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { linkPrograms, startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { until } from '../support/until.ts';
 import { manifestFrom } from '../support/manifests.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 describe('the restore drill', () => {
   let server: PostgresServer;
@@ -27,7 +28,6 @@ describe('the restore drill', () => {
     environment = {
       ...databaseEnvironment(server.mastodon('mastodon_production')),
       LOCAL_DOMAIN: 'social.example',
-      BACKUP_STATE_DIR: `${scratch.path}/state`,
       BACKUP_SCRATCH_DIR: drills,
       BACKUP_PG_BIN: linkPrograms(`${scratch.path}/bin`, 15),
       BACKUP_COMPRESSION_LEVEL: '1',
@@ -38,12 +38,13 @@ describe('the restore drill', () => {
     scratch[Symbol.dispose]();
   });
 
-  // A directory of its own, so that `latest` is the snapshot just made.
+  // Directories of its own, so that `latest` is the snapshot just made, whether it is encrypted or not.
   const backUp = async (more: Readonly<Record<string, string>> = {}): Promise<Readonly<Record<string, string>>> => {
     names += 1;
     const directory = `${backups}-${names}`;
     mkdirSync(directory);
-    const settings = { ...environment, BACKUP_LOCAL_DIR: directory, ...more };
+    const state = `${scratch.path}/state-${names}`;
+    const settings = { ...environment, BACKUP_LOCAL_DIR: directory, BACKUP_STATE_DIR: state, ...more };
     const result = await runCommand(['run'], settings);
     assert.equal(result.status, 0, result.stderr);
     return settings;
@@ -170,7 +171,7 @@ describe('the restore drill', () => {
     const kept = readFileSync(`${encrypted['BACKUP_LOCAL_DIR']}/drills/${stored}`, 'utf8');
     assert.match(kept, /index_tags_on_name_lower_btree.* forbids: 2 of them, which the command drill shows/);
     assert.ok(!kept.toLowerCase().includes(name), kept);
-    assert.ok(!readFileSync(`${scratch.path}/state/attempts.json`, 'utf8').toLowerCase().includes(name));
+    assert.ok(!readFileSync(`${encrypted['BACKUP_STATE_DIR']}/attempts.json`, 'utf8').toLowerCase().includes(name));
   });
 
   it('notices a table with other rows than the manifest says, and posts from after the snapshot', async () => {

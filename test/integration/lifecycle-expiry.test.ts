@@ -8,9 +8,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CreateBucketCommand, CreateMultipartUploadCommand, S3Client, UploadPartCommand } from '@aws-sdk/client-s3';
 import { createS3Store } from '../../src/storage/s3-store.ts';
 import type { ObjectKey } from '../../src/storage/store.ts';
-import { runCommand, temporaryDirectory } from '../support/command.ts';
+import { runCommand } from '../support/command.ts';
 import { putSnapshot } from '../support/manifests.ts';
 import { lifecycleDayMs, realS3 } from '../support/real-s3.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const server = realS3();
 const dayMs = lifecycleDayMs();

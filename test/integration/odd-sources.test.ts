@@ -4,9 +4,10 @@ import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import type { DrillDocument } from '../../src/drill/drill-record.ts';
-import { databaseEnvironment, runCommand, temporaryDirectory, type CommandResult } from '../support/command.ts';
+import { databaseEnvironment, runCommand, type CommandResult } from '../support/command.ts';
 import { countRows, createMastodonDatabase } from '../support/mastodon-data.ts';
 import { linkPrograms, startPostgres, type PostgresServer } from '../support/postgres-server.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 describe('an odd source', () => {
   let server: PostgresServer;

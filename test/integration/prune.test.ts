@@ -12,7 +12,7 @@ import { createLocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectKey, RemovableStore } from '../../src/storage/store.ts';
 import { fixtureClient } from '../faults/support.ts';
 import { openApp } from '../support/app.ts';
-import { databaseEnvironment, runCommand, startCommand, temporaryDirectory } from '../support/command.ts';
+import { databaseEnvironment, runCommand, startCommand } from '../support/command.ts';
 import { aManifest, dumpKey, putSnapshot, type SnapshotOverrides } from '../support/manifests.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
@@ -20,6 +20,7 @@ import { quietLog } from '../support/quiet-log.ts';
 import { startS3, type S3TestServer } from '../support/s3-server.ts';
 import { until } from '../support/until.ts';
 import { createRepository } from '../../src/snapshots/repository.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const signal = AbortSignal.timeout(480_000);
 const dayMs = 86_400_000;

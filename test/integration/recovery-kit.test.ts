@@ -8,7 +8,7 @@ import { after, before, describe, it } from 'node:test';
 import { escapeIdentifier } from 'pg';
 import { qualifiedName } from '../../src/database/archive-reader.ts';
 import { clientsHere, compareRows } from '../../src/kit/stock-commands.ts';
-import { databaseEnvironment, runCommand, temporaryDirectory } from '../support/command.ts';
+import { databaseEnvironment, runCommand } from '../support/command.ts';
 import { readAsCompose } from '../support/compose-env-file.ts';
 import { commandBlock } from '../support/documentation.ts';
 import { countRows, createMastodonDatabase } from '../support/mastodon-data.ts';
@@ -17,6 +17,7 @@ import { startPostgres, testPassword, type PostgresServer } from '../support/pos
 import { startS3 } from '../support/s3-server.ts';
 import { commandBlocks, createStockShell, type CommandBlock, type StockShell } from '../support/stock-tools.ts';
 import { aManifest, dumpKey, manifestFrom } from '../support/manifests.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const name = 'mastodon_production';
 const mastodon = {

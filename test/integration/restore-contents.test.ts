@@ -5,11 +5,12 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import type { RestoreReport } from '../../src/app/restore-verb.ts';
-import { databaseEnvironment, runCommand, temporaryDirectory, type CommandResult } from '../support/command.ts';
+import { databaseEnvironment, runCommand, type CommandResult } from '../support/command.ts';
 import { connectTest, countRows, createMastodonDatabase } from '../support/mastodon-data.ts';
 import { createMastodonVariant } from '../support/mastodon-variants.ts';
 import { startPostgres, type PostgresServer, type SqlExtension } from '../support/postgres-server.ts';
 import { until } from '../support/until.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 /** By name before what it needs; rows of its own in tables whose rows are dumped, by condition, in part and as a whole. */
 const extensions: readonly SqlExtension[] = [

@@ -5,9 +5,10 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { after, afterEach, before, describe, it } from 'node:test';
 import type { RestoreReport } from '../../src/app/restore-verb.ts';
-import { databaseEnvironment, runCommand, temporaryDirectory, type CommandResult } from '../support/command.ts';
+import { databaseEnvironment, runCommand, type CommandResult } from '../support/command.ts';
 import { connectTest, countRows, createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, testPassword, type PostgresServer } from '../support/postgres-server.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const name = 'mastodon_production';
 

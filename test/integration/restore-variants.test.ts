@@ -5,10 +5,11 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import type { RestoreReport } from '../../src/app/restore-verb.ts';
-import { databaseEnvironment, runCommand, temporaryDirectory, type CommandResult } from '../support/command.ts';
+import { databaseEnvironment, runCommand, type CommandResult } from '../support/command.ts';
 import { connectTest, countRows } from '../support/mastodon-data.ts';
 import { createMastodonVariant, type MastodonVariant } from '../support/mastodon-variants.ts';
 import { startPostgres, type PostgresServer, type ServerMajor } from '../support/postgres-server.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const variants: readonly MastodonVariant[] = ['stock', '4.7', '3.x', 'own-schema', 'extensions-apart', 'wizard'];
 

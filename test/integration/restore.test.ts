@@ -7,10 +7,11 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import { after, before, describe, it } from 'node:test';
 import { escapeIdentifier } from 'pg';
 import type { RestoreReport } from '../../src/app/restore-verb.ts';
-import { databaseEnvironment, runCommand, temporaryDirectory, type CommandResult } from '../support/command.ts';
+import { databaseEnvironment, runCommand, type CommandResult } from '../support/command.ts';
 import { connectTest, countRows, createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { until } from '../support/until.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const secrets = {
   SECRET_KEY_BASE: 'k'.repeat(64),

@@ -11,8 +11,9 @@ import { escapeHtml, renderKitHtml } from '../../src/kit/recovery-kit-html.ts';
 import { renderKitText } from '../../src/kit/recovery-kit-text.ts';
 import { compareRows, restoreDatabase, shellQuote } from '../../src/kit/stock-commands.ts';
 import { variableNames, variables } from '../../src/config/table.ts';
-import { runCommand, temporaryDirectory } from '../support/command.ts';
+import { runCommand } from '../support/command.ts';
 import { commandBlocks } from '../support/stock-tools.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const facts: KitFacts = {
   instance: 'social.example',

@@ -5,8 +5,8 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { decodeEnvFile, encodeEnvFile } from '../../src/mastodon/env-file.ts';
-import { temporaryDirectory } from '../support/command.ts';
 import { readAsCompose } from '../support/compose-env-file.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const header = ['Whatever stands here'];
 const names = fc.stringMatching(/^[A-Z_][A-Z0-9_]{0,20}$/);

@@ -11,8 +11,9 @@ import { createEnvironment } from '../../src/config/environment.ts';
 import { readSettings, type Settings } from '../../src/config/settings.ts';
 import { describeEarlyExpiry, findEarlyExpiry, wantedRules } from '../../src/retention/lifecycle.ts';
 import type { LifecycleRule } from '../../src/storage/store.ts';
-import { runCommand, temporaryDirectory } from '../support/command.ts';
+import { runCommand } from '../support/command.ts';
 import { startS3, type S3TestServer } from '../support/s3-server.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 function settingsOf(variables: Readonly<Record<string, string>>): Settings {
   const { settings, problems } = readSettings(createEnvironment({ BACKUP_LOCAL_DIR: '/b', ...variables }, { uid: 0 }));

@@ -17,9 +17,9 @@ import { chooseSnapshot, type Choice } from '../../src/snapshots/choice.ts';
 import { createRepository } from '../../src/snapshots/repository.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectKey, RemovableStore } from '../../src/storage/store.ts';
-import { temporaryDirectory } from '../support/command.ts';
 import { aManifest, dumpKey, putSnapshot } from '../support/manifests.ts';
 import { startS3 } from '../support/s3-server.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const signal = AbortSignal.timeout(900_000);
 const options = { signal };

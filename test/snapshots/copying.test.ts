@@ -11,10 +11,10 @@ import { createSnapshotId, manifestKey } from '../../src/snapshots/object-keys.t
 import { createRepository } from '../../src/snapshots/repository.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectKey } from '../../src/storage/store.ts';
-import { temporaryDirectory } from '../support/command.ts';
 import { aManifest, dumpKey, putSnapshot } from '../support/manifests.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import { startS3 } from '../support/s3-server.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const signal = AbortSignal.timeout(300_000);
 const now = new Date('2026-01-10T12:00:00.000Z');

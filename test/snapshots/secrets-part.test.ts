@@ -14,9 +14,9 @@ import { createRepository, type Repository } from '../../src/snapshots/repositor
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectKey, ObjectStore, RemovableStore } from '../../src/storage/store.ts';
 import { environmentOf } from '../config/environments.ts';
-import { temporaryDirectory } from '../support/command.ts';
 import { aManifest, dumpKey, secretsKey } from '../support/manifests.ts';
 import { quietLog } from '../support/quiet-log.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const signal = AbortSignal.timeout(900_000);
 const options = { log: quietLog, signal };

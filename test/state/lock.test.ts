@@ -5,8 +5,8 @@ import path from 'node:path';
 import { it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findHolder, takeLock } from '../../src/state/lock.ts';
-import { temporaryDirectory } from '../support/command.ts';
 import { quietLog } from '../support/quiet-log.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const base = {
   name: 'run',
@@ -23,7 +23,7 @@ function leaveStaleLock(file: string): void {
 }
 
 it('is held by one run at a time, and says by whom and since when', async () => {
-  using folder = temporaryDirectory();
+  using folder = temporaryDirectory({ on: 'disk' });
   const options = { ...base, directory: folder.path };
   {
     await using _lock = await takeLock(options);
@@ -36,7 +36,7 @@ it('is held by one run at a time, and says by whom and since when', async () => 
 });
 
 it('is waited for with --wait', async () => {
-  using folder = temporaryDirectory();
+  using folder = temporaryDirectory({ on: 'disk' });
   const options = { ...base, directory: folder.path };
   const first = await takeLock(options);
   const order: string[] = [];
@@ -52,7 +52,7 @@ it('is waited for with --wait', async () => {
 });
 
 it('of a holder that was killed is taken over', async () => {
-  using folder = temporaryDirectory();
+  using folder = temporaryDirectory({ on: 'disk' });
   const lock = new URL('../../src/state/lock.ts', import.meta.url).href;
   const script = `
     const { takeLock } = await import(${JSON.stringify(lock)});
@@ -75,7 +75,7 @@ it('of a holder that was killed is taken over', async () => {
 });
 
 it('is taken by exactly one of many that find it stale at once', async () => {
-  using folder = temporaryDirectory();
+  using folder = temporaryDirectory({ on: 'disk' });
   const options = { ...base, directory: folder.path };
   const stale = await takeLock(options);
   const attempts = await Promise.allSettled(Array.from({ length: 20 }, async () => takeLock(options)));
@@ -88,7 +88,7 @@ it('is taken by exactly one of many that find it stale at once', async () => {
 });
 
 it('of a holder that was killed is taken by exactly one of many that find it', async () => {
-  using folder = temporaryDirectory();
+  using folder = temporaryDirectory({ on: 'disk' });
   const options = { ...base, directory: folder.path };
   for (let round = 0; round < 30; round += 1) {
     leaveStaleLock(path.join(folder.path, 'run.lock'));
@@ -106,7 +106,7 @@ it('of a holder that was killed is taken by exactly one of many that find it', a
 });
 
 it('of a drill is another one than that of a run', async () => {
-  using folder = temporaryDirectory();
+  using folder = temporaryDirectory({ on: 'disk' });
   const options = { ...base, directory: folder.path };
   const holder = { ...base.holder, command: 'drill' };
   await using _run = await takeLock(options);
@@ -121,7 +121,7 @@ it('of a drill is another one than that of a run', async () => {
 });
 
 it("takes nobody else's with it when it is given back after its directory was lost", async () => {
-  using folder = temporaryDirectory();
+  using folder = temporaryDirectory({ on: 'disk' });
   const options = { ...base, directory: path.join(folder.path, 'state') };
   const first = await takeLock(options);
   rmSync(options.directory, { recursive: true });
@@ -135,7 +135,7 @@ it('of another user that cannot be taken away is named, with the command that do
     context.skip('only root can leave the lock of another user');
     return;
   }
-  using folder = temporaryDirectory();
+  using folder = temporaryDirectory({ on: 'disk' });
   chmodSync(folder.path, 0o1777);
   leaveStaleLock(path.join(folder.path, 'run.lock'));
   const lock = new URL('../../src/state/lock.ts', import.meta.url).href;
@@ -150,7 +150,7 @@ it('of another user that cannot be taken away is named, with the command that do
 });
 
 it('falls back to the temporary directory when the state directory cannot be used, and still excludes', async () => {
-  using folder = temporaryDirectory();
+  using folder = temporaryDirectory({ on: 'disk' });
   const file = path.join(folder.path, 'a-file');
   writeFileSync(file, '');
   const options = { ...base, directory: path.join(file, 'state') };

@@ -9,9 +9,9 @@ import { it } from 'node:test';
 import { noAttempts } from '../../src/state/records.ts';
 import { openState } from '../../src/state/state-files.ts';
 import { openApp } from '../support/app.ts';
-import { temporaryDirectory } from '../support/command.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import { snapshotRecord } from '../support/records.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const log = quietLog;
 const instance = 'a.example';
@@ -46,7 +46,7 @@ async function holdsTheLock(directory: string): Promise<ChildProcess> {
 }
 
 it('loses no update of several processes that change it at once', async () => {
-  using folder = temporaryDirectory();
+  using folder = temporaryDirectory({ on: 'disk' });
   const each = 150;
   const work = (name: string): string => `
     for (let turn = 0; turn < ${each}; turn += 1)
@@ -72,7 +72,7 @@ it('loses no update of several processes that change it at once', async () => {
 });
 
 it('is not held up by a lock whose holder was killed', async () => {
-  using folder = temporaryDirectory();
+  using folder = temporaryDirectory({ on: 'disk' });
   const holder = await holdsTheLock(folder.path);
   holder.kill('SIGKILL');
   await ended(holder);
@@ -84,7 +84,7 @@ it('is not held up by a lock whose holder was killed', async () => {
 });
 
 it('is written without the lock when its holder hangs', async () => {
-  using folder = temporaryDirectory();
+  using folder = temporaryDirectory({ on: 'disk' });
   const holder = await holdsTheLock(folder.path);
   holder.kill('SIGSTOP');
   const said: string[] = [];
@@ -102,7 +102,7 @@ it('is written without the lock when its holder hangs', async () => {
 });
 
 it('takes a damaged file for none, whatever the damage', async () => {
-  using folder = temporaryDirectory();
+  using folder = temporaryDirectory({ on: 'disk' });
   const file = path.join(folder.path, 'attempts.json');
   const whole = { format: 1, writtenAt: failure.at, instance, record: { ...noAttempts, failures: { daily: failure } } };
   writeFileSync(file, JSON.stringify(whole));
@@ -137,7 +137,7 @@ it('takes a damaged file for none, whatever the damage', async () => {
 });
 
 it('reads what an older version wrote, with nothing for what it did not know', async () => {
-  using folder = temporaryDirectory();
+  using folder = temporaryDirectory({ on: 'disk' });
   const { drilling: _unknown, acceptedServers: _too, ...record } = noAttempts;
   const document = { format: 1, writtenAt: failure.at, instance, record: { ...record, later: true } };
   writeFileSync(path.join(folder.path, 'attempts.json'), JSON.stringify(document));
@@ -145,7 +145,7 @@ it('reads what an older version wrote, with nothing for what it did not know', a
 });
 
 it('changes what it remembers itself when its files are lost', async () => {
-  using folder = temporaryDirectory();
+  using folder = temporaryDirectory({ on: 'disk' });
   const state = openState({ directory: folder.path, instance, log });
   await state.updateAttempts(() => ({ failures: { daily: failure } }));
   rmSync(folder.path, { recursive: true });
@@ -155,7 +155,7 @@ it('changes what it remembers itself when its files are lost', async () => {
 });
 
 it('keeps the younger of two readings of a store that overlap', async () => {
-  using folder = temporaryDirectory();
+  using folder = temporaryDirectory({ on: 'disk' });
   const start = Date.parse('2026-11-23T12:00:00Z');
   let passedMs = 0;
   await using app = openApp(

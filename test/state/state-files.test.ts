@@ -7,8 +7,9 @@ import path from 'node:path';
 import { afterEach, beforeEach, it } from 'node:test';
 import { noAttempts, type AttemptsRecord } from '../../src/state/records.ts';
 import { openState } from '../../src/state/state-files.ts';
-import { runCommand, temporaryDirectory } from '../support/command.ts';
+import { runCommand } from '../support/command.ts';
 import { quietLog } from '../support/quiet-log.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const broken: AttemptsRecord = {
   ...noAttempts,
@@ -19,7 +20,7 @@ let folder: ReturnType<typeof temporaryDirectory>;
 let unusable: string;
 let shared: string;
 beforeEach(() => {
-  folder = temporaryDirectory();
+  folder = temporaryDirectory({ on: 'disk' });
   process.env['TMPDIR'] = folder.path;
   unusable = path.join(folder.path, 'a-file');
   writeFileSync(unusable, 'in the way');

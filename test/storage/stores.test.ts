@@ -11,15 +11,15 @@ import { createLocalStore } from '../../src/storage/local-store.ts';
 import { createS3Store } from '../../src/storage/s3-store.ts';
 import type { ObjectKey, RemovableStore } from '../../src/storage/store.ts';
 import { testObjectStore } from '../contract/object-store.ts';
-import { temporaryDirectory } from '../support/command.ts';
 import { realS3 } from '../support/real-s3.ts';
 import { startS3 } from '../support/s3-server.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const signal = AbortSignal.timeout(900_000);
 
 testObjectStore('directory', {
   open: async () => {
-    const folder = temporaryDirectory();
+    const folder = temporaryDirectory({ on: 'disk' });
     return {
       store: createLocalStore({ directory: folder.path }),
       [Symbol.asyncDispose]: async () => folder[Symbol.dispose](),
@@ -74,13 +74,13 @@ function belowFolder(store: RemovableStore, folder: string): RemovableStore {
 }
 
 it('a directory that is not mounted is not created', async () => {
-  using folder = temporaryDirectory();
+  using folder = temporaryDirectory({ on: 'disk' });
   const store = createLocalStore({ directory: path.join(folder.path, 'nas') });
   await assert.rejects(store.putDocument('daily/x' as ObjectKey, Buffer.from('x'), { signal }), /does not exist/);
 });
 
 it('a key cannot leave its directory', async () => {
-  using folder = temporaryDirectory();
+  using folder = temporaryDirectory({ on: 'disk' });
   const store = createLocalStore({ directory: folder.path });
   await assert.rejects(
     store.putDocument('../outside' as ObjectKey, Buffer.from('x'), { signal }),
@@ -93,7 +93,7 @@ it('a directory that may not be written is named with its owner and mode', async
     context.skip('needs root, to become somebody else');
     return;
   }
-  using folder = temporaryDirectory();
+  using folder = temporaryDirectory({ on: 'disk' });
   chmodSync(folder.path, 0o755);
   const store = createLocalStore({ directory: folder.path });
   process.seteuid?.(65534);
@@ -108,7 +108,7 @@ it('a directory that may not be written is named with its owner and mode', async
 });
 
 it('a temporary file is an unfinished upload, and only such a file can be discarded', async () => {
-  using folder = temporaryDirectory();
+  using folder = temporaryDirectory({ on: 'disk' });
   const store = createLocalStore({ directory: folder.path });
   await store.putDocument('daily/kept' as ObjectKey, Buffer.from('x'), { signal });
   const partial = path.join(folder.path, 'daily', '.half.0123456789ab.partial');

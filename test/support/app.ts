@@ -2,6 +2,7 @@
 
 import { createApp, type App } from '../../src/app/app.ts';
 import type { AppOverrides } from '../../src/app/context.ts';
+import { clockOf } from './clock-ahead.ts';
 
 /** An app with exactly these variables; what it logs goes to `lines`. */
 export function openApp(
@@ -15,6 +16,6 @@ export function openApp(
     toolVersion: '0.0.0-test',
     isTerminal: false,
     writeLog: (text) => void lines.push(text),
-    overrides,
+    overrides: { now: clockOf(environment), ...overrides },
   });
 }

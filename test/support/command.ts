@@ -2,9 +2,6 @@
 // environment the tests run in but the search path.
 
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, statfsSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ConnectionSettings } from '../../src/database/connection.ts';
 
@@ -104,19 +101,4 @@ export function databaseEnvironment(connection: ConnectionSettings): Readonly<Re
     DB_USER: connection.user,
     DB_PASS: connection.password,
   };
-}
-
-/** A directory that is removed by its disposer. */
-export function temporaryDirectory(): Disposable & { readonly path: string } {
-  const folder = mkdtempSync(path.join(roomy(), 'mastodon-backup-test-'));
-  return { path: folder, [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) };
-}
-
-// A drill is skipped on a disk that is four fifths full, which is not what most tests are about.
-function roomy(): string {
-  const isRoomy = (folder: string): boolean => {
-    const { bavail, blocks } = statfsSync(folder);
-    return bavail / blocks > 0.3;
-  };
-  return isRoomy(tmpdir()) || !existsSync('/dev/shm') || !isRoomy('/dev/shm') ? tmpdir() : '/dev/shm';
 }

@@ -5,6 +5,7 @@ import { createClock } from '../../src/daemon/clock.ts';
 import { runDaemon } from '../../src/daemon/services.ts';
 import type { App } from '../../src/app/app.ts';
 import { openApp } from './app.ts';
+import { clockOf } from './clock-ahead.ts';
 
 /** A daemon that runs; its disposer ends it as a signal does. */
 export interface RunningDaemon extends AsyncDisposable {
@@ -21,7 +22,7 @@ export function startDaemon(
   const lines: string[] = [];
   const app = openApp(environment, { lines });
   const stop = new AbortController();
-  const clock = createClock(() => new Date());
+  const clock = createClock(clockOf(environment));
   const ended = runDaemon({
     app,
     clock,

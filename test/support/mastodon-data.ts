@@ -76,6 +76,8 @@ function fillers(accounts: number): string {
   const key = `(select string_agg(encode(decode(md5(random()::text || g || n), 'hex'), 'base64'), E'\\n') from generate_series(1, 14) g)`;
   const when = `timestamp '2024-01-01' + random() * interval '690 days'`;
   const statuses = accounts * 25;
+  // 1.3 MB, but no more than a tenth of what there is; always longer than what is read at once.
+  const bigRowWords = Math.min(40_000, Math.max(4_000, accounts * 80));
   // Rows are joined to accounts and statuses by their number: an array of ids would be unpacked whole for every row.
   const joinAccount = (number: string, alias = 'a'): string =>
     `join ids_now ${alias} on ${alias}.k = 1 + (${number}) % ${accounts}`;
@@ -107,7 +109,7 @@ insert into conversations (uri, created_at, updated_at)
 select case when n % 2 = 0 then 'tag:host.example,2025:' || ${hex('n::text')} end, ${when}, ${when} from generate_series(1, ${accounts * 5}) n;
 insert into statuses (id, uri, text, created_at, updated_at, url, visibility, spoiler_text, language, conversation_id, local, account_id, ordered_media_attachment_ids)
 select ${snowflake(statuses)}, 'https://host' || (n % 97) || '.example/users/user/statuses/' || (110000000000000000 + floor(random() * 5000000000000000))::bigint || n,
-       case when n % 20000 = 1 then (select string_agg(md5(random()::text || g || n), ' ') from generate_series(1, 40000) g)
+       case when n % 20000 = 1 then (select string_agg(md5(random()::text || g || n), ' ') from generate_series(1, ${bigRowWords}) g)
             else '<p>' || ${text('5 + random() * 55')} || ' <a href="https://link.example/' || ${hex('n::text')} || E'">\\\\tab\\t</a></p>\\n' end,
        ${when}, ${when}, 'https://host' || (n % 97) || '.example/@user/' || n, (random() * 3)::int,
        case when n % 12 = 0 then ${text('3')} else '' end, (array['en', 'de', 'ja', 'ar', null])[1 + floor(random() * 5)::int],

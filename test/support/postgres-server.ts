@@ -26,6 +26,7 @@ import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
 import type { ConnectionSettings } from '../../src/database/connection.ts';
 import { createCluster } from './cluster-template.ts';
+import { makeDirectory } from './temporary-directory.ts';
 
 /** Major versions that can be started. */
 export type ServerMajor = 14 | 15 | 17 | 18;
@@ -69,14 +70,21 @@ export async function startPostgres(options: {
   readonly extensions?: readonly SqlExtension[];
 }): Promise<PostgresServer> {
   const { major, auth = 'trust', extensions = [] } = options;
-  const home = mkdtempSync(path.join(tmpdir(), `pg${major}-`));
+  const home = makeDirectory(`pg${major}-`);
   own(home);
   const shared = reachableBinaries(major);
   const native = extensions.length === 0 ? shared : withExtensions(shared, { home, extensions });
   const data = path.join(home, 'data');
   await createCluster(data, { major, native: shared, auth, password: testPassword, user: serverUser, own });
   const { child, port } = await startServer({ native, home, data, settings: options.settings ?? {} });
-  const killNow = (): void => void child.kill('SIGQUIT');
+  const killNow = (): void => {
+    child.kill('SIGQUIT');
+    try {
+      rmSync(home, { recursive: true, force: true, maxRetries: 3 });
+    } catch {
+      // It was still writing.
+    }
+  };
   process.once('exit', killNow);
   const base = {
     host: '127.0.0.1',

@@ -1,13 +1,13 @@
 // A streaming standby of a throw-away server: a copy of its files, made while it runs, that follows it.
 
 import { spawn, spawnSync } from 'node:child_process';
-import { appendFileSync, chmodSync, cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { appendFileSync, chmodSync, cpSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import type { ConnectionSettings } from '../../src/database/connection.ts';
 import { connectTest } from './mastodon-data.ts';
+import { makeDirectory } from './temporary-directory.ts';
 import { freePort, reachableBinaries, serverUser, type PostgresServer } from './postgres-server.ts';
 
 /** A running standby. */
@@ -22,7 +22,7 @@ export interface StandbyServer extends AsyncDisposable {
 
 /** Starts a standby that follows `primary`. */
 export async function startStandby(primary: PostgresServer): Promise<StandbyServer> {
-  const home = mkdtempSync(path.join(tmpdir(), 'standby-'));
+  const home = makeDirectory('standby-');
   const data = path.join(home, 'data');
   const session = await connectTest(primary.superuser());
   await session.query("select pg_backup_start('standby', true)");
