@@ -16,7 +16,7 @@ import {
 
 /** Packages that one file alone, or one folder alone, may import. */
 const soleImporters: Readonly<Record<string, string>> = {
-  'lzma-native': 'codec/xz.ts',
+  'lzma-native': 'codec/',
   '@aws-sdk/lib-storage': 'storage/s3-upload.ts',
   '@smithy/node-http-handler': 'storage/s3-client.ts',
   croner: 'config/cron-pattern.ts',

@@ -1,4 +1,4 @@
-// An .xz stream taken apart into its blocks (The .xz File Format 1.2.1, https://tukaani.org/xz/xz-file-format.txt). What several
+// An .xz stream taken apart into its blocks, and put together of them (The .xz File Format 1.2.1, https://tukaani.org/xz/xz-file-format.txt). What several
 // threads wrote has the sizes of each block in its header, so that blocks can be found without decoding them, and decoded at
 // the same time. The index at the end, with the sizes of all blocks, is held against them.
 
@@ -63,6 +63,75 @@ export async function* divideXz(source: AsyncIterable<Buffer>): AsyncGenerator<X
   if (!(await input.ended())) throw new XzError('Something follows the end of the xz stream');
 }
 
+/** The flags of streams that are made here: CRC64, as the xz command writes it. */
+const ownFlags = Buffer.from([0, 4]);
+const headerBytes = 12;
+/** Of LZMA2, the one filter that is used: its id, the size of its properties, and they. */
+const filterBytes = 3;
+
+/** A block of a stream: its header with both sizes, its bytes and its check. */
+export interface SizedBlock {
+  readonly bytes: Buffer;
+  /** Without the padding before the check, as the index has it. */
+  readonly unpaddedBytes: number;
+  readonly uncompressedBytes: number;
+}
+
+/**
+ * The one block of a stream, as liblzma makes it with a single thread, with both of its sizes in its header: only such a block is
+ * found by whoever decodes several at once. Throws XzError for another stream.
+ */
+export function resizeBlock(stream: Buffer, { uncompressedBytes }: { readonly uncompressedBytes: number }): SizedBlock {
+  if (!stream.subarray(6, 8).equals(ownFlags)) throw new XzError('The stream of the block has another check');
+  const oldHeaderBytes = ((stream[headerBytes] ?? 0) + 1) * 4;
+  const oldHeader = stream.subarray(headerBytes, headerBytes + oldHeaderBytes);
+  // One filter, LZMA2, and no sizes.
+  if (oldHeader[1] !== 0 || oldHeader[2] !== 0x21) throw new XzError('The stream of the block has another form');
+  const indexBytes = (stream.readUInt32LE(stream.length - 8) + 1) * 4;
+  const body = stream.subarray(headerBytes + oldHeaderBytes, stream.length - headerBytes - indexBytes);
+  const index = stream.subarray(stream.length - headerBytes - indexBytes);
+  const unpadded = decodeNumber(index, 2);
+  const inside = decodeNumber(index, unpadded.next);
+  if (index[1] !== 1 || inside.value !== uncompressedBytes) throw new XzError('The stream is not that of the block');
+  const crc64Bytes = 8;
+  const compressed = unpadded.value - oldHeaderBytes - crc64Bytes;
+  const fields = [
+    0,
+    0xc0,
+    ...encodeNumber(compressed),
+    ...encodeNumber(uncompressedBytes),
+    ...oldHeader.subarray(2, 2 + filterBytes),
+  ];
+  const header = Buffer.alloc(padded(fields.length) + 4);
+  header.set(fields);
+  header.writeUInt8(header.length / 4 - 1, 0);
+  header.writeUInt32LE(crc32(header.subarray(0, -4)), header.length - 4);
+  const unpaddedBytes = header.length + compressed + crc64Bytes;
+  return { bytes: Buffer.concat([header, body]), unpaddedBytes, uncompressedBytes };
+}
+
+/** Puts a stream together of blocks in their order. */
+export function joinXz(): { add(block: SizedBlock): Buffer; end(): Buffer } {
+  const records: (readonly [number, number])[] = [];
+  let begun = false;
+  const beginning = (): Buffer => {
+    if (begun) return Buffer.alloc(0);
+    begun = true;
+    return Buffer.concat([magic, ownFlags, littleEndian(crc32(ownFlags))]);
+  };
+  return {
+    add({ bytes, unpaddedBytes, uncompressedBytes }) {
+      records.push([unpaddedBytes, uncompressedBytes]);
+      const first = beginning();
+      return first.length === 0 ? bytes : Buffer.concat([first, bytes]);
+    },
+    end() {
+      const index = encodeIndex(records);
+      return Buffer.concat([beginning(), index, encodeFooter(index, ownFlags)]);
+    },
+  };
+}
+
 function readBlockSizes(header: Buffer): { readonly compressed: number; readonly uncompressed: number } | undefined {
   if (header.readUInt32LE(header.length - 4) !== crc32(header.subarray(0, -4)))
     throw new XzError('The header of a block of the xz stream is damaged');
@@ -78,7 +147,7 @@ function padded(bytes: number): number {
 }
 
 function encodeIndex(records: readonly (readonly [number, number])[]): Buffer {
-  const numbers = [records.length, ...records.flat()].map(encodeNumber);
+  const numbers = [records.length, ...records.flat()].map((value) => Buffer.from(encodeNumber(value)));
   const content = Buffer.concat([Buffer.from([0]), ...numbers]);
   const whole = Buffer.concat([content, Buffer.alloc(padded(content.length) - content.length)]);
   return Buffer.concat([whole, littleEndian(crc32(whole))]);
@@ -96,11 +165,11 @@ function littleEndian(value: number): Buffer {
 }
 
 // Seven bits a byte, the least significant first. Beyond 2^53 nothing is that is decoded here.
-function encodeNumber(value: number): Buffer {
+function encodeNumber(value: number): readonly number[] {
   const bytes: number[] = [];
   let left = value;
   for (; left >= 0x80; left = Math.floor(left / 0x80)) bytes.push((left % 0x80) | 0x80);
-  return Buffer.from([...bytes, left]);
+  return [...bytes, left];
 }
 
 function decodeNumber(bytes: Buffer, at: number): { readonly value: number; readonly next: number } {

@@ -4,9 +4,7 @@
 import { Duplex, Readable } from 'node:stream';
 import lzma from 'lzma-native';
 import { divideXz, XzError, type XzBlock } from './xz-blocks.ts';
-
-// lzma-native's names for the checks are not in its typings; 4 is LZMA_CHECK_CRC64, what the xz command writes.
-const checkCrc64 = 4;
+import { createEncodingStream } from './xz-encoder.ts';
 
 const mib = 1024 * 1024;
 /** Dictionary and match finder of one encoder thread by preset 0-9, in MiB (xz(1), table of presets, "CompMem"). */
@@ -41,17 +39,9 @@ function encoderMemory(options: {
   return options.threads * ((encoderMiB[options.level] ?? 674) * mib + 3 * options.blockBytes);
 }
 
-/** A compressing stream at `level` 0-9 with `threads` worker threads. */
+/** A compressing stream at `level` 0-9 on `threads` threads; destroyed, it ends within a moment. */
 export function createXzEncoder(options: { readonly level: number; readonly threads: number }): Duplex {
-  return released(
-    lzma.createStream('easyEncoder', {
-      preset: options.level as lzma.Preset,
-      threads: options.threads,
-      blockSize: xzBlockBytes(options.level),
-      check: checkCrc64 as unknown as lzma.Check,
-      bufsize: 256 * 1024,
-    }),
-  );
+  return createEncodingStream({ ...options, blockBytes: xzBlockBytes(options.level) });
 }
 
 /**

@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { describe, it } from 'node:test';
 import { Readable, Writable, type Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -127,4 +128,46 @@ it('post-quantum recipients get a post-quantum one-run key, because age refuses 
   assert.ok(classic.recipient.startsWith('age1') && !classic.recipient.startsWith('age1pq'));
   const hybrid = await createOneRunKey(['age1pq1example']);
   assert.ok(hybrid.recipient.startsWith('age1pq1'));
+});
+
+describe('an encoder of xz', () => {
+  it('keeps the event loop from nothing while it compresses, and ends at once when it is told to', async () => {
+    const [encoder] = encoders({ compression: { kind: 'xz', level: 9, threads: 2 }, recipients: [] });
+    assert.ok(encoder !== undefined);
+    const stop = new AbortController();
+    const fed = Promise.withResolvers<void>();
+    async function* blocks(): AsyncGenerator<Buffer> {
+      // Two blocks at a level of which each takes seconds, and the beginning of a third.
+      const piece = randomBytes(512 * 1024);
+      for (let at = 0; at < 50; at += 1) yield piece;
+      fed.resolve();
+    }
+    const nowhere = new Writable({ write: (_chunk, _encoding, callback) => callback() });
+    const delays = monitorEventLoopDelay({ resolution: 10 });
+    delays.enable();
+    const work = pipeline([Readable.from(blocks()), encoder, nowhere], { signal: stop.signal });
+    await fed.promise;
+    const closed = new Promise((resolve) => encoder.once('close', resolve));
+    const stoppedAt = performance.now();
+    stop.abort();
+    await assert.rejects(work);
+    await closed;
+    delays.disable();
+    // A busy machine takes its time; liblzma's own threads do to the end what they have, which takes many times that.
+    assert.ok(performance.now() - stoppedAt < 2_000, `${performance.now() - stoppedAt} ms`);
+    assert.ok(delays.max / 1e6 < 1_000, `the event loop stood still for ${delays.max / 1e6} ms`);
+  });
+
+  it('writes blocks that tell their size, as xz with several threads does, so that they are decoded side by side', async () => {
+    using folder = temporaryDirectory();
+    const compression = { kind: 'xz', level: 0, threads: 2 } as const;
+    const file = path.join(folder.path, 'object.xz');
+    const content = sample(3 * xzBlockBytes(0) + 17);
+    writeFileSync(file, await through(encoders({ compression, recipients: [] }), content));
+    const listed = execFileSync('xz', ['--robot', '--list', '--verbose', '--verbose', file], { encoding: 'utf8' });
+    const blocks = listed.split('\n').filter((line) => line.startsWith('block\t'));
+    assert.equal(blocks.length, 4);
+    // Its header's flags: compressed and uncompressed size are there.
+    for (const block of blocks) assert.equal(block.split('\t')[12], 'cu');
+  });
 });

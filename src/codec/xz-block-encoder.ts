@@ -1,0 +1,94 @@
+// Blocks of an xz stream, compressed side by side on Node's own threads, piece by piece. liblzma's threads cannot be told to stop
+// before they have done what they have, which takes half a minute at the end of a dump, and keeps the event loop from its work when
+// their memory is freed; between two pieces nothing has to be waited for. (A worker of Node's that is ended inside this package
+// takes the whole process with it.)
+
+import lzma from 'lzma-native';
+import { resizeBlock, type SizedBlock } from './xz-blocks.ts';
+
+/** LZMA_CHECK_CRC64, what the xz command writes. lzma-native's names for the checks are not in its typings. */
+const checkCrc64 = 4;
+/** What the compressor is given at a time, in bytes: some 50 ms of work at the highest level. */
+const pieceBytes = 64 * 1024;
+const outputBytes = 256 * 1024;
+
+/** lzma-native's stream without its wrapper, which would put pieces together again. */
+interface NativeStream {
+  /** Called with what came out; with a number when a piece is done; with null and perhaps an error at the end. */
+  bufferHandler: (output: Buffer | null | undefined, processed: unknown, error: unknown) => void;
+  setBufsize(bytes: number): void;
+  easyEncoder_(preset: number, check: number): void;
+  code(piece: Uint8Array | null, isAsynchronous: boolean): void;
+  resetUnderlying(): void;
+}
+
+const { Stream } = lzma as unknown as { readonly Stream: new () => NativeStream };
+
+/** Compresses blocks. */
+export interface BlockEncoder {
+  /** Rejects when compressing fails, and with the reason of `stop` when that has aborted. */
+  encode(content: Uint8Array): Promise<SizedBlock>;
+}
+
+/** Compresses at `level` 0-9, at most `threads` blocks at once. */
+export function createBlockEncoder({
+  level,
+  threads,
+  stop,
+}: {
+  readonly level: number;
+  readonly threads: number;
+  readonly stop: AbortSignal;
+}): BlockEncoder {
+  let busy = 0;
+  const waiting: (() => void)[] = [];
+  return {
+    async encode(content) {
+      if (busy >= threads) await new Promise<void>((resolve) => waiting.push(resolve));
+      else busy += 1;
+      try {
+        return await encodeBlock(content, { level, stop });
+      } finally {
+        // Whoever is next takes the place over.
+        const next = waiting.shift();
+        if (next === undefined) busy -= 1;
+        else next();
+      }
+    },
+  };
+}
+
+async function encodeBlock(
+  content: Uint8Array,
+  { level, stop }: { readonly level: number; readonly stop: AbortSignal },
+): Promise<SizedBlock> {
+  stop.throwIfAborted();
+  const native = new Stream();
+  const chunks: Buffer[] = [];
+  let failure: Error | undefined;
+  let done = (): void => undefined;
+  native.bufferHandler = (output, processed, error) => {
+    if (error instanceof Error) failure = error;
+    else if (typeof processed === 'number') done();
+    else if (output !== null && output !== undefined) chunks.push(output);
+    if (failure !== undefined) done();
+  };
+  const code = async (piece: Uint8Array | null): Promise<void> => {
+    await new Promise<void>((resolve) => {
+      done = resolve;
+      native.code(piece, true);
+    });
+    if (failure !== undefined) throw failure;
+    stop.throwIfAborted();
+  };
+  native.setBufsize(outputBytes);
+  native.easyEncoder_(level, checkCrc64);
+  try {
+    for (let at = 0; at < content.length; at += pieceBytes) await code(content.subarray(at, at + pieceBytes));
+    await code(null);
+  } finally {
+    // Hundreds of MiB that the garbage collector does not see. Nothing of it is at work.
+    native.resetUnderlying();
+  }
+  return resizeBlock(Buffer.concat(chunks), { uncompressedBytes: content.length });
+}
