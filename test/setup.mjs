@@ -42,6 +42,7 @@ const needed = [
   ['age', () => onPath('age')],
   ['curl', () => onPath('curl')],
   ['openssl', () => onPath('openssl')],
+  ['openssh-client', () => onPath('ssh-keygen')],
 ];
 
 /** What a test skips itself without. */

@@ -16,6 +16,7 @@ import { drillIfDue, type DrillLook } from './due-drill.ts';
 import { heartbeat, lookAround, waitForDatabase, type Surroundings } from './daemon-verbs.ts';
 import { doctor } from './doctor-verb.ts';
 import { applyLifecycle, showLifecycle, type LifecycleReport } from './lifecycle-verb.ts';
+import { keygen, type Keygen, type KeygenRequest } from './keygen-verb.ts';
 import { mend } from './mend-verb.ts';
 import {
   list,
@@ -80,6 +81,8 @@ export interface App extends AsyncDisposable {
   heartbeat(sign: { readonly startedAt: Date; readonly troubles: readonly string[] }): Promise<void>;
   /** One page, as text or HTML. */
   recoveryKit(request: RecoveryKitRequest): Promise<string>;
+  /** A new signing key; needs no settings. */
+  keygen(request: KeygenRequest): Promise<Keygen>;
   config(signal: AbortSignal): Promise<ConfigReport>;
   doctor(signal: AbortSignal): Promise<readonly Finding[]>;
 }
@@ -117,6 +120,7 @@ export function createApp(input: AppInput): App {
     drill: async (request) => drill(context, request),
     heartbeat: async (sign) => heartbeat(context, sign),
     recoveryKit: async (request) => recoveryKit(context, request),
+    keygen: async (request) => keygen(context, request),
     config: async (signal) => config(context, signal),
     doctor: async (signal) => doctor(context, signal),
     [Symbol.asyncDispose]: async () => context.close(),

@@ -14,6 +14,7 @@ import { addReadingCommands } from './reading-commands.ts';
 import { addRestoreCommand } from './restore-command.ts';
 import { addRetentionCommands } from './retention-commands.ts';
 import { addRecoveryKitCommand } from './recovery-kit-command.ts';
+import { addSigningCommands } from './signing-commands.ts';
 import { addRunCommand } from './run-command.ts';
 
 const exitStatuses = `
@@ -80,6 +81,7 @@ function createProgram(context: CommandContext): Command {
   addHealthCommand(program, context);
   addNotifyCommand(program, context);
   addRecoveryKitCommand(program, context);
+  addSigningCommands(program, context);
   addInspectionCommands(program, context);
   for (const command of program.commands) command.exitOverride().configureOutput(output);
   return program;

@@ -11,6 +11,7 @@ import type { KeepRule } from './keep-rule.ts';
 import { toMessages, type MessageSettings } from './messages.ts';
 import type { SettingProblem } from './problem.ts';
 import { readValues, type Findings } from './reader.ts';
+import { toSigningSettings, type SigningSettings } from './signing-keys.ts';
 import { isOptional, type Values, type VariableName } from './table.ts';
 import { timeZoneOfTz } from './values.ts';
 
@@ -60,6 +61,7 @@ export interface Settings {
   /** How what was stored is looked at, where a store compares ETags; elsewhere it is always read back. */
   readonly verify: 'full' | 'etag';
   readonly keys: KeySettings;
+  readonly signing: SigningSettings;
   readonly secrets: 'auto' | 'off';
   readonly stateDirectory: string;
   readonly scratchDirectory: string;
@@ -153,6 +155,10 @@ export function readSettings(
       recipients: values.BACKUP_AGE_RECIPIENTS ?? [],
       identities: values.BACKUP_AGE_IDENTITY ?? [],
       allowPlaintext: valueOf('BACKUP_ALLOW_PLAINTEXT'),
+    }),
+    signing: toSigningSettings({
+      key: values.BACKUP_SIGNING_KEY,
+      others: values.BACKUP_TRUSTED_SIGNERS ?? [],
     }),
     secrets: valueOf('BACKUP_SECRETS'),
     stateDirectory: valueOf('BACKUP_STATE_DIR'),

@@ -6,6 +6,7 @@ import { parseAccountId, parseBucket, parseEndpoint, parsePrefix, parseRegion } 
 import { parseCronPattern } from './cron-pattern.ts';
 import { parseKeepRule, type KeepRule } from './keep-rule.ts';
 import { parseBotToken, parseChatId, parseEmailAddresses, parseMatrixRoom } from './messages.ts';
+import { parseSigningKey, parseTrustedSigners } from './signing-keys.ts';
 import {
   parseAddress,
   parseBoolean,
@@ -249,6 +250,21 @@ const planVariables = {
     secret: true,
     multiline: true,
     doc: 'optional private key (`AGE-SECRET-KEY-…`) for `verify` and drills on this machine; a run never needs it',
+  }),
+  BACKUP_SIGNING_KEY: planRow({
+    parse: parseSigningKey,
+    preset: null,
+    emptyIsError: true,
+    secret: true,
+    multiline: true,
+    doc: 'Ed25519 key made by `keygen`, better as a file, in `BACKUP_SIGNING_KEY_FILE`: manifests and drill records are signed, and what is unsigned or signed by others counts for nothing',
+  }),
+  BACKUP_TRUSTED_SIGNERS: planRow({
+    parse: parseTrustedSigners,
+    preset: null,
+    emptyIsError: true,
+    multiline: true,
+    doc: 'public keys (`ssh-ed25519 AAAA… name`, a line each or separated by commas) of former keys and other machines, whose backups count too; enough for reading on a new server',
   }),
   BACKUP_SECRETS: planRow({
     parse: parseWord('auto', 'off'),

@@ -1,14 +1,14 @@
 // A shell that has stock tools and nothing else: neither Node nor this program is on its search path. What the documentation and
 // the recovery kit tell people to type is run in it.
 
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { outputOf } from './output.ts';
 
 /** What a fresh Debian has, what the kit says to install, and PostgreSQL's clients. */
 const plainTools =
-  'sh env cat ls grep sed sort cut head tail xargs sha256sum mkdir rm wc tr age age-keygen xz zstd curl rclone'.split(
+  'sh env cat ls grep sed sort cut head tail xargs sha256sum mkdir rm wc tr age age-keygen ssh-keygen xz zstd curl rclone'.split(
     ' ',
   );
 const postgresTools = ['psql', 'createdb', 'createuser', 'pg_restore', 'vacuumdb'];
@@ -71,6 +71,11 @@ export function createStockShell(parent: string): StockShell {
     },
     dockerCalls: () => (existsSync(dockerLog) ? readFileSync(dockerLog, 'utf8').trimEnd().split('\n') : []),
   };
+}
+
+/** Runs OpenSSH's own tool for keys and signatures, and answers what it prints; throws when it fails. */
+export function sshKeygen(args: readonly string[], input: string | Uint8Array = ''): string {
+  return execFileSync('ssh-keygen', args, { encoding: 'utf8', input, stdio: ['pipe', 'pipe', 'pipe'] });
 }
 
 /** The command blocks of a recovery kit's text: what is indented by four spaces. */
