@@ -17,6 +17,9 @@ const typedBy: Readonly<Record<string, readonly string[]>> = {
     'bin/mastodon-backup --help',
     'npx node --test',
     'age-keygen -o',
+    'keygen --output',
+    'ssh-keygen -Y verify',
+    'adopt --all',
   ],
   'test/integration/recovery-kit.test.ts': ['createdb -T template0'],
   'test/image/documented-commands.image.ts': [

@@ -8,6 +8,7 @@ import type { Log, Redact } from '../log.ts';
 import type { DrillDocument } from '../drill/drill-record.ts';
 import type { Timetable } from '../schedule/timetable.ts';
 import { ownDomains } from '../mastodon/instance.ts';
+import { adopt, type Adoption, type AdoptRequest } from './adopt-verb.ts';
 import { compare, type CompareRequest, type CompareResult } from './compare-verb.ts';
 import { config, type ConfigReport } from './config-verb.ts';
 import { createContext, type AppInput } from './context.ts';
@@ -83,6 +84,7 @@ export interface App extends AsyncDisposable {
   recoveryKit(request: RecoveryKitRequest): Promise<string>;
   /** A new signing key; needs no settings. */
   keygen(request: KeygenRequest): Promise<Keygen>;
+  adopt(request: AdoptRequest): Promise<readonly Adoption[]>;
   config(signal: AbortSignal): Promise<ConfigReport>;
   doctor(signal: AbortSignal): Promise<readonly Finding[]>;
 }
@@ -121,6 +123,7 @@ export function createApp(input: AppInput): App {
     heartbeat: async (sign) => heartbeat(context, sign),
     recoveryKit: async (request) => recoveryKit(context, request),
     keygen: async (request) => keygen(context, request),
+    adopt: async (request) => adopt(context, request),
     config: async (signal) => config(context, signal),
     doctor: async (signal) => doctor(context, signal),
     [Symbol.asyncDispose]: async () => context.close(),

@@ -1,11 +1,12 @@
 // The snapshot that a command is about, chosen alike by all of them; whoever gets an older one than there is, is told why.
 
-import { readCatalogue, type Catalogue } from '../snapshots/catalogue.ts';
+import { readCatalogue, withUnsigned, type Catalogue } from '../snapshots/catalogue.ts';
 import { note, type CheckResult } from '../checks/check.ts';
 import { wantsEncrypted } from '../config/age-keys.ts';
 import { AppError } from '../errors.ts';
-import { chooseSnapshot, objectToPlaintext, type Choice, type Unseen } from '../snapshots/choice.ts';
+import { chooseSnapshot, objectToPlaintext, type Choice, type PassedOver, type Unseen } from '../snapshots/choice.ts';
 import { snapshotName, type Manifest } from '../snapshots/manifest.ts';
+import { describeObjection } from '../snapshots/origin.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import type { StoreName } from '../storage/store.ts';
 import type { AppContext } from './context.ts';
@@ -19,6 +20,8 @@ export interface SnapshotRequest {
   readonly instance: string | null;
   /** age identities from the command line. */
   readonly identities: readonly string[];
+  /** Whether what nobody who is trusted has signed is taken for ours; left out: it is not. */
+  readonly acceptUnsigned?: boolean;
 }
 
 /** The chosen snapshot, and where it was chosen from. */
@@ -37,7 +40,8 @@ export async function choose(
 ): Promise<ChosenSnapshot> {
   const encryptedOnly = wantsEncrypted(context.load().settings.keys, request);
   const repository = await context.storeToRead(request.from);
-  const catalogue = await readCatalogue(repository, request);
+  const found = await readCatalogue(repository, request);
+  const catalogue = request.acceptUnsigned === true ? withUnsigned(found) : found;
   const choice = chooseSnapshot(catalogue, {
     text: request.snapshot,
     instance: request.instance ?? undefined,
@@ -47,8 +51,15 @@ export async function choose(
   });
   const { manifest, passedOver, unseen, remark } = choice;
   warnOfPassedOver(context, choice);
+  const objection = found.unsigned.find((one) => one.manifest === manifest)?.objection;
+  const doubt = objection === undefined ? [] : [`${snapshotName(manifest)} ${describeObjection(objection)}`];
+  for (const text of doubt) context.log.warn({}, `${text}; it is taken all the same`);
   const notes = [
-    ...passedOver.map(({ snapshot, reason }) => note('latest', `${snapshot} is newer and was passed over: ${reason}`)),
+    ...doubt.map((text) => note('signature', text)),
+    ...describePassedOver(
+      passedOver,
+      ({ snapshot, reason }) => `${snapshot} is newer and was passed over: ${reason}`,
+    ).map((text) => note('latest', text)),
     ...unseen.map((one) => note('latest', describeUnseen(one))),
     ...(remark === null ? [] : [note('latest', `${snapshotName(manifest)}: ${remark}`)]),
   ];
@@ -74,8 +85,8 @@ export function warnOfPassedOver(
   { manifest, passedOver, unseen, remark }: Omit<Choice, 'manifest'> & { readonly manifest: Manifest | undefined },
 ): void {
   for (const one of unseen) log.warn(one, describeUnseen(one));
-  for (const { snapshot, reason } of passedOver)
-    log.warn({ snapshot, reason }, `A newer snapshot, ${snapshot}, was passed over: ${reason}`);
+  const say = ({ snapshot, reason }: PassedOver): string => `A newer snapshot, ${snapshot}, was passed over: ${reason}`;
+  for (const text of describePassedOver(passedOver, say)) log.warn({}, text);
   if (manifest !== undefined && remark !== null)
     log.warn(
       { snapshot: snapshotName(manifest) },
@@ -85,4 +96,13 @@ export function warnOfPassedOver(
 
 function describeUnseen({ tier, reason }: Unseen): string {
   return `The tier ${tier} could not be seen, and a newer snapshot may be there: ${reason}`;
+}
+
+/** Somebody who may write the store can put any number of them there. */
+const mostTold = 20;
+
+function describePassedOver(passedOver: readonly PassedOver[], say: (one: PassedOver) => string): readonly string[] {
+  const told = passedOver.slice(0, mostTold);
+  const others = passedOver.length - told.length;
+  return [...told.map(say), ...(others === 0 ? [] : [`${others} more are newer and were passed over as well`])];
 }

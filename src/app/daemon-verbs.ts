@@ -8,6 +8,7 @@ import type { AppContext } from './context.ts';
 import { describeEarlyExpiry, findEarlyExpiry } from '../retention/lifecycle.ts';
 import { whyUnlisted } from '../snapshots/catalogue.ts';
 import { snapshotName } from '../snapshots/manifest.ts';
+import { describeObjection } from '../snapshots/origin.ts';
 import { backOffMs, pauseOrEnd, type BackOff } from '../stream/patience.ts';
 import { readHoldings, type Holding } from './holdings.ts';
 
@@ -65,6 +66,13 @@ export async function lookAround(
     if (stranger !== undefined)
       troubles.push(
         `Another container backs up '${instance}' into ${repository.store.description}: it made ${snapshotName(stranger)}`,
+      );
+    const nobodys = (catalogue?.unsigned ?? []).filter(
+      ({ manifest: { instance: of, committedAt } }) => of === instance && committedAt > startedAt,
+    );
+    for (const { manifest, objection } of nobodys)
+      troubles.push(
+        `Somebody has put ${snapshotName(manifest)} into ${repository.store.description}: it ${describeObjection(objection)}, and counts for nothing`,
       );
     for (const { key, reason } of catalogue?.unreadable ?? [])
       context.log.warn(

@@ -11,6 +11,7 @@ import type { EarlierRows } from '../checks/missing-rows.ts';
 import { failed, note, ok, shown, type CheckResult } from '../checks/check.ts';
 import { compareFingerprints, describeDifference } from '../mastodon/secret-fingerprints.ts';
 import { buildDrillKey, createSnapshotId } from '../snapshots/object-keys.ts';
+import { storeSignature } from '../snapshots/origin.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import { drill as carryOut } from '../drill/drill.ts';
 import { takeLock } from '../state/lock.ts';
@@ -174,7 +175,9 @@ async function keep(
   if (document.status === 'skipped') return;
   const key = buildDrillKey({ prefix: repository.prefix, id: document.id });
   try {
-    await repository.store.putDocument(key, encodeDrill(document), { signal });
+    const content = encodeDrill(document);
+    await storeSignature(repository, { key, content, signal });
+    await repository.store.putDocument(key, content, { signal });
   } catch (error) {
     signal.throwIfAborted();
     context.log.warn({ err: error, key }, "The drill's result could not be stored");

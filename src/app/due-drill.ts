@@ -4,10 +4,13 @@
 import { AppError, describeError } from '../errors.ts';
 import { decodeDrill, type DrillDocument } from '../drill/drill-record.ts';
 import { lastSlot, nextSlot } from '../schedule/timetable.ts';
-import { readAll } from '../snapshots/catalogue.ts';
+import { readAll } from '../snapshots/document-reading.ts';
+import { buildDrillKey } from '../snapshots/object-keys.ts';
+import { describeObjection, readOrigin } from '../snapshots/origin.ts';
+import type { Repository } from '../snapshots/repository.ts';
 import { findHolder } from '../state/lock.ts';
 import type { AttemptsRecord, DrillRecord } from '../state/records.ts';
-import type { ObjectKey, ObjectStore } from '../storage/store.ts';
+import type { ObjectKey } from '../storage/store.ts';
 import type { AppContext } from './context.ts';
 import { drill, toDrillRecord } from './drill-verb.ts';
 import { rememberFailure } from './failures.ts';
@@ -49,7 +52,15 @@ export async function drillIfDue(context: AppContext, signal: AbortSignal): Prom
   const recalled = attempts.drill ?? (await recall(context, signal));
   if (recalled !== null && answers(recalled, { slot, now })) return waits(longestWaitMs);
   const { instance } = context.load();
-  const request = { snapshot: 'latest', from: null, instance, identities: [], wait: false, signal } as const;
+  const request = {
+    snapshot: 'latest',
+    from: null,
+    instance,
+    identities: [],
+    acceptUnsigned: false,
+    wait: false,
+    signal,
+  } as const;
   try {
     await drill(context, { ...request, onProgress: () => undefined });
     return { kind: 'drilled' };
@@ -102,13 +113,14 @@ async function fail(
 
 // A new container knows of the last drill from the store.
 async function recall(context: AppContext, signal: AbortSignal): Promise<DrillRecord | null> {
-  const { store, prefix } = await context.storeToRead(null);
+  const repository = await context.storeToRead(null);
   const { instance } = context.load();
   const keys: ObjectKey[] = [];
-  for await (const { key } of store.list(`${prefix}drills/`, { signal })) keys.push(key);
+  for await (const { key } of repository.store.list(`${repository.prefix}drills/`, { signal }))
+    if (key.endsWith('.json')) keys.push(key);
   // Keys sort by time.
   for (const key of keys.toSorted().toReversed().slice(0, 10)) {
-    const document = await readDrill(store, { key, log: context.log, signal });
+    const document = await readDrill(context, { repository, key, signal });
     if (document?.instance !== instance) continue;
     const record = toDrillRecord(document, { ofNewest: true, lastSuccessAt: null });
     // Unless a drill by hand has ended meanwhile.
@@ -118,13 +130,23 @@ async function recall(context: AppContext, signal: AbortSignal): Promise<DrillRe
   return null;
 }
 
-// One that cannot be read hides no other, whatever it is about it.
+// One that cannot be read hides no other, and one that is nobody's proves nothing.
 async function readDrill(
-  store: ObjectStore,
-  { key, log, signal }: { readonly key: ObjectKey; readonly log: AppContext['log']; readonly signal: AbortSignal },
+  { log }: Pick<AppContext, 'log'>,
+  {
+    repository,
+    key,
+    signal,
+  }: { readonly repository: Repository; readonly key: ObjectKey; readonly signal: AbortSignal },
 ): Promise<DrillDocument | undefined> {
   try {
-    return decodeDrill(await readAll(await store.get(key, { signal })));
+    const content = await readAll(await repository.store.get(key, { signal }));
+    const document = decodeDrill(content);
+    if (document === undefined || buildDrillKey({ ...repository, id: document.id }) !== key) return undefined;
+    const objection = await readOrigin(repository, { key, content, signal });
+    if (objection === null) return document;
+    log.warn({ key }, `The record of a drill ${describeObjection(objection)}; it counts for nothing`);
+    return undefined;
   } catch (error) {
     if (signal.aborted) throw error;
     log.warn({ err: error, key }, 'A stored drill cannot be read');

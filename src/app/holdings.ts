@@ -114,7 +114,9 @@ async function remember(
 // What was read or written before: a backup that was made where it cannot be seen is not made again and again.
 function writtenHere({ manifests }: Repository, instance: string): readonly SnapshotRecord[] {
   return [...manifests.values()].flatMap(({ read }) =>
-    read.kind === 'manifest' && read.manifest.instance === instance ? [toRecord(read.manifest)] : [],
+    read.kind === 'manifest' && read.objection === null && read.manifest.instance === instance
+      ? [toRecord(read.manifest)]
+      : [],
   );
 }
 

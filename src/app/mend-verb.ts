@@ -9,6 +9,7 @@ import { whyUnlisted } from '../snapshots/catalogue.ts';
 import type { Manifest } from '../snapshots/manifest.ts';
 import { folders } from '../schedule/tier.ts';
 import { takeLock } from '../state/lock.ts';
+import { assertSigning } from './signing.ts';
 import type { AppContext } from './context.ts';
 import { readHoldings, type Holding } from './holdings.ts';
 
@@ -52,6 +53,7 @@ function findMissing(
 export async function mend(context: AppContext, signal: AbortSignal): Promise<boolean> {
   const { settings } = context.load();
   if ((await context.stores()).length < 2) return false;
+  assertSigning(settings.signing);
   let copied = false;
   const missing = findMissing(await readHoldings(context, signal), {
     encryptedOnly: wantsEncrypted(settings.keys),

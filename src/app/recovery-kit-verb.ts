@@ -83,6 +83,7 @@ async function findNewest(
     damaged: catalogues.flatMap(({ damaged }) => damaged),
     unreadable: catalogues.flatMap(({ unreadable }) => unreadable),
     unlisted: catalogues.flatMap(({ unlisted }) => unlisted),
+    unsigned: catalogues.flatMap(({ unsigned }) => unsigned),
   };
   const latest = findLatest(everywhere, {
     ...options,

@@ -13,6 +13,7 @@ export async function openStores(
   settings: Settings,
   { patience }: { readonly patience: S3Patience | undefined },
 ): Promise<readonly Repository[]> {
+  const { signing } = settings;
   return Promise.all(
     settings.destinations.map(async (destination): Promise<Repository> => {
       switch (destination.kind) {
@@ -24,10 +25,10 @@ export async function openStores(
           const socketTimeoutMs = Math.min(usual.socketTimeoutMs, Math.max(1_000, settings.stallTimeoutMs / 2));
           const store = createS3Store(destination, { patience: patience ?? { ...usual, socketTimeoutMs } });
           const { prefix, concurrency } = destination;
-          return createRepository(store, { prefix, partsInMemory: concurrency + 2 });
+          return createRepository(store, { prefix, signing, partsInMemory: concurrency + 2 });
         }
         case 'local':
-          return createRepository(createLocalStore(destination));
+          return createRepository(createLocalStore(destination), { signing });
         default:
           return destination satisfies never;
       }

@@ -17,6 +17,7 @@ import { inTheLightOfEarlier, rememberFailure, toFailure } from './failures.ts';
 import { readHoldings, rememberRemoval, silentPlaces, snapshotsOfAll, type Holding } from './holdings.ts';
 import { sweepAll } from './repositories.ts';
 import { prunePlaces, pruneProblem } from './pruning.ts';
+import { assertSigning } from './signing.ts';
 import { copyForTier } from './tier-copy.ts';
 import { failureDetails, successDetails } from './telling.ts';
 import { startTimeLimit } from './time-limit.ts';
@@ -78,6 +79,7 @@ async function underLock(
 ): Promise<RunReport | null> {
   const { log, now } = context;
   const { settings } = context.load();
+  assertSigning(settings.signing);
   const since = now().toISOString();
   await using _lock = await takeLock({
     directory: settings.stateDirectory,

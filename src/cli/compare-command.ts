@@ -16,6 +16,7 @@ import { print, type CommandContext } from './command-context.ts';
 interface CompareOptions {
   readonly from?: StoreName;
   readonly instance?: string;
+  readonly acceptUnsigned?: boolean;
   readonly timeout: number;
   readonly json?: boolean;
 }
@@ -30,6 +31,7 @@ export function addCompareCommand(program: Command, context: CommandContext): vo
     .description('rows of every table in a snapshot against the live database, without restoring')
     .argument('[snapshot]', snapshotForms, 'latest')
     .option('--from <store>', 's3 or local', parseStore)
+    .option('--accept-unsigned', 'take what nobody who is trusted has signed for ours')
     .option('--instance <name>', 'which instance, when several share the prefix')
     .option('--timeout <duration>', `how long the counting may take, 10m if not given`, parseLimit, usualLimitMs)
     .option('--json', 'print the result as one JSON document')
@@ -38,6 +40,7 @@ export function addCompareCommand(program: Command, context: CommandContext): vo
         snapshot,
         from: options.from ?? null,
         instance: options.instance ?? null,
+        acceptUnsigned: options.acceptUnsigned === true,
         limitMs: options.timeout,
         signal,
       });

@@ -12,6 +12,7 @@ import { showProgress } from './progress-bar.ts';
 
 interface DrillOptions {
   readonly identity?: readonly string[];
+  readonly acceptUnsigned?: boolean;
   readonly from?: StoreName;
   readonly instance?: string;
   readonly wait?: boolean;
@@ -27,6 +28,7 @@ export function addDrillCommand(program: Command, context: CommandContext): void
     .argument('[snapshot]', snapshotForms, 'latest')
     .option('--identity <file>', 'age private key, for an encrypted snapshot', collect)
     .option('--from <store>', 's3 or local', parseStore)
+    .option('--accept-unsigned', 'take what nobody who is trusted has signed for ours')
     .option('--instance <name>', 'which instance, when several share the prefix')
     .option('--wait', 'wait while another drill holds the lock')
     .option('--json', 'print the report as one JSON document')
@@ -37,6 +39,7 @@ export function addDrillCommand(program: Command, context: CommandContext): void
         from: options.from ?? null,
         instance: options.instance ?? null,
         identities: await readIdentities(options.identity, context),
+        acceptUnsigned: options.acceptUnsigned === true,
         wait: options.wait === true,
         signal,
         onProgress: progress.update,

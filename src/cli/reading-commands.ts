@@ -4,6 +4,7 @@
 import type { Command } from 'commander';
 import type { Folder } from '../schedule/tier.ts';
 import { dumpOf, snapshotName } from '../snapshots/manifest.ts';
+import { describeObjection } from '../snapshots/origin.ts';
 import type { StoreName } from '../storage/store.ts';
 import type { Catalogue } from '../snapshots/catalogue.ts';
 import type { Manifest } from '../snapshots/manifest.ts';
@@ -16,6 +17,7 @@ import { showProgress } from './progress-bar.ts';
 
 interface VerifyOptions {
   readonly identity?: readonly string[];
+  readonly acceptUnsigned?: boolean;
   readonly from?: StoreName;
   readonly instance?: string;
   readonly json?: boolean;
@@ -45,6 +47,7 @@ export function addReadingCommands(program: Command, context: CommandContext): v
     .argument('[snapshot]', snapshotForms, 'latest')
     .option('--identity <file>', 'age private key; without one an encrypted snapshot is hashed only', collect)
     .option('--from <store>', 's3 or local', parseStore)
+    .option('--accept-unsigned', 'take what nobody who is trusted has signed for ours')
     .option('--instance <name>', 'which instance, when several share the prefix')
     .option('--json', 'print the result as one JSON document')
     .action(async (snapshot: string, options: VerifyOptions) => {
@@ -54,6 +57,7 @@ export function addReadingCommands(program: Command, context: CommandContext): v
         from: options.from ?? null,
         instance: options.instance ?? null,
         identities: await readIdentities(options.identity, context),
+        acceptUnsigned: options.acceptUnsigned === true,
         signal,
         onProgress: progress.update,
       });
@@ -80,6 +84,14 @@ function catalogueDocument(catalogue: Placed): object {
     snapshots: catalogue.snapshots,
     withoutSecrets: catalogue.withoutSecrets.map(({ tier, id }) => ({ tier, id })),
     damaged: catalogue.damaged.map(({ manifest, reason }) => ({ tier: manifest.tier, id: manifest.id, reason })),
+    unsigned: catalogue.unsigned.map(({ manifest, objection, damage }) => ({
+      tier: manifest.tier,
+      id: manifest.id,
+      dataAt: manifest.dataAt.toISOString(),
+      reason: objection.kind,
+      signer: objection.kind === 'stranger' ? objection.signer : null,
+      damage,
+    })),
     unreadable: catalogue.unreadable.map(({ key, reason }) => ({ key, reason })),
     unlisted: catalogue.unlisted.map(({ key, reason }) => ({ key, reason })),
     foreign: catalogue.foreign.map(({ key, bytes, modifiedAt }) => ({
@@ -92,7 +104,7 @@ function catalogueDocument(catalogue: Placed): object {
 
 /** The result of `list` as text. */
 function renderCatalogue(catalogue: Placed): string {
-  const { snapshots, damaged, unreadable, unlisted, foreign } = catalogue;
+  const { snapshots, damaged, unsigned, unreadable, unlisted, foreign } = catalogue;
   const several = new Set(snapshots.map(({ instance }) => instance)).size > 1;
   const parts = [
     snapshots.length === 0
@@ -127,6 +139,14 @@ function renderCatalogue(catalogue: Placed): string {
       damaged.map(({ manifest, reason }) => [snapshotName(manifest), reason]),
     ),
     section(
+      'Not signed by anybody trusted here, count for nothing and are never touched',
+      unsigned.map(({ manifest, objection, damage }) => [
+        snapshotName(manifest),
+        formatDataAt(manifest),
+        [describeObjection(objection), ...(damage === null ? [] : [damage])].join('; '),
+      ]),
+    ),
+    section(
       'Unreadable manifests, protected',
       unreadable.map(({ key, reason }) => [key, reason]),
     ),
@@ -147,7 +167,7 @@ function renderSnapshot(snapshot: Manifest, withInstance: boolean): readonly str
   const rows = Object.values(snapshot.database.rows).reduce((sum, count) => sum + count, 0);
   return [
     snapshotName(snapshot),
-    snapshot.dataAt.toISOString().replace(/\.\d+Z$/, 'Z'),
+    formatDataAt(snapshot),
     formatBytes(dump.content.bytes),
     formatBytes(dump.bytes),
     dump.encryption ?? 'NO',
@@ -156,6 +176,10 @@ function renderSnapshot(snapshot: Manifest, withInstance: boolean): readonly str
     ...(withInstance ? [snapshot.instance] : []),
     snapshot.label ?? '',
   ];
+}
+
+function formatDataAt({ dataAt }: Manifest): string {
+  return dataAt.toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
 function section(title: string, rows: readonly (readonly string[])[]): string {

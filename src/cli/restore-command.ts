@@ -17,6 +17,7 @@ interface RestoreOptions {
   readonly secretsOutput?: string;
   readonly jobs: number;
   readonly identity?: readonly string[];
+  readonly acceptUnsigned?: boolean;
   readonly schema?: readonly string[];
   readonly allSchemas?: boolean;
   readonly withoutExtension?: readonly string[];
@@ -57,6 +58,7 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
     .option('--locale <name>', "collation of the new database, instead of the source's")
     .option('--ignore-secrets', 'restore although secrets here are not those of the snapshot')
     .option('--from <store>', 's3 or local', parseStore)
+    .option('--accept-unsigned', 'take what nobody who is trusted has signed for ours')
     .option('--instance <name>', 'which instance, when several share the prefix')
     .option('--wait', 'wait while a run holds the lock')
     .option('--json', 'print the result as one JSON document')
@@ -68,6 +70,7 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
         from: options.from ?? null,
         instance: options.instance ?? null,
         identities: await readIdentities(options.identity, context),
+        acceptUnsigned: options.acceptUnsigned === true,
         signal,
         onProgress: progress.update,
       };

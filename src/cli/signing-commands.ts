@@ -1,7 +1,20 @@
-// `keygen`: whose backups count. What goes to stdout is the key alone, so that it can go straight into its file.
+// `keygen` and `adopt`: whose backups count. What keygen writes to stdout is the key alone, so that it can go straight into its
+// file.
 
 import type { Command } from 'commander';
+import type { Adoption } from '../app/adopt-verb.ts';
+import { AppError } from '../errors.ts';
+import type { StoreName } from '../storage/store.ts';
+import { collect, parseStore, readIdentities } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
+import { showProgress } from './progress-bar.ts';
+
+interface AdoptOptions {
+  readonly all?: boolean;
+  readonly identity?: readonly string[];
+  readonly from?: StoreName;
+  readonly json?: boolean;
+}
 
 /** Adds the commands. */
 export function addSigningCommands(program: Command, context: CommandContext): void {
@@ -28,4 +41,51 @@ export function addSigningCommands(program: Command, context: CommandContext): v
         ].join('\n'),
       });
     });
+
+  program
+    .command('adopt')
+    .description('sign what was there before the key: each snapshot is read back and decoded first, where it can be')
+    .argument('[snapshots...]', 'ids, or <tier>/<id>, as list shows them')
+    .option('--all', 'all unsigned ones of this instance')
+    .option('--identity <file>', 'age private key; without one an encrypted snapshot is hashed only', collect)
+    .option('--from <store>', 's3 or local; left out: every destination', parseStore)
+    .option('--json', 'print the result as one JSON document')
+    .action(async (snapshots: readonly string[], options: AdoptOptions) => {
+      if ((options.all === true) === snapshots.length > 0) {
+        throw new AppError('usage', 'It is not said what is to be adopted', {
+          hint: 'Name snapshots as mastodon-backup list shows them, or write --all.',
+        });
+      }
+      using progress = showProgress(context.progress, app.log);
+      const adoptions = await app.adopt({
+        snapshots: options.all === true ? null : snapshots,
+        from: options.from ?? null,
+        identities: await readIdentities(options.identity, context),
+        signal: context.signal,
+        onProgress: progress.update,
+      });
+      progress[Symbol.dispose]();
+      print(context, { json: options.json, document: adoptions, text: renderAdoptions(adoptions) });
+      const refused = adoptions.filter(({ adopted }) => !adopted);
+      const [first] = refused;
+      if (first === undefined) return;
+      throw new AppError('verify', `${refused.length} of ${adoptions.length} could not be adopted: ${first.problem}`, {
+        hint: 'Look at those that say so above; they go on counting for nothing.',
+      });
+    });
+}
+
+function renderAdoptions(adoptions: readonly Adoption[]): string {
+  if (adoptions.length === 0) return 'Nothing to adopt: all of it is signed.\n';
+  return adoptions
+    .map(({ snapshot, place, decoded, problem }) => {
+      const how =
+        problem !== null
+          ? `NOT adopted: ${problem}`
+          : decoded
+            ? 'read back, decoded to the end, signed'
+            : 'read back, hash right, signed; NOT decoded: it is encrypted and there is no --identity';
+      return `${snapshot} in ${place}: ${how}\n`;
+    })
+    .join('');
 }

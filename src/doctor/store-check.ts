@@ -1,7 +1,7 @@
 // Whether a destination can be reached, read, written and cleaned, whether the clocks agree, and what lies about in it.
 
 import { AppError } from '../errors.ts';
-import { readAll } from '../snapshots/catalogue.ts';
+import { readAll } from '../snapshots/document-reading.ts';
 import { formatSpan } from '../text/format.ts';
 import { problem, type Finding, type StoreToExamine } from './finding.ts';
 

@@ -9,7 +9,7 @@ import type { Log } from '../log.ts';
 import { startPipeline } from '../backup/pipeline.ts';
 import type { Producer } from '../backup/producer.ts';
 import { decodeBase, encodeBase, type BaseDocument } from '../snapshots/base-document.ts';
-import { readAll } from '../snapshots/catalogue.ts';
+import { readAll } from '../snapshots/document-reading.ts';
 import { readChain } from '../snapshots/chain-catalogue.ts';
 import { baseDocumentKey, baseKey, baseName } from '../snapshots/chain-keys.ts';
 import { createSnapshotId } from '../snapshots/object-keys.ts';

@@ -8,7 +8,7 @@ import { readSpace, tooLittle } from '../drill/scratch-space.ts';
 import { AppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { BaseDocument } from '../snapshots/base-document.ts';
-import { readAll } from '../snapshots/catalogue.ts';
+import { readAll } from '../snapshots/document-reading.ts';
 import { readChain, type Chain } from '../snapshots/chain-catalogue.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import type { ReadPatience } from '../storage/patient-reader.ts';

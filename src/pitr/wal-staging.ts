@@ -5,7 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { readAll } from '../snapshots/catalogue.ts';
+import { readAll } from '../snapshots/document-reading.ts';
 import type { StoredWal } from '../snapshots/chain-catalogue.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import { decodeWhole } from './encoding.ts';

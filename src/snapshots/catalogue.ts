@@ -1,14 +1,15 @@
 // What a store holds, told by its manifests: committed snapshots, and apart from them what is damaged, what cannot be read
 // and what is foreign. An object without a manifest is not a backup and does not appear at all.
 
-import type { Readable } from 'node:stream';
-import { AppError, describeError, retryOf } from '../errors.ts';
+import { describeError, retryOf } from '../errors.ts';
 import { folders, type Folder } from '../schedule/tier.ts';
 import type { ObjectKey, StoredObject } from '../storage/store.ts';
+import { maxDocumentBytes, readAll } from './document-reading.ts';
 import { listFolders, type Orphan, type Unlisted } from './listing.ts';
-import { decodeManifest, dumpOf, partOf, type DecodedManifest, type Manifest } from './manifest.ts';
+import { decodeManifest, dumpOf, partOf, type Manifest } from './manifest.ts';
 import { manifestKey, partKey, type ParsedKey } from './object-keys.ts';
-import type { KnownObject, Repository } from './repository.ts';
+import { objectToOrigin, readSignature, signatureKey, wantsSigned, type Objection } from './origin.ts';
+import type { KnownObject, ReadManifest, Repository } from './repository.ts';
 
 /** What a store holds. Snapshots are newest first by the moment of their data. */
 export interface Catalogue {
@@ -19,6 +20,8 @@ export interface Catalogue {
   readonly damaged: readonly { readonly manifest: Manifest; readonly reason: string }[];
   /** Manifests that cannot be read or decoded, or of a newer format: their objects are protected. */
   readonly unreadable: readonly Unreadable[];
+  /** Those that nobody who is trusted has signed, where that is asked for: they count for nothing, and are never touched. */
+  readonly unsigned: readonly Unsigned[];
   /** Objects of our grammar without a manifest: of a run that goes on or was interrupted. */
   readonly orphans: readonly Orphan[];
   /** Objects in our folders that this program did not write, such as the classic script's. */
@@ -35,8 +38,14 @@ export interface Unreadable {
   readonly reason: string;
 }
 
-/** Largest document that is read; real ones have some 10 KiB. */
-const maxDocumentBytes = 1024 * 1024;
+/** A snapshot that may be anybody's. */
+export interface Unsigned {
+  readonly manifest: Manifest;
+  readonly objection: Objection;
+  /** What is wrong with its objects; null: they are there, with the sizes that it says. */
+  readonly damage: string | null;
+}
+
 const readsAtOnce = 16;
 
 /**
@@ -47,7 +56,7 @@ export async function readCatalogue(
   repository: Repository,
   options: { readonly signal: AbortSignal; readonly folders?: readonly Folder[] },
 ): Promise<Catalogue> {
-  const { prefix, manifests: cache } = repository;
+  const { prefix, manifests: cache, signing } = repository;
   const asked = options.folders ?? folders;
   const listing = await listFolders(repository, { tiers: asked, signal: options.signal });
   const { objects, manifests, foreign, others, unlisted, obscured } = listing;
@@ -62,16 +71,18 @@ export async function readCatalogue(
   const snapshots: Manifest[] = [];
   const withoutSecrets: Manifest[] = [];
   const damaged: { manifest: Manifest; reason: string }[] = [];
+  const unsigned: Unsigned[] = [];
   const named = new Set<string>();
   await inBatches(manifests, async ({ parsed, stored }) => {
+    const signature = wantsSigned(signing) ? (objects.get(signatureKey(stored.key)) ?? null) : null;
     const known = cache.get(stored.key);
     const read =
-      known !== undefined && isSame(known.stored, stored)
+      known !== undefined && isSame(known.stored, stored) && isSame(known.signature, signature)
         ? known.read
-        : await readManifest(repository, { parsed, stored, signal: options.signal });
+        : await readManifest(repository, { parsed, stored, signature, signal: options.signal });
     if (read.kind === 'gone') return;
     if (read.kind === 'refused') cache.delete(stored.key);
-    else cache.set(stored.key, { stored, read });
+    else cache.set(stored.key, { stored, signature, read });
     if (read.kind !== 'manifest') {
       unreadable.push({ key: stored.key, tier: parsed.folder, id: parsed.id, reason: read.reason });
       return;
@@ -84,14 +95,10 @@ export async function readCatalogue(
     };
     for (const part of manifest.parts) find(part);
     const dump = dumpOf(manifest);
-    const object = find(dump);
-    if (object === undefined)
-      damaged.push({
-        manifest,
-        reason: obscured.get(partKey(prefix, { ...manifest, ...dump })) ?? 'its object is missing',
-      });
-    else if (object.bytes !== dump.bytes)
-      damaged.push({ manifest, reason: `its object has ${object.bytes} bytes instead of ${dump.bytes}` });
+    const missing = obscured.get(partKey(prefix, { ...manifest, ...dump })) ?? 'its object is missing';
+    const damage = describeDamage(dump, { object: find(dump), missing });
+    if (read.objection !== null) unsigned.push({ manifest, objection: read.objection, damage });
+    else if (damage !== null) damaged.push({ manifest, reason: damage });
     else {
       snapshots.push(manifest);
       const secrets = partOf(manifest, 'secrets');
@@ -103,6 +110,7 @@ export async function readCatalogue(
     withoutSecrets: withoutSecrets.toSorted(newestFirst),
     damaged: damaged.toSorted((a, b) => newestFirst(a.manifest, b.manifest)),
     unreadable: unreadable.toSorted((a, b) => (a.key < b.key ? -1 : 1)),
+    unsigned: unsigned.toSorted((a, b) => newestFirst(a.manifest, b.manifest)),
     // A part of a kind that only a newer version knows is none of ours to judge, but it is no stranger either.
     foreign: foreign.filter(({ key }) => !named.has(key)),
     orphans: others.filter((one) => !listed.has(manifestKey(prefix, { tier: one.folder, id: one.id }))),
@@ -120,7 +128,29 @@ export function newestFirst(a: Manifest, b: Manifest): number {
   return b.dataAt.getTime() - a.dataAt.getTime() || b.committedAt.getTime() - a.committedAt.getTime();
 }
 
-function isSame(known: KnownObject, listed: StoredObject): boolean {
+function describeDamage(
+  { bytes }: { readonly bytes: number },
+  { object, missing }: { readonly object: StoredObject | undefined; readonly missing: string },
+): string | null {
+  if (object === undefined) return missing;
+  return object.bytes === bytes ? null : `its object has ${object.bytes} bytes instead of ${bytes}`;
+}
+
+/** The catalogue for somebody who takes what is unsigned for ours. */
+export function withUnsigned(catalogue: Catalogue): Catalogue {
+  const { unsigned } = catalogue;
+  const whole = unsigned.filter(({ damage }) => damage === null).map(({ manifest }) => manifest);
+  const others = unsigned.flatMap(({ manifest, damage }) => (damage === null ? [] : [{ manifest, reason: damage }]));
+  return {
+    ...catalogue,
+    unsigned: [],
+    snapshots: [...catalogue.snapshots, ...whole].toSorted(newestFirst),
+    damaged: [...catalogue.damaged, ...others].toSorted((a, b) => newestFirst(a.manifest, b.manifest)),
+  };
+}
+
+function isSame(known: KnownObject | null, listed: StoredObject | null): boolean {
+  if (known === null || listed === null) return known === listed;
   if (known.bytes !== listed.bytes) return false;
   return (
     !('etag' in known) || (known.etag === listed.etag && known.modifiedAt.getTime() === listed.modifiedAt.getTime())
@@ -128,7 +158,7 @@ function isSame(known: KnownObject, listed: StoredObject): boolean {
 }
 
 type Reading =
-  | DecodedManifest
+  | ReadManifest
   /** Pruned between the listing and the reading. */
   | { readonly kind: 'gone' }
   /** The store does not give this one; it may another time. */
@@ -136,19 +166,34 @@ type Reading =
 
 async function readManifest(
   repository: Repository,
-  options: { readonly parsed: ParsedKey; readonly stored: StoredObject; readonly signal: AbortSignal },
+  options: {
+    readonly parsed: ParsedKey;
+    readonly stored: StoredObject;
+    readonly signature: StoredObject | null;
+    readonly signal: AbortSignal;
+  },
 ): Promise<Reading> {
-  const { parsed, stored } = options;
+  const { parsed, stored, signal } = options;
   if (stored.bytes > maxDocumentBytes)
     return { kind: 'unreadable', reason: `${stored.bytes} bytes is too much for a manifest` };
   const read = await readListed(repository, { ...options, attempts: 2 });
   if (!Buffer.isBuffer(read)) return read;
   const decoded = decodeManifest(read);
   if (decoded.kind === 'unreadable') return decoded;
-  const { id, tier } = decoded.manifest;
-  if (id !== parsed.id || tier !== parsed.folder)
+  const { manifest } = decoded;
+  // By its content, which is what is signed: renamed, it is nothing.
+  if (manifest.id !== parsed.id || manifest.tier !== parsed.folder)
     return { kind: 'unreadable', reason: 'it says it is another snapshot' };
-  return decoded;
+  const { trusted } = repository.signing;
+  if (options.signature === null || options.signature.bytes > maxDocumentBytes)
+    return { kind: 'manifest', manifest, objection: objectToOrigin(read, { signature: null, trusted }) };
+  try {
+    const signature = await readSignature(repository, { key: stored.key, signal });
+    return { kind: 'manifest', manifest, objection: objectToOrigin(read, { signature, trusted }) };
+  } catch (error) {
+    signal.throwIfAborted();
+    return { kind: 'refused', reason: `its signature cannot be read: ${describeError(error)}` };
+  }
 }
 
 // One object that cannot be read must not hide the others, whatever it is about it; a store that does not answer at all, also
@@ -156,7 +201,7 @@ async function readManifest(
 async function readListed(
   repository: Repository,
   options: { readonly stored: StoredObject; readonly signal: AbortSignal; readonly attempts: number },
-): Promise<Buffer | Exclude<Reading, DecodedManifest>> {
+): Promise<Buffer | Exclude<Reading, ReadManifest>> {
   const { store } = repository;
   const { stored, signal, attempts } = options;
   try {
@@ -180,24 +225,6 @@ async function assertAnswering(
   { stored, signal }: { readonly stored: StoredObject; readonly signal: AbortSignal },
 ): Promise<void> {
   for await (const _same of store.list(stored.key, { signal })) return;
-}
-
-/** Reads a small object whole. Rejects with AppError `store` when it is larger than `maxBytes`, 1 MiB when it is not given. */
-export async function readAll(
-  body: Readable,
-  { maxBytes = maxDocumentBytes }: { readonly maxBytes?: number } = {},
-): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of body) {
-    bytes += (chunk as Buffer).length;
-    if (bytes > maxBytes)
-      throw new AppError('store', `More than ${maxBytes} bytes came of what should be a small document`, {
-        hint: 'Look at the object in the store; this program did not write it.',
-      });
-    chunks.push(chunk as Buffer);
-  }
-  return Buffer.concat(chunks);
 }
 
 async function inBatches<Item>(items: readonly Item[], work: (item: Item) => Promise<void>): Promise<void> {

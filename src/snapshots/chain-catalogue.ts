@@ -5,7 +5,7 @@ import { describeError } from '../errors.ts';
 import type { ObjectKey, StoredObject } from '../storage/store.ts';
 import { decodeBase, type BaseDocument } from './base-document.ts';
 import { baseDocumentKey, baseKey, chainPrefix, chainsPrefix, parseChainKey, type ChainKey } from './chain-keys.ts';
-import { readAll } from './catalogue.ts';
+import { readAll } from './document-reading.ts';
 import type { Repository } from './repository.ts';
 
 /** A piece of the log in a store. */

@@ -6,6 +6,7 @@ import { withoutFuture } from '../schedule/due.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { Unlisted } from './listing.ts';
 import { dumpOf, snapshotName, type Manifest } from './manifest.ts';
+import { describeObjection } from './origin.ts';
 import { objectToEmptied, remarkOnSuccessor } from './successor.ts';
 
 /** A snapshot that is newer than the chosen one, and why it is not the latest all the same. */
@@ -48,7 +49,7 @@ const objections: readonly ((manifest: Manifest, circumstances: Circumstances) =
  * @param options.tier null: of any tier.
  */
 export function findLatest(
-  catalogue: Pick<Catalogue, 'snapshots' | 'damaged' | 'unreadable' | 'unlisted'>,
+  catalogue: Pick<Catalogue, 'snapshots' | 'damaged' | 'unreadable' | 'unsigned' | 'unlisted'>,
   options: {
     readonly instance: string | undefined;
     readonly tier: string | null;
@@ -76,6 +77,9 @@ export function findLatest(
     ...catalogue.damaged
       .filter(({ manifest }) => isMeant(manifest) && (found === undefined || manifest.dataAt > found.dataAt))
       .map(({ manifest, reason }) => ({ manifest, reason: `it is damaged: ${reason}` })),
+    ...catalogue.unsigned
+      .filter(({ manifest }) => isMeant(manifest) && (found === undefined || manifest.dataAt > found.dataAt))
+      .map(({ manifest, objection }) => ({ manifest, reason: `it ${describeObjection(objection)}` })),
   ].map(({ manifest, reason }) => ({ snapshot: snapshotName(manifest), reason: reason ?? '' }));
   // Whose it is, a manifest that cannot be read does not tell; its id tells when it was made.
   const unread = catalogue.unreadable.filter(
@@ -96,7 +100,8 @@ export function findLatest(
 
 /**
  * The snapshot that is meant by `latest`, `latest:<tier>`, an id or `<tier>/<id>`.
- * @throws AppError `no-snapshot`; `usage` when several instances share the prefix and none is named.
+ * @throws AppError `no-snapshot`; `usage` when several instances share the prefix and none is named, or when the named one is
+ * nobody's who is trusted.
  */
 export function chooseSnapshot(
   catalogue: Catalogue,
@@ -131,6 +136,15 @@ export function chooseSnapshot(
   if (manifest !== undefined) return { manifest, ...nothing };
   const damaged = catalogue.damaged.find((one) => isNamed(one.manifest));
   if (damaged !== undefined) throw noSnapshot(`The snapshot '${text}' is damaged: ${damaged.reason}`, nothing);
+  const unsigned = catalogue.unsigned.find((one) => isNamed(one.manifest));
+  if (unsigned !== undefined)
+    throw new AppError(
+      'usage',
+      `The snapshot '${snapshotName(unsigned.manifest)}' counts for nothing: it ${describeObjection(unsigned.objection)}`,
+      {
+        hint: `If you know that it is yours, sign it with: mastodon-backup adopt ${snapshotName(unsigned.manifest)}, or take it as it is with --accept-unsigned.`,
+      },
+    );
   const unread = catalogue.unreadable.find(isNamed);
   if (unread !== undefined) throw noSnapshot(`The snapshot '${text}' cannot be read: ${unread.reason}`, nothing);
   throw noSnapshot(`There is no snapshot '${text}' in ${place}`, {

@@ -2,10 +2,13 @@
 // everything it is not sure about it does nothing. A backup tool that deletes by mistake is worse than none.
 
 import type { Log } from '../log.ts';
-import { readAll, type Catalogue } from './catalogue.ts';
+import type { Catalogue } from './catalogue.ts';
+import { readAll } from './document-reading.ts';
 import { decodeManifest, encodeManifest, type Manifest } from './manifest.ts';
 import { manifestKey, parseKey, partKey } from './object-keys.ts';
+import { readSignature, signatureKey } from './origin.ts';
 import { removal, type Repository } from './repository.ts';
+import { readSigner } from './sshsig.ts';
 import { folders } from '../schedule/tier.ts';
 import type { BucketRule, ObjectKey } from '../storage/store.ts';
 
@@ -99,8 +102,8 @@ export async function removeProbe(
 }
 
 /**
- * Removes a snapshot that retention has given up: the manifest first, then its parts, so that a crash between them leaves
- * no manifest without an object. The manifest is read once more: it must still be the one that was judged. Its parts are
+ * Removes a snapshot that retention has given up: the manifest first, then its parts and its signature, so that a crash between
+ * them leaves no manifest without an object. The manifest is read once more: it must still be the one that was judged. Its parts are
  * named by its own id, or it could not be read.
  */
 export async function removeSnapshot(
@@ -124,6 +127,32 @@ export async function removeSnapshot(
   await store.remove(key, { signal });
   for (const { name } of decoded.manifest.parts)
     await store.remove(partKey(prefix, { tier: manifest.tier, name }), { signal });
+  const signature = signatureKey(key);
+  if ((await store.head(signature, { signal })) !== null) await store.remove(signature, { signal });
+}
+
+/**
+ * Removes what stands in the place of a manifest's signature and is nobody's signature of it, so that a person who adopts the
+ * snapshot can have it signed. One that somebody made, whoever it is, stays.
+ */
+export async function removeFalseSignature(
+  repository: Repository,
+  options: {
+    /** The key of the manifest. */
+    readonly key: ObjectKey;
+    /** What the manifest is. */
+    readonly content: Uint8Array;
+    readonly log: Log;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const { [removal]: store } = repository;
+  const { key, content, signal } = options;
+  const signature = await readSignature(repository, { key, signal });
+  if (readSigner(content, signature.toString('latin1')) !== null)
+    throw new Error(`'${signatureKey(key)}' in ${store.description} is somebody's signature`);
+  options.log.info({ key: signatureKey(key), store: store.description }, 'Removing what is no signature');
+  await store.remove(signatureKey(key), { signal });
 }
 
 /** Puts our rules into the bucket, in the place of our earlier ones; rules of others are not changed. */

@@ -3,9 +3,10 @@
 
 import { AppError, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { readAll } from './catalogue.ts';
+import { readAll } from './document-reading.ts';
 import { decodeManifest, encodeManifest, type Manifest, type VerificationMethod } from './manifest.ts';
 import { manifestKey, partKey } from './object-keys.ts';
+import { storeSignature, wantsSigned } from './origin.ts';
 import type { Repository } from './repository.ts';
 import type { Folder } from '../schedule/tier.ts';
 import type { ObjectKey, PutReceipt } from '../storage/store.ts';
@@ -124,6 +125,8 @@ export async function commit(
       hint: 'Check the clocks of this machine and of the database: timedatectl.',
     });
   }
+  const { signal } = options;
+  const signature = await storeSignature(destination.repository, { key, content, signal });
   await store.putDocument(key, content, options);
   const stored = await readAll(await store.get(key, options));
   if (Buffer.compare(stored, content) !== 0) {
@@ -131,7 +134,12 @@ export async function commit(
       hint: 'Check the store, then run the backup again.',
     });
   }
-  manifests.set(key, { stored: { bytes: content.length }, read: decoded });
+  const isNobodys = signature === null && wantsSigned(destination.repository.signing);
+  manifests.set(key, {
+    stored: { bytes: content.length },
+    signature,
+    read: { ...decoded, objection: isNobodys ? { kind: 'unsigned' } : null },
+  });
   options.log.info({ key: destination.key, store: store.description, method: options.method }, 'Backup committed');
   return manifest;
 }

@@ -6,7 +6,7 @@ import type { ObjectKey } from '../storage/store.ts';
 import { asFolder, type Folder } from '../schedule/tier.ts';
 
 /** What a key names. */
-export type KeyPart = 'manifest' | 'dump' | 'secrets';
+export type KeyPart = 'manifest' | 'signature' | 'dump' | 'secrets';
 
 /** A key taken apart. */
 export interface ParsedKey {
@@ -22,6 +22,7 @@ export interface ParsedKey {
 
 const suffixes = {
   manifest: /^\.json$/,
+  signature: /^\.json\.sig$/,
   dump: /^\.dump(\.xz|\.zst)?(\.age)?$/,
   secrets: /^\.secrets\.env\.age$/,
 } as const satisfies Record<KeyPart, RegExp>;

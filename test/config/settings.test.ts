@@ -124,6 +124,8 @@ describe('settings', () => {
       'BACKUP_S3_BUCKET',
       'BACKUP_S3_REGION',
       'BACKUP_S3_SECRET_ACCESS_KEY',
+      'BACKUP_SIGNING_KEY',
+      'BACKUP_TRUSTED_SIGNERS',
     ]);
     for (const name of ['BACKUP_AGE_RECIPIENTS', 'BACKUP_AGE_RECIPIENTS_FILE']) {
       assert.match(problemsOf({ ...localOnly, [name]: '' }).join('\n'), /BACKUP_AGE_RECIPIENTS '': set, but empty/);

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { parseSigningKey, parseTrustedSigners } from '../../src/config/signing-keys.ts';
 import { createSigningKey, publicKeyLine } from '../../src/config/ssh-keys.ts';
-import { temporaryDirectory } from '../support/command.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { sshKeygen } from '../support/stock-tools.ts';
 import { localOnly, problemsOf, settingsOf } from './environments.ts';
 

@@ -142,7 +142,16 @@ async function liveOnce(world: World, fate: Fate, diesAt: number): Promise<void>
 
 function prune(snapshots: readonly Manifest[], now: Date): readonly Manifest[] {
   const { remove } = planPrune(
-    { snapshots, damaged: [], unreadable: [], withoutSecrets: [], foreign: [], orphans: [], unlisted: [] },
+    {
+      snapshots,
+      damaged: [],
+      unreadable: [],
+      unsigned: [],
+      withoutSecrets: [],
+      foreign: [],
+      orphans: [],
+      unlisted: [],
+    },
     {
       instance: 'social.example',
       keep: settings.retention.keep,

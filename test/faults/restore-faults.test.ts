@@ -222,6 +222,7 @@ describe('a restore that fails', () => {
       snapshot: 'latest',
       from: null,
       instance: null,
+      acceptUnsigned: false,
       identities: [/AGE-SECRET-KEY-\S+/.exec(readFileSync(identity, 'utf8'))?.[0] ?? ''],
       database: 'resumed',
       replace: false,

@@ -55,6 +55,29 @@ it('the commands for a key make one, and show its public half', () => {
   assert.match(type(block('age-keygen -o'), scratch.path), /^age1\w+$/m);
 });
 
+it('the commands for signed backups make a key, adopt what was there before, and check a signature', async () => {
+  using scratch = temporaryDirectory();
+  await using server = await startPostgres({ major: 15 });
+  await createMastodonDatabase(server, { name: 'mastodon_production', megabytes: 1 });
+  mkdirSync(`${scratch.path}/backups`);
+  const settings = Object.entries({
+    ...databaseEnvironment(server.mastodon('mastodon_production')),
+    BACKUP_LOCAL_DIR: `${scratch.path}/backups`,
+    BACKUP_STATE_DIR: `${scratch.path}/state`,
+    BACKUP_COMPRESSION: 'none',
+  }).map(([name, value]) => `export ${name}='${value}'`);
+  const key = `${scratch.path}/signing_key`;
+  type([...settings, 'bin/mastodon-backup run'].join('\n'), checkout);
+  type(block('keygen --output').replace('signing_key', key), checkout);
+  const signing = [...settings, `export BACKUP_SIGNING_KEY_FILE=${key}`];
+  const said = type([...signing, block('adopt --all'), 'bin/mastodon-backup list --json'].join('\n'), checkout);
+  assert.match(said, /^daily\/\S+ in .*: read back, decoded to the end, signed$/m);
+  const id = /"id": "([^"]+)"/.exec(said)?.[1] ?? '';
+  const verify = block('ssh-keygen -Y verify').replace('$(cat signing_key.pub)', `$(cat ${key}.pub)`);
+  const checked = type(verify.replaceAll('ID.json', `${id}.json`), `${scratch.path}/backups/daily`);
+  assert.match(checked, /^Good "mastodon-backup" signature for mastodon-backup/);
+});
+
 it('the commands for development show the commands, and run one test file', () => {
   assert.match(type(block('bin/mastodon-backup --help'), checkout), /^Usage: mastodon-backup/m);
   assert.match(type(block('npx node --test'), checkout), /^. fail 0$/m);

@@ -7,7 +7,7 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { partOf, type Manifest } from '../../src/snapshots/manifest.ts';
-import { readAll } from '../../src/snapshots/catalogue.ts';
+import { readAll } from '../../src/snapshots/document-reading.ts';
 import type { ObjectKey } from '../../src/storage/store.ts';
 import { readAsCompose } from '../support/compose-env-file.ts';
 import { databaseEnvironment, runCommand, type CommandResult } from '../support/command.ts';

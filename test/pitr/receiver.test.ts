@@ -7,7 +7,7 @@ import { readChain } from '../../src/snapshots/chain-catalogue.ts';
 import { coverage, tileSegment } from '../../src/pitr/coverage.ts';
 import { decodeWhole } from '../../src/pitr/encoding.ts';
 import { slotName } from '../../src/pitr/guard.ts';
-import { readAll } from '../../src/snapshots/catalogue.ts';
+import { readAll } from '../../src/snapshots/document-reading.ts';
 import { temporaryDirectory } from '../support/command.ts';
 import { followLog, walFile, type LogFollower } from '../support/log-follower.ts';
 import type { ServerMajor } from '../support/postgres-server.ts';

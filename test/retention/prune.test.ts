@@ -18,6 +18,7 @@ function plan(kept: number, count: number) {
     ),
     damaged: [],
     unreadable: [],
+    unsigned: [],
     withoutSecrets: [],
     orphans: [],
     foreign: [],

@@ -3,7 +3,8 @@ import { mkdirSync, readFileSync, renameSync } from 'node:fs';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';
-import { readAll, readCatalogue } from '../../src/snapshots/catalogue.ts';
+import { readCatalogue } from '../../src/snapshots/catalogue.ts';
+import { readAll } from '../../src/snapshots/document-reading.ts';
 import {
   decodeManifest,
   dumpOf,

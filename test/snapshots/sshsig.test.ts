@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { parsePrivateKey, createSigningKey, publicKeyLine } from '../../src/config/ssh-keys.ts';
 import { createSignature, readSigner } from '../../src/snapshots/sshsig.ts';
-import { temporaryDirectory } from '../support/command.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { sshKeygen } from '../support/stock-tools.ts';
 
 const made = createSigningKey('mastodon-backup');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { PassThrough, Readable } from 'node:stream';
 import { it } from 'node:test';
-import { readAll } from '../../src/snapshots/catalogue.ts';
+import { readAll } from '../../src/snapshots/document-reading.ts';
 import { createBodyCheck } from '../../src/storage/body-check.ts';
 
 const action = "'daily/x' could not be read";

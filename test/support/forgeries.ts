@@ -4,15 +4,21 @@
 import { createHash } from 'node:crypto';
 import { decodeManifest, dumpOf, encodeManifest, type Manifest } from '../../src/snapshots/manifest.ts';
 import { createSnapshotId, manifestKey, partKey } from '../../src/snapshots/object-keys.ts';
+import { signatureKey } from '../../src/snapshots/origin.ts';
 import type { ObjectKey, ObjectStore } from '../../src/storage/store.ts';
 
 const signal = AbortSignal.timeout(900_000);
 
-/** Reads the manifest at `key` as anybody can. */
-export async function readStoredManifest(store: ObjectStore, key: string): Promise<Manifest> {
+/** Reads an object whole, as anybody can who may read the store. */
+export async function readObject(store: ObjectStore, key: string): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of await store.get(key as ObjectKey, { signal })) chunks.push(chunk as Buffer);
-  const decoded = decodeManifest(Buffer.concat(chunks));
+  return Buffer.concat(chunks);
+}
+
+/** Reads the manifest at `key` as anybody can. */
+export async function readStoredManifest(store: ObjectStore, key: string): Promise<Manifest> {
+  const decoded = decodeManifest(await readObject(store, key));
   if (decoded.kind === 'unreadable') throw new Error(decoded.reason);
   return decoded.manifest;
 }
@@ -30,6 +36,8 @@ export interface Forgery {
   readonly encryption: 'age' | null;
   /** What else its manifest says. */
   readonly changes?: Partial<Manifest>;
+  /** What is stored as its signature; left out: nothing. */
+  readonly signature?: (content: Buffer) => string | Uint8Array;
 }
 
 /** Stores a forged snapshot, and answers what its manifest says. */
@@ -65,6 +73,10 @@ export async function forge(store: ObjectStore, forgery: Forgery): Promise<Manif
   };
   const name = dumpOf(manifest).name;
   await store.putDocument(partKey('', { tier: manifest.tier, name }), content, { signal });
-  await store.putDocument(manifestKey('', manifest), encodeManifest(manifest), { signal });
+  const key = manifestKey('', manifest);
+  const document = encodeManifest(manifest);
+  if (forgery.signature !== undefined)
+    await store.putDocument(signatureKey(key), Buffer.from(forgery.signature(document)), { signal });
+  await store.putDocument(key, document, { signal });
   return manifest;
 }

@@ -1,0 +1,163 @@
+// `adopt`: snapshots from before there was a key, or from where there is none, are signed because a person says so. Each is read
+// back first, as a run reads back what it made; what cannot be looked into without a private key is hashed, and that is said.
+
+import type { ProgressListener } from '../backup/progress.ts';
+import { identitiesOf } from '../config/age-keys.ts';
+import { AppError, describeError } from '../errors.ts';
+import { readCatalogue, type Unsigned } from '../snapshots/catalogue.ts';
+import { removeFalseSignature } from '../snapshots/deletion-law.ts';
+import { readAll } from '../snapshots/document-reading.ts';
+import { decodeManifest, dumpOf, encodeManifest, snapshotName, type Manifest } from '../snapshots/manifest.ts';
+import { manifestKey } from '../snapshots/object-keys.ts';
+import { describeObjection, storeSignature } from '../snapshots/origin.ts';
+import type { Repository } from '../snapshots/repository.ts';
+import { verifySecrets } from '../snapshots/secrets-part.ts';
+import { verifyFully } from '../snapshots/verification.ts';
+import { takeLock } from '../state/lock.ts';
+import type { StoreName } from '../storage/store.ts';
+import type { AppContext } from './context.ts';
+import { readHoldings } from './holdings.ts';
+
+/** Options of `adopt`. */
+export interface AdoptRequest {
+  /** Ids, or `<tier>/<id>`; null: all of this instance. */
+  readonly snapshots: readonly string[] | null;
+  /** Null: every destination. */
+  readonly from: StoreName | null;
+  readonly identities: readonly string[];
+  readonly signal: AbortSignal;
+  readonly onProgress: ProgressListener;
+}
+
+/** What became of a snapshot. */
+export interface Adoption {
+  readonly snapshot: string;
+  readonly place: string;
+  /** Whether it counts from now on. */
+  readonly adopted: boolean;
+  /** Whether it was decoded to its end; false: it was hashed alone, or not looked at. */
+  readonly decoded: boolean;
+  /** Why it was not adopted; null: it was. */
+  readonly problem: string | null;
+}
+
+/** Verifies and signs what is unsigned. @throws AppError `settings` without a key; `no-snapshot` when one is not there. */
+export async function adopt(context: AppContext, request: AdoptRequest): Promise<readonly Adoption[]> {
+  const { settings, instance } = context.load();
+  const { signal } = request;
+  if (settings.signing.key === null) {
+    throw new AppError('settings', 'There is no key to sign with', {
+      hint: 'Make one with: mastodon-backup keygen --output signing_key, and name it in BACKUP_SIGNING_KEY_FILE.',
+    });
+  }
+  await using _lock = await takeLock({
+    directory: settings.stateDirectory,
+    name: 'run',
+    holder: { command: 'adopt', processId: context.processId, since: context.now().toISOString() },
+    wait: false,
+    signal,
+    log: context.log,
+  });
+  const places = request.from === null ? await context.stores() : [await context.storeToRead(request.from)];
+  const adoptions: Adoption[] = [];
+  const seen = new Set<string>();
+  for (const repository of places) {
+    const { unsigned, snapshots } = await readCatalogue(repository, { signal });
+    for (const one of snapshots) for (const name of [one.id, snapshotName(one)]) seen.add(name);
+    for (const one of unsigned) {
+      const names = [one.manifest.id, snapshotName(one.manifest)];
+      const isMeant =
+        request.snapshots === null
+          ? one.manifest.instance === instance
+          : names.some((name) => request.snapshots?.includes(name));
+      if (!isMeant) continue;
+      for (const name of names) seen.add(name);
+      adoptions.push(await adoptOne(context, { ...request, repository, one }));
+    }
+  }
+  const lost = (request.snapshots ?? []).find((name) => !seen.has(name));
+  if (lost !== undefined) {
+    throw new AppError('no-snapshot', `There is no snapshot '${lost}' to adopt`, {
+      hint: 'See what there is with the command: mastodon-backup list.',
+    });
+  }
+  await readHoldings(context, signal);
+  return adoptions;
+}
+
+async function adoptOne(
+  context: AppContext,
+  { repository, one, ...request }: AdoptRequest & { readonly repository: Repository; readonly one: Unsigned },
+): Promise<Adoption> {
+  const { manifest, damage, objection } = one;
+  const snapshot = snapshotName(manifest);
+  const place = repository.store.description;
+  const refused = (problem: string): Adoption => ({ snapshot, place, adopted: false, decoded: false, problem });
+  if (damage !== null) return refused(damage);
+  if (objection.kind === 'stranger')
+    return refused(`it ${describeObjection(objection)}; if that is a key of yours, add it to BACKUP_TRUSTED_SIGNERS`);
+  try {
+    const decoded = await verify(context, { ...request, repository, manifest });
+    await signAsJudged(context, {
+      repository,
+      manifest,
+      isReplaced: objection.kind === 'false',
+      signal: request.signal,
+    });
+    context.log.info({ snapshot, store: place, decoded }, 'Snapshot adopted');
+    return { snapshot, place, adopted: true, decoded, problem: null };
+  } catch (error) {
+    request.signal.throwIfAborted();
+    context.log.warn({ err: error, snapshot, store: place }, 'A snapshot could not be adopted');
+    return refused(describeError(error));
+  }
+}
+
+async function verify(
+  context: AppContext,
+  request: AdoptRequest & { readonly repository: Repository; readonly manifest: Manifest },
+): Promise<boolean> {
+  const { repository, manifest, signal } = request;
+  const { settings } = context.load();
+  const identities = [...request.identities, ...identitiesOf(settings.keys)];
+  const dump = dumpOf(manifest);
+  const isOpen = dump.encryption === null;
+  const reading = { signal, log: context.log, patience: context.readPatience };
+  await verifyFully(
+    { repository, manifest },
+    {
+      ...reading,
+      threads: settings.threads,
+      identities: isOpen ? null : identities.length > 0 ? identities : 'missing',
+      onProgress: (bytes) => request.onProgress({ step: 'verify', bytes, expectedBytes: dump.bytes }),
+    },
+  );
+  await verifySecrets(repository, { ...reading, manifest, identities });
+  return isOpen || identities.length > 0;
+}
+
+// The bytes that are signed are those that are there now, and they must say what was judged.
+async function signAsJudged(
+  context: AppContext,
+  {
+    repository,
+    manifest,
+    isReplaced,
+    signal,
+  }: {
+    readonly repository: Repository;
+    readonly manifest: Manifest;
+    readonly isReplaced: boolean;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const { store, prefix, manifests } = repository;
+  const key = manifestKey(prefix, manifest);
+  const content = await readAll(await store.get(key, { signal }));
+  const decoded = decodeManifest(content);
+  if (decoded.kind === 'unreadable' || !encodeManifest(decoded.manifest).equals(encodeManifest(manifest)))
+    throw new Error(`'${key}' in ${store.description} is no longer the manifest that was read`);
+  if (isReplaced) await removeFalseSignature(repository, { key, content, log: context.log, signal });
+  await storeSignature(repository, { key, content, signal });
+  manifests.delete(key);
+}

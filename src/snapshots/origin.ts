@@ -1,0 +1,100 @@
+// Whose a stored document is. Where somebody is trusted by name, what has no signature of theirs counts for nothing: anybody who
+// may write the store can have put it there. A signature is of the exact bytes, which name the document they belong to.
+
+import type { SigningSettings } from '../config/signing-keys.ts';
+import type { ObjectKey, ObjectStore } from '../storage/store.ts';
+import { readAll } from './document-reading.ts';
+import { createSignature, readSigner } from './sshsig.ts';
+
+/** Where signed documents are. */
+interface SignedPlace {
+  readonly store: ObjectStore;
+  readonly signing: SigningSettings;
+}
+
+/** What stands behind a document's key in that of its signature. */
+const signatureSuffix = '.sig';
+
+/** Real ones have some 300 bytes. */
+const maxSignatureBytes = 16 * 1024;
+
+/** The key of a document's signature. */
+export function signatureKey(key: ObjectKey): ObjectKey {
+  return `${key}${signatureSuffix}` as ObjectKey;
+}
+
+/** Whether only what somebody trusted has signed counts here. */
+export function wantsSigned({ trusted }: Pick<SigningSettings, 'trusted'>): boolean {
+  return trusted.length > 0;
+}
+
+/** Why a document is nobody's who is trusted: without a signature, with somebody else's, or with one that is not its own. */
+export type Objection =
+  | { readonly kind: 'unsigned' }
+  /** `signer` is a fingerprint, as `ssh-keygen -l` shows it. */
+  | { readonly kind: 'stranger'; readonly signer: string }
+  | { readonly kind: 'false' };
+
+/** An objection in words that follow "it". */
+export function describeObjection(objection: Objection): string {
+  switch (objection.kind) {
+    case 'unsigned':
+      return 'is not signed';
+    case 'stranger':
+      return `is signed by ${objection.signer}, which is not trusted here`;
+    case 'false':
+      return 'has a signature that is not its own';
+    default:
+      return objection satisfies never;
+  }
+}
+
+/**
+ * What speaks against a document with these bytes and this signature; null: somebody who is trusted signed it, or nobody is
+ * asked for. `signature` null: there is none.
+ */
+export function objectToOrigin(
+  content: Uint8Array,
+  { signature, trusted }: { readonly signature: Uint8Array | null } & Pick<SigningSettings, 'trusted'>,
+): Objection | null {
+  if (!wantsSigned({ trusted })) return null;
+  if (signature === null) return { kind: 'unsigned' };
+  const signer = readSigner(content, Buffer.from(signature).toString('latin1'));
+  if (signer === null) return { kind: 'false' };
+  if (trusted.some(({ blob }) => blob.equals(signer.blob))) return null;
+  return { kind: 'stranger', signer: signer.fingerprint };
+}
+
+/** Reads a document's signature. Rejects with AppError `store`, also when there is none. */
+export async function readSignature(
+  { store }: { readonly store: ObjectStore },
+  { key, signal }: { readonly key: ObjectKey; readonly signal: AbortSignal },
+): Promise<Buffer> {
+  return readAll(await store.get(signatureKey(key), { signal }), { maxBytes: maxSignatureBytes });
+}
+
+/** As `objectToOrigin`, of a document that was read at `key`. Rejects with AppError `store` when that cannot be asked. */
+export async function readOrigin(
+  repository: SignedPlace,
+  { key, content, signal }: { readonly key: ObjectKey; readonly content: Uint8Array; readonly signal: AbortSignal },
+): Promise<Objection | null> {
+  const { store, signing } = repository;
+  if (!wantsSigned(signing)) return null;
+  const isThere = (await store.head(signatureKey(key), { signal })) !== null;
+  const signature = isThere ? await readSignature(repository, { key, signal }) : null;
+  return objectToOrigin(content, { ...signing, signature });
+}
+
+/**
+ * Stores the signature of a document that will be stored at `key`, where somebody signs here, and answers its size; null where
+ * nobody does. Before the document itself: what is there without one would count for nothing.
+ */
+export async function storeSignature(
+  { store, signing }: SignedPlace,
+  { key, content, signal }: { readonly key: ObjectKey; readonly content: Uint8Array; readonly signal: AbortSignal },
+): Promise<{ readonly bytes: number } | null> {
+  if (signing.key === null) return null;
+  const signature = Buffer.from(createSignature(content, signing.key));
+  await store.putDocument(signatureKey(key), signature, { signal });
+  return { bytes: signature.length };
+}
