@@ -9,7 +9,7 @@ import { whyUnlisted } from '../snapshots/catalogue.ts';
 import type { Manifest } from '../snapshots/manifest.ts';
 import { folders } from '../schedule/tier.ts';
 import { takeLock } from '../state/lock.ts';
-import { assertSigning } from './signing.ts';
+import { assertSigning } from '../snapshots/origin.ts';
 import type { AppContext } from './context.ts';
 import { readHoldings, type Holding } from './holdings.ts';
 

@@ -3,6 +3,7 @@
 
 import { writeFile } from 'node:fs/promises';
 import { recipientsOf, wantsEncrypted } from '../config/age-keys.ts';
+import { publicKeyLine } from '../config/ssh-keys.ts';
 import { bucketOf, directoryOf, type Settings } from '../config/settings.ts';
 import { AppError, describeError } from '../errors.ts';
 import { newestFirst, type Catalogue } from '../snapshots/catalogue.ts';
@@ -35,6 +36,7 @@ export async function recoveryKit(context: AppContext, request: RecoveryKitReque
     bucket: describeBucket(settings),
     directory: directoryOf(settings),
     recipients: recipientsOf(settings.keys),
+    signers: settings.signing.trusted.map(publicKeyLine),
     secretsStored:
       newest === undefined
         ? settings.secrets === 'auto' && settings.keys.kind !== 'plain'

@@ -17,7 +17,7 @@ import { inTheLightOfEarlier, rememberFailure, toFailure } from './failures.ts';
 import { readHoldings, rememberRemoval, silentPlaces, snapshotsOfAll, type Holding } from './holdings.ts';
 import { sweepAll } from './repositories.ts';
 import { prunePlaces, pruneProblem } from './pruning.ts';
-import { assertSigning } from './signing.ts';
+import { assertSigning } from '../snapshots/origin.ts';
 import { copyForTier } from './tier-copy.ts';
 import { failureDetails, successDetails } from './telling.ts';
 import { startTimeLimit } from './time-limit.ts';

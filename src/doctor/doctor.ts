@@ -5,13 +5,15 @@ import { chooseClient, findClients } from '../database/clients.ts';
 import { connect, describeTarget } from '../database/connection.ts';
 import { describeProtection } from '../database/tls.ts';
 import { readDatabaseFacts, type DatabaseFacts } from '../database/server.ts';
-import { readEarlierBackups, type EarlierBackups } from '../snapshots/earlier-backups.ts';
+import { readEarlierBackups, type AskedBackups } from '../snapshots/earlier-backups.ts';
 import type { ObjectStore } from '../storage/store.ts';
 import { AppError } from '../errors.ts';
 import { formatMiB, formatSpan } from '../text/format.ts';
 import { examineMemory } from './memory-check.ts';
 import { examineEncryption } from './encryption-check.ts';
 import { channelFinding, examineMessages } from './messages-check.ts';
+import { examineSecretFiles } from './secret-files-check.ts';
+import { examineSigning } from './signing-check.ts';
 import { examineSecrets } from './secrets-check.ts';
 import { examineLogin, examineSource } from './source-check.ts';
 import { examineStore } from './store-check.ts';
@@ -51,16 +53,15 @@ export async function examine(examination: Examination): Promise<readonly Findin
     ...stores.flat(),
     ...examineMemory(examination, facts),
     ...examineEncryption(examination, earlier),
+    ...examineSigning(examination, earlier),
+    ...examineSecretFiles(examination),
     ...examineSecrets(examination, earlier),
     ...(await asking),
   ];
 }
 
 // What a destination that answers cannot list has no finding of its own; the checks that need it then say less.
-async function readEarlier(
-  examination: Examination,
-  stores: Examination['stores'],
-): Promise<readonly EarlierBackups[]> {
+async function readEarlier(examination: Examination, stores: Examination['stores']): Promise<readonly AskedBackups[]> {
   const signal = AbortSignal.any([examination.signal, AbortSignal.timeout(checkTimeoutMs)]);
   const { instance } = examination;
   const earlier = await readEarlierBackups(stores, { instance, signal, onSilent: () => undefined }).catch(() => []);

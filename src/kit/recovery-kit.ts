@@ -26,6 +26,8 @@ export interface KitFacts {
   readonly secretsStored: boolean;
   readonly database: StockDatabase;
   readonly encoding: StockEncoding;
+  /** Public keys whose signatures count, as `ssh-ed25519 AAAA… name`; empty: none is asked for. */
+  readonly signers: readonly string[];
   /** The newest snapshot when the kit was made; null: none, or the store did not answer. */
   readonly newest: {
     readonly name: string;
@@ -94,6 +96,7 @@ function whatIsWhere(facts: KitFacts): KitSection {
                 ['its size', `${formatMiB(newest.objectBytes)} stored, ${formatMiB(newest.dumpBytes)} unpacked`],
               ] as const)),
           ["Mastodon's settings", facts.secretsStored ? 'beside each backup, encrypted' : 'NOT in the backups'],
+          ['signed by', facts.signers.length === 0 ? 'nobody: backups are not signed' : facts.signers.join('; ')],
           ['uploaded files', 'NOT in the backups: public/system, or the bucket of S3_BUCKET'],
         ],
       },

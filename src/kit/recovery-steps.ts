@@ -6,8 +6,11 @@ import {
   clientsHere,
   clientsInCompose,
   compareRows,
+  checkSignatures,
   findNewest,
   getManifests,
+  getSignatures,
+  showSignature,
   getObjects,
   getWithAws,
   getWithCurl,
@@ -30,6 +33,8 @@ export interface StepFacts {
   readonly secretsStored: boolean;
   readonly database: StockDatabase;
   readonly encoding: StockEncoding;
+  /** Public keys whose signatures count, as `ssh-ed25519 AAAA… name`; empty: none is asked for. */
+  readonly signers: readonly string[];
 }
 
 /** The steps in their order. */
@@ -37,10 +42,11 @@ export function recoverySteps(facts: StepFacts): readonly KitSection[] {
   return [preparation(facts), fetching(facts), settings(facts), restoring(facts), starting(), afterwards()];
 }
 
-function preparation({ instance, bucket, encoding }: StepFacts): KitSection {
+function preparation({ instance, bucket, encoding, signers }: StepFacts): KitSection {
   const tools = [
     'postgresql-client',
     ...(encoding.encrypted ? ['age'] : []),
+    ...(signers.length > 0 ? ['openssh-client'] : []),
     ...{ xz: ['xz-utils'], zstd: ['zstd'], none: [] }[encoding.compression],
   ];
   return {
@@ -59,8 +65,9 @@ function preparation({ instance, bucket, encoding }: StepFacts): KitSection {
   };
 }
 
-function fetching({ bucket, directory, instance }: StepFacts): KitSection {
+function fetching({ bucket, directory, instance, signers }: StepFacts): KitSection {
   const curl = bucket === null ? [] : getWithCurl(bucket);
+  const isSigned = signers.length > 0;
   const blocks: readonly KitBlock[] = [
     ...(bucket === null
       ? []
@@ -69,7 +76,7 @@ function fetching({ bucket, directory, instance }: StepFacts): KitSection {
           commands('Then tell it how to get objects. With the AWS client:', getWithAws(bucket)),
           commands('or with rclone:', getWithRclone(bucket)),
           ...(curl.length === 0 ? [] : [commands('or with curl alone (7.87 or later):', curl)]),
-          commands('Get the manifests:', [getManifests]),
+          commands('Get the manifests:', [getManifests, ...(isSigned ? [getSignatures] : [])]),
         ]),
     ...(directory === null
       ? []
@@ -81,10 +88,21 @@ function fetching({ bucket, directory, instance }: StepFacts): KitSection {
             [useDirectory(directory)],
           ),
         ]),
+    ...(isSigned
+      ? [
+          commands(
+            "Only what one of these keys has signed counts; the rest may be anybody's:",
+            checkSignatures(signers),
+          ),
+        ]
+      : []),
     commands(
       'The manifest with the newest data; to go back further, set MANIFEST to another one below FROM:',
-      findNewest(instance),
+      findNewest(instance, { isSigned }),
     ),
+    ...(isSigned
+      ? [commands('Whose signature it has; without the word Good it is none of yours:', [showSignature])]
+      : []),
     ...(bucket === null ? [] : [commands('Get its objects:', [getObjects])]),
     commands('Is the dump whole? Its SHA-256 must stand in the manifest:', checkObject),
   ];

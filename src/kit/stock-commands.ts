@@ -84,12 +84,34 @@ export const getManifests = "get '*.json'";
 /** Downloads the objects of the snapshot in MANIFEST. */
 export const getObjects = 'get "${MANIFEST%.json}.*"';
 
-/** Sets MANIFEST to the manifest with the newest data of this instance below FROM. */
-export function findNewest(instance: string): readonly string[] {
+/** Downloads all signatures of manifests. */
+export const getSignatures = "get '*.json.sig'";
+
+/** `signed` passes on those of some manifests below FROM that one of these keys has signed. */
+export function checkSignatures(signers: readonly string[]): readonly string[] {
+  const lines = signers.map((signer) => shellQuote(`mastodon-backup ${signer}`)).join(' ');
+  const verify =
+    'ssh-keygen -Y verify -f "$WORK/allowed_signers" -I mastodon-backup -n mastodon-backup -s "$FROM/$ONE.sig" < "$FROM/$ONE"';
+  return [
+    `printf '%s\\n' ${lines} > "$WORK/allowed_signers"`,
+    `signed() { while read -r ONE; do ${verify} > /dev/null 2>&1 && echo "$ONE"; done; }`,
+  ];
+}
+
+/** Shows whose signature the manifest has. */
+export const showSignature =
+  'ssh-keygen -Y verify -f "$WORK/allowed_signers" -I mastodon-backup -n mastodon-backup -s "$FROM/$MANIFEST.sig" < "$FROM/$MANIFEST"';
+
+/** Sets MANIFEST to the manifest with the newest data of this instance below FROM, of those that count. */
+export function findNewest(
+  instance: string,
+  { isSigned = false }: { readonly isSigned?: boolean } = {},
+): readonly string[] {
   const mark = shellQuote(`"instance": ${JSON.stringify(instance)}`);
   const places = folders.map((folder) => `${folder}/*.json`).join(' ');
+  const counting = isSigned ? ' | signed' : '';
   return [
-    `MANIFEST=$(cd "$FROM" && grep -lsF ${mark} ${places} | xargs grep -H '"dataAt": ' | sort -t '"' -k 4 | tail -n 1 | cut -d : -f 1)`,
+    `MANIFEST=$(cd "$FROM" && grep -lsF ${mark} ${places}${counting} | xargs grep -H '"dataAt": ' | sort -t '"' -k 4 | tail -n 1 | cut -d : -f 1)`,
     'grep -E \'"(dataAt|serverVersion|clientVersion|schemaVersion)"\' "$FROM/$MANIFEST"',
   ];
 }

@@ -2,6 +2,7 @@
 // may write the store can have put it there. A signature is of the exact bytes, which name the document they belong to.
 
 import type { SigningSettings } from '../config/signing-keys.ts';
+import { AppError } from '../errors.ts';
 import type { ObjectKey, ObjectStore } from '../storage/store.ts';
 import { readAll } from './document-reading.ts';
 import { createSignature, readSigner } from './sshsig.ts';
@@ -26,6 +27,19 @@ export function signatureKey(key: ObjectKey): ObjectKey {
 /** Whether only what somebody trusted has signed counts here. */
 export function wantsSigned({ trusted }: Pick<SigningSettings, 'trusted'>): boolean {
   return trusted.length > 0;
+}
+
+/**
+ * Throws AppError `settings` where signatures count and nothing can be signed: what was backed up there would count for nothing,
+ * and be made again and again.
+ */
+export function assertSigning({ key, trusted }: SigningSettings): void {
+  if (key !== null || trusted.length === 0) return;
+  throw new AppError(
+    'settings',
+    'BACKUP_TRUSTED_SIGNERS is set, but not BACKUP_SIGNING_KEY: what is backed up here would count for nothing',
+    { hint: 'Make a key with: mastodon-backup keygen --output signing_key, and name it in BACKUP_SIGNING_KEY_FILE.' },
+  );
 }
 
 /** Why a document is nobody's who is trusted: without a signature, with somebody else's, or with one that is not its own. */

@@ -6,9 +6,10 @@ import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { parseSigningKey } from '../../src/config/signing-keys.ts';
 import { commandBlock } from '../support/documentation.ts';
 import { outputOf } from '../support/output.ts';
-import { createProject, secretKey, startGround, type MastodonProject } from './support/mastodon-project.ts';
+import { createProject, image, secretKey, startGround, type MastodonProject } from './support/mastodon-project.ts';
 
 // The block that has these words, as it is typed without a terminal and without sudo.
 function block(words: string): string {
@@ -17,6 +18,7 @@ function block(words: string): string {
     .replaceAll('docker compose exec backup', 'docker compose exec -T backup')
     .replaceAll('docker compose run --rm', 'docker compose run --rm -T')
     .replaceAll('THE SECRET ACCESS KEY', secretKey)
+    .replaceAll('docker run --rm mastodon-postgres-backup', `docker run --rm ${image}`)
     .replaceAll('docker-compose.yml:compose.example.yml', 'docker-compose.yml:compose.example.yml:compose.test.yml');
 }
 
@@ -56,6 +58,8 @@ describe('the commands of the documentation', () => {
     await type(block('/dev/stdin backup-secrets'));
     const secret = statSync(path.join(project.directory, 'backup-secrets/s3_secret_access_key'));
     assert.deepEqual([secret.uid, secret.mode & 0o777], [10_001, 0o400]);
+    const signing = readFileSync(path.join(project.directory, 'backup-secrets/signing_key'), 'utf8');
+    assert.equal(parseSigningKey(signing).publicKey.comment, 'mastodon-backup');
     assert.match(await type(block('COMPOSE_FILE=')), /weekly\/\S+/);
   });
 

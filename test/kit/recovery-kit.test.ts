@@ -10,6 +10,7 @@ import { createRecoveryKit, recipientFingerprint, type KitFacts } from '../../sr
 import { escapeHtml, renderKitHtml } from '../../src/kit/recovery-kit-html.ts';
 import { renderKitText } from '../../src/kit/recovery-kit-text.ts';
 import { compareRows, restoreDatabase, shellQuote } from '../../src/kit/stock-commands.ts';
+import { createSigningKey } from '../../src/config/ssh-keys.ts';
 import { variableNames, variables } from '../../src/config/table.ts';
 import { runCommand } from '../support/command.ts';
 import { commandBlocks } from '../support/stock-tools.ts';
@@ -28,6 +29,7 @@ const facts: KitFacts = {
   },
   directory: null,
   recipients: ['age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq'],
+  signers: [],
   secretsStored: true,
   database: { name: 'mastodon_production', role: 'mastodon', encoding: 'UTF8', extensions: [] },
   encoding: { compression: 'xz', encrypted: true },
@@ -216,6 +218,8 @@ describe('the command recovery-kit', () => {
     using folder = temporaryDirectory();
     const identity = await generateX25519Identity();
     const marker = 'HiddenSecret';
+    const signing = createSigningKey('').file;
+    const signingLines = signing.split('\n').slice(1, -2);
     const secretOf = (name: string): string => `${marker}-${name}`;
     const ours = variableNames.filter((name) => variables[name].secret === true);
     const environment: Record<string, string> = {
@@ -234,6 +238,7 @@ describe('the command recovery-kit', () => {
       DATABASE_URL: `postgresql://mastodon:${marker}@127.0.0.1:9/mastodon_production`,
       BACKUP_DATABASE_URL: `postgresql://mastodon:${marker}@127.0.0.1:9/mastodon_production`,
       BACKUP_AGE_IDENTITY: identity,
+      BACKUP_SIGNING_KEY: signing,
       BACKUP_AGE_RECIPIENTS: await identityToRecipient(identity),
       BACKUP_S3_BUCKET: 'social-backups',
       BACKUP_S3_ACCESS_KEY_ID: secretOf('id'),
@@ -247,7 +252,8 @@ describe('the command recovery-kit', () => {
     const html = await runCommand(['recovery-kit', '--html'], environment);
     assert.equal(html.status, 0, html.stderr);
     for (const { stdout, stderr } of [text, html]) {
-      for (const secret of [marker, identity, identity.slice(20, 40)]) assert.ok(!(stdout + stderr).includes(secret));
+      for (const secret of [marker, identity, identity.slice(20, 40), ...signingLines])
+        assert.ok(!(stdout + stderr).includes(secret));
       assert.match(stdout, /social-backups at http:\/\/127\.0\.0\.1:9/);
     }
     assert.match(text.stderr, /The store could not be asked/);

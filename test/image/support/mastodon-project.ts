@@ -7,6 +7,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CreateBucketCommand, ListMultipartUploadsCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
 import { Client } from 'pg';
+import { createSigningKey } from '../../../src/config/ssh-keys.ts';
 import type { ConnectionSettings } from '../../../src/database/connection.ts';
 import { createMastodonDatabase, fillMastodonDatabase } from '../../support/mastodon-data.ts';
 import type { ChildOutput } from '../../support/output.ts';
@@ -72,6 +73,7 @@ export function createProject(options: {
   });
   mkdirSync(path.join(directory, 'backup-secrets'));
   writeFileSync(path.join(directory, 'backup-secrets/s3_secret_access_key'), `${secretKey}\n`, { mode: 0o444 });
+  writeFileSync(path.join(directory, 'backup-secrets/signing_key'), createSigningKey('test').file, { mode: 0o444 });
   const compose: MastodonProject['compose'] = async (args, more) =>
     docker(['compose', ...args], { cwd: directory, ...more });
   const composed = async (args: readonly string[]): Promise<string> =>
