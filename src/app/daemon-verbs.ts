@@ -11,6 +11,7 @@ import { snapshotName } from '../snapshots/manifest.ts';
 import { describeObjection } from '../snapshots/origin.ts';
 import { backOffMs, pauseOrEnd, type BackOff } from '../stream/patience.ts';
 import { readHoldings, type Holding } from './holdings.ts';
+import { wasMadeHere } from './provenance.ts';
 
 /** The database of a host that boots may take so long; after that a run fails, and says so. */
 const databaseWaitMs = 10 * 60_000;
@@ -60,7 +61,7 @@ export async function lookAround(
   const { madeHere } = await context.state().readAttempts();
   for (const { repository, catalogue, snapshots } of holdings) {
     const strangers = snapshots.filter(
-      ({ id, committedAt, copiedFrom }) => committedAt > startedAt && !madeHere.includes(id) && copiedFrom === null,
+      (one) => one.committedAt > startedAt && !wasMadeHere(madeHere, one) && one.copiedFrom === null,
     );
     const [stranger] = strangers;
     if (stranger !== undefined)

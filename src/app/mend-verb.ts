@@ -5,46 +5,56 @@ import { copyAcross } from '../snapshots/copying.ts';
 import { wantsEncrypted } from '../config/age-keys.ts';
 import { objectToPlaintext } from '../snapshots/choice.ts';
 import { AppError } from '../errors.ts';
-import { whyUnlisted } from '../snapshots/catalogue.ts';
+import { newestFirst, whyUnlisted } from '../snapshots/catalogue.ts';
 import type { Manifest } from '../snapshots/manifest.ts';
+import { withoutFuture } from '../schedule/due.ts';
 import { folders } from '../schedule/tier.ts';
 import { takeLock } from '../state/lock.ts';
 import { assertSigning } from '../snapshots/origin.ts';
 import type { AppContext } from './context.ts';
 import { readHoldings, type Holding } from './holdings.ts';
+import { isKnown, mayBeCopied } from './provenance.ts';
 
-/** A snapshot that a destination lacks. */
-export interface MissingCopy {
-  readonly source: Manifest;
-  readonly from: Holding;
+/** What a tier of a destination lacks: what it may be copied from, the best first. */
+interface Gap {
   readonly to: Holding;
+  readonly sources: readonly { readonly source: Manifest; readonly from: Holding }[];
 }
 
 /**
- * Which copies are missing; destinations that cannot be read are left out, and so is what is in the clear where only what is
- * encrypted is taken for a backup.
+ * Which copies are missing; destinations that cannot be read are left out, and so are what is in the clear where only what is
+ * encrypted is taken for a backup, and what is from the future.
  */
 function findMissing(
   holdings: readonly Holding[],
-  { encryptedOnly }: { readonly encryptedOnly: boolean },
-): readonly MissingCopy[] {
+  options: { readonly encryptedOnly: boolean; readonly madeHere: readonly string[]; readonly now: Date },
+): readonly Gap[] {
   const readable = holdings
     .filter(({ catalogue }) => catalogue !== null)
     .map((holding) => ({
       ...holding,
-      snapshots: holding.snapshots.filter((one) => !encryptedOnly || objectToPlaintext(one) === null),
+      snapshots: withoutFuture(holding.snapshots, options.now).filter(
+        (one) => !options.encryptedOnly || objectToPlaintext(one) === null,
+      ),
     }));
   return readable.flatMap((to) =>
-    folders.flatMap((tier): readonly MissingCopy[] => {
+    folders.flatMap((tier): readonly Gap[] => {
       // What cannot be seen may be there.
       if (to.catalogue !== null && whyUnlisted(to.catalogue, tier) !== null) return [];
-      const own = to.snapshots.find((snapshot) => snapshot.tier === tier);
-      const better = readable.flatMap((from) => {
-        const source = from.snapshots.find((snapshot) => snapshot.tier === tier);
-        const newer = source !== undefined && (own === undefined || source.dataAt > own.dataAt);
-        return newer && from !== to ? [{ source, from, to }] : [];
-      });
-      return better.slice(0, 1);
+      const others = readable.filter((from) => from !== to);
+      const isThere = ({ id }: Manifest, { snapshots }: Holding): boolean =>
+        snapshots.some((one) => one.tier === tier && one.id === id);
+      // What is there alone and was not made here may be anybody's: it fills no gap.
+      const own = to.snapshots.find(
+        (one) =>
+          one.tier === tier && (isKnown(one, { ...to, ...options }) || others.some((other) => isThere(one, other))),
+      );
+      const sources = others
+        .flatMap((from) => from.snapshots.map((source) => ({ source, from })))
+        .filter(({ source }) => source.tier === tier && (own === undefined || source.dataAt > own.dataAt))
+        .filter(({ source }) => !isThere(source, to))
+        .toSorted((a, b) => newestFirst(a.source, b.source));
+      return sources.length === 0 ? [] : [{ to, sources }];
     }),
   );
 }
@@ -55,8 +65,11 @@ export async function mend(context: AppContext, signal: AbortSignal): Promise<bo
   if ((await context.stores()).length < 2) return false;
   assertSigning(settings.signing);
   let copied = false;
+  const { madeHere } = await context.state().readAttempts();
   const missing = findMissing(await readHoldings(context, signal), {
     encryptedOnly: wantsEncrypted(settings.keys),
+    madeHere,
+    now: context.now(),
   });
   if (missing.length === 0) return false;
   try {
@@ -68,7 +81,10 @@ export async function mend(context: AppContext, signal: AbortSignal): Promise<bo
       signal,
       log: context.log,
     });
-    for (const { source, from, to } of missing) {
+    for (const { to, sources } of missing) {
+      const best = await findGood(context, { sources, madeHere, signal });
+      if (best === undefined) continue;
+      const { source, from } = best;
       const { verify } = settings;
       const { now, log } = context;
       const outcome = await copyAcross(
@@ -91,4 +107,18 @@ export async function mend(context: AppContext, signal: AbortSignal): Promise<bo
   }
   if (copied) await readHoldings(context, signal);
   return copied;
+}
+
+async function findGood(
+  context: AppContext,
+  {
+    sources,
+    ...options
+  }: Pick<Gap, 'sources'> & { readonly madeHere: readonly string[]; readonly signal: AbortSignal },
+): Promise<Gap['sources'][number] | undefined> {
+  for (const one of sources) {
+    const { repository } = one.from;
+    if (await mayBeCopied(context, { ...options, manifest: one.source, repository })) return one;
+  }
+  return undefined;
 }

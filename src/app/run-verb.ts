@@ -15,6 +15,7 @@ import { takeLock } from '../state/lock.ts';
 import type { AppContext } from './context.ts';
 import { inTheLightOfEarlier, rememberFailure, toFailure } from './failures.ts';
 import { readHoldings, rememberRemoval, silentPlaces, snapshotsOfAll, type Holding } from './holdings.ts';
+import { rememberedAs } from './provenance.ts';
 import { sweepAll } from './repositories.ts';
 import { prunePlaces, pruneProblem } from './pruning.ts';
 import { assertSigning } from '../snapshots/origin.ts';
@@ -254,8 +255,8 @@ async function pruneAfter(
   return removedCount;
 }
 
-/** How many ids of snapshots made here are remembered, to tell them from another container's. */
-const rememberedIds = 200;
+/** How many snapshots made here are remembered, to tell them from another container's and from somebody else's. */
+const rememberedIds = 1_000;
 
 async function rememberSuccess(context: AppContext, result: BackupResult): Promise<void> {
   const at = context.now().toISOString();
@@ -270,7 +271,7 @@ async function rememberSuccess(context: AppContext, result: BackupResult): Promi
         ? []
         : [{ place: outcome.destination.repository.store.description, failure: toFailure(outcome.error, at) }],
     ),
-    madeHere: [...madeHere, result.id].slice(-rememberedIds),
+    madeHere: [...madeHere, ...(stored === undefined ? [] : [rememberedAs(stored)])].slice(-rememberedIds),
     warnings: result.warnings,
   }));
 }

@@ -92,7 +92,7 @@ const attemptsRecord = object({
   prune: v.optional(v.nullable(object({ at: instant, problem: v.nullable(v.string()), removedCount: count })), null),
   channels: v.optional(list(object({ channel: v.string(), error: v.nullable(v.string()), at: instant })), []),
   drill: v.optional(v.nullable(drillRecord), null),
-  /** Ids of snapshots that were made here, the newest last. */
+  /** Snapshots that were made here, the newest last: id, blank, SHA-256 of the dump's object. */
   madeHere: v.optional(list(v.string()), []),
   /** How the last backup that was made here was stored; null: none was, or it is not remembered. */
   encryption: v.optional(v.nullable(v.picklist(['age', 'none'])), null),
