@@ -8,7 +8,14 @@ import { maxDocumentBytes, readAll } from './document-reading.ts';
 import { listFolders, type Orphan, type Unlisted } from './listing.ts';
 import { decodeManifest, dumpOf, partOf, type Manifest } from './manifest.ts';
 import { manifestKey, partKey, type ParsedKey } from './object-keys.ts';
-import { objectToOrigin, readSignature, signatureKey, wantsSigned, type Objection } from './origin.ts';
+import {
+  maxSignatureBytes,
+  objectToOrigin,
+  readSignature,
+  signatureKey,
+  wantsSigned,
+  type Objection,
+} from './origin.ts';
 import type { KnownObject, ReadManifest, Repository } from './repository.ts';
 
 /** What a store holds. Snapshots are newest first by the moment of their data. */
@@ -185,8 +192,12 @@ async function readManifest(
   if (manifest.id !== parsed.id || manifest.tier !== parsed.folder)
     return { kind: 'unreadable', reason: 'it says it is another snapshot' };
   const { trusted } = repository.signing;
-  if (options.signature === null || options.signature.bytes > maxDocumentBytes)
-    return { kind: 'manifest', manifest, objection: objectToOrigin(read, { signature: null, trusted }) };
+  const { signature: found } = options;
+  if (found === null || found.bytes > maxSignatureBytes) {
+    // What is too large is no signature, and is not read.
+    const signature = found === null ? null : Buffer.alloc(0);
+    return { kind: 'manifest', manifest, objection: objectToOrigin(read, { signature, trusted }) };
+  }
   try {
     const signature = await readSignature(repository, { key: stored.key, signal });
     return { kind: 'manifest', manifest, objection: objectToOrigin(read, { signature, trusted }) };

@@ -6,7 +6,7 @@ import type { Catalogue } from './catalogue.ts';
 import { readAll } from './document-reading.ts';
 import { decodeManifest, encodeManifest, type Manifest } from './manifest.ts';
 import { manifestKey, parseKey, partKey } from './object-keys.ts';
-import { readSignature, signatureKey } from './origin.ts';
+import { maxSignatureBytes, readSignature, signatureKey } from './origin.ts';
 import { removal, type Repository } from './repository.ts';
 import { readSigner } from './sshsig.ts';
 import { folders } from '../schedule/tier.ts';
@@ -148,8 +148,11 @@ export async function removeFalseSignature(
 ): Promise<void> {
   const { [removal]: store } = repository;
   const { key, content, signal } = options;
-  const signature = await readSignature(repository, { key, signal });
-  if (readSigner(content, signature.toString('latin1')) !== null)
+  const found = await store.head(signatureKey(key), { signal });
+  if (found === null) return;
+  const isReadable = found.bytes <= maxSignatureBytes;
+  const signature = isReadable ? (await readSignature(repository, { key, signal })).toString('latin1') : '';
+  if (readSigner(content, signature) !== null)
     throw new Error(`'${signatureKey(key)}' in ${store.description} is somebody's signature`);
   options.log.info({ key: signatureKey(key), store: store.description }, 'Removing what is no signature');
   await store.remove(signatureKey(key), { signal });

@@ -16,8 +16,8 @@ interface SignedPlace {
 /** What stands behind a document's key in that of its signature. */
 const signatureSuffix = '.sig';
 
-/** Real ones have some 300 bytes. */
-const maxSignatureBytes = 16 * 1024;
+/** Largest signature that is read; real ones have some 300 bytes. */
+export const maxSignatureBytes = 16 * 1024;
 
 /** The key of a document's signature. */
 export function signatureKey(key: ObjectKey): ObjectKey {
@@ -94,8 +94,9 @@ export async function readOrigin(
 ): Promise<Objection | null> {
   const { store, signing } = repository;
   if (!wantsSigned(signing)) return null;
-  const isThere = (await store.head(signatureKey(key), { signal })) !== null;
-  const signature = isThere ? await readSignature(repository, { key, signal }) : null;
+  const found = await store.head(signatureKey(key), { signal });
+  if (found !== null && found.bytes > maxSignatureBytes) return { kind: 'false' };
+  const signature = found === null ? null : await readSignature(repository, { key, signal });
   return objectToOrigin(content, { ...signing, signature });
 }
 

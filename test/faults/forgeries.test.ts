@@ -136,6 +136,7 @@ describe('a bucket with forgeries in it', () => {
     });
     await put('with a signature of garbage', { ...like, at: later(4), signature: () => garbage });
     await put('with a signature of 2 MiB', { ...like, at: later(5), signature: () => Buffer.alloc(2 << 20, 65) });
+    await put('with a signature of 100 KB', { ...like, at: later(5), signature: () => Buffer.alloc(100_000, 65) });
     await put('signed by their key under our name', {
       ...like,
       at: later(6),
@@ -210,6 +211,8 @@ describe('a bucket with forgeries in it', () => {
       'with our signature of another one',
       'signed by our key for something else',
       'with a signature of garbage',
+      'with a signature of 2 MiB',
+      'with a signature of 100 KB',
       'signed by their key under our name',
     ])
       assert.equal(reason(what), 'false', what);

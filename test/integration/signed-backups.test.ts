@@ -2,10 +2,12 @@
 // ours and pass over what somebody else has put there, and doctor says all of it.
 
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { parseSigningKey } from '../../src/config/signing-keys.ts';
 import { createSigningKey, parsePrivateKey, publicKeyLine } from '../../src/config/ssh-keys.ts';
+import { findDue } from '../../src/schedule/due.ts';
 import { dumpOf, encodeManifest, snapshotName, type Manifest } from '../../src/snapshots/manifest.ts';
 import { manifestKey } from '../../src/snapshots/object-keys.ts';
 import { createSignature } from '../../src/snapshots/sshsig.ts';
@@ -81,6 +83,34 @@ describe('signed backups', () => {
       .join('\n');
   };
 
+  it('begin with a key that goes to stdout alone, or into a new file for its owner', async () => {
+    const { stdout, stderr } = await succeeds(['keygen'], {});
+    const { publicKey } = parseSigningKey(stdout);
+    assert.match(stdout, /^-----BEGIN OPENSSH PRIVATE KEY-----\n[^]*\n-----END OPENSSH PRIVATE KEY-----\n$/);
+    assert.ok(stderr.includes(publicKeyLine(publicKey)), stderr);
+    const file = path.join(scratch.path, 'new_key');
+    const written = await succeeds(['keygen', '--output', file], { LOCAL_DOMAIN: 'social.example' });
+    assert.equal(statSync(file).mode & 0o777, 0o600);
+    assert.equal(readFileSync(`${file}.pub`, 'utf8'), `${written.stdout.trimEnd().split('\n').at(-1)}\n`);
+    assert.match(written.stdout, /mastodon-backup@social\.example$/m);
+    const again = await runCommand(['keygen', '--output', file], {});
+    assert.equal(again.status, 2, again.stderr);
+    assert.match(again.stderr, /exists/);
+  });
+
+  it('are made anew at once by a daemon that was given a key, and are late for nothing before', async () => {
+    const { directory, unsigned, signed } = place();
+    await run(directory, unsigned);
+    await using app = openApp(signed);
+    const signal = AbortSignal.timeout(120_000);
+    const { snapshots } = await app.lookAround({ startedAt: new Date(), signal });
+    assert.deepEqual(snapshots, []);
+    assert.deepEqual(findDue(app.timetable(), { snapshots: snapshots ?? [], now: new Date() }), [
+      { tier: 'daily', slot: null },
+    ]);
+    assert.equal((await app.health()).status, 'starting');
+  });
+
   it('are what was there before the key once it is adopted, by name or all, and nothing that is not whole', async () => {
     const { directory, unsigned, signed } = place();
     const [first, second, third] = [
@@ -102,7 +132,7 @@ describe('signed backups', () => {
     const content = readFileSync(file);
     chmodSync(file, 0o600);
     writeFileSync(file, Buffer.concat([content.subarray(0, -1), Buffer.from('x')]));
-    writeFileSync(path.join(directory, 'daily', `${third.id}.json.sig`), 'no signature');
+    writeFileSync(path.join(directory, 'daily', `${third.id}.json.sig`), Buffer.alloc(100_000, 65));
     const all = await runCommand(['adopt', '--all', '--json'], signed);
     assert.equal(all.status, 13, all.stderr);
     const adoptions = JSON.parse(all.stdout) as { snapshot: string; adopted: boolean; problem: string | null }[];
@@ -158,7 +188,6 @@ describe('signed backups', () => {
     for (const end of ['.dump', '.json.sig']) {
       const file = path.join(directory, 'daily', `${left}${end}`);
       writeFileSync(file, 'x');
-      const { utimesSync } = await import('node:fs');
       utimesSync(file, new Date('2026-01-01'), new Date('2026-01-01'));
     }
     assert.deepEqual(await listed(signed), [snapshotName(manifest)]);
