@@ -53,6 +53,7 @@ try {
     write: (text) => void process.stdout.write(text),
     stdout: process.stdout,
     columns: () => (process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY),
+    hasColours: process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '',
     progress: {
       isTerminal: process.stderr.isTTY,
       columns: () => process.stderr.columns,

@@ -7,6 +7,8 @@ import type { Health } from '../health/assess.ts';
 import type { Log, Redact } from '../log.ts';
 import type { DrillDocument } from '../drill/drill-record.ts';
 import type { Timetable } from '../schedule/timetable.ts';
+import type { DrillReport } from '../state/records.ts';
+import type { Status } from '../status/status.ts';
 import { ownDomains } from '../mastodon/instance.ts';
 import { adopt, type Adoption, type AdoptRequest } from './adopt-verb.ts';
 import { compare, type CompareRequest, type CompareResult } from './compare-verb.ts';
@@ -44,6 +46,7 @@ import {
 } from './restore-verb.ts';
 import { run, runScheduled, type RunReport, type RunRequest, type ScheduledRunRequest } from './run-verb.ts';
 import { tidyScratch } from './scratch.ts';
+import { drillReport, status } from './status-verb.ts';
 import { recoveryKit, type RecoveryKitRequest } from './recovery-kit-verb.ts';
 
 /** The program's verbs. */
@@ -63,6 +66,10 @@ export interface App extends AsyncDisposable {
   notifyTest(request: NotifyTestRequest): Promise<readonly ChannelOutcome[]>;
   /** Everything that is remembered, for metrics. */
   remembered(): Promise<Remembered>;
+  /** How it stands, for people. */
+  status(): Promise<Status>;
+  /** What a drill found; null: no such drill is remembered. */
+  drillReport(id: string): Promise<DrillReport | null>;
   /** Where HTTP is served, and under which names of ours; null: it is not. */
   http(): (NonNullable<Settings['http']> & { readonly ownNames: readonly string[] }) | null;
   /** When backups are to be made. */
@@ -106,6 +113,8 @@ export function createApp(input: AppInput): App {
     health: async () => health(context),
     notifyTest: async (request) => notifyTest(context, request),
     remembered: async () => remembered(context),
+    status: async () => status(context),
+    drillReport: async (id) => drillReport(context, id),
     http() {
       const { http } = context.load().settings;
       return http === null ? null : { ...http, ownNames: ownDomains(context.environment) };

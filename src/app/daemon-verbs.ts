@@ -10,6 +10,7 @@ import { whyUnlisted } from '../snapshots/catalogue.ts';
 import { snapshotName } from '../snapshots/manifest.ts';
 import { describeObjection } from '../snapshots/origin.ts';
 import { backOffMs, pauseOrEnd, type BackOff } from '../stream/patience.ts';
+import { recallDrills } from './drill-memory.ts';
 import { readHoldings, type Holding } from './holdings.ts';
 import { wasMadeHere } from './provenance.ts';
 
@@ -86,6 +87,10 @@ export async function lookAround(
     }
   }
   troubles.push(...(await earlyExpiries(context, { holdings, signal })));
+  await recallDrills(context, signal).catch((caught: unknown) => {
+    signal.throwIfAborted();
+    context.log.debug({ err: caught }, 'What earlier drills found could not be read');
+  });
   const remembered = await context.state().readStores();
   const memories = remembered?.instance === instance ? remembered.stores : [];
   const all = holdings.flatMap(

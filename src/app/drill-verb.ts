@@ -18,7 +18,9 @@ import { takeLock } from '../state/lock.ts';
 import type { DrillRecord } from '../state/records.ts';
 import { chooseToRestore, type SnapshotRequest } from './choosing.ts';
 import type { AppContext } from './context.ts';
+import { rememberDrill } from './drill-memory.ts';
 import { watchDrill } from './drill-watch.ts';
+import { rememberProgress } from './progress-memory.ts';
 
 /** Options of `drill`. */
 export interface DrillRequest extends SnapshotRequest {
@@ -46,6 +48,7 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
   const startedAt = now();
   log.info({ snapshot: snapshotName(manifest), store: repository.store.description }, 'Drill started');
   await using watch = await watchDrill(context, { manifest, repository, startedAt, signal });
+  await using progress = rememberProgress(context, { of: 'drill', onProgress: request.onProgress });
   const drilled = carryOut({
     source: {
       repository,
@@ -68,7 +71,7 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
     now,
     log,
     signal: watch.signal,
-    onProgress: (bytes) => request.onProgress({ step: 'restore', bytes, expectedBytes: dump.bytes }),
+    onProgress: (bytes) => progress.onProgress({ step: 'restore', bytes, expectedBytes: dump.bytes }),
   });
   const { checks: found, ...outcome } = await watch.judge(drilled);
   const checks = [...found, ...notes];
@@ -144,11 +147,12 @@ async function remember(
     drillSetbacks: 0,
     failures: Object.fromEntries(Object.entries(failures).filter(([tier]) => tier !== 'drill')),
   }));
+  await rememberDrill(context, document);
 }
 
 /** A stored drill as it is remembered. */
 export function toDrillRecord(
-  document: DrillDocument,
+  document: Omit<DrillDocument, 'format' | 'instance' | 'tool'>,
   { ofNewest, lastSuccessAt }: { readonly ofNewest: boolean; readonly lastSuccessAt: string | null },
 ): DrillRecord {
   const { endedAt, status, snapshot, durationMs } = document;

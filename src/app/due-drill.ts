@@ -2,16 +2,11 @@
 // and less often. A drill that kills its container, or never ends, must not do so every hour.
 
 import { AppError, describeError } from '../errors.ts';
-import { decodeDrill, type DrillDocument } from '../drill/drill-record.ts';
 import { lastSlot, nextSlot } from '../schedule/timetable.ts';
-import { readAll } from '../snapshots/document-reading.ts';
-import { buildDrillKey } from '../snapshots/object-keys.ts';
-import { describeObjection, readOrigin } from '../snapshots/origin.ts';
-import type { Repository } from '../snapshots/repository.ts';
 import { findHolder } from '../state/lock.ts';
 import type { AttemptsRecord, DrillRecord } from '../state/records.ts';
-import type { ObjectKey } from '../storage/store.ts';
 import type { AppContext } from './context.ts';
+import { recallDrills } from './drill-memory.ts';
 import { drill, toDrillRecord } from './drill-verb.ts';
 import { rememberFailure } from './failures.ts';
 import { readHoldings, snapshotsOfAll } from './holdings.ts';
@@ -113,43 +108,10 @@ async function fail(
 
 // A new container knows of the last drill from the store.
 async function recall(context: AppContext, signal: AbortSignal): Promise<DrillRecord | null> {
-  const repository = await context.storeToRead(null);
-  const { instance } = context.load();
-  const keys: ObjectKey[] = [];
-  for await (const { key } of repository.store.list(`${repository.prefix}drills/`, { signal }))
-    if (key.endsWith('.json')) keys.push(key);
-  // Keys sort by time.
-  for (const key of keys.toSorted().toReversed().slice(0, 10)) {
-    const document = await readDrill(context, { repository, key, signal });
-    if (document?.instance !== instance) continue;
-    const record = toDrillRecord(document, { ofNewest: true, lastSuccessAt: null });
-    // Unless a drill by hand has ended meanwhile.
-    await context.state().updateAttempts(({ drill: before }) => ({ drill: before ?? record }));
-    return record;
-  }
-  return null;
-}
-
-// One that cannot be read hides no other, and one that is nobody's proves nothing.
-async function readDrill(
-  { log }: Pick<AppContext, 'log'>,
-  {
-    repository,
-    key,
-    signal,
-  }: { readonly repository: Repository; readonly key: ObjectKey; readonly signal: AbortSignal },
-): Promise<DrillDocument | undefined> {
-  try {
-    const content = await readAll(await repository.store.get(key, { signal }));
-    const document = decodeDrill(content);
-    if (document === undefined || buildDrillKey({ ...repository, id: document.id }) !== key) return undefined;
-    const objection = await readOrigin(repository, { key, content, signal });
-    if (objection === null) return document;
-    log.warn({ key }, `The record of a drill ${describeObjection(objection)}; it counts for nothing`);
-    return undefined;
-  } catch (error) {
-    if (signal.aborted) throw error;
-    log.warn({ err: error, key }, 'A stored drill cannot be read');
-    return undefined;
-  }
+  const [last] = await recallDrills(context, signal);
+  if (last === undefined) return null;
+  const record = toDrillRecord(last, { ofNewest: true, lastSuccessAt: null });
+  // Unless a drill by hand has ended meanwhile.
+  await context.state().updateAttempts(({ drill: before }) => ({ drill: before ?? record }));
+  return record;
 }

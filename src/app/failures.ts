@@ -3,6 +3,7 @@
 
 import { brokeOffBehind, damageHint } from '../database/damage.ts';
 import { AppError, describeError } from '../errors.ts';
+import { withFailure } from '../state/history.ts';
 import type { FailureRecord } from '../state/records.ts';
 import type { AppContext } from './context.ts';
 
@@ -17,6 +18,8 @@ export async function rememberFailure(
     failures: { ...failures, [tier]: { ...crashKnownBefore(failures[tier], error), ...failure } },
     failureCounts: { ...failureCounts, [counter]: (failureCounts[counter] ?? 0) + 1 },
   }));
+  const past = { tier, at: failure.at, step: failure.step, message: failure.message };
+  await context.state().updateHistory((history) => withFailure(history, { failure: past, now: context.now() }));
 }
 
 /** A failure as it is remembered. */

@@ -6,6 +6,7 @@ import { newestFirst, readCatalogue, type Catalogue } from '../snapshots/catalog
 import { dumpOf, type Manifest } from '../snapshots/manifest.ts';
 import { startOfId } from '../snapshots/object-keys.ts';
 import type { Repository } from '../snapshots/repository.ts';
+import { withRuns } from '../state/history.ts';
 import type { SnapshotRecord, StoreRecord } from '../state/records.ts';
 import type { AppContext } from './context.ts';
 
@@ -79,6 +80,7 @@ async function remember(
   { holdings, readAt }: { readonly holdings: readonly Holding[]; readonly readAt: string },
 ): Promise<void> {
   const { instance } = context.load();
+  await rememberHistory(context, holdings);
   await context.state().updateStores((before) => {
     const remembered = before?.instance === instance ? before.stores : [];
     const stores = holdings.map(({ repository, catalogue, error, snapshots }): StoreRecord => {
@@ -105,6 +107,7 @@ async function remember(
         snapshots: [...snapshots.map(toRecord), ...known].toSorted((a, b) => b.dataAt.getTime() - a.dataAt.getTime()),
         damagedCount: own.length,
         unreadableCount: catalogue.unreadable.length,
+        apart: countApart(catalogue),
       };
     });
     return { instance, stores };
@@ -120,6 +123,26 @@ function writtenHere({ manifests }: Repository, instance: string): readonly Snap
   );
 }
 
+// Whatever has been seen stays in the memory of the year, and a memory that was lost begins with what the stores hold.
+async function rememberHistory(context: AppContext, holdings: readonly Holding[]): Promise<void> {
+  const snapshots = snapshotsOfAll(holdings).map(toRecord);
+  const state = context.state();
+  const now = context.now();
+  const before = await state.readHistory();
+  if (before !== null && withRuns(before, { snapshots, now }) === before) return;
+  await state.updateHistory((history) => withRuns(history, { snapshots, now }));
+}
+
+// Whatever a catalogue tells apart from the snapshots, and not what a run under way has not finished yet.
+function countApart({
+  snapshots: _snapshots,
+  orphans: _orphans,
+  ...apart
+}: Catalogue): Readonly<Record<string, number>> {
+  const counts = Object.entries(apart).map(([name, items]) => [name, items.length] as const);
+  return Object.fromEntries(counts.filter(([, count]) => count > 0));
+}
+
 // A moment that has not come yet was written under a wrong clock.
 function isYounger(
   at: string,
@@ -130,7 +153,7 @@ function isYounger(
 
 /** A manifest as health, messages and metrics look at it. */
 export function toRecord(manifest: Manifest): SnapshotRecord {
-  const { id, tier, dataAt, slot, committedAt, copiedFrom } = manifest;
+  const { id, tier, dataAt, slot, committedAt, copiedFrom, label } = manifest;
   const dump = dumpOf(manifest);
   return {
     id,
@@ -142,5 +165,7 @@ export function toRecord(manifest: Manifest): SnapshotRecord {
     dumpBytes: dump.content.bytes,
     objectBytes: dump.bytes,
     copiedFrom,
+    label,
+    databaseBytes: manifest.database.sizeBytes,
   };
 }

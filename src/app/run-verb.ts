@@ -19,6 +19,7 @@ import { rememberedAs } from './provenance.ts';
 import { sweepAll } from './repositories.ts';
 import { prunePlaces, pruneProblem } from './pruning.ts';
 import { assertSigning } from '../snapshots/origin.ts';
+import { rememberProgress } from './progress-memory.ts';
 import { copyForTier } from './tier-copy.ts';
 import { failureDetails, successDetails } from './telling.ts';
 import { startTimeLimit } from './time-limit.ts';
@@ -94,8 +95,9 @@ async function underLock(
   await reportCutOff(context, { holdings, signal: plan.signal });
   const running = { command: lock.command, tier: plan.tier, since };
   await context.state().updateAttempts(() => ({ running }));
+  await using progress = rememberProgress(context, { of: 'run', onProgress: plan.onProgress });
   try {
-    return await attempt(context, { ...plan, holdings });
+    return await attempt(context, { ...plan, onProgress: progress.onProgress, holdings });
   } finally {
     await context.state().updateAttempts(() => ({ running: null }));
   }

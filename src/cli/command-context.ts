@@ -15,6 +15,8 @@ export interface CommandContext {
   readonly stdout: Writable;
   /** How wide stdout is, in characters; Infinity where it is no terminal. */
   readonly columns: () => number;
+  /** Whether stdout is a terminal and NO_COLOR is not set. */
+  readonly hasColours: boolean;
   readonly progress: ProgressOutput;
   readonly readFile: (file: string) => Promise<string>;
   readonly toolVersion: string;

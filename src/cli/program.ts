@@ -16,6 +16,7 @@ import { addRetentionCommands } from './retention-commands.ts';
 import { addRecoveryKitCommand } from './recovery-kit-command.ts';
 import { addSigningCommands } from './signing-commands.ts';
 import { addRunCommand } from './run-command.ts';
+import { addStatusCommand } from './status-command.ts';
 
 const exitStatuses = `
 Exit status: 0 done, 1 unexpected, 2 settings or arguments, 3 another run holds the lock, 4 no such snapshot,
@@ -80,6 +81,7 @@ function createProgram(context: CommandContext): Command {
   addRetentionCommands(program, context);
   addHealthCommand(program, context);
   addNotifyCommand(program, context);
+  addStatusCommand(program, context);
   addRecoveryKitCommand(program, context);
   addSigningCommands(program, context);
   addInspectionCommands(program, context);

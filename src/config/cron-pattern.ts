@@ -42,6 +42,16 @@ export function lastOccurrence(
   return cronIn(pattern, timeZone).previousRuns(1, reference)[0] ?? null;
 }
 
+// A pattern is asked for many instants, and to read it takes longer than to answer. There are as many as there are settings.
+const read = new Map<string, Cron>();
+
 function cronIn(pattern: string, timeZone: string): Cron {
+  const name = `${timeZone} ${pattern}`;
+  const known = read.get(name) ?? createCron(pattern, timeZone);
+  read.set(name, known);
+  return known;
+}
+
+function createCron(pattern: string, timeZone: string): Cron {
   return new Cron(pattern, { mode: '5-part', paused: true, timezone: timeZone });
 }

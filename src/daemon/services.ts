@@ -16,7 +16,9 @@ const usualYieldPauseMs = 5 * 60_000;
 
 /** What the daemon does and how it waits. */
 export interface DaemonOptions {
-  readonly app: ScheduleLoopOptions['app'] & DrillLoopOptions['app'] & Pick<App, 'heartbeat' | 'http' | 'remembered'>;
+  readonly app: ScheduleLoopOptions['app'] &
+    DrillLoopOptions['app'] &
+    Pick<App, 'heartbeat' | 'http' | 'remembered' | 'status'>;
   readonly clock: DaemonClock;
   readonly toolVersion: string;
   /** How long a dump that gave way to a migration waits before it tries again, in milliseconds; tests shorten it. */

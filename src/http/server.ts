@@ -29,7 +29,7 @@ export interface HttpOptions {
 
 /** Serves until it is disposed of. Throws AppError `settings` when the port cannot be had. */
 export async function startHttp(
-  app: Pick<App, 'log' | 'remembered'>,
+  app: Pick<App, 'log' | 'remembered' | 'status'>,
   options: HttpOptions,
 ): Promise<AsyncDisposable & { readonly port: number }> {
   const server = createServer(
@@ -74,7 +74,7 @@ export async function startHttp(
 }
 
 async function answer(
-  app: Pick<App, 'remembered'>,
+  app: Pick<App, 'remembered' | 'status'>,
   {
     token,
     ownNames,
@@ -115,8 +115,16 @@ async function answer(
       send(response, { status: 200, type: contentType, body: text });
       return;
     }
+    case '/status.json': {
+      send(response, {
+        status: 200,
+        type: 'application/json',
+        body: `${JSON.stringify(await app.status(), null, 2)}\n`,
+      });
+      return;
+    }
     default:
-      send(response, { status: 404, type: 'text/plain', body: 'see /healthz and /metrics\n' });
+      send(response, { status: 404, type: 'text/plain', body: 'see /status.json, /healthz and /metrics\n' });
   }
 }
 

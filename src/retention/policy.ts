@@ -36,7 +36,8 @@ export function judge<Snapshot extends PlannedSnapshot>(
   options: { readonly tier: Folder; readonly rule: KeepRule; readonly now: Date; readonly timeZone: string },
 ): readonly Verdict<Snapshot>[] {
   const past = withoutFuture(snapshots, options.now).toSorted(byDataAt);
-  const future = snapshots.filter((snapshot) => !past.includes(snapshot)).toSorted(byDataAt);
+  const isPast = new Set(past);
+  const future = snapshots.filter((snapshot) => !isPast.has(snapshot)).toSorted(byDataAt);
   const { rule } = options;
   const least = rule.kind === 'count' ? Math.min(alwaysKept, rule.n) : alwaysKept;
   const verdicts = judgeByRule(past, options).map((verdict, index): Verdict<Snapshot> => {

@@ -1,6 +1,6 @@
-// What is remembered between commands: a cache of what the stores hold, how the last attempts ended, and the daemon's
-// heartbeat. All of it can be lost: the stores' manifests are the truth, and the daemon reads them again. The schemas are what
-// a file must be to be believed; half a record would make health say what nobody knows.
+// What is remembered between commands: a cache of what the stores hold, how the last attempts ended, what was in the last year,
+// and the daemon's heartbeat. All of it can be lost: the stores' manifests are the truth, and the daemon reads them again. The
+// schemas are what a file must be to be believed; half a record would make health say what nobody knows.
 
 import * as v from 'valibot';
 import { byName, count, instant as moment, list, time as instant } from '../text/document.ts';
@@ -21,6 +21,10 @@ const snapshotRecord = object({
   dumpBytes: count,
   objectBytes: count,
   copiedFrom: v.nullable(v.string()),
+  /** What a person called it; left out by an older version. */
+  label: v.exactOptional(v.nullable(v.string())),
+  /** Size of the database it was taken of; left out by an older version. */
+  databaseBytes: v.exactOptional(count),
 });
 
 /** A committed snapshot, as far as health, messages and metrics look at it. */
@@ -37,6 +41,8 @@ const storeRecord = object({
   snapshots: list(snapshotRecord),
   damagedCount: count,
   unreadableCount: count,
+  /** How much of it is shown apart from the snapshots, by what it is; left out by an older version. */
+  apart: v.exactOptional(byName(count)),
 });
 
 /** What one store held when it was last read. */
@@ -105,6 +111,67 @@ const attemptsRecord = object({
 /** How attempts ended, by hand and by the clock. */
 export type AttemptsRecord = v.InferOutput<typeof attemptsRecord>;
 
+const pastFailure = object({ tier: v.string(), at: instant, step: v.string(), message: v.string() });
+
+/** An attempt that failed, long ago perhaps. */
+export type PastFailure = v.InferOutput<typeof pastFailure>;
+
+const historyRecord = object({
+  /** From when on everything that happened is in it; of the time before, what the stores still hold. */
+  since: instant,
+  /** Snapshots that were made, also those that are gone, newest first. */
+  runs: list(snapshotRecord),
+  /** Newest first. */
+  failures: list(pastFailure),
+});
+
+/** What was in the last year or so. */
+export type HistoryRecord = v.InferOutput<typeof historyRecord>;
+
+const drillReport = object({
+  id: v.string(),
+  snapshot: v.string(),
+  dataAt: instant,
+  startedAt: instant,
+  endedAt: instant,
+  status: v.picklist(['passed', 'failed', 'incomplete', 'skipped']),
+  durationMs: v.nullable(v.number()),
+  serverVersion: v.nullable(v.string()),
+  checks: list(
+    object({
+      check: v.string(),
+      status: v.picklist(['ok', 'failed', 'note']),
+      detail: v.string(),
+      remedy: v.nullable(v.string()),
+    }),
+  ),
+});
+
+/** What a drill found, as it is stored beside the snapshots. */
+export type DrillReport = v.InferOutput<typeof drillReport>;
+
+const drillsRecord = object({
+  /** Newest first. */
+  reports: list(drillReport),
+  /** Whether those that are stored have been read. */
+  isWhole: v.boolean(),
+});
+
+/** What the last drills found. */
+export type DrillsRecord = v.InferOutput<typeof drillsRecord>;
+
+const pace = object({
+  at: instant,
+  step: v.picklist(['dump', 'verify', 'restore']),
+  bytes: count,
+  expectedBytes: v.nullable(count),
+});
+
+const progressRecord = object({ run: v.nullable(pace), drill: v.nullable(pace) });
+
+/** How far what goes on now has come, a few seconds ago. */
+export type ProgressRecord = v.InferOutput<typeof progressRecord>;
+
 const heartbeatRecord = object({
   at: instant,
   startedAt: instant,
@@ -121,12 +188,18 @@ export interface Records {
   readonly stores: StoresRecord;
   readonly attempts: AttemptsRecord;
   readonly heartbeat: HeartbeatRecord;
+  readonly history: HistoryRecord;
+  readonly drills: DrillsRecord;
+  readonly progress: ProgressRecord;
 }
 
 const schemas = {
   stores: storesRecord,
   attempts: attemptsRecord,
   heartbeat: heartbeatRecord,
+  history: historyRecord,
+  drills: drillsRecord,
+  progress: progressRecord,
 } as const satisfies Record<keyof Records, v.GenericSchema>;
 
 /** Nothing remembered. */

@@ -2,7 +2,8 @@
 // of their own, so that a `docker exec` and the daemon lose no update. What cannot be read counts as not there: it is a cache.
 // So does what another instance wrote, or, outside of the state directory, another user: several instances of a host share
 // /tmp, and each would answer for the health of the others. A directory that is lost, emptied or read-only while a daemon runs
-// gets what the daemon last wrote again, or health would call a fresh backup unknown until the next run.
+// gets what the daemon last wrote again, or health would call a fresh backup unknown until the next run. A file that has not
+// changed is not decoded again: whoever asks for health or the status page every second must not cost anything.
 
 import { createHash, randomBytes } from 'node:crypto';
 import { access, open, rename, rm, writeFile } from 'node:fs/promises';
@@ -15,13 +16,23 @@ import {
   encodeRecord,
   noAttempts,
   type AttemptsRecord,
+  type DrillsRecord,
   type HeartbeatRecord,
+  type HistoryRecord,
+  type ProgressRecord,
   type Records,
   type StoresRecord,
 } from './records.ts';
 import { lockState } from './state-lock.ts';
 
-const names = { stores: 'stores.json', attempts: 'attempts.json', heartbeat: 'heartbeat.json' } as const;
+const names = {
+  stores: 'stores.json',
+  attempts: 'attempts.json',
+  heartbeat: 'heartbeat.json',
+  history: 'history.json',
+  drills: 'drills.json',
+  progress: 'progress.json',
+} as const satisfies Record<keyof Records, string>;
 
 /** The state directory. Changing it never fails: what cannot be remembered is logged. */
 export interface StateFiles {
@@ -29,14 +40,28 @@ export interface StateFiles {
   /** What is remembered of attempts, or nothing remembered. */
   readAttempts(): Promise<AttemptsRecord>;
   readHeartbeat(): Promise<HeartbeatRecord | null>;
+  readHistory(): Promise<HistoryRecord | null>;
+  readDrills(): Promise<DrillsRecord | null>;
+  readProgress(): Promise<ProgressRecord | null>;
   /** Changes what is remembered of the stores; `change` may be asked more than once. */
   updateStores(change: (before: StoresRecord | null) => StoresRecord): Promise<void>;
   /** Changes what is remembered of attempts; `change` as above. */
   updateAttempts(change: (before: AttemptsRecord) => Partial<AttemptsRecord>): Promise<void>;
+  /** Changes what is remembered of the last year; `change` as above. */
+  updateHistory(change: (before: HistoryRecord | null) => HistoryRecord): Promise<void>;
+  /** Changes what is remembered of drills; `change` as above. */
+  updateDrills(change: (before: DrillsRecord | null) => DrillsRecord): Promise<void>;
+  /** Changes how far what goes on has come. */
+  updateProgress(change: Partial<ProgressRecord>): Promise<void>;
   writeHeartbeat(record: HeartbeatRecord): Promise<void>;
 }
 
 const attemptsToWrite = 2;
+
+interface Reading<Name extends keyof Records> {
+  readonly writtenAt: string;
+  readonly record: Records[Name];
+}
 
 /** The state of `instance` in `directory`, or in the place that is used when that cannot be written. */
 export function openState({
@@ -52,6 +77,8 @@ export function openState({
   readonly lockPatienceMs?: number;
 }): StateFiles {
   let usable: Promise<string> | undefined;
+  /** What was decoded, by file, while the file is the same. */
+  const readings = new Map<string, { readonly version: string; readonly reading: Reading<keyof Records> | null }>();
   const last = new Map<keyof Records, Records[keyof Records]>();
   /** What could not be written: newer than any file. */
   const unwritten = new Set<keyof Records>();
@@ -66,15 +93,24 @@ export function openState({
     return (last.get(name) as Records[Name] | undefined) ?? null;
   }
 
+  async function decode<Name extends keyof Records>(name: Name, file: string): Promise<Reading<Name> | null> {
+    const known = readings.get(file);
+    const found = await readChanged(file, known?.version).catch(() => null);
+    if (found === 'same') return (known?.reading ?? null) as Reading<Name> | null;
+    const reading = found === null ? null : decodeRecord(found.text, { name, instance });
+    if (found === null) readings.delete(file);
+    else readings.set(file, { version: found.version, reading });
+    if (reading === null) log.debug({ file, isThere: found !== null }, 'No state here');
+    return reading;
+  }
+
   async function read<Name extends keyof Records>(name: Name): Promise<Records[Name] | null> {
     if (unwritten.has(name)) return mine(name);
-    const found: { readonly writtenAt: string; readonly record: Records[Name] }[] = [];
+    const found: Reading<Name>[] = [];
     for (const candidate of stateDirectories(directory)) {
       const file = fileIn(candidate, name);
-      const text = await readText(file).catch(() => null);
-      const decoded = text === null ? null : decodeRecord(text, { name, instance });
+      const decoded = await decode(name, file);
       if (decoded !== null) found.push(decoded);
-      else log.debug({ file, isThere: text !== null }, 'No state here');
     }
     return found.toSorted((a, b) => (a.writtenAt < b.writtenAt ? 1 : -1))[0]?.record ?? null;
   }
@@ -122,6 +158,9 @@ export function openState({
     readStores: async () => read('stores'),
     readAttempts: async () => (await read('attempts')) ?? noAttempts,
     readHeartbeat: async () => read('heartbeat'),
+    readHistory: async () => read('history'),
+    readDrills: async () => read('drills'),
+    readProgress: async () => read('progress'),
     updateStores: async (change) => inTurn(async () => update('stores', change)),
     updateAttempts: async (change) =>
       inTurn(async () =>
@@ -130,6 +169,10 @@ export function openState({
           return { ...before, ...change(before) };
         }),
       ),
+    updateHistory: async (change) => inTurn(async () => update('history', change)),
+    updateDrills: async (change) => inTurn(async () => update('drills', change)),
+    updateProgress: async (change) =>
+      inTurn(async () => update('progress', (before) => ({ ...(before ?? { run: null, drill: null }), ...change }))),
     writeHeartbeat: async (record) => inTurn(async () => update('heartbeat', () => record)),
   };
 }
@@ -139,11 +182,17 @@ function shortHash(instance: string): string {
 }
 
 // Whose it is, is asked of the open file: a name in a shared directory may point elsewhere a moment later.
-async function readText(file: string): Promise<string> {
+async function readChanged(
+  file: string,
+  known: string | undefined,
+): Promise<'same' | { readonly version: string; readonly text: string }> {
   await using handle = await open(file, 'r');
-  if (path.dirname(file) === fallbackDirectory() && !isOurs(await handle.stat()))
-    throw new Error(`'${file}' does not belong to us`);
-  return await handle.readFile('utf8');
+  const stats = await handle.stat();
+  if (path.dirname(file) === fallbackDirectory() && !isOurs(stats)) throw new Error(`'${file}' does not belong to us`);
+  // Files are replaced whole: another content is another inode, or a name that was given again at another time.
+  const version = [stats.ino, stats.size, stats.mtimeMs, stats.ctimeMs].join(' ');
+  if (version === known) return 'same';
+  return { version, text: await handle.readFile('utf8') };
 }
 
 async function replace(file: string, text: string): Promise<void> {

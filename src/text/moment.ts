@@ -65,7 +65,16 @@ function parts(moment: Date | string, timeZone: string): Parts {
   };
 }
 
+// To make one takes as long as to use it a hundred times.
+const formatters = new Map<string, Intl.DateTimeFormat>();
+
 function formatterOf(timeZone: string): Intl.DateTimeFormat {
+  const known = formatters.get(timeZone) ?? createFormatter(timeZone);
+  formatters.set(timeZone, known);
+  return known;
+}
+
+function createFormatter(timeZone: string): Intl.DateTimeFormat {
   return new Intl.DateTimeFormat('en-GB', {
     timeZone,
     hourCycle: 'h23',

@@ -1,0 +1,74 @@
+// The last drills as they are remembered for the status page, which asks no store. What a new container does not remember is read
+// once from where the drills are stored: proof that backups restore must not be gone with a volume.
+
+import { decodeDrill, type DrillDocument } from '../drill/drill-record.ts';
+import { readAll } from '../snapshots/document-reading.ts';
+import { buildDrillKey } from '../snapshots/object-keys.ts';
+import { describeObjection, readOrigin } from '../snapshots/origin.ts';
+import type { Repository } from '../snapshots/repository.ts';
+import { longestDrills, withDrills } from '../state/history.ts';
+import type { DrillReport } from '../state/records.ts';
+import type { ObjectKey } from '../storage/store.ts';
+import type { AppContext } from './context.ts';
+
+/** Remembers what a drill found. */
+export async function rememberDrill(context: AppContext, document: DrillDocument): Promise<void> {
+  await context.state().updateDrills((before) => withDrills(before, [toReport(document)]));
+}
+
+/** The last drills, newest first; those of the first destination when nothing is remembered. Rejects when it cannot be read. */
+export async function recallDrills(context: AppContext, signal: AbortSignal): Promise<readonly DrillReport[]> {
+  const remembered = await context.state().readDrills();
+  if (remembered !== null && remembered.isWhole) return remembered.reports;
+  const repository = await context.storeToRead(null);
+  const { instance } = context.load();
+  const keys: ObjectKey[] = [];
+  for await (const { key } of repository.store.list(`${repository.prefix}drills/`, { signal }))
+    if (key.endsWith('.json')) keys.push(key);
+  const reports: DrillReport[] = [];
+  // Keys sort by time.
+  for (const key of keys.toSorted().toReversed().slice(0, longestDrills)) {
+    const document = await readDrill(context, { repository, key, signal });
+    if (document?.instance === instance) reports.push(toReport(document));
+  }
+  await context.state().updateDrills((before) => ({ ...withDrills(before, reports), isWhole: true }));
+  return reports;
+}
+
+function toReport({
+  id,
+  snapshot,
+  dataAt,
+  startedAt,
+  endedAt,
+  status,
+  durationMs,
+  serverVersion,
+  checks,
+}: DrillDocument): DrillReport {
+  return { id, snapshot, dataAt, startedAt, endedAt, status, durationMs, serverVersion, checks };
+}
+
+// One that cannot be read hides no other, and one that is nobody's proves nothing.
+async function readDrill(
+  { log }: Pick<AppContext, 'log'>,
+  {
+    repository,
+    key,
+    signal,
+  }: { readonly repository: Repository; readonly key: ObjectKey; readonly signal: AbortSignal },
+): Promise<DrillDocument | undefined> {
+  try {
+    const content = await readAll(await repository.store.get(key, { signal }));
+    const document = decodeDrill(content);
+    if (document === undefined || buildDrillKey({ ...repository, id: document.id }) !== key) return undefined;
+    const objection = await readOrigin(repository, { key, content, signal });
+    if (objection === null) return document;
+    log.warn({ key }, `The record of a drill ${describeObjection(objection)}; it counts for nothing`);
+    return undefined;
+  } catch (error) {
+    if (signal.aborted) throw error;
+    log.warn({ err: error, key }, 'A stored drill cannot be read');
+    return undefined;
+  }
+}

@@ -1,0 +1,188 @@
+// How it stands, all of it: what the status page, `status` and `/status.json` show. A pure function of what is remembered and of
+// now; every sentence and every figure that a person is shown is decided here, so that no two places can say different things.
+
+import type { KeepRules } from '../config/settings.ts';
+import type { Health } from '../health/assess.ts';
+import type { Scheduled, Timetable } from '../schedule/timetable.ts';
+import { mergeRuns } from '../state/history.ts';
+import type {
+  AttemptsRecord,
+  DrillsRecord,
+  HistoryRecord,
+  HeartbeatRecord,
+  PastFailure,
+  ProgressRecord,
+  SnapshotRecord,
+  StoreRecord,
+} from '../state/records.ts';
+import { viewCalendar, type CalendarDay } from './calendar.ts';
+import { viewDestinations, type DestinationView } from './destinations.ts';
+import { viewDrills, type DrillsView } from './drills.ts';
+import { outlook, type SnapshotView } from './outlook.ts';
+import { restoreCost, type RestoreCost } from './restore-cost.ts';
+import { viewTiers, type TierView } from './tiers.ts';
+import { pronounce, type Verdict } from './verdict.ts';
+
+/** What goes on now. Times are ISO 8601. */
+export interface ActivityView {
+  readonly what: 'run' | 'drill';
+  /** Such as `scheduled daily`, or the snapshot that is drilled. */
+  readonly name: string;
+  readonly since: string;
+  readonly progress: ProgressRecord['run'];
+}
+
+/** A dump that was made, gone or not. */
+export interface RunPoint {
+  readonly dataAt: Date;
+  readonly dumpBytes: number;
+  readonly objectBytes: number;
+  /** Null where it is not known: of a copy whose original is gone. */
+  readonly durationMs: number | null;
+}
+
+/** The whole document. */
+export interface Status {
+  readonly instance: string;
+  readonly toolVersion: string;
+  readonly at: Date;
+  readonly timeZone: string;
+  readonly verdict: Verdict;
+  readonly warnings: readonly string[];
+  readonly activities: readonly ActivityView[];
+  readonly tiers: readonly TierView[];
+  readonly next: readonly { readonly schedule: Scheduled; readonly at: Date }[];
+  readonly drills: DrillsView;
+  /** Null: there is nothing to restore. */
+  readonly restore: RestoreCost | null;
+  readonly destinations: readonly DestinationView[];
+  readonly retention: {
+    readonly mode: 'prune' | 'lifecycle' | 'off';
+    readonly lastAt: string | null;
+    readonly removedCount: number | null;
+    readonly problem: string | null;
+  };
+  /** All that is stored, newest first. */
+  readonly snapshots: readonly SnapshotView[];
+  /** A year by days, the oldest first. */
+  readonly calendar: readonly CalendarDay[];
+  /** Dumps that were made, the oldest first. */
+  readonly history: readonly RunPoint[];
+  readonly channels: AttemptsRecord['channels'];
+  readonly failures: readonly PastFailure[];
+}
+
+/** All that is looked at. */
+export interface StatusFacts {
+  readonly instance: string;
+  readonly toolVersion: string;
+  readonly timetable: Timetable;
+  readonly keep: KeepRules;
+  readonly retentionMode: 'prune' | 'lifecycle' | 'off';
+  readonly graceMs: number;
+  /** How long a run may take. */
+  readonly timeoutMs: number;
+  readonly health: Health;
+  readonly next: Status['next'];
+  readonly stores: readonly StoreRecord[];
+  readonly attempts: AttemptsRecord;
+  readonly heartbeat: HeartbeatRecord | null;
+  readonly history: HistoryRecord | null;
+  readonly drills: DrillsRecord | null;
+  readonly progress: ProgressRecord | null;
+  readonly now: Date;
+}
+
+/** Looks at what is remembered. */
+export function viewStatus(facts: StatusFacts): Status {
+  const { attempts, history, timetable, now } = facts;
+  const { timeZone } = timetable;
+  const present = snapshotsOf(facts.stores);
+  const runs = mergeRuns(history?.runs ?? [], present);
+  const since = history === null ? now : new Date(history.since);
+  const snapshots = outlook(present, { ...facts, places: placesOf(facts.stores) });
+  const failures = history?.failures ?? [];
+  const dumps = dumpsOf(runs);
+  const tiers = viewTiers({ ...facts, present, runs, since });
+  const drills = viewDrills(facts);
+  return {
+    instance: facts.instance,
+    toolVersion: facts.toolVersion,
+    at: now,
+    timeZone,
+    verdict: pronounce({ ...facts, present }),
+    warnings: facts.health.warnings,
+    activities: activitiesOf(facts),
+    tiers,
+    next: facts.next,
+    drills,
+    restore: restoreCost({ present, runs, reports: drills.reports, now }),
+    destinations: viewDestinations(facts),
+    retention: {
+      mode: facts.retentionMode,
+      lastAt: attempts.prune?.at ?? null,
+      removedCount: attempts.prune?.removedCount ?? null,
+      problem: attempts.prune?.problem ?? null,
+    },
+    snapshots,
+    calendar: viewCalendar({ timetable, present, runs, failures, since, now }),
+    history: dumps,
+    channels: attempts.channels,
+    failures,
+  };
+}
+
+/** All snapshots of all stores, one of each name, newest first. */
+function snapshotsOf(stores: readonly StoreRecord[]): readonly SnapshotRecord[] {
+  const all = stores.flatMap((store) => store.snapshots);
+  const byName = new Map(all.map((one) => [`${one.tier}/${one.id}`, one] as const));
+  return [...byName.values()].toSorted((a, b) => b.dataAt.getTime() - a.dataAt.getTime());
+}
+
+function placesOf(stores: readonly StoreRecord[]): (snapshot: SnapshotRecord) => readonly string[] {
+  const held = stores.map(({ name, snapshots }) => ({
+    name,
+    ids: new Set(snapshots.map(({ tier, id }) => `${tier}/${id}`)),
+  }));
+  return ({ tier, id }) => held.filter(({ ids }) => ids.has(`${tier}/${id}`)).map(({ name }) => name);
+}
+
+// A copy is no dump of its own; where its original is gone it stands for it.
+function dumpsOf(runs: readonly SnapshotRecord[]): readonly RunPoint[] {
+  const byMoment = new Map<number, RunPoint>();
+  for (const { dataAt, dumpBytes, objectBytes, copiedFrom, committedAt, startedAt } of runs.toReversed()) {
+    const durationMs = copiedFrom === null ? Math.max(0, committedAt.getTime() - startedAt.getTime()) : null;
+    const known = byMoment.get(dataAt.getTime());
+    if (known === undefined || known.durationMs === null)
+      byMoment.set(dataAt.getTime(), { dataAt, dumpBytes, objectBytes, durationMs });
+  }
+  return [...byMoment.values()].toSorted((a, b) => a.dataAt.getTime() - b.dataAt.getTime());
+}
+
+function activitiesOf({ attempts: { running, drilling }, progress }: StatusFacts): readonly ActivityView[] {
+  // Of an earlier one, of which nobody has said that it ended.
+  const since = (begin: string, pace: ProgressRecord['run'] | undefined): ProgressRecord['run'] =>
+    pace === null || pace === undefined || Date.parse(pace.at) < Date.parse(begin) ? null : pace;
+  return [
+    ...(running === null
+      ? []
+      : ([
+          {
+            what: 'run',
+            name: running.command,
+            since: running.since,
+            progress: since(running.since, progress?.run),
+          },
+        ] as const)),
+    ...(drilling === null
+      ? []
+      : ([
+          {
+            what: 'drill',
+            name: drilling.snapshot,
+            since: drilling.since,
+            progress: since(drilling.since, progress?.drill),
+          },
+        ] as const)),
+  ];
+}

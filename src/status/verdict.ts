@@ -1,0 +1,100 @@
+// The verdict in words: whether one can sleep, and if not, why. The status alone is a word of ours; nobody should have to look up
+// what "degraded" means at three in the morning.
+
+import { heartbeatLimitMs, type Health, type HealthStatus } from '../health/assess.ts';
+import type { Scheduled } from '../schedule/timetable.ts';
+import type { AttemptsRecord, HeartbeatRecord, SnapshotRecord } from '../state/records.ts';
+import { formatSpan } from '../text/format.ts';
+import { formatAge } from '../text/moment.ts';
+
+/** How it stands, for people. */
+export interface Verdict {
+  readonly status: HealthStatus;
+  readonly healthy: boolean;
+  /** A few words, such as `The daily backup is late`. */
+  readonly headline: string;
+  /** A sentence or two. */
+  readonly detail: string;
+}
+
+/** A sign that says the same as the colour. */
+export const symbols: Readonly<Record<HealthStatus, string>> = {
+  starting: '…',
+  healthy: '✓',
+  degraded: '!',
+  late: '✕',
+  failed: '✕',
+};
+
+/** Puts the health into words. */
+export function pronounce(facts: {
+  readonly health: Health;
+  readonly attempts: AttemptsRecord;
+  readonly heartbeat: HeartbeatRecord | null;
+  readonly present: readonly SnapshotRecord[];
+  readonly next: readonly { readonly schedule: Scheduled; readonly at: Date }[];
+  readonly now: Date;
+}): Verdict {
+  const { status, healthy } = facts.health;
+  return { status, healthy, ...words(facts) };
+}
+
+function words(facts: Parameters<typeof pronounce>[0]): Pick<Verdict, 'headline' | 'detail'> {
+  const { health, attempts, heartbeat, now } = facts;
+  const newest = describeNewest(facts);
+  switch (health.status) {
+    case 'starting':
+      return {
+        headline: 'There is no backup yet',
+        detail:
+          attempts.running === null ? 'The daemon takes the first one at once.' : 'The first one is being made now.',
+      };
+    case 'healthy':
+      return { headline: 'All is backed up', detail: newest };
+    case 'degraded':
+      return {
+        headline: 'Backed up, but look at this',
+        detail: newest,
+      };
+    case 'late': {
+      if (facts.present.length === 0)
+        return { headline: 'There is no backup', detail: 'What was tried has failed; see why below.' };
+      const late = Object.entries(health.tiers).filter(
+        ([, { deadlineAt }]) => deadlineAt !== null && Date.parse(deadlineAt) <= now.getTime(),
+      );
+      const names = late.map(([tier]) => tier);
+      const headline =
+        names.length === 1
+          ? `The ${names[0]} backup is late`
+          : `The ${names.slice(0, -1).join(', ')} and ${names.at(-1)} backups are late`;
+      return { headline, detail: newest };
+    }
+    case 'failed': {
+      const silentMs = heartbeat === null ? 0 : now.getTime() - Date.parse(heartbeat.at);
+      if (silentMs > heartbeatLimitMs)
+        return {
+          headline: 'The backup service is silent',
+          detail: `It has given no sign of life for ${formatSpan(silentMs)}: nothing is backed up by itself. ${newest}`,
+        };
+      return {
+        headline: 'The newest backup failed its restore drill',
+        detail: 'Do not rely on it: see below what was found, and take a new one when that is mended.',
+      };
+    }
+    default:
+      return health.status satisfies never;
+  }
+}
+
+function describeNewest({ present, next, now }: Parameters<typeof pronounce>[0]): string {
+  const past = present.filter(({ dataAt }) => dataAt <= now);
+  const [newest] = past.toSorted((a, b) => b.dataAt.getTime() - a.dataAt.getTime());
+  const backups = next
+    .filter(({ schedule }) => schedule !== 'drill')
+    .toSorted((a, b) => a.at.getTime() - b.at.getTime());
+  const coming =
+    backups[0] === undefined
+      ? 'No next one is scheduled.'
+      : `The next begins in ${formatSpan(Math.max(0, backups[0].at.getTime() - now.getTime()))}.`;
+  return newest === undefined ? coming : `The newest is from ${formatAge(newest.dataAt, now)}. ${coming}`;
+}
