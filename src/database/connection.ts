@@ -6,6 +6,7 @@ import { Client } from 'pg';
 import { AppError, describeError } from '../errors.ts';
 import { unlessAborted } from '../stream/abortable.ts';
 import { makeOwnSession } from './own-session.ts';
+import { tellLostSession } from './lost-session.ts';
 import { passwordForms } from './password-forms.ts';
 import { findTlsFiles, type TlsSettings } from './tls-files.ts';
 import { isTlsRefusal, tlsChoices, tlsHints, type TlsChoice } from './tls.ts';
@@ -103,6 +104,7 @@ export async function connect(
       await client.connect();
       // A pooler refuses replication by itself, and no limit for queries holds there.
       if (protocol === 'queries') await makeOwnSession(client, { target: describeTarget(settings) });
+      tellLostSession(client, { target: describeTarget(settings), signal });
       return Object.assign(client, { [Symbol.asyncDispose]: leave });
     } catch (error) {
       await leave();

@@ -7,6 +7,7 @@ import type { Client } from 'pg';
 import type { Log } from '../log.ts';
 import { startChild, type Child } from '../stream/child.ts';
 import type { ClientPrograms } from './clients.ts';
+import { whenReachable } from './clean-up.ts';
 import { applicationName, connect, libpqEnvironment, type ConnectionSettings } from './connection.ts';
 import type { Turns } from './turns.ts';
 
@@ -111,14 +112,18 @@ async function terminateBackend(options: {
   readonly log: Log;
 }): Promise<void> {
   if (options.processId === undefined) return;
-  try {
+  const signal = AbortSignal.timeout(5_000);
+  const end = async (): Promise<void> => {
     // A connection of its own: the control connection may be what broke.
-    await using client = await connect(options.connection, AbortSignal.timeout(5_000));
+    await using client = await connect(options.connection, signal);
     await client.query('set role none');
     await client.query(
       'select pg_terminate_backend(pid) from pg_stat_activity where pid = $1 and application_name = $2',
       [options.processId, applicationName],
     );
+  };
+  try {
+    await whenReachable(end, { signal });
   } catch (error) {
     options.log.warn(
       { err: error },

@@ -4,7 +4,7 @@
 
 import type { Readable } from 'node:stream';
 import type { Client } from 'pg';
-import { AppError, toAppError } from '../errors.ts';
+import { AppError, describeError } from '../errors.ts';
 import type { ChildExit } from '../stream/child.ts';
 import { pause } from '../stream/patience.ts';
 import { formatSpan } from '../text/format.ts';
@@ -143,9 +143,11 @@ async function tryDump<Seen>(options: DumpOptions<Seen>, patience: LockPatience)
 }
 
 function lostError(error: unknown): AppError {
-  return toAppError(error, {
-    code: 'database',
-    message: 'The session that holds the snapshot was lost',
+  // What is known of a session in general is less than what is lost with this one.
+  if (error instanceof AppError && error.reason !== 'unreachable') return error;
+  const cause = error instanceof AppError ? (error.cause ?? error) : error;
+  return new AppError('database', `The session that holds the snapshot was lost: ${describeError(cause)}`, {
+    cause: error,
     hint: "Look into the database's log, then run the backup again.",
   });
 }

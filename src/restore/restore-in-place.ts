@@ -2,6 +2,7 @@
 // so that it is whole or still empty.
 
 import { escapeIdentifier, type Client } from 'pg';
+import { whenReachable } from '../database/clean-up.ts';
 import { connect } from '../database/connection.ts';
 import { annoysServer } from '../database/restore-client.ts';
 import { note, type CheckResult } from '../checks/check.ts';
@@ -83,9 +84,13 @@ async function dropExtensions(
 ): Promise<void> {
   if (extensions.length === 0) return;
   const names = extensions.map(({ name: one }) => escapeIdentifier(one)).join(', ');
-  try {
-    await using inside = await connect({ ...connection, database: name }, AbortSignal.timeout(cleanUpMs));
+  const signal = AbortSignal.timeout(cleanUpMs);
+  const drop = async (): Promise<void> => {
+    await using inside = await connect({ ...connection, database: name }, signal);
     await inside.query(`drop extension if exists ${names}`);
+  };
+  try {
+    await whenReachable(drop, { signal });
   } catch (error) {
     log.warn(
       { err: error, extensions: names },

@@ -3,6 +3,7 @@
 
 import { escapeIdentifier, type Client } from 'pg';
 import type { ClientPrograms } from '../database/clients.ts';
+import { whenReachable } from '../database/clean-up.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import type { CheckResult } from '../checks/check.ts';
 import { readContents, type SnapshotSource, type StreamOptions } from '../snapshots/dump-stream.ts';
@@ -149,10 +150,13 @@ async function dropOwner({
   ownerRole,
   log,
 }: Pick<RestoreOptions, 'connection' | 'name' | 'log'> & { readonly ownerRole: string }): Promise<void> {
-  const cleanUpMs = 15_000;
-  try {
-    await using admin = await connectForRestore(connection, { name, signal: AbortSignal.timeout(cleanUpMs) });
+  const signal = AbortSignal.timeout(15_000);
+  const drop = async (): Promise<void> => {
+    await using admin = await connectForRestore(connection, { name, signal });
     await admin.query(`drop role if exists ${escapeIdentifier(ownerRole)}`);
+  };
+  try {
+    await whenReachable(drop, { signal });
   } catch (error) {
     log.warn({ err: error, role: ownerRole }, 'The role that was created for this restore could not be dropped again');
   }

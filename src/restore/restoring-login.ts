@@ -3,6 +3,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { escapeIdentifier, escapeLiteral, type Client } from 'pg';
+import { whenReachable } from '../database/clean-up.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { scramVerifier } from '../database/scram-verifier.ts';
 import { sqlStateOf } from '../database/sql-state.ts';
@@ -59,10 +60,14 @@ export async function createLogin(
   const quoted = escapeIdentifier(name);
   const until = new Date(options.now.getTime() + validDays * 86_400_000).toISOString();
   const remove: RestoringLogin['remove'] = async (from, { name: target }) => {
-    try {
+    const limit = AbortSignal.timeout(cleanUpMs);
+    const drop = async (): Promise<void> => {
       // A connection of its own: the other may be gone, or cut off.
-      await using client = await connectToServer(from, { name: target, signal: AbortSignal.timeout(cleanUpMs) });
+      await using client = await connectToServer(from, { name: target, signal: limit });
       await client.query(`drop role if exists ${quoted}`);
+    };
+    try {
+      await whenReachable(drop, { signal: limit });
     } catch (error) {
       log.error(
         { err: error, role: name },

@@ -55,9 +55,11 @@ export async function createTemporary(
   try {
     await createDatabase(admin, { name: temporary, encoding, locale, owner, connectionLimit: unfinishedLimit });
   } catch (error) {
-    // The server goes on creating it for whoever has hung up.
-    if (signal.aborted) await drop(rows[0]?.pid);
+    // The server goes on creating it for whoever has hung up, and for whom it cannot reach any more.
+    const isLost = error instanceof AppError;
+    if (signal.aborted || isLost) await drop(rows[0]?.pid);
     signal.throwIfAborted();
+    if (isLost) throw error;
     throw cannotCreate(error, { encoding, locale });
   }
   // Whoever is in it is not taken for a restore that was interrupted, also while nothing is filled in yet.

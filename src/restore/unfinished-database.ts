@@ -3,6 +3,7 @@
 
 import { escapeIdentifier, type Client } from 'pg';
 import type { ConnectionSettings } from '../database/connection.ts';
+import { whenReachable } from '../database/clean-up.ts';
 import type { Log } from '../log.ts';
 import { pause } from '../stream/patience.ts';
 import { connectToServer } from './server-connection.ts';
@@ -65,7 +66,7 @@ export async function dropTemporary(
   },
 ): Promise<void> {
   const signal = AbortSignal.timeout(cleanUpMs);
-  try {
+  const drop = async (): Promise<void> => {
     await using admin = await connectToServer(connection, { name, signal });
     if (creator !== undefined) await endSession(admin, { processId: creator, signal });
     for (;;) {
@@ -83,6 +84,9 @@ export async function dropTemporary(
         await pause(retryMs, signal);
       }
     }
+  };
+  try {
+    await whenReachable(drop, { signal });
   } catch (error) {
     log.error(
       { err: error, database: temporary },

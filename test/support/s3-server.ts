@@ -2,6 +2,8 @@
 // stores fail. What passes through is counted, so that a test can say what was sent.
 
 import { createServer, request as forward, type IncomingMessage, type ServerResponse } from 'node:http';
+import { Transform } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startFauxqs } from 'fauxqs';
 import { CreateBucketCommand, HeadObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { createS3Store } from '../../src/storage/s3-store.ts';
@@ -20,7 +22,15 @@ export type DoorAction =
   | { readonly kind: 'stall'; readonly afterBytes: number }
   /** Passes the answer on with these headers instead of its own. */
   | { readonly kind: 'headers'; readonly headers: Readonly<Record<string, string>> }
-  | { readonly kind: 'answer'; readonly status: number; readonly code: string };
+  | { readonly kind: 'answer'; readonly status: number; readonly code: string }
+  /** Has the deed done, and drops the connection instead of answering. */
+  | { readonly kind: 'lose' }
+  /** Passes request and answer on, so many bytes at a time with pauses in between. */
+  | { readonly kind: 'trickle'; readonly chunkBytes: number; readonly pauseMs: number }
+  /** Passes the request on with one bit of its body flipped, so far into it. */
+  | { readonly kind: 'flip'; readonly atShare: number }
+  /** Passes the answer on with another text in its place. */
+  | { readonly kind: 'rewrite'; readonly change: (text: string) => string };
 
 /** A request as rules see it. */
 export interface SeenRequest {
@@ -175,14 +185,31 @@ function answer(
       return;
     case 'pass':
     case 'headers':
+    case 'lose':
+    case 'trickle':
+    case 'flip':
+    case 'rewrite':
     case 'stall':
     case 'cut': {
       const { method, url, headers } = incoming;
       const inner = forward({ host: '127.0.0.1', port, method, path: url, headers }, (response) => {
+        if (action.kind === 'lose') {
+          response.resume();
+          response.once('close', () => outgoing.socket?.destroy());
+          return;
+        }
+        if (action.kind === 'rewrite') {
+          rewritten(response, { outgoing, change: action.change });
+          return;
+        }
         const changed = action.kind === 'headers' ? action.headers : {};
         // Whether the inner connection is kept is none of the outer one's business.
         const { connection: _connection, 'keep-alive': _keepAlive, ...passed } = response.headers;
         outgoing.writeHead(response.statusCode ?? 500, { ...passed, ...changed });
+        if (action.kind === 'trickle') {
+          response.pipe(trickling(action)).pipe(outgoing);
+          return;
+        }
         let left = 'afterBytes' in action ? action.afterBytes : Number.POSITIVE_INFINITY;
         response.on('data', (chunk: Buffer) => {
           outgoing.write(chunk.subarray(0, Math.max(0, left)));
@@ -194,10 +221,57 @@ function answer(
         });
       });
       inner.on('error', () => outgoing.socket?.destroy());
-      incoming.pipe(inner);
+      if (action.kind === 'trickle') incoming.pipe(trickling(action)).pipe(inner);
+      else if (action.kind === 'flip') incoming.pipe(flipping(incoming, action)).pipe(inner);
+      else incoming.pipe(inner);
       return;
     }
     default:
       action satisfies never;
   }
+}
+
+function rewritten(
+  response: IncomingMessage,
+  { outgoing, change }: { readonly outgoing: ServerResponse; readonly change: (text: string) => string },
+): void {
+  const chunks: Buffer[] = [];
+  response.on('data', (chunk: Buffer) => chunks.push(chunk));
+  response.once('end', () => {
+    const body = Buffer.from(change(Buffer.concat(chunks).toString('utf8')));
+    const {
+      connection: _connection,
+      'keep-alive': _keepAlive,
+      'transfer-encoding': _encoding,
+      ...passed
+    } = response.headers;
+    outgoing.writeHead(response.statusCode ?? 500, { ...passed, 'content-length': String(body.length) });
+    outgoing.end(outgoing.req.method === 'HEAD' ? undefined : body);
+  });
+}
+
+function flipping({ headers }: IncomingMessage, { atShare }: { readonly atShare: number }): Transform {
+  const target = Math.floor(atShare * Number(headers['content-length'] ?? 0));
+  let at = 0;
+  return new Transform({
+    transform(chunk: Buffer, _encoding, callback) {
+      const changed = Buffer.from(chunk);
+      const offset = target - at;
+      if (offset >= 0 && offset < changed.length) changed.writeUInt8(changed.readUInt8(offset) ^ 4, offset);
+      at += chunk.length;
+      callback(null, changed);
+    },
+  });
+}
+
+function trickling({ chunkBytes, pauseMs }: { readonly chunkBytes: number; readonly pauseMs: number }): Transform {
+  return new Transform({
+    async transform(chunk: Buffer, _encoding, callback) {
+      for (let at = 0; at < chunk.length; at += chunkBytes) {
+        this.push(chunk.subarray(at, at + chunkBytes));
+        await sleep(pauseMs);
+      }
+      callback();
+    },
+  });
 }
