@@ -8,6 +8,7 @@ import { createApp } from './app/app.ts';
 import { eraseLine } from './cli/progress-bar.ts';
 import { runProgram } from './cli/program.ts';
 import { AppError, describeError, exitStatusOf } from './errors.ts';
+import { endAllChildren } from './stream/child.ts';
 import { forTerminal } from './text/terminal.ts';
 
 /** A second signal this soon is the same key press: Ctrl-C under npm delivers two. */
@@ -18,8 +19,12 @@ let firstSignalAt: number | undefined;
 for (const name of ['SIGINT', 'SIGTERM'] as const) {
   process.on(name, () => {
     const now = performance.now();
-    if (firstSignalAt !== undefined && now - firstSignalAt >= sameSignalMs) process.exit(130);
-    firstSignalAt ??= now;
+    if (firstSignalAt !== undefined) {
+      if (now - firstSignalAt >= sameSignalMs) leaveAtOnce();
+      return;
+    }
+    firstSignalAt = now;
+    app.log.warn({ signal: name }, 'Stopping, and tidying up; once more ends it at once');
     interrupted.abort(
       new AppError('interrupted', `Interrupted by ${name}`, {
         hint: 'Nothing half-written counts as a backup; run it again.',
@@ -27,6 +32,8 @@ for (const name of ['SIGINT', 'SIGTERM'] as const) {
     );
   });
 }
+// Whatever ends us, no child goes on by itself.
+process.on('exit', endAllChildren);
 // A dropped ssh hangs up and closes our streams; that is no reason to end a backup.
 process.on('SIGHUP', () => undefined);
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
@@ -76,6 +83,13 @@ try {
 // Not process.exitCode: a socket that lingers must not keep a finished command alive.
 await Promise.all([process.stdout, process.stderr].map(flushed));
 process.exit(status);
+
+// In the middle of tidying up: what is left is told.
+function leaveAtOnce(): never {
+  for (const text of app.remains())
+    process.stderr.write(forTerminal(app.redact(`mastodon-backup: Left behind: ${text}\n`)));
+  process.exit(130);
+}
 
 async function flushed(stream: NodeJS.WriteStream): Promise<void> {
   if (stream.destroyed || stream.writableLength === 0) return;

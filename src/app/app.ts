@@ -53,6 +53,8 @@ import { recoveryKit, type RecoveryKitRequest } from './recovery-kit-verb.ts';
 export interface App extends AsyncDisposable {
   readonly log: Log;
   readonly redact: Redact;
+  /** What would be left behind if the process ended now, each with its remedy. */
+  remains(): readonly string[];
   run(request: RunRequest): Promise<RunReport>;
   runScheduled(request: ScheduledRunRequest): Promise<RunReport | null>;
   list(request: ListRequest): Promise<PlacedCatalogue>;
@@ -102,6 +104,7 @@ export function createApp(input: AppInput): App {
   return {
     log: context.log,
     redact: context.redact,
+    remains: () => context.remains.list(),
     run: async (request) => run(context, request),
     runScheduled: async (request) => runScheduled(context, request),
     list: async (request) => list(context, request),

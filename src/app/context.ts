@@ -22,6 +22,7 @@ import { openState, type StateFiles } from '../state/state-files.ts';
 import type { ReadPatience } from '../storage/patient-reader.ts';
 import type { S3Patience } from '../storage/s3-bucket.ts';
 import type { StoreName } from '../storage/store.ts';
+import { createRemains, type Remains } from '../stream/remains.ts';
 import { createLogLine } from '../text/log-line.ts';
 import { openStores } from './repositories.ts';
 import { createToldFailures, type ToldFailures } from './told-failures.ts';
@@ -72,6 +73,8 @@ export interface AppContext {
   readonly log: Log;
   readonly redact: Redact;
   readonly now: () => Date;
+  /** What would be left behind if the process ended now. */
+  readonly remains: Remains;
   /** How often a broken download is taken up again; undefined: as usual. */
   readonly readPatience: ReadPatience | undefined;
   /** How the log is written. */
@@ -166,6 +169,7 @@ export function createContext(input: AppInput): AppContext {
     log,
     redact,
     now,
+    remains: createRemains(),
     readPatience: input.overrides?.readPatience,
     logFormat,
     warnings,

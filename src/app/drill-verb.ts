@@ -66,6 +66,7 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
     clients: await context.findClients(signal),
     scratchDirectory: settings.scratchDirectory,
     uid: context.uid,
+    remains: context.remains,
     earlier: earlierThan(manifest, catalogue.snapshots),
     secrets: checkSecrets(context, manifest),
     now,

@@ -102,6 +102,7 @@ async function restoreFrom(
     name: database,
     clients: await context.findClients(signal),
     scratchDirectory: settings.scratchDirectory,
+    remains: context.remains,
     now,
     log,
     onProgress: (bytes) => request.onProgress({ step: 'restore', bytes, expectedBytes: dumpOf(manifest).bytes }),

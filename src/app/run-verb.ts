@@ -14,10 +14,10 @@ import type { Folder, Tier } from '../schedule/tier.ts';
 import { takeLock } from '../state/lock.ts';
 import type { AppContext } from './context.ts';
 import { inTheLightOfEarlier, rememberFailure, toFailure } from './failures.ts';
-import { readHoldings, rememberRemoval, silentPlaces, snapshotsOfAll, type Holding } from './holdings.ts';
+import { readHoldings, silentPlaces, snapshotsOfAll, type Holding } from './holdings.ts';
 import { rememberedAs } from './provenance.ts';
 import { sweepAll } from './repositories.ts';
-import { prunePlaces, pruneProblem } from './pruning.ts';
+import { pruneInTime } from './run-pruning.ts';
 import { assertSigning } from '../snapshots/origin.ts';
 import { rememberProgress } from './progress-memory.ts';
 import { copyForTier } from './tier-copy.ts';
@@ -60,6 +60,11 @@ interface Plan {
   readonly onProgress: ProgressListener;
 }
 
+interface Limited {
+  /** Aborts with the plan's own signal, and when BACKUP_TIMEOUT is over. */
+  readonly limited: AbortSignal;
+}
+
 /** Makes one backup by hand. */
 export async function run(context: AppContext, request: RunRequest): Promise<RunReport> {
   const command = request.label === null ? `run ${request.tier}` : 'run --label';
@@ -91,15 +96,31 @@ async function underLock(
     signal: lock.signal,
     log,
   });
-  const holdings = await readHoldings(context, plan.signal);
+  using limit = startTimeLimit(settings.timeoutMs, {
+    what: 'The run',
+    setting: 'BACKUP_TIMEOUT',
+    hint: 'Raise BACKUP_TIMEOUT, or make runs faster: more BACKUP_THREADS, a lower BACKUP_COMPRESSION_LEVEL.',
+  });
+  const limited = AbortSignal.any([plan.signal, limit.signal]);
+  const holdings = await listForRun(context, { ...plan, limited });
   await reportCutOff(context, { holdings, signal: plan.signal });
   const running = { command: lock.command, tier: plan.tier, since };
   await context.state().updateAttempts(() => ({ running }));
   await using progress = rememberProgress(context, { of: 'run', onProgress: plan.onProgress });
   try {
-    return await attempt(context, { ...plan, onProgress: progress.onProgress, holdings });
+    return await attempt(context, { ...plan, onProgress: progress.onProgress, holdings, limited });
   } finally {
     await context.state().updateAttempts(() => ({ running: null }));
+  }
+}
+
+// A store that never answers ends the run by its limit, and that is remembered and told as any failure of it.
+async function listForRun(context: AppContext, plan: Plan & Limited): Promise<readonly Holding[]> {
+  try {
+    return await readHoldings(context, plan.limited);
+  } catch (error) {
+    await fail(context, { error, tier: plan.tier, before: [], signal: plan.signal });
+    throw error;
   }
 }
 
@@ -119,7 +140,7 @@ async function reportCutOff(
 
 async function attempt(
   context: AppContext,
-  { holdings, ...plan }: Plan & { readonly holdings: readonly Holding[] },
+  { holdings, limited: signal, ...plan }: Plan & Limited & { readonly holdings: readonly Holding[] },
 ): Promise<RunReport | null> {
   const { now } = context;
   const { settings } = context.load();
@@ -132,13 +153,7 @@ async function attempt(
   }
   await context.tell({ kind: 'run-started', tier: plan.tier }, plan.signal);
   let result: BackupResult & { readonly copiedFrom: string | null };
-  using limit = startTimeLimit(settings.timeoutMs, {
-    what: 'The run',
-    setting: 'BACKUP_TIMEOUT',
-    hint: 'Raise BACKUP_TIMEOUT, or make runs faster: more BACKUP_THREADS, a lower BACKUP_COMPRESSION_LEVEL.',
-  });
   try {
-    const signal = AbortSignal.any([plan.signal, limit.signal]);
     await sweepAll(holdings, { settings, now, log: context.log, signal });
     result = (await copyFor(context, { ...plan, holdings, signal })) ?? {
       ...(await dump(context, { ...plan, holdings, signal })),
@@ -154,7 +169,7 @@ async function attempt(
     await fail(context, { error, tier: plan.tier, before, signal: plan.signal });
     return { ...result, prunedCount: null };
   }
-  const prunedCount = await pruneAfter(context, { result, signal: plan.signal });
+  const prunedCount = await pruneInTime(context, { result, holdings, signal: plan.signal, limited: signal });
   await rememberSuccess(context, result);
   context.told.forget();
   const { warnings } = result;
@@ -194,7 +209,8 @@ async function dump(
   plan: Plan & { readonly holdings: readonly Holding[] },
 ): Promise<BackupResult> {
   const { settings, target, instance } = context.load();
-  return backUp({
+  using _remaining = context.remains.add('perhaps an unfinished upload: a later run removes it when it is a day old');
+  return await backUp({
     ...settings,
     tier: plan.tier,
     label: plan.label,
@@ -227,34 +243,6 @@ async function dump(
 /** The first destination's failure; undefined when all went well. */
 export function firstError(result: BackupResult): AppError | undefined {
   return result.outcomes.find((outcome) => outcome.kind === 'failed')?.error;
-}
-
-// Only where the run has stored something: a destination that fails keeps everything it has.
-async function pruneAfter(
-  context: AppContext,
-  { result, signal }: { readonly result: BackupResult; readonly signal: AbortSignal },
-): Promise<number | null> {
-  const { settings } = context.load();
-  const holdings = await readHoldings(context, signal);
-  if (settings.retention.mode !== 'prune') return null;
-  const manifests = result.outcomes.flatMap((outcome) => (outcome.kind === 'stored' ? [outcome] : []));
-  const { acceptedServers } = await context.state().readAttempts();
-  const results = await prunePlaces(context, {
-    holdings: holdings.filter(({ repository }) =>
-      manifests.some(({ destination }) => destination.repository === repository),
-    ),
-    systemIdentifier: manifests[0]?.manifest.database.systemIdentifier ?? null,
-    acceptedServers,
-    occasion: 'automatic',
-    dryRun: false,
-    signal,
-  });
-  const removedCount = results.reduce((sum, { removed }) => sum + removed.length, 0);
-  const prune = { at: context.now().toISOString(), problem: pruneProblem(results), removedCount };
-  await context.state().updateAttempts(() => ({ prune }));
-  const removed = results.flatMap((one) => one.removed);
-  if (removed.length > 0) await rememberRemoval(context, { holdings, removed });
-  return removedCount;
 }
 
 /** How many snapshots made here are remembered, to tell them from another container's and from somebody else's. */

@@ -23,6 +23,7 @@ import { fillDatabase, portableArguments, type FillResult } from '../restore/fil
 import { assertAsPlanned, withoutWhatIsThere } from '../restore/planned-entries.ts';
 import { writeRestoreList } from '../restore/restore-list.ts';
 import { describeLacks, describeRoles, sortFailures } from './failed-statements.ts';
+import type { Remains } from '../stream/remains.ts';
 import { isNearlyFull, predictBytes, readSpace, tooLittle, type Space } from './scratch-space.ts';
 
 const spaceEveryMs = 2_000;
@@ -38,6 +39,7 @@ export interface DrillOptions {
   readonly clients: readonly ClientPrograms[];
   readonly scratchDirectory: string;
   readonly uid: number;
+  readonly remains: Remains;
   /** Older snapshots of the instance, newest first. */
   readonly earlier: readonly EarlierRows[];
   /** What is known of Mastodon's secrets; null: nothing. */
@@ -55,7 +57,7 @@ export type DrillOutcome = Pick<DrillDocument, 'status' | 'durationMs' | 'server
 
 /** Drills. Rejects with AppError when the drill itself could not be carried out, which says nothing of the snapshot. */
 export async function drill(options: DrillOptions): Promise<DrillOutcome> {
-  const { source, signal, log } = options;
+  const { source, signal } = options;
   const { manifest } = source;
   const skipped = (detail: string): DrillOutcome => ({
     status: 'skipped',
@@ -79,7 +81,7 @@ export async function drill(options: DrillOptions): Promise<DrillOutcome> {
   const stop = AbortSignal.any([signal, space.signal]);
   try {
     const directory = options.scratchDirectory;
-    await using server = await startScratchServer({ programs, directory, uid: options.uid, log, signal: stop });
+    await using server = await startScratchServer({ ...options, programs, directory, signal: stop });
     return await drillIn(server, { ...options, client, signal: stop });
   } catch (error) {
     signal.throwIfAborted();

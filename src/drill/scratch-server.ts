@@ -13,6 +13,7 @@ import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { scramVerifier } from '../database/scram-verifier.ts';
 import { removeLeftovers } from './scratch-leftovers.ts';
 import { prepareScratchUser, type ScratchUser } from './scratch-user.ts';
+import type { Remains } from '../stream/remains.ts';
 import type { ServerPrograms } from '../database/server-programs.ts';
 import { pause } from '../stream/patience.ts';
 
@@ -72,12 +73,14 @@ export async function startScratchServer(options: {
   readonly programs: ServerPrograms;
   readonly directory: string;
   readonly uid: number;
+  readonly remains: Remains;
   readonly log: Log;
   readonly signal: AbortSignal;
 }): Promise<ScratchServer> {
   const { programs, signal, log } = options;
   await removeLeftovers(options);
   const home = path.join(options.directory, `drill-${randomBytes(6).toString('hex')}`);
+  const remaining = options.remains.add(`the throw-away server's directory '${home}': the next drill removes it`);
   try {
     await mkdir(options.directory, { recursive: true });
     await mkdir(home, { mode: 0o700 });
@@ -95,6 +98,8 @@ export async function startScratchServer(options: {
       env: childEnvironment(user),
       cwd: home,
       user: user.user,
+      // Killed, it would leave its backends behind for as long as they do not look up.
+      lastSignal: 'SIGQUIT',
       onStderrLine: (line) => log.debug({ program: 'postgres' }, line),
     });
     const superuser = (database: string): ConnectionSettings => ({
@@ -111,6 +116,7 @@ export async function startScratchServer(options: {
       await child.stop({ graceMs: stopTimeoutMs, signal: 'SIGQUIT' });
       await rm(home, { recursive: true, force: true });
       if (!sockets.startsWith(home)) await rm(sockets, { recursive: true, force: true });
+      remaining[Symbol.dispose]();
     };
     try {
       await answers(superuser('postgres'), { ended: child.done, signal });
@@ -121,6 +127,7 @@ export async function startScratchServer(options: {
     return { programs, directory: home, superuser, [Symbol.asyncDispose]: stop };
   } catch (error) {
     await rm(home, { recursive: true, force: true }).catch(() => undefined);
+    remaining[Symbol.dispose]();
     signal.throwIfAborted();
     if (error instanceof AppError) throw error;
     throw new AppError(

@@ -38,6 +38,7 @@ export async function restoreAnew(
         connection,
         restored: name,
         owner: ownerRole,
+        remains: work.remains,
         now: now(),
         log,
         signal,
@@ -52,6 +53,7 @@ export async function restoreAnew(
       encoding: manifest.database.encoding,
       locale: work.locale === null ? manifest.database.locale : libcLocale(work.locale),
       owner: login.owner,
+      remains: work.remains,
       prepare: async (inside) => {
         const schemas = new Set(plan.contents.filter(({ kind }) => kind === 'SCHEMA').map((item) => item.name));
         await createExtensions(inside, { extensions: plan.extensions, schemas, owner: login.owner, role: server.role });

@@ -7,6 +7,7 @@ import { whenReachable } from '../database/clean-up.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import type { CheckResult } from '../checks/check.ts';
 import { readContents, type SnapshotSource, type StreamOptions } from '../snapshots/dump-stream.ts';
+import type { Remains } from '../stream/remains.ts';
 import { readOrdinarySettings } from './database-settings.ts';
 import { assertExtensions } from './extensions.ts';
 import { assertOwner, chooseOwner, createOwner, readOwner } from './owner.ts';
@@ -55,6 +56,7 @@ export interface RestoreOptions extends StreamOptions {
   };
   readonly clients: readonly ClientPrograms[];
   readonly scratchDirectory: string;
+  readonly remains: Remains;
   readonly now: () => Date;
 }
 

@@ -9,6 +9,7 @@ import { scramVerifier } from '../database/scram-verifier.ts';
 import { sqlStateOf } from '../database/sql-state.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { Remains } from '../stream/remains.ts';
 import { connectToServer } from './server-connection.ts';
 
 /** Whose session fills and checks a database. */
@@ -49,6 +50,7 @@ export async function createLogin(
     /** The database that is to be restored, in which nobody may be. */
     readonly restored: string;
     readonly owner: string;
+    readonly remains: Remains;
     readonly now: Date;
     readonly log: Log;
     readonly signal: AbortSignal;
@@ -59,6 +61,9 @@ export async function createLogin(
   const password = randomBytes(24).toString('base64url');
   const quoted = escapeIdentifier(name);
   const until = new Date(options.now.getTime() + validDays * 86_400_000).toISOString();
+  const remaining = options.remains.add(
+    `the role ${name}: the next restore by a superuser drops it, or: DROP ROLE ${quoted}`,
+  );
   const remove: RestoringLogin['remove'] = async (from, { name: target }) => {
     const limit = AbortSignal.timeout(cleanUpMs);
     const drop = async (): Promise<void> => {
@@ -68,6 +73,7 @@ export async function createLogin(
     };
     try {
       await whenReachable(drop, { signal: limit });
+      remaining[Symbol.dispose]();
     } catch (error) {
       log.error(
         { err: error, role: name },

@@ -8,6 +8,7 @@ import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { DatabaseLocale } from '../database/server.ts';
 import { createDatabase, describeLocale } from './database-creation.ts';
+import type { Remains } from '../stream/remains.ts';
 import { connectToServer } from './server-connection.ts';
 import { isVisited, readVisitors } from './target.ts';
 import {
@@ -42,6 +43,7 @@ export async function createTemporary(
     readonly encoding: string;
     readonly locale: DatabaseLocale;
     readonly owner: string;
+    readonly remains: Remains;
     /** What is done in it before it is filled. */
     readonly prepare: (inside: Client) => Promise<void>;
     readonly log: Log;
@@ -50,7 +52,13 @@ export async function createTemporary(
 ): Promise<TemporaryDatabase> {
   const { server, name, encoding, locale, owner, prepare, log, signal } = options;
   const temporary = `${stemOf(name)}_restoring_${randomBytes(3).toString('hex')}`;
-  const drop = async (creator?: number): Promise<void> => dropTemporary(server, { name, temporary, creator, log });
+  const remaining = options.remains.add(
+    `the unfinished database ${temporary}: the next restore into '${name}' drops it, or: DROP DATABASE ${escapeIdentifier(temporary)}`,
+  );
+  const drop = async (creator?: number): Promise<void> => {
+    await dropTemporary(server, { name, temporary, creator, log });
+    remaining[Symbol.dispose]();
+  };
   const { rows } = await admin.query<{ pid: number }>('select pg_backend_pid() as pid');
   try {
     await createDatabase(admin, { name: temporary, encoding, locale, owner, connectionLimit: unfinishedLimit });
@@ -87,6 +95,7 @@ export async function createTemporary(
       const quoted = escapeIdentifier(temporary);
       // One message, one transaction.
       await connected.query(`comment on database ${quoted} is null; alter database ${quoted} connection limit -1`);
+      remaining[Symbol.dispose]();
     },
     async giveName({ moveAside, now }) {
       await presence[Symbol.asyncDispose]();

@@ -1,7 +1,7 @@
 // A child process as { stdout, done }: the first reason it ended for is kept, its exit is awaited even when something
 // else failed first, and TERM is followed by KILL. Without this a run could end while its pg_dump still holds locks.
 
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 
 /** How a child ended. */
@@ -23,6 +23,13 @@ export interface Child {
 }
 
 const stderrTailBytes = 4096;
+/** All that run, each with the signal that ends it at once. */
+const running = new Map<ChildProcess, NodeJS.Signals>();
+
+/** Ends every child there is, without waiting; for the moment in which the process itself ends. */
+export function endAllChildren(): void {
+  for (const [child, signal] of running) child.kill(signal);
+}
 
 /** Starts `file` with exactly the environment given; its stdin is closed unless `stdin` is `pipe`. */
 export function startChild(
@@ -34,6 +41,8 @@ export function startChild(
     readonly cwd?: string;
     /** Whom it runs as; by default as we do. */
     readonly user?: { readonly uid: number; readonly gid: number } | null;
+    /** What ends it at once together with all that it has started itself; KILL by default. */
+    readonly lastSignal?: NodeJS.Signals;
     /** Called with each line of stderr. */
     readonly onStderrLine?: (line: string) => void;
   },
@@ -46,6 +55,7 @@ export function startChild(
     // A group of its own: what a terminal sends to all of its processes (Ctrl-C, a hang-up) is ours to decide about.
     detached: true,
   });
+  running.set(child, options.lastSignal ?? 'SIGKILL');
   let tail = '';
   let partialLine = '';
   child.stderr?.setEncoding('utf8');
@@ -56,6 +66,8 @@ export function startChild(
     for (const line of lines) options.onStderrLine?.(line);
   });
   const done = new Promise<ChildExit>((resolve, reject) => {
+    const gone = (): void => void running.delete(child);
+    child.once('error', gone).once('exit', gone);
     child.once('error', reject);
     child.once('close', (code, signal) => resolve({ code, signal, stderrTail: tail.trim() }));
   });

@@ -170,6 +170,12 @@ describe('a dump that fails', () => {
     await stage.assertFailed(result, { status: 124, says: /longer than BACKUP_TIMEOUT/ });
   });
 
+  it('ends after BACKUP_TIMEOUT also where the bucket never answers what it has', async () => {
+    stage.s3.rule(() => ({ kind: 'hang' }));
+    const result = await runCommand(['run'], { ...stage.environment, BACKUP_TIMEOUT: '2s' });
+    await stage.assertFailed(result, { status: 124, says: /longer than BACKUP_TIMEOUT/ });
+  });
+
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
     it(`stops on ${name} in the middle and leaves no backend on the database`, async () => {
       // The real dump is held up by a lock on one of its tables, so that it is there to be stopped.
@@ -268,5 +274,25 @@ describe('a database without tables', () => {
     assert.equal(result.status, 0, result.stderr);
     assert.match(result.stderr, /has no tables/);
     assert.match((JSON.parse(result.stdout) as { warnings: string[] }).warnings.join(), /has no tables/);
+  });
+});
+
+describe('a backup whose retention never ends', () => {
+  it('is a good one, and health tells what was cut off when BACKUP_TIMEOUT was over', async () => {
+    await using stage = await startStage({ megabytes: 1 });
+    const environment = { ...stage.environment, BACKUP_TIMEOUT: '8s' };
+    // Nothing is listed any more once the manifest is there.
+    let committed = false;
+    stage.s3.rule(({ method, path, query }) => {
+      if (method === 'PUT' && path.endsWith('.json')) committed = true;
+      return committed && method === 'GET' && query.has('list-type') ? { kind: 'hang' } : { kind: 'pass' };
+    });
+    const result = await runCommand(['run', '--json'], environment);
+    assert.equal(result.status, 0, result.stderr);
+    assert.match(result.stderr, /Retention was cut off/);
+    const health = await runCommand(['health', '--json'], environment);
+    const { status, warnings } = JSON.parse(health.stdout) as { status: string; warnings: readonly string[] };
+    assert.equal(status, 'degraded', health.stdout);
+    assert.match(warnings.join(), /BACKUP_TIMEOUT/);
   });
 });

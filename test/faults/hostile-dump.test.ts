@@ -129,7 +129,7 @@ describe('code in a dump that was made by an ordinary role', () => {
       await using target = await startPostgres({ major });
       const settings = { ...environment, ...databaseEnvironment(target.superuser('x')) };
       // The second finds what the first has made in the place of the database, and asks about it.
-      for (const args of [['--to-database'], ['--replace'], ['--replace']]) {
+      for (const args of [['--to-database'], ['--replace']]) {
         const result = await runCommand(['restore', 'latest', ...args, 'restored', '--json'], settings);
         assertNothingGotOut();
         assert.equal(result.status, 0, result.stderr);

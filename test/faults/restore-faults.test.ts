@@ -349,6 +349,49 @@ describe('a restore that fails', () => {
     failed(await cutOff.result, /terminating connection|server closed the connection|ended with status 1/);
   });
 
+  it('says at once that it stops, and told twice ends with all of its children, naming what it leaves and how to remove it', async () => {
+    const running = await halfWay();
+    const processId = running.child.pid;
+    const [found] = await target.query(
+      "select datname as name from pg_database where datname like 'wanted_restoring_%'",
+    );
+    const name = String(found?.['name']);
+    const holder = await connectTest(target.superuser());
+    try {
+      // The server does not drop what somebody is about to comment on.
+      await holder.query(`begin; comment on database "${name}" is 'held'`);
+      running.child.kill('SIGTERM');
+      await running.saw('Stopping');
+      await new Promise((resolve) => setTimeout(resolve, 1_100));
+      running.child.kill('SIGTERM');
+      const { status, stderr } = await running.result;
+      assert.equal(status, 130);
+      assert.match(
+        stderr,
+        new RegExp(`^mastodon-backup: Left behind: the unfinished database ${name}: .*DROP DATABASE "${name}"$`, 'm'),
+      );
+      const children = spawnSync('ps', ['-o', 'comm=', '--ppid', String(processId)], { encoding: 'utf8' });
+      assert.equal(children.stdout, '');
+      await until('the end of every session of it', {
+        seconds: 15,
+        look: async () =>
+          (await target.query(`select from pg_stat_activity where datname = '${name}' and usesysid is not null`))
+            .length === 0,
+      });
+    } finally {
+      await holder.query('rollback');
+      await holder.end();
+    }
+    await until('the end of the dropping', {
+      seconds: 15,
+      look: async () =>
+        (await target.query("select from pg_stat_activity where query ilike 'drop database%' and state = 'active'"))
+          .length === 0,
+    });
+    s3.rule(() => ({ kind: 'pass' }));
+    await target.query(`drop database if exists "${name}"`);
+  });
+
   it('drops what a killed one left at the next restore, and nothing else', async () => {
     const killed = await halfWay();
     killed.child.kill('SIGKILL');
