@@ -2,8 +2,9 @@
 // is not assumed to be fine: a place that gives no answer for a moment may hold nothing but encrypted backups.
 
 import { AppError, describeError } from '../errors.ts';
+import { withoutFuture } from '../schedule/due.ts';
 import type { EarlierBackups } from '../snapshots/earlier-backups.ts';
-import { dumpOf, snapshotName } from '../snapshots/manifest.ts';
+import { dumpOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import type { Repository } from '../snapshots/repository.ts';
 
 /** How the last backup that was made here was stored; null: nothing is remembered. */
@@ -22,6 +23,7 @@ export interface PlaintextCircumstances {
   readonly earlier: readonly EarlierBackups[];
   readonly silent: readonly SilentPlace[];
   readonly lastEncryption: LastEncryption;
+  readonly now: () => Date;
 }
 
 const allowed = 'BACKUP_ALLOW_PLAINTEXT=true if backups shall be stored unencrypted from now on';
@@ -52,7 +54,7 @@ export function objectToPlaintextRun(circumstances: Omit<PlaintextCircumstances,
 /** What a run in the clear says of encrypted backups that are newer than its own last one, a sentence each. */
 export function describeStrangers(circumstances: Omit<PlaintextCircumstances, 'silent'>): readonly string[] {
   if (mayStore(circumstances) || circumstances.lastEncryption !== 'none') return [];
-  return placesWithEncrypted(circumstances).flatMap(({ repository, snapshots: [newest] }) =>
+  return placesWithEncrypted(circumstances).flatMap(({ repository, newest }) =>
     newest === undefined
       ? []
       : [
@@ -61,8 +63,18 @@ export function describeStrangers(circumstances: Omit<PlaintextCircumstances, 's
   );
 }
 
-function placesWithEncrypted({ earlier }: Pick<PlaintextCircumstances, 'earlier'>): readonly EarlierBackups[] {
-  return earlier.filter(({ snapshots: [newest] }) => isEncrypted(newest));
+interface NewestThere {
+  readonly repository: EarlierBackups['repository'];
+  readonly newest: Manifest | undefined;
+}
+
+// What is dated in the future hides no other: anybody may have put it there.
+function newestOfEach({ earlier, now }: Pick<PlaintextCircumstances, 'earlier' | 'now'>): readonly NewestThere[] {
+  return earlier.map(({ repository, snapshots }) => ({ repository, newest: withoutFuture(snapshots, now())[0] }));
+}
+
+function placesWithEncrypted(circumstances: Pick<PlaintextCircumstances, 'earlier' | 'now'>): readonly NewestThere[] {
+  return newestOfEach(circumstances).filter(({ newest }) => isEncrypted(newest));
 }
 
 /**
@@ -70,8 +82,8 @@ function placesWithEncrypted({ earlier }: Pick<PlaintextCircumstances, 'earlier'
  * remembered, and no other place shows that this instance's backups are not encrypted.
  */
 export function placesWithoutAnswer(circumstances: PlaintextCircumstances): ReadonlyMap<Repository, AppError> {
-  const { earlier, silent, lastEncryption } = circumstances;
-  const isPlain = earlier.some(({ snapshots: [newest] }) => newest !== undefined && !isEncrypted(newest));
+  const { silent, lastEncryption } = circumstances;
+  const isPlain = newestOfEach(circumstances).some(({ newest }) => newest !== undefined && !isEncrypted(newest));
   if (mayStore(circumstances) || lastEncryption === 'none' || isPlain) return new Map();
   return new Map(
     silent.map(({ repository, error }) => {
@@ -97,6 +109,6 @@ function mayStore({
   return recipients.length > 0 || allowPlaintext;
 }
 
-function isEncrypted(newest: EarlierBackups['snapshots'][number] | undefined): boolean {
+function isEncrypted(newest: Manifest | undefined): boolean {
   return newest !== undefined && dumpOf(newest).encryption !== null;
 }

@@ -13,7 +13,7 @@ const remedy = 'If it was not you who made them, somebody else may write there: 
 
 /** All findings about encryption. */
 export function examineEncryption(
-  { settings, lastEncryption }: Pick<Examination, 'settings' | 'lastEncryption'>,
+  { settings, lastEncryption, now }: Pick<Examination, 'settings' | 'lastEncryption' | 'now'>,
   earlier: readonly EarlierBackups[],
 ): readonly Finding[] {
   const places = earlier.map(({ repository, snapshots }) => ({
@@ -28,7 +28,7 @@ export function examineEncryption(
   const found = examineSettings(settings, held.join(''));
   const recipients = recipientsOf(keys);
   if (recipients.length === 0) {
-    const circumstances = { recipients, allowPlaintext: keys.allowPlaintext, earlier, lastEncryption };
+    const circumstances = { recipients, allowPlaintext: keys.allowPlaintext, earlier, lastEncryption, now };
     const reason = objectToPlaintextRun(circumstances);
     if (reason !== null)
       return [{ check, status: 'problem', detail: `${reason}: the next run is refused`, remedy: plaintextRemedy }];

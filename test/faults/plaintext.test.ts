@@ -283,4 +283,18 @@ describe('a run whose recipients were lost', () => {
     const usual = await runCommand(['run'], forgetful);
     assert.equal(usual.status, 0, usual.stderr);
   });
+
+  it('is refused also where somebody has put one in the clear that is dated in the future', async () => {
+    await using s3 = await startS3();
+    const settings = settingsFor(s3);
+    const encrypted = await runCommand(['run'], { ...settings, BACKUP_AGE_RECIPIENTS: recipient ?? '' });
+    assert.equal(encrypted.status, 0, encrypted.stderr);
+    const [ours] = (await s3.keys()).filter((key) => key.endsWith('.json'));
+    const like = await readStoredManifest(s3.store(), ours ?? '');
+    const content = Buffer.from('PGDMP');
+    await forge(s3.store(), { like, at: new Date('2090-01-01T00:00:00Z'), content, encryption: null });
+    const refused = await runCommand(['run'], { ...settings, ...newState() });
+    assert.equal(refused.status, 2, refused.stderr);
+    assert.match(refused.stderr, /BACKUP_AGE_RECIPIENTS is not set, but the newest backup in .* is encrypted/);
+  });
 });
