@@ -37,11 +37,14 @@ for (const major of majors) {
       await follower.caughtUp();
       for (const { at, counter } of marks.slice(0, 2)) {
         await using back = await bringBack(repository, { at, major, directory: scratch.path });
-        const [row] = await askReplayed(back, 'select max(counter) as last, count(*)::int as count from counters');
+        const [row] = await askReplayed(
+          back,
+          'select max(counter) as last, count(*)::int as count from public.counters',
+        );
         assert.deepEqual(row, { last: counter, count: counter }, at);
       }
       await using latest = await bringBack(repository, { at: 'latest', major, directory: scratch.path });
-      const [row] = await askReplayed(latest, 'select max(counter) as last from counters');
+      const [row] = await askReplayed(latest, 'select max(counter) as last from public.counters');
       assert.deepEqual(row, { last: 12 });
       await assert.rejects(
         bringBack(repository, { at: String(marks[2]?.at), major, directory: scratch.path }),
