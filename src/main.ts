@@ -36,7 +36,14 @@ for (const name of ['SIGINT', 'SIGTERM'] as const) {
 process.on('exit', endAllChildren);
 // A dropped ssh hangs up and closes our streams; that is no reason to end a backup.
 process.on('SIGHUP', () => undefined);
-for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+process.stderr.on('error', () => undefined);
+/** Why what was printed did not arrive, unless nobody reads any more. */
+let outputError: NodeJS.ErrnoException | undefined;
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // A terminal that has gone answers EIO.
+  const nobodyReads = error.code === 'EPIPE' || (error.code === 'EIO' && process.stdout.isTTY);
+  if (!nobodyReads) outputError ??= error;
+});
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -53,6 +60,14 @@ const app = createApp({
 });
 
 let status = 0;
+const fail = (error: unknown): void => {
+  status = exitStatusOf(error);
+  const hint = error instanceof AppError ? error.hint : undefined;
+  const message = error instanceof AppError ? error.message : `Unexpected failure: ${describeError(error)}`;
+  process.stderr.write(
+    forTerminal(app.redact(`mastodon-backup: ${message}${hint === undefined ? '' : `. ${hint}`}\n`)),
+  );
+};
 try {
   await runProgram(process.argv.slice(2), {
     app,
@@ -67,21 +82,30 @@ try {
       write: (text) => void process.stderr.write(text),
     },
     readFile: async (file) => readFile(file, 'utf8'),
+    readInput: async () => readStandardInput(),
     toolVersion: version,
   });
 } catch (error) {
-  status = exitStatusOf(error);
-  const hint = error instanceof AppError ? error.hint : undefined;
-  const message = error instanceof AppError ? error.message : `Unexpected failure: ${describeError(error)}`;
-  process.stderr.write(
-    forTerminal(app.redact(`mastodon-backup: ${message}${hint === undefined ? '' : `. ${hint}`}\n`)),
-  );
+  fail(error);
   if (!(error instanceof AppError) && error instanceof Error) app.log.debug({ err: error }, 'Where it failed');
 } finally {
   await app[Symbol.asyncDispose]();
 }
 // Not process.exitCode: a socket that lingers must not keep a finished command alive.
 await Promise.all([process.stdout, process.stderr].map(flushed));
+// What could not be written is told a turn later.
+await new Promise((resolve) => {
+  setImmediate(resolve);
+});
+// A script would take half an answer on a full disk for the whole.
+if (outputError !== undefined && status === 0) {
+  fail(
+    new AppError('output', `What was to be printed could not be written: ${describeError(outputError)}`, {
+      hint: 'Make room where the output goes, and run it again.',
+    }),
+  );
+  await flushed(process.stderr);
+}
 process.exit(status);
 
 // In the middle of tidying up: what is left is told.
@@ -97,4 +121,17 @@ async function flushed(stream: NodeJS.WriteStream): Promise<void> {
     stream.once('error', () => resolve());
     stream.write('', () => resolve());
   });
+}
+
+// A private key is a few hundred characters; somebody else's stream must not fill the memory.
+async function readStandardInput(): Promise<string> {
+  const mostBytes = 1024 * 1024;
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of process.stdin.iterator({ destroyOnReturn: true })) {
+    chunks.push(chunk as Buffer);
+    bytes += (chunk as Buffer).length;
+    if (bytes > mostBytes) throw new Error(`more than ${mostBytes} bytes came`);
+  }
+  return Buffer.concat(chunks).toString('utf8');
 }

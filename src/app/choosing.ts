@@ -8,13 +8,16 @@ import { chooseSnapshot, objectToPlaintext, type Choice, type PassedOver, type U
 import { snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import { describeObjection } from '../snapshots/origin.ts';
 import type { Repository } from '../snapshots/repository.ts';
+import { readMoment } from '../text/moment-reader.ts';
 import type { StoreName } from '../storage/store.ts';
 import type { AppContext } from './context.ts';
 
 /** Which snapshot a person means, and where. */
 export interface SnapshotRequest {
-  /** `latest`, `latest:<tier>`, an id, or `<tier>/<id>`. */
+  /** `latest`, `latest:<tier>`, an id, `<tier>/<id>`, or a date. */
   readonly snapshot: string;
+  /** The latest is sought among those with data from before this, as it was written. */
+  readonly before?: string | undefined;
   readonly from: StoreName | null;
   /** Null: the only instance in the prefix. */
   readonly instance: string | null;
@@ -38,7 +41,8 @@ export async function choose(
   context: AppContext,
   request: SnapshotRequest & { readonly signal: AbortSignal },
 ): Promise<ChosenSnapshot> {
-  const encryptedOnly = wantsEncrypted(context.load().settings.keys, request);
+  const { keys, timeZone } = context.load().settings;
+  const encryptedOnly = wantsEncrypted(keys, request);
   const repository = await context.storeToRead(request.from);
   const found = await readCatalogue(repository, request);
   const catalogue = request.acceptUnsigned === true ? withUnsigned(found) : found;
@@ -48,6 +52,8 @@ export async function choose(
     place: repository.store.description,
     now: context.now(),
     encryptedOnly,
+    timeZone,
+    before: readBefore(request.before, timeZone),
   });
   const { manifest, passedOver, unseen, remark } = choice;
   warnOfPassedOver(context, choice);
@@ -64,6 +70,15 @@ export async function choose(
     ...(remark === null ? [] : [note('latest', `${snapshotName(manifest)}: ${remark}`)]),
   ];
   return { repository, catalogue, manifest, notes };
+}
+
+function readBefore(text: string | undefined, timeZone: string): Date | undefined {
+  if (text === undefined) return undefined;
+  const named = readMoment(text, timeZone);
+  if (named !== undefined) return named.from;
+  throw new AppError('usage', `'${text}' is no moment`, {
+    hint: "Write it as '2026-11-23 13:00', in BACKUP_TIMEZONE, or with Z or an offset such as +01:00.",
+  });
 }
 
 /** As `choose`, for what will be taken for a backup of ours. @throws AppError `usage` when it is in the clear and must not be. */
@@ -88,10 +103,7 @@ export function warnOfPassedOver(
   const say = ({ snapshot, reason }: PassedOver): string => `A newer snapshot, ${snapshot}, was passed over: ${reason}`;
   for (const text of describePassedOver(passedOver, say)) log.warn({}, text);
   if (manifest !== undefined && remark !== null)
-    log.warn(
-      { snapshot: snapshotName(manifest) },
-      `The latest snapshot, ${snapshotName(manifest)}, is another: ${remark}`,
-    );
+    log.warn({ snapshot: snapshotName(manifest) }, `The chosen snapshot is ${snapshotName(manifest)}: ${remark}`);
 }
 
 function describeUnseen({ tier, reason }: Unseen): string {

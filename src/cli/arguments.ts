@@ -5,9 +5,10 @@ import { parseAgeIdentity } from '../config/age-keys.ts';
 import { AppError, describeError } from '../errors.ts';
 import { asFolder, asTier, tiers, type Folder, type Tier } from '../schedule/tier.ts';
 import type { StoreName } from '../storage/store.ts';
+import type { CommandContext } from './command-context.ts';
 
 /** How a snapshot is named, for help texts. */
-export const snapshotForms = 'latest, latest:<tier>, an id, or <tier>/<id>';
+export const snapshotForms = 'latest, latest:<tier>, an id, <tier>/<id>, or a date (the nearest one)';
 
 /** A scheduled tier. */
 export function parseTier(text: string): Tier {
@@ -41,26 +42,31 @@ export function collect(text: string, before: readonly string[] = []): readonly 
   return [...before, text];
 }
 
-/** The age identities in these files. Throws AppError `usage`. */
+/** What reading identities needs of the process. */
+type IdentitySources = Pick<CommandContext, 'readFile' | 'readInput'>;
+
+/** The age identities in these files; `-` is stdin, so that a key need not lie on the server. Throws AppError `usage`. */
 export async function readIdentities(
   files: readonly string[] = [],
-  context: { readonly readFile: (file: string) => Promise<string> },
+  context: IdentitySources,
 ): Promise<readonly string[]> {
   const identities: string[] = [];
-  for (const file of files) identities.push(...(await readIdentityFile(file, context)));
+  // Stdin comes once, however often it is named.
+  for (const file of new Set(files)) identities.push(...(await readIdentityFile(file, context)));
   return identities;
 }
 
-async function readIdentityFile(
-  file: string,
-  { readFile }: { readonly readFile: (file: string) => Promise<string> },
-): Promise<readonly string[]> {
+async function readIdentityFile(file: string, { readFile, readInput }: IdentitySources): Promise<readonly string[]> {
+  const isInput = file === '-';
   try {
-    return parseAgeIdentity(await readFile(file));
+    return parseAgeIdentity(await (isInput ? readInput() : readFile(file)));
   } catch (error) {
-    throw new AppError('usage', `The identity file '${file}' cannot be used: ${describeError(error)}`, {
+    const what = isInput ? 'The identity on standard input' : `The identity file '${file}'`;
+    throw new AppError('usage', `${what} cannot be used: ${describeError(error)}`, {
       cause: error,
-      hint: "Name a file as age-keygen writes it, with a line that starts with 'AGE-SECRET-KEY-'.",
+      hint: isInput
+        ? "Send the key file to it (with Docker: exec -T … --identity - < key.txt); it has a line that starts with 'AGE-SECRET-KEY-'."
+        : "Name a file as age-keygen writes it, with a line that starts with 'AGE-SECRET-KEY-'.",
     });
   }
 }

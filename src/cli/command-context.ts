@@ -19,6 +19,8 @@ export interface CommandContext {
   readonly hasColours: boolean;
   readonly progress: ProgressOutput;
   readonly readFile: (file: string) => Promise<string>;
+  /** Stdin to its end. */
+  readonly readInput: () => Promise<string>;
   readonly toolVersion: string;
 }
 

@@ -1,5 +1,5 @@
 // `drill`: does the backup become a working database? The JSON document is the one that is stored; the text has a line for
-// every check, and status 21 tells a script that one failed.
+// every check, status 21 tells a script that one failed, and 22 that not everything was looked at.
 
 import type { Command } from 'commander';
 import { AppError } from '../errors.ts';
@@ -50,6 +50,15 @@ export function addDrillCommand(program: Command, context: CommandContext): void
         const first = document.checks.find(({ status }) => status === 'failed');
         throw new AppError('drill', `The drill of ${document.snapshot} failed: ${first?.check}: ${first?.detail}`, {
           hint: first?.remedy ?? 'Run a new backup and drill again.',
+        });
+      }
+      if (document.status !== 'passed') {
+        // What was not looked at is not proven; a script that reads the status alone must not take it for that.
+        const why = document.checks.find(({ status, remedy }) => status === 'note' && remedy !== null);
+        const reason = why ?? document.checks.find(({ status }) => status === 'note');
+        const detail = reason === undefined ? '' : `: ${reason.detail}`;
+        throw new AppError('undrilled', `The drill of ${document.snapshot} was ${document.status}${detail}`, {
+          hint: reason?.remedy ?? 'Mend what the report names, and drill again.',
         });
       }
     });

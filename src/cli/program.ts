@@ -21,7 +21,8 @@ import { addStatusCommand } from './status-command.ts';
 const exitStatuses = `
 Exit status: 0 done, 1 unexpected, 2 settings or arguments, 3 another run holds the lock, 4 no such snapshot,
 5 doctor found problems, 10 dump failed or database unreachable, 11 compression or encryption failed, 12 storing failed,
-13 verification failed, 20 restore failed, 21 drill failed, 124 timed out or stalled, 130 interrupted.`;
+13 verification failed, 20 restore failed, 21 drill failed, 22 drill skipped or incomplete, 124 timed out or stalled,
+130 interrupted.`;
 
 /** Runs the command in `argv` (without node and script). Rejects with AppError, also told on stdout where `--json` is asked for. */
 export async function runProgram(argv: readonly string[], context: CommandContext): Promise<void> {

@@ -6,11 +6,13 @@ import { AppError } from '../errors.ts';
 import type { StoreName } from '../storage/store.ts';
 import type { FileReport, RestoreReport } from '../app/restore-verb.ts';
 import { formatBytes, formatDuration } from '../text/format.ts';
+import { formatMoment } from '../text/moment.ts';
 import { collect, parseStore, readIdentities, snapshotForms } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { showProgress } from './progress-bar.ts';
 
 interface RestoreOptions {
+  readonly before?: string;
   readonly toDatabase?: string;
   readonly replace?: string | true;
   readonly output?: string;
@@ -39,7 +41,8 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
   program
     .command('restore')
     .description("restore a snapshot: into a database, as a plain archive, or Mastodon's settings as an env file")
-    .argument('<snapshot>', snapshotForms)
+    .argument('[snapshot]', snapshotForms)
+    .option('--before <time>', "the latest with data from before then: '2026-11-23 13:00', in BACKUP_TIMEZONE")
     .option('--to-database <name>', 'into a database of this name, which it creates or finds empty')
     .option('--replace [name]', 'move a database with tables out of the way as NAME_before_<time>; never drops it')
     .option('--output <file>', 'write the plain pg_dump archive; - is stdout')
@@ -62,11 +65,17 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
     .option('--instance <name>', 'which instance, when several share the prefix')
     .option('--wait', 'wait while a run holds the lock')
     .option('--json', 'print the result as one JSON document')
-    .action(async (snapshot: string, options: RestoreOptions) => {
+    .action(async (named: string | undefined, options: RestoreOptions) => {
+      const snapshot = named ?? (options.before === undefined ? undefined : 'latest');
+      if (snapshot === undefined)
+        throw new AppError('usage', "missing required argument 'snapshot'", {
+          hint: 'Write latest, an id, or a date; see what there is with: mastodon-backup list',
+        });
       const goal = readGoal(options);
       using progress = showProgress(context.progress, app.log);
       const source = {
         snapshot,
+        before: options.before,
         from: options.from ?? null,
         instance: options.instance ?? null,
         identities: await readIdentities(options.identity, context),
@@ -89,7 +98,11 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
           wait: options.wait === true,
         });
         progress[Symbol.dispose]();
-        print(context, { json: options.json, document: report, text: renderRestore(report) });
+        print(context, {
+          json: options.json,
+          document: report,
+          text: renderRestore(report, { timeZone: app.timetable().timeZone }),
+        });
         return;
       }
       const request = { ...source, output: goal.file === '-' ? context.stdout : goal.file };
@@ -133,10 +146,10 @@ function parseJobs(text: string): number {
 }
 
 /** A restored database and what to do next. */
-function renderRestore(report: RestoreReport): string {
+function renderRestore(report: RestoreReport, { timeZone }: { readonly timeZone: string }): string {
   const { snapshot, place, database, movedAside, durationMs, checks, nextSteps } = report;
   return [
-    `Restored ${snapshot} from ${place} into the database ${database} in ${formatDuration(durationMs)}; data as of ${report.dataAt}`,
+    `Restored ${snapshot} from ${place} into the database ${database} in ${formatDuration(durationMs)}; data of ${formatMoment(report.dataAt, timeZone)}`,
     ...(movedAside === null ? [] : [`The former ${database} is kept as ${movedAside}`]),
     ...checks.map(
       ({ check, status, detail, remedy }) =>

@@ -2,11 +2,14 @@
 // recovery kit never mean different ones, and each can say what newer one was passed over and why.
 
 import { AppError } from '../errors.ts';
+import { formatMoment } from '../text/moment.ts';
+import { readMoment, type NamedTime } from '../text/moment-reader.ts';
 import { withoutFuture } from '../schedule/due.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { Unlisted } from './listing.ts';
 import { dumpOf, snapshotName, type Manifest } from './manifest.ts';
 import { describeObjection } from './origin.ts';
+import { startOfId } from './object-keys.ts';
 import { objectToEmptied, remarkOnSuccessor } from './successor.ts';
 
 /** A snapshot that is newer than the chosen one, and why it is not the latest all the same. */
@@ -63,12 +66,12 @@ export function findLatest(
     (options.instance === undefined || instance === options.instance) &&
     (options.tier === null || tier === options.tier);
   const whole = catalogue.snapshots.filter(isMeant);
-  const olderThan = (snapshot: Manifest): readonly Manifest[] =>
+  const olderOf = (snapshot: Manifest): readonly Manifest[] =>
     catalogue.snapshots.filter(({ instance, dataAt }) => instance === snapshot.instance && dataAt < snapshot.dataAt);
   const judged = whole.map((manifest) => ({
     manifest,
     reason:
-      objections.map((object) => object(manifest, { older: olderThan(manifest), now, encryptedOnly })).find(Boolean) ??
+      objections.map((object) => object(manifest, { older: olderOf(manifest), now, encryptedOnly })).find(Boolean) ??
       null,
   }));
   const found = judged.find(({ reason }) => reason === null)?.manifest;
@@ -90,7 +93,7 @@ export function findLatest(
   return {
     manifest: found,
     unseen: catalogue.unlisted.filter(({ isTier, tier }) => isTier && (options.tier === null || tier === options.tier)),
-    remark: found === undefined ? null : remarkOnSuccessor(found, { older: olderThan(found) }),
+    remark: found === undefined ? null : remarkOnSuccessor(found, { older: olderOf(found) }),
     passedOver: [
       ...passedOver,
       ...unread.map((one) => ({ snapshot: snapshotName(one), reason: `it cannot be read: ${one.reason}` })),
@@ -99,7 +102,7 @@ export function findLatest(
 }
 
 /**
- * The snapshot that is meant by `latest`, `latest:<tier>`, an id or `<tier>/<id>`.
+ * The snapshot that is meant by `latest`, `latest:<tier>`, an id, `<tier>/<id>`, or a date: the one nearest to it.
  * @throws AppError `no-snapshot`; `usage` when several instances share the prefix and none is named, or when the named one is
  * nobody's who is trusted.
  */
@@ -113,9 +116,13 @@ export function chooseSnapshot(
     readonly now: Date;
     /** As for `findLatest`. */
     readonly encryptedOnly: boolean;
+    /** In which dates are read. */
+    readonly timeZone?: string;
+    /** The latest is sought among those whose data is older than this. */
+    readonly before?: Date | undefined;
   },
 ): Choice {
-  const { text, instance, place } = options;
+  const { text, instance, place, before, timeZone = 'UTC' } = options;
   const instances = [...new Set(catalogue.snapshots.map((snapshot) => snapshot.instance))].toSorted();
   if (instance === undefined && instances.length > 1) {
     throw new AppError('usage', `Several instances are stored in ${place}: ${instances.join(', ')}`, {
@@ -124,9 +131,15 @@ export function chooseSnapshot(
   }
   const [, tier = null] = /^latest:(.+)$/.exec(text) ?? [];
   if (text === 'latest' || tier !== null) {
-    const { manifest, ...aside } = findLatest(catalogue, { ...options, tier });
+    const { manifest, ...aside } = findLatest(olderThan(catalogue, before), { ...options, tier });
     if (manifest !== undefined) return { manifest, ...aside };
-    throw noSnapshot(`There is no snapshot '${text}' in ${place}`, aside);
+    const limit = before === undefined ? '' : ` with data from before ${formatMoment(before, timeZone)}`;
+    throw noSnapshot(`There is no snapshot '${text}'${limit} in ${place}`, aside);
+  }
+  if (before !== undefined) {
+    throw new AppError('usage', `A moment chooses among snapshots, and '${text}' is one already`, {
+      hint: "Write 'latest' or 'latest:<tier>' with it, or leave --before out.",
+    });
   }
   const nothing = { passedOver: [], unseen: [], remark: null };
   const isNamed = (one: { readonly tier: string; readonly id: string }): boolean =>
@@ -134,6 +147,8 @@ export function chooseSnapshot(
   const own = catalogue.snapshots.filter((one) => instance === undefined || one.instance === instance);
   const manifest = own.find(isNamed);
   if (manifest !== undefined) return { manifest, ...nothing };
+  const named = readMoment(text, timeZone);
+  if (named !== undefined) return nearest(own, { ...options, named, timeZone });
   const damaged = catalogue.damaged.find((one) => isNamed(one.manifest));
   if (damaged !== undefined) throw noSnapshot(`The snapshot '${text}' is damaged: ${damaged.reason}`, nothing);
   const unsigned = catalogue.unsigned.find((one) => isNamed(one.manifest));
@@ -153,6 +168,47 @@ export function chooseSnapshot(
       ({ isTier, tier: one }) => isTier && !/^[a-z]+\//.test(text.replace(`${one}/`, '')),
     ),
   });
+}
+
+function olderThan(catalogue: Catalogue, before: Date | undefined): Catalogue {
+  if (before === undefined) return catalogue;
+  return {
+    ...catalogue,
+    snapshots: catalogue.snapshots.filter(({ dataAt }) => dataAt < before),
+    damaged: catalogue.damaged.filter(({ manifest }) => manifest.dataAt < before),
+    unsigned: catalogue.unsigned.filter(({ manifest }) => manifest.dataAt < before),
+    unreadable: catalogue.unreadable.filter(({ id }) => (startOfId(id) ?? before) < before),
+  };
+}
+
+// Of those in the day that was named the newest, else the one whose data is nearest to it; which one is said.
+function nearest(
+  snapshots: readonly Manifest[],
+  {
+    text,
+    place,
+    named: { from, to },
+    timeZone,
+    now,
+    encryptedOnly,
+  }: {
+    readonly text: string;
+    readonly place: string;
+    readonly named: NamedTime;
+    readonly timeZone: string;
+    readonly now: Date;
+    readonly encryptedOnly: boolean;
+  },
+): Choice {
+  const distance = ({ dataAt }: Manifest): number =>
+    Math.max(0, from.getTime() - dataAt.getTime(), dataAt.getTime() - Math.max(from.getTime(), to.getTime() - 1));
+  const [found] = withoutFuture(snapshots, now)
+    .filter((one) => !encryptedOnly || objectToPlaintext(one) === null)
+    .toSorted((a, b) => distance(a) - distance(b) || b.dataAt.getTime() - a.dataAt.getTime());
+  if (found === undefined)
+    throw noSnapshot(`There is no snapshot near '${text}' in ${place}`, { passedOver: [], unseen: [] });
+  const remark = `it is the nearest to ${text}: its data is of ${formatMoment(found.dataAt, timeZone)}`;
+  return { manifest: found, passedOver: [], unseen: [], remark };
 }
 
 /** Why a snapshot is none where only what is encrypted is taken for one; null: it may be one. */

@@ -259,6 +259,41 @@ describe('a catalogue', () => {
     );
   });
 
+  it('takes a date for the snapshot nearest to it, in the zone that was set, and a moment for a limit', async () => {
+    using folder = temporaryDirectory();
+    const store = createLocalStore({ directory: folder.path });
+    for (const dataAt of ['2026-01-01T12:00', '2026-01-02T11:00', '2026-01-02T22:30', '2026-01-05T12:00'])
+      await putSnapshot(store, { dataAt: `${dataAt}:00.000Z` });
+    const catalogue = await readCatalogue(createRepository(store), options);
+    const choose = (text: string, timeZone = 'UTC', before?: string): string => {
+      const { manifest, remark } = chooseSnapshot(catalogue, {
+        text,
+        instance: undefined,
+        place: 'here',
+        now: new Date('2026-01-10T00:00:00Z'),
+        encryptedOnly: false,
+        timeZone,
+        before: before === undefined ? undefined : new Date(before),
+      });
+      if (!text.startsWith('latest')) assert.match(remark ?? '', /the nearest to .*: its data is of 2026-01-0/);
+      return manifest.dataAt.toISOString().slice(5, 16);
+    };
+    assert.deepEqual(
+      [choose('2026-01-02'), choose('2026-01-02', 'Europe/Berlin'), choose('2026-01-02', 'Asia/Tokyo')],
+      ['01-02T22:30', '01-02T22:30', '01-02T11:00'],
+    );
+    assert.deepEqual(
+      [choose('2026-01-02 11:30'), choose('2026-01-04'), choose('2020-01-01'), choose('2030-01-01')],
+      ['01-02T11:00', '01-05T12:00', '01-01T12:00', '01-05T12:00'],
+    );
+    assert.equal(choose('latest', 'UTC', '2026-01-02T22:30:00Z'), '01-02T11:00');
+    assert.equal(choose('latest:daily', 'UTC', '2026-01-02T00:00:00Z'), '01-01T12:00');
+    assert.throws(() => choose('latest', 'UTC', '2026-01-01T00:00:00Z'), /with data from before 2026-01-01 00:00 UTC/);
+    const [{ id } = { id: '' }] = catalogue.snapshots;
+    assert.throws(() => choose(id, 'UTC', '2026-01-03T00:00:00Z'), /is one already/);
+    assert.throws(() => choose('yesterday'), /no snapshot 'yesterday'/);
+  });
+
   it('asks which instance when several share the prefix', async () => {
     using folder = temporaryDirectory();
     const store = createLocalStore({ directory: folder.path });

@@ -19,9 +19,12 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-/** As whom a command runs; left out: as the tests do. Only root may say it. */
+/** What a command is given beside arguments and environment. */
 export interface RunAs {
+  /** As whom it runs; left out: as the tests do. Only root may say it. */
   readonly uid?: number;
+  /** Its stdin; nothing where it is not given. */
+  readonly input?: string;
 }
 
 /** A command that runs. */
@@ -41,25 +44,28 @@ export interface RunningCommand {
 export function startCommand(
   args: readonly string[],
   environment: Readonly<Record<string, string>>,
-  { uid }: RunAs = {},
+  { uid, input }: RunAs = {},
 ): RunningCommand {
   const child = spawn(process.execPath, [main, ...args], {
     ...(uid === undefined ? {} : { uid, gid: uid }),
     env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: compileCache, ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     detached: true,
   });
   const killNow = (): void => void child.kill('SIGKILL');
   process.once('exit', killNow);
   child.once('close', () => process.off('exit', killNow));
+  child.stdin?.end(input);
+  const { stdout: out, stderr: err } = child;
+  if (out === null || err === null) throw new Error('The command has no streams');
   let stdout = '';
   let stderr = '';
   const waiting: { readonly text: string; readonly resolve: () => void; readonly reject: (error: Error) => void }[] =
     [];
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+  out.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
   });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+  err.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
     for (const { text: wanted, resolve } of waiting) if (stderr.includes(wanted)) resolve();
   });
