@@ -8,6 +8,7 @@ import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { pause } from '../stream/patience.ts';
 import { stateDirectories, usableDirectory } from './directory.ts';
+import { removeHalfMade } from './half-made.ts';
 import { askLock, removeStale, tryLock, type LockState } from './socket-lock.ts';
 
 /** What excludes what: `run` is held by all that writes into a store or a database, `drill` by a drill. */
@@ -41,12 +42,16 @@ export async function takeLock(options: {
   readonly log: Log;
 }): Promise<AsyncDisposable> {
   const { name, signal, log } = options;
-  const file = path.join(await usableDirectory(options.directory, log), fileOf(name));
+  const directory = await usableDirectory(options.directory, log);
+  const file = path.join(directory, fileOf(name));
   let said = false;
   for (;;) {
     signal.throwIfAborted();
     const lock = await take(file, options.holder);
-    if (lock !== undefined) return lock;
+    if (lock !== undefined) {
+      await removeHalfMade(directory);
+      return lock;
+    }
     const state = await askLock(file);
     if (state.kind === 'free' || state.kind === 'stale') {
       if (state.kind === 'stale') await clear(file);

@@ -1,0 +1,183 @@
+// Bugs planted on purpose, each in a copy of the sources: a campaign that finds nothing has shown something only when it finds
+// these. `npm run test:faults -- --plant NAME`, or `--plant all`.
+
+import { spawn } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+interface Plant {
+  readonly name: string;
+  readonly what: string;
+  readonly edits: readonly { readonly file: string; readonly find: string; readonly put: string }[];
+  /** Where to look first; the whole campaign finds it too, later. */
+  readonly where: readonly string[];
+}
+
+const plants: readonly Plant[] = [
+  {
+    name: 'gate',
+    what: "the gate does not wait for pg_dump's exit",
+    edits: [{ file: 'src/stream/gate.ts', find: 'producers().then(', put: 'Promise.resolve().then(' }],
+    where: ['--operation', 'run', '--family', 'process'],
+  },
+  {
+    name: 'exit-status',
+    what: 'nobody looks how pg_dump ended',
+    edits: [
+      {
+        file: 'src/database/dump.ts',
+        find: 'if (!exitedWell(exit)) throw dumpError(exit, options);\n        ended = true;',
+        put: 'ended = true;',
+      },
+    ],
+    where: ['--operation', 'run', '--family', 'process'],
+  },
+  {
+    name: 'manifest-first',
+    what: 'the manifest is written before the verification',
+    edits: [
+      {
+        file: 'src/backup/backup.ts',
+        find: 'const method = await verifyAt(destination, { base, identities, threads, options });',
+        put: "const method = 'full' as const;",
+      },
+      {
+        file: 'src/backup/backup.ts',
+        find: 'manifest: await commit(destination, { ...options, manifest, method }),',
+        put: 'manifest: await commit(destination, { ...options, manifest, method }).then(async (made) => { await verifyAt(destination, { base, identities, threads, options }); return made; }),',
+      },
+    ],
+    where: ['--operation', 'run', '--family', 'network'],
+  },
+  {
+    name: 'prune-after-failure',
+    what: 'retention works where the run has stored nothing',
+    edits: [
+      {
+        file: 'src/app/run-verb.ts',
+        find: 'manifests.some(({ destination }) => destination.repository === repository),',
+        put: 'manifests.length > 0 && repository !== undefined,',
+      },
+    ],
+    where: ['--operation', 'run', '--family', 'directory'],
+  },
+  {
+    name: 'upload-not-aborted',
+    what: 'an upload that is given up is not aborted',
+    edits: [{ file: 'src/storage/s3-upload.ts', find: 'leavePartsOnError: false', put: 'leavePartsOnError: true' }],
+    where: ['--operation', 'run'],
+  },
+  {
+    name: 'database-left',
+    what: 'a restore that fails leaves its temporary database',
+    edits: [
+      {
+        file: 'src/restore/restore-anew.ts',
+        find: 'await temporary?.drop();',
+        put: '',
+      },
+    ],
+    where: ['--operation', 'restore'],
+  },
+  {
+    name: 'no-lock',
+    what: 'a run takes no lock',
+    edits: [
+      {
+        file: 'src/app/run-verb.ts',
+        find: "name: 'run',",
+        put: 'name: `run-${process.pid}-${Math.random()}` as never,',
+      },
+    ],
+    where: ['--operation', 'run', '--family', 'process'],
+  },
+  {
+    name: 'parts-first',
+    what: 'retention removes the dump before its manifest',
+    edits: [
+      {
+        file: 'src/snapshots/deletion-law.ts',
+        find: '  await store.remove(key, { signal });\n  for (const { name } of decoded.manifest.parts)\n    await store.remove(partKey(prefix, { tier: manifest.tier, name }), { signal });',
+        put: '  for (const { name } of decoded.manifest.parts)\n    await store.remove(partKey(prefix, { tier: manifest.tier, name }), { signal });\n  await store.remove(key, { signal });',
+      },
+    ],
+    where: ['--operation', 'prune', '--family', 'process'],
+  },
+];
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+/** Each is found long before. */
+const mostFaults = 150;
+
+/** Plants one bug, or all one after the other, and says how each was caught. Resolves to whether all were. */
+export async function tryPlants(
+  name: string,
+  { seed, lanes }: { readonly seed: number; readonly lanes: number },
+): Promise<boolean> {
+  const wanted = plants.filter((plant) => name === 'all' || plant.name === name);
+  if (wanted.length === 0)
+    throw new Error(`There is no plant '${name}': ${plants.map((plant) => plant.name).join(', ')}`);
+  const caught: boolean[] = [];
+  for (const plant of wanted) {
+    const words = await tryPlant(plant, { seed, lanes });
+    caught.push(words !== undefined);
+    process.stdout.write(
+      `${plant.name}: ${plant.what}\n  ${words === undefined ? 'NOT CAUGHT' : `caught: ${words}`}\n`,
+    );
+  }
+  return caught.every(Boolean);
+}
+
+async function tryPlant(
+  plant: Plant,
+  { seed, lanes }: { readonly seed: number; readonly lanes: number },
+): Promise<string | undefined> {
+  const copy = mkdtempSync(path.join(tmpdir(), 'mastodon-backup-plant-'));
+  try {
+    for (const folder of ['src', 'test']) {
+      const filter = (file: string): boolean => path.basename(file) !== 'node_modules';
+      cpSync(path.join(root, folder), path.join(copy, folder), { recursive: true, filter });
+    }
+    cpSync(path.join(root, 'package.json'), path.join(copy, 'package.json'));
+    for (const modules of ['node_modules', 'test/servers/node_modules'])
+      symlinkSync(path.join(root, modules), path.join(copy, modules));
+    for (const { file, find, put } of plant.edits) edit(path.join(copy, file), { find, put });
+    const args = [
+      '--seed',
+      String(seed),
+      '--faults',
+      String(mostFaults),
+      '--lanes',
+      String(lanes),
+      '--until-violation',
+    ];
+    const child = spawn(
+      process.execPath,
+      [path.join(copy, 'test/faults/campaign/campaign.ts'), ...args, ...plant.where],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
+    let output = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+    await new Promise<void>((resolve) => child.once('close', () => resolve()));
+    const [, first] = /^VIOLATION at (.+\n.+)$/m.exec(output) ?? [];
+    return first?.replace(/\n\s+/, ': ');
+  } finally {
+    rmSync(copy, { recursive: true, force: true });
+  }
+}
+
+function edit(file: string, { find, put }: { readonly find: string; readonly put: string }): void {
+  const text = readFileSync(file, 'utf8');
+  if (text.split(find).length !== 2)
+    throw new Error(`The plant is of another time: ${file} has not got exactly one '${find}'`);
+  writeFileSync(
+    file,
+    text.replace(find, () => put),
+  );
+}
