@@ -172,5 +172,6 @@ export const quiet = {
   hasColours: false,
   progress: { isTerminal: false, columns: () => Number.POSITIVE_INFINITY, write: () => undefined },
   readFile: async (file: string) => readFileSync(file, 'utf8'),
+  readInput: async () => '',
   toolVersion: '0.0.0-test',
 };
