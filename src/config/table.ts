@@ -362,7 +362,7 @@ const messageVariables = {
     parse: parseInteger(1, 65_535),
     preset: null,
     presetNote: 'off',
-    doc: 'serves `/healthz` and `/metrics`',
+    doc: 'serves the status page at `/`, `/status.json`, `/drills/<id>`, `/healthz` and `/metrics`',
   }),
   BACKUP_HTTP_LISTEN: messagesRow({
     parse: parseAddress,
@@ -374,7 +374,7 @@ const messageVariables = {
     parse: parseText,
     preset: null,
     secret: true,
-    doc: 'bearer token these ask for; without it they answer to addresses, private names and names of `LOCAL_DOMAIN` alone',
+    doc: 'token these ask for, as bearer or as the password of basic authentication; without it they answer to addresses, private names and names of `LOCAL_DOMAIN` alone',
   }),
   BACKUP_LOG_LEVEL: messagesRow({
     parse: parseWord('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),

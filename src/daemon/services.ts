@@ -18,7 +18,7 @@ const usualYieldPauseMs = 5 * 60_000;
 export interface DaemonOptions {
   readonly app: ScheduleLoopOptions['app'] &
     DrillLoopOptions['app'] &
-    Pick<App, 'heartbeat' | 'http' | 'remembered' | 'status'>;
+    Pick<App, 'heartbeat' | 'http' | 'remembered' | 'status' | 'drillReport'>;
   readonly clock: DaemonClock;
   readonly toolVersion: string;
   /** How long a dump that gave way to a migration waits before it tries again, in milliseconds; tests shorten it. */

@@ -1,4 +1,4 @@
-// /healthz and /metrics over HTTP, with a bearer token where one is set. It only reads what is remembered, so a flood of
+// The status page, /status.json, /healthz and /metrics over HTTP, with a token where one is set. It only reads what is remembered, so a flood of
 // requests costs neither the database nor the bucket anything. Without a token it answers only to names that nobody else can own.
 
 import { createHash, timingSafeEqual } from 'node:crypto';
@@ -6,7 +6,11 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { App } from '../app/app.ts';
 import { AppError, describeError } from '../errors.ts';
 import { isMeantForUs } from './caller.ts';
+import { drillPage } from './drill-page.ts';
 import { renderMetrics } from './metrics.ts';
+import { icon } from './page.ts';
+import { statusPage } from './status-page.ts';
+import { style } from './style.ts';
 
 const requestTimeoutMs = 10_000;
 /** How often is looked for requests that take longer; a client that is slow on purpose holds its connection no longer. */
@@ -15,6 +19,10 @@ const timeoutPollMs = 1_000;
 const idleMs = 30_000;
 /** More at once are none of a monitor's or a person's. */
 const maxConnections = 256;
+
+/** How often the status page is loaded again, while something is under way and else. */
+const activeSeconds = 5;
+const idleSeconds = 60;
 
 /** How HTTP is served. */
 export interface HttpOptions {
@@ -29,7 +37,7 @@ export interface HttpOptions {
 
 /** Serves until it is disposed of. Throws AppError `settings` when the port cannot be had. */
 export async function startHttp(
-  app: Pick<App, 'log' | 'remembered' | 'status'>,
+  app: Pick<App, 'log' | 'remembered' | 'status' | 'drillReport'>,
   options: HttpOptions,
 ): Promise<AsyncDisposable & { readonly port: number }> {
   const server = createServer(
@@ -63,7 +71,7 @@ export async function startHttp(
   });
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : options.port;
-  app.log.info({ port }, 'Serving /healthz and /metrics');
+  app.log.info({ port }, 'Serving the status page, /healthz and /metrics');
   return {
     port,
     async [Symbol.asyncDispose]() {
@@ -74,7 +82,7 @@ export async function startHttp(
 }
 
 async function answer(
-  app: Pick<App, 'remembered' | 'status'>,
+  app: Pick<App, 'remembered' | 'status' | 'drillReport'>,
   {
     token,
     ownNames,
@@ -86,6 +94,7 @@ async function answer(
     readonly response: ServerResponse;
   },
 ): Promise<void> {
+  const path = (request.url ?? '').replace(/[?#].*$/s, '');
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.setHeader('allow', 'GET, HEAD');
     send(response, { status: 405, type: 'text/plain', body: 'only GET and HEAD\n' });
@@ -98,12 +107,17 @@ async function answer(
     return;
   }
   if (token !== null && !isAuthorized(request.headers.authorization, token)) {
-    response.setHeader('www-authenticate', 'Bearer');
-    send(response, { status: 401, type: 'text/plain', body: 'a bearer token is needed\n' });
+    // A browser asks a person for it, any user name will do; a monitor is not a person.
+    const isMachine = /^\/(?:healthz|metrics)$/.test(path);
+    response.setHeader(
+      'www-authenticate',
+      isMachine ? 'Bearer' : ['Basic realm="mastodon-backup", charset="UTF-8"', 'Bearer'],
+    );
+    send(response, { status: 401, type: 'text/plain', body: 'a bearer token is needed, or it as the password\n' });
     return;
   }
   const remembered = async (): ReturnType<App['remembered']> => app.remembered();
-  switch ((request.url ?? '').replace(/[?#].*$/s, '')) {
+  switch (path) {
     case '/healthz': {
       const { health } = await remembered();
       const body = `${JSON.stringify(health, null, 2)}\n`;
@@ -123,10 +137,43 @@ async function answer(
       });
       return;
     }
-    default:
-      send(response, { status: 404, type: 'text/plain', body: 'see /status.json, /healthz and /metrics\n' });
+    case '/': {
+      const status = await app.status();
+      const isHeld = request.url?.endsWith('?hold') === true;
+      const refreshSeconds = isHeld ? null : status.activities.length > 0 ? activeSeconds : idleSeconds;
+      // As a header and not in the page: whoever reads it aloud may hold it.
+      if (refreshSeconds !== null) response.setHeader('refresh', String(refreshSeconds));
+      sendPage(response, statusPage(status, { refreshSeconds }));
+      return;
+    }
+    case '/style.css': {
+      send(response, { status: 200, type: 'text/css', body: style });
+      return;
+    }
+    default: {
+      const image = icon(/^\/icon\/(\w+)\.svg$/.exec(path)?.[1] ?? '');
+      if (image !== null) {
+        send(response, { status: 200, type: 'image/svg+xml', body: image });
+        return;
+      }
+      const report = await app.drillReport(/^\/drills\/([\w-]{1,64})$/.exec(path)?.[1] ?? '');
+      if (report !== null) {
+        const { timeZone } = await app.status();
+        sendPage(response, drillPage(report, { timeZone }));
+        return;
+      }
+      send(response, { status: 404, type: 'text/plain', body: 'see /, /status.json, /healthz and /metrics\n' });
+    }
   }
 }
+
+function sendPage(response: ServerResponse, body: string): void {
+  send(response, { status: 200, type: 'text/html; charset=utf-8', body });
+}
+
+// Nothing but what we serve ourselves, no script at all, in nobody's frame.
+const policy =
+  "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 function send(
   response: ServerResponse,
@@ -136,6 +183,9 @@ function send(
     'content-type': type,
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
+    'content-security-policy': policy,
+    'referrer-policy': 'no-referrer',
+    'cross-origin-resource-policy': 'same-origin',
   });
   response.end(body);
 }
@@ -143,5 +193,14 @@ function send(
 // Compared as hashes, in constant time.
 function isAuthorized(header: string | undefined, token: string): boolean {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(header ?? ''), digest(`Bearer ${token}`));
+  return timingSafeEqual(digest(credentialOf(header ?? '')), digest(token));
+}
+
+// A bearer token, or the password of basic authentication (RFC 7617), whoever it is.
+function credentialOf(header: string): string {
+  const [, scheme = '', value = ''] = /^(bearer|basic) +(.*)$/i.exec(header) ?? [];
+  if (scheme.toLowerCase() !== 'basic') return value;
+  return Buffer.from(value, 'base64')
+    .toString('utf8')
+    .replace(/^[^:]*:?/, '');
 }

@@ -1,6 +1,7 @@
 // The recovery kit as one HTML file that prints well: no script, no picture, nothing that is fetched from elsewhere. All of
 // it is escaped, for names of buckets and databases are other people's text.
 
+import { escapeHtml } from '../text/html.ts';
 import type { KitBlock } from './kit-section.ts';
 import type { RecoveryKit } from './recovery-kit.ts';
 
@@ -64,17 +65,4 @@ function renderBlock(block: KitBlock): string {
     default:
       return block satisfies never;
   }
-}
-
-const entities: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-
-/** A text that cannot become markup, in an element or in a quoted attribute. */
-export function escapeHtml(text: string): string {
-  return text.replaceAll(/[&<>"']/g, (character) => entities[character] ?? '');
 }

@@ -86,11 +86,13 @@ describe('the HTTP server', () => {
   const statusOf = (answer: string): string => /^HTTP\/1\.1 (\d+)/.exec(answer)?.[1] ?? answer;
 
   it('answers whatever path is asked for, and none of them with an error of its own', async () => {
-    for (const target of ['//', '///', '/\\', '/%', '/%00', '/?', '/healthz/', '*', 'http://', 'http://[', '/..//'])
+    for (const target of ['//', '///', '/\\', '/%', '/%00', '/healthz/', '*', 'http://', 'http://[', '/..//'])
       assert.match(statusOf(await ask(target)), /^40[04]$/, target);
     for (const target of ['/healthz', '/healthz?x=//', '/healthz?%']) {
       assert.equal(statusOf(await ask(target)), '503', target);
     }
+    for (const target of ['/', '/?', '/?%', '/status.json?x=//'])
+      assert.equal(statusOf(await ask(target)), '200', target);
   });
 
   it('reads and tells nothing under a name that anybody could have pointed at it', async () => {

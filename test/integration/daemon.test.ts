@@ -92,7 +92,14 @@ describe('the daemon', () => {
     assert.match(metrics, /^mastodon_backup_healthy 1$/m);
     assert.match(metrics, /^mastodon_backup_snapshots\{destination="s3",tier="weekly"\} \d+$/m);
     assert.match(metrics, /^mastodon_backup_next_run_timestamp_seconds\{schedule="weekly"\} \d+$/m);
-    assert.equal((await fetch(`${url}/`, { headers })).status, 404);
+    const page = await fetch(`${url}/`, {
+      headers: { authorization: `Basic ${Buffer.from('anybody:let-me-see-it').toString('base64')}` },
+    });
+    assert.equal(page.status, 200);
+    const shown = await page.text();
+    assert.match(shown, /<title>✓ All is backed up · social\.example<\/title>/);
+    assert.doesNotMatch(shown, /let-me-see-it|test-secret-key/);
+    assert.equal((await fetch(`${url}/nothing`, { headers })).status, 404);
 
     daemon.child.kill('SIGTERM');
     const { status, stderr } = await daemon.result;

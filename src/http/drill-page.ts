@@ -1,0 +1,74 @@
+// A drill as a page: what was restored, how long it took, and every check with its remedy.
+
+import type { DrillReport } from '../state/records.ts';
+import { countChecks } from '../status/words.ts';
+import { formatDuration } from '../text/format.ts';
+import { html } from '../text/html.ts';
+import { formatMoment } from '../text/moment.ts';
+import { page } from './page.ts';
+
+const headlines = {
+  passed: 'The backup became a working database',
+  failed: 'The backup did not become a working database',
+  incomplete: 'The backup was restored, but not all of it could be checked',
+  skipped: 'The drill was skipped',
+} as const;
+const symbols = { passed: '✓', failed: '✕', incomplete: '!', skipped: '!' } as const;
+const checkSigns = { ok: '✓ ok', failed: '✕ failed', note: '! note' } as const;
+const checkTones = { ok: 'passed', failed: 'failed', note: 'incomplete' } as const;
+
+/** The page of one drill. */
+export function drillPage(report: DrillReport, { timeZone }: { readonly timeZone: string }): string {
+  const { status, checks, durationMs, serverVersion } = report;
+  return page({
+    title: `${symbols[status]} Drill ${status}: ${report.snapshot}`,
+    icon: status === 'passed' ? 'good' : status === 'failed' ? 'bad' : 'warn',
+    header: html`<p><a href="/">All of it</a></p>
+      <p>${formatMoment(report.endedAt, timeZone)}</p>`,
+    body: html`<section class="verdict ${status}">
+        <div class="sign" aria-hidden="true">${symbols[status]}</div>
+        <div>
+          <h1>${headlines[status]}</h1>
+          <p>${report.snapshot}: ${countChecks(checks)}.</p>
+        </div>
+      </section>
+      <section>
+        <h2>What was done</h2>
+        <dl>
+          <dt>Data of</dt>
+          <dd>${formatMoment(report.dataAt, timeZone)}</dd>
+          <dt>Begun</dt>
+          <dd>${formatMoment(report.startedAt, timeZone)}</dd>
+          <dt>Restored in</dt>
+          <dd>${durationMs === null ? 'not reached' : formatDuration(durationMs)}</dd>
+          <dt>PostgreSQL</dt>
+          <dd>${serverVersion ?? 'not started'}</dd>
+        </dl>
+      </section>
+      <section>
+        <h2>Checks</h2>
+        <div class="table" tabindex="0" role="region" aria-label="Checks">
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">Result</th>
+                <th scope="col">Check</th>
+                <th scope="col">What was found</th>
+              </tr>
+            </thead>
+            <tbody>
+              ${checks.map(
+                ({ check, status: result, detail, remedy }) =>
+                  html`<tr class="${checkTones[result]}">
+                    <td class="tone">${checkSigns[result]}</td>
+                    <td>${check}</td>
+                    <td>${detail}${remedy !== null && html`<p><strong>${remedy}</strong></p>`}</td>
+                  </tr>`,
+              )}
+            </tbody>
+          </table>
+        </div>
+      </section>`,
+    footer: html`<p>Drill ${report.id}</p>`,
+  });
+}
