@@ -35,6 +35,8 @@ export interface AttemptOptions {
   readonly args: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   readonly skewMs: number;
+  /** Whether a slow machine is borne with: nothing is in the way but that. */
+  readonly patient?: boolean;
 }
 
 const main = fileURLToPath(new URL('../../../src/main.ts', import.meta.url));
@@ -74,12 +76,19 @@ export function attemptHere(options: AttemptOptions): Attempt {
     let status = 0;
     try {
       // Patience as short as the campaign's.
-      await using app = openApp(options.environment, {
-        lines,
-        patience: { maxAttempts: 3, socketTimeoutMs: 1_500, patientTimeoutMs: 2_500 },
-        readPatience: { attempts: 3, pauseMs: 50 },
-        now: () => new Date(Date.now() + options.skewMs),
-      });
+      await using app = openApp(
+        { ...options.environment, ...(options.patient === true ? patiently : {}) },
+        {
+          lines,
+          ...(options.patient === true
+            ? {}
+            : {
+                patience: { maxAttempts: 3, socketTimeoutMs: 1_500, patientTimeoutMs: 2_500 },
+                readPatience: { attempts: 3, pauseMs: 50 },
+              }),
+          now: () => new Date(Date.now() + options.skewMs),
+        },
+      );
       try {
         const context = { app, signal: stop.signal, write: (text: string) => void (stdout += text) };
         const isUnnamed = options.operation === 'copy' || options.operation === 'mend';
@@ -157,6 +166,9 @@ export function attemptApart(options: AttemptOptions & { readonly nodeOptions?: 
     ending,
   };
 }
+
+/** What a slow machine needs. */
+export const patiently = { BACKUP_STALL_TIMEOUT: '60s', BACKUP_TIMEOUT: '100s', BACKUP_DRILL_TIMEOUT: '100s' };
 
 /** What main.ts writes last of a failure. */
 export function lastWords(error: unknown): string {

@@ -158,7 +158,13 @@ export async function carryOut(
   // Once more, and nothing in the way.
   const isAnswered = operation === 'copy' && views.some(({ fresh }) => fresh.length > 0);
   const again = await endOf(
-    attemptHere({ operation, args: argumentsOf(operation, { database: restored }), environment, skewMs: 0 }),
+    attemptHere({
+      operation,
+      args: argumentsOf(operation, { database: restored }),
+      environment,
+      patient: true,
+      skewMs: 0,
+    }),
   );
   if (again === undefined) violations.push('the next one, undisturbed, does not end');
   else {

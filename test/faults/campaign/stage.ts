@@ -10,6 +10,7 @@ import { connectTest, createMastodonDatabase } from '../../support/mastodon-data
 import { linkPrograms, startPostgres, type PostgresServer } from '../../support/postgres-server.ts';
 import { startS3, type S3TestServer } from '../../support/s3-server.ts';
 import { openApp } from '../../support/app.ts';
+import { patiently } from './attempt.ts';
 import { wrapClients } from './client-wrapper.ts';
 import { openDatabaseDoor, type DatabaseDoor } from '../../support/database-door.ts';
 import { createDisk, type Disk } from './disk.ts';
@@ -225,7 +226,7 @@ async function takeSnapshot(
   settings: Readonly<Record<string, string>>,
   places: readonly Place[],
 ): Promise<SnapshotFiles> {
-  await using app = openApp(settings);
+  await using app = openApp({ ...settings, ...patiently });
   const report = await app.run({
     tier: 'daily',
     label: null,
