@@ -7,6 +7,7 @@ import type { App } from '../app/app.ts';
 import { AppError, describeError } from '../errors.ts';
 import { isMeantForUs } from './caller.ts';
 import { drillPage } from './drill-page.ts';
+import { madeOnce } from './made-once.ts';
 import { renderMetrics } from './metrics.ts';
 import { icon } from './page.ts';
 import { statusPage } from './status-page.ts';
@@ -40,6 +41,7 @@ export async function startHttp(
   app: Pick<App, 'log' | 'remembered' | 'status' | 'drillReport'>,
   options: HttpOptions,
 ): Promise<AsyncDisposable & { readonly port: number }> {
+  const shown = prepare(app);
   const server = createServer(
     {
       requestTimeout: requestTimeoutMs,
@@ -47,7 +49,7 @@ export async function startHttp(
       connectionsCheckingInterval: timeoutPollMs,
     },
     (request, response) => {
-      answer(app, { ...options, request, response }).catch((error: unknown) => {
+      answer(shown, { ...options, request, response }).catch((error: unknown) => {
         app.log.error({ err: error }, 'A request could not be answered');
         if (!response.headersSent) send(response, { status: 500, type: 'text/plain', body: 'internal error\n' });
       });
@@ -81,8 +83,33 @@ export async function startHttp(
   };
 }
 
+interface Shown extends Pick<App, 'remembered' | 'status' | 'drillReport'> {
+  readonly document: () => Promise<string>;
+  readonly page: () => Promise<{ readonly refreshSeconds: number | null; readonly text: string }>;
+  readonly heldPage: Shown['page'];
+}
+
+function prepare(app: Pick<App, 'remembered' | 'status' | 'drillReport'>): Shown {
+  const status = madeOnce(async () => app.status());
+  return {
+    status,
+    remembered: async () => app.remembered(),
+    drillReport: async (id) => app.drillReport(id),
+    document: madeOnce(async () => `${JSON.stringify(await status(), null, 2)}\n`),
+    page: madeOnce(async () => {
+      const known = await status();
+      const refreshSeconds = known.activities.length > 0 ? activeSeconds : idleSeconds;
+      return { refreshSeconds, text: statusPage(known, { refreshSeconds }) };
+    }),
+    heldPage: madeOnce(async () => ({
+      refreshSeconds: null,
+      text: statusPage(await status(), { refreshSeconds: null }),
+    })),
+  };
+}
+
 async function answer(
-  app: Pick<App, 'remembered' | 'status' | 'drillReport'>,
+  app: Shown,
   {
     token,
     ownNames,
@@ -133,17 +160,16 @@ async function answer(
       send(response, {
         status: 200,
         type: 'application/json',
-        body: `${JSON.stringify(await app.status(), null, 2)}\n`,
+        body: await app.document(),
       });
       return;
     }
     case '/': {
-      const status = await app.status();
       const isHeld = request.url?.endsWith('?hold') === true;
-      const refreshSeconds = isHeld ? null : status.activities.length > 0 ? activeSeconds : idleSeconds;
+      const { refreshSeconds, text } = await (isHeld ? app.heldPage() : app.page());
       // As a header and not in the page: whoever reads it aloud may hold it.
       if (refreshSeconds !== null) response.setHeader('refresh', String(refreshSeconds));
-      sendPage(response, statusPage(status, { refreshSeconds }));
+      sendPage(response, text);
       return;
     }
     case '/style.css': {

@@ -125,6 +125,22 @@ describe('the server', () => {
     assert.equal((await get('/?hold')).headers.get('refresh'), null);
   });
 
+  it('makes the page for a crowd once, not once each', async () => {
+    let made = 0;
+    const counted = {
+      ...shown,
+      status: async () => {
+        made += 1;
+        return shown.status();
+      },
+    };
+    await using crowded = await startHttp(counted, usual);
+    const startedAt = performance.now();
+    const answers = await Promise.all(Array.from({ length: 100 }, async () => (await get('/', {}, crowded)).status));
+    assert.ok(answers.every((status) => status === 200));
+    assert.ok(made <= 1 + Math.ceil((performance.now() - startedAt) / 1_000), `it was made ${made} times`);
+  });
+
   it('serves the same as JSON', async () => {
     const { verdict, snapshots } = (await (await get('/status.json')).json()) as Status;
     assert.equal(verdict.headline, 'All is backed up');
