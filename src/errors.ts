@@ -54,6 +54,8 @@ const reasons = {
   overloaded: 'soon',
   /** What was asked for is not there: a bucket, a directory, an object. */
   'not-found': 'slowly',
+  /** Another object has taken the place of the one that was meant. */
+  changed: 'slowly',
   /** Something of that name is there, and nothing is overwritten. */
   exists: 'slowly',
   /** An address, a region, a clock or a certificate is wrong. */

@@ -94,7 +94,7 @@ function holdAll(own: readonly Manifest[], options: Parameters<typeof planPrune>
 // What is the newest of a tier, and how much of it would go, nobody knows who cannot see it.
 function holdUnseen({ unlisted }: Catalogue): readonly Hold[] {
   return unlisted.flatMap(({ isTier, tier, reason }): readonly Hold[] =>
-    isTier ? [{ tier, reason, remedy: 'See what the store says of it with: mastodon-backup doctor.' }] : [],
+    isTier ? [{ tier, reason, remedy: 'See what the store says of it with: mastodon-backup list.' }] : [],
   );
 }
 

@@ -6,20 +6,23 @@ import { AppError } from '../errors.ts';
 import { startStallClock } from '../stream/stall-clock.ts';
 import { formatSpan } from '../text/format.ts';
 
-/** Fails unless exactly `bytes` bytes pass, and when nothing comes for `idleMs` while somebody reads. */
+/** Fails unless exactly `bytes` bytes come, of which the first `leaveOut` are not passed on, and when nothing comes for `idleMs` while somebody reads. */
 export function createBodyCheck(options: {
   readonly bytes: number;
+  readonly leaveOut?: number;
   readonly idleMs: number;
   /** The start of the message, such as "'key' could not be read from bucket x". */
   readonly action: string;
 }): Transform {
+  const { leaveOut = 0 } = options;
   let seen = 0;
   const stream = new Transform({
     highWaterMark: 1024 * 1024,
     transform(chunk: Buffer, _encoding, callback) {
+      const rest = chunk.subarray(Math.max(0, leaveOut - seen));
       seen += chunk.length;
       clock.moved();
-      callback(null, chunk);
+      callback(null, rest.length === 0 ? undefined : rest);
     },
     flush(callback) {
       callback(

@@ -4,7 +4,7 @@
 
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { AppError, retryOf } from '../errors.ts';
+import { AppError, reasonOf, retryOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { backOffMs, jittered, pause, type Random } from '../stream/patience.ts';
 import type { ObjectKey, ObjectStore } from './store.ts';
@@ -51,6 +51,7 @@ async function* chunks(store: ObjectStore, options: Parameters<typeof readPatien
   const found = await store.head(key, { signal });
   if (found === null) throw problem('it is missing');
   if (found.bytes !== options.bytes) throw problem(`it has ${found.bytes} bytes instead of ${options.bytes}`);
+  let etag = found.etag;
   let offset = 0;
   let held: Buffer | undefined;
   let body: AsyncIterator<Buffer> | undefined;
@@ -59,7 +60,7 @@ async function* chunks(store: ObjectStore, options: Parameters<typeof readPatien
       // Nothing but reading is inside: what whoever reads us throws in is not a broken download.
       let chunk: Buffer;
       try {
-        body ??= await download(store, { key, offset, signal, etag: found.etag });
+        body ??= await download(store, { key, offset, signal, etag });
         const next = await body.next();
         if (next.done === true) throw new AppError('store', `'${key}' ended after ${offset} of ${options.bytes} bytes`);
         chunk = next.value;
@@ -67,6 +68,11 @@ async function* chunks(store: ObjectStore, options: Parameters<typeof readPatien
         signal.throwIfAborted();
         await body?.return?.();
         body = undefined;
+        // Another object has taken its place, or ETags change on their way here: the hash tells which.
+        if (etag !== null && reasonOf(error) === 'changed') {
+          etag = null;
+          continue;
+        }
         // What a store refuses it refuses again.
         const hopeless = error instanceof AppError && retryOf(error) !== 'soon';
         if (hopeless || attempt >= patience.attempts) throw error;
@@ -101,7 +107,8 @@ async function download(
   },
 ): Promise<AsyncIterator<Buffer>> {
   const { key, offset, signal, etag } = options;
-  const body = await store.get(key, { signal, offset, ...(etag === null ? {} : { ifMatch: etag }) });
+  // A download that begins anew needs no condition: all of it is hashed.
+  const body = await store.get(key, { signal, offset, ...(etag === null || offset === 0 ? {} : { ifMatch: etag }) });
   return (body as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
 }
 

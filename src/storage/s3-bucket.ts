@@ -36,10 +36,15 @@ export interface S3Bucket {
   /** Asks; a failure is told as the failed `action`, or as the reason of `signal`. */
   attempt<Result>(
     action: string,
-    options: { readonly signal: AbortSignal; readonly run: () => Promise<Result> },
+    options: {
+      readonly signal: AbortSignal;
+      /** What the token needs for it, such as `s3:ListBucket`; left out: what all of this program needs. */
+      readonly right?: string;
+      readonly run: () => Promise<Result>;
+    },
   ): Promise<Result>;
   /** The failure of `action` as people are told it. */
-  failure(error: unknown, action: string): AppError;
+  failure(error: unknown, action: string, right?: string): AppError;
   /** The failure of an `action` that would overwrite what is there. */
   overwriting(action: string): AppError;
   /** Ends all sockets. */
@@ -59,7 +64,8 @@ export function openBucket(settings: S3Settings, patience: S3Patience): S3Bucket
     });
   const client = clientWith(patience.socketTimeoutMs);
   const patient = clientWith(patience.patientTimeoutMs);
-  const failure = (error: unknown, action: string): AppError => s3Error(error, `${action} in ${description}`);
+  const failure = (error: unknown, action: string, right?: string): AppError =>
+    s3Error(error, { action: `${action} in ${description}`, ...(right === undefined ? {} : { right }) });
   return {
     bucket,
     description,
@@ -73,12 +79,12 @@ export function openBucket(settings: S3Settings, patience: S3Patience): S3Bucket
         reason: 'exists',
         hint: 'Run the backup again.',
       }),
-    async attempt(action, { signal, run }) {
+    async attempt(action, { signal, right, run }) {
       try {
         return await run();
       } catch (error) {
         signal.throwIfAborted();
-        throw failure(error, action);
+        throw failure(error, action, right);
       }
     },
     close() {

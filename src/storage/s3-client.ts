@@ -3,6 +3,7 @@
 
 import { S3Client } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { refuseForeignAnswers } from './s3-answers.ts';
 
 /** What a client needs to know. */
 export interface S3ClientSettings {
@@ -24,7 +25,7 @@ const silent = { trace: noop, debug: noop, info: noop, warn: noop, error: noop }
 /** A client that reads no environment variable and no file; `destroy()` ends its sockets. */
 export function createS3Client(settings: S3ClientSettings): S3Client {
   const agentOptions = { keepAlive: true, maxSockets: 64 };
-  return new S3Client({
+  const client = new S3Client({
     region: settings.region,
     credentials: { accessKeyId: settings.accessKeyId, secretAccessKey: settings.secretAccessKey },
     ...(settings.endpoint === null ? {} : { endpoint: settings.endpoint, forcePathStyle: true }),
@@ -55,6 +56,8 @@ export function createS3Client(settings: S3ClientSettings): S3Client {
       logger: silent,
     }),
   });
+  refuseForeignAnswers(client);
+  return client;
 }
 
 function noop(): void {}

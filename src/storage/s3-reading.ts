@@ -1,18 +1,13 @@
-// What is in a bucket: one object looked up or read, and every page of every listing. "Not found" is believed only when the
-// server says it; a refusal that were taken for it would let somebody's backup be swept away.
+// One object of a bucket looked up or read. "Not found" is believed only when the server says it, and does not list it either; a refusal that were taken for it would let somebody's backup be swept away.
 
 import type { Readable } from 'node:stream';
-import {
-  GetObjectCommand,
-  HeadObjectCommand,
-  ListMultipartUploadsCommand,
-  ListObjectsV2Command,
-} from '@aws-sdk/client-s3';
+import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { createBodyCheck } from './body-check.ts';
 import { etagOf } from './s3-etag.ts';
 import type { S3Bucket } from './s3-bucket.ts';
-import { isNotFound, isNotImplemented } from './s3-errors.ts';
-import type { GetOptions, ObjectKey, StoredObject, UnfinishedUpload } from './store.ts';
+import { isNotFound } from './s3-errors.ts';
+import { assertListing } from './s3-listing.ts';
+import type { GetOptions, ObjectKey, StoredObject } from './store.ts';
 
 interface Asking {
   readonly signal: AbortSignal;
@@ -26,8 +21,9 @@ export async function lookUp(place: S3Bucket, key: ObjectKey, { signal }: Asking
       try {
         return await describe(place, key, signal);
       } catch (error) {
-        await askInWords(place, key, signal);
-        if (!isNotFound(error)) throw error;
+        const isListed = await askInWords(place, key, signal);
+        // What is listed is not missing, whatever a proxy or a cache says of it.
+        if (!isNotFound(error) || isListed) throw error;
         return null;
       }
     },
@@ -61,8 +57,11 @@ async function describe({ client, bucket }: S3Bucket, key: ObjectKey, signal: Ab
 
 // The answer to HEAD has no body: a missing bucket looks like a missing object, and every refusal looks alike, until the
 // store is asked for something it has to answer in words.
-async function askInWords({ client, bucket }: S3Bucket, key: ObjectKey, signal: AbortSignal): Promise<void> {
-  await client.send(new ListObjectsV2Command({ Bucket: bucket, Prefix: key, MaxKeys: 1 }), { abortSignal: signal });
+async function askInWords({ client, bucket }: S3Bucket, key: ObjectKey, signal: AbortSignal): Promise<boolean> {
+  const command = new ListObjectsV2Command({ Bucket: bucket, Prefix: key, MaxKeys: 1 });
+  const page = await client.send(command, { abortSignal: signal });
+  assertListing(page);
+  return page.Contents?.[0]?.Key === key;
 }
 
 /** An object's bytes, from `offset`; the stream fails when fewer come than the server announced, or none for too long. */
@@ -81,17 +80,18 @@ export async function read(
         ...(offset === 0 ? {} : { Range: `bytes=${offset}-` }),
         ...(ifMatch === undefined ? {} : { IfMatch: `"${ifMatch}"` }),
       });
-      const { Body, ContentLength } = await place.client.send(command, { abortSignal: signal });
+      const { Body, ContentLength, ContentRange } = await place.client.send(command, { abortSignal: signal });
       const body = Body as Readable;
       const checked = createBodyCheck({
         bytes: ContentLength ?? 0,
+        // A proxy or a cache may give all of it where only the rest was asked for.
+        leaveOut: offset > 0 && ContentRange?.startsWith(`bytes ${offset}-`) !== true ? offset : 0,
         idleMs: place.patience.socketTimeoutMs,
         action: `${action} in ${place.description}`,
       });
       const abort = (): void => void checked.destroy(signal.reason as Error);
       signal.addEventListener('abort', abort, { once: true });
-      if (signal.aborted) abort();
-      body.on('error', (error) => checked.destroy(place.failure(error, action)));
+      body.once('error', (error) => checked.destroy(place.failure(error, action)));
       checked.once('close', () => {
         signal.removeEventListener('abort', abort);
         body.destroy();
@@ -99,62 +99,4 @@ export async function read(
       return body.pipe(checked);
     },
   });
-}
-
-/** All objects below a prefix, in key order. */
-export async function* list(
-  place: S3Bucket,
-  prefix: string,
-  { signal, pageSize }: Asking & { readonly pageSize: number },
-): AsyncGenerator<StoredObject> {
-  let token: string | undefined;
-  do {
-    const query = { Bucket: place.bucket, Prefix: prefix, MaxKeys: pageSize, ContinuationToken: token };
-    const page = await place.attempt(
-      prefix === '' ? 'Objects could not be listed' : `'${prefix}' could not be listed`,
-      {
-        signal,
-        run: async () => place.client.send(new ListObjectsV2Command(query), { abortSignal: signal }),
-      },
-    );
-    for (const { Key, Size, LastModified, ETag } of page.Contents ?? []) {
-      if (Key === undefined) continue;
-      const modifiedAt = LastModified ?? new Date(0);
-      yield { key: Key as ObjectKey, bytes: Size ?? 0, modifiedAt, etag: etagOf({ ETag }) };
-    }
-    token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
-  } while (token !== undefined);
-}
-
-/** All unfinished uploads below a prefix; none where the server cannot list them. */
-export async function* listUnfinished(
-  place: S3Bucket,
-  prefix: string,
-  { signal }: Asking,
-): AsyncGenerator<UnfinishedUpload> {
-  let marker: { readonly KeyMarker?: string; readonly UploadIdMarker?: string } | undefined = {};
-  while (marker !== undefined) {
-    const query: object = marker;
-    const command = new ListMultipartUploadsCommand({ Bucket: place.bucket, Prefix: prefix, ...query });
-    const page = await place.attempt('Unfinished uploads could not be listed', {
-      signal,
-      run: async () =>
-        place.client.send(command, { abortSignal: signal }).catch((error: unknown) => {
-          if (!isNotImplemented(error)) throw error;
-          return undefined;
-        }),
-    });
-    for (const { Key, UploadId, Initiated } of page?.Uploads ?? []) {
-      if (Key === undefined || UploadId === undefined || !Key.startsWith(prefix)) continue;
-      // Without a date it counts as young, and is left alone.
-      yield { key: Key as ObjectKey, uploadId: UploadId, startedAt: Initiated ?? new Date(8.64e15) };
-    }
-    marker =
-      page?.IsTruncated === true && page.NextKeyMarker !== undefined
-        ? {
-            KeyMarker: page.NextKeyMarker,
-            ...(page.NextUploadIdMarker === undefined ? {} : { UploadIdMarker: page.NextUploadIdMarker }),
-          }
-        : undefined;
-  }
 }

@@ -7,7 +7,8 @@ import { readClock } from './s3-clock.ts';
 import { isNotFound } from './s3-errors.ts';
 import { readRules, replaceRules, toLifecycleRule } from './s3-lifecycle.ts';
 import { maxObjectBytes } from './s3-limits.ts';
-import { list, listUnfinished, lookUp, read } from './s3-reading.ts';
+import { list, listUnfinished } from './s3-listing.ts';
+import { lookUp, read } from './s3-reading.ts';
 import { copy, putDocument, putStream } from './s3-writing.ts';
 import type { LifecycleRule, ObjectKey, RemovableStore, UnfinishedUpload } from './store.ts';
 

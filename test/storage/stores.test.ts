@@ -212,7 +212,8 @@ it('what a store refuses has a reason, whatever digits the key has', async () =>
     { status: 403, code: 'InvalidAccessKeyId', reason: 'access-denied' },
     { status: 403, code: 'QuotaExceeded', reason: 'no-space' },
     { status: 404, code: 'NoSuchBucket', reason: 'not-found' },
-    { status: 400, code: 'EntityTooLarge', reason: undefined },
+    { status: 400, code: 'EntityTooLarge', reason: 'misconfigured' },
+    { status: 400, code: 'MalformedXML', reason: undefined },
   ];
   for (const { status, code, reason } of cases) {
     server.rule(() => ({ kind: 'answer', status, code }));

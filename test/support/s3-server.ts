@@ -22,6 +22,8 @@ export type DoorAction =
   | { readonly kind: 'stall'; readonly afterBytes: number }
   /** Passes the answer on with these headers instead of its own. */
   | { readonly kind: 'headers'; readonly headers: Readonly<Record<string, string>> }
+  /** Passes the request on without this header. */
+  | { readonly kind: 'without'; readonly header: string }
   | { readonly kind: 'answer'; readonly status: number; readonly code: string }
   /** Has the deed done, and drops the connection instead of answering. */
   | { readonly kind: 'lose' }
@@ -184,6 +186,7 @@ function answer(
       });
       return;
     case 'pass':
+    case 'without':
     case 'headers':
     case 'lose':
     case 'trickle':
@@ -191,7 +194,9 @@ function answer(
     case 'rewrite':
     case 'stall':
     case 'cut': {
-      const { method, url, headers } = incoming;
+      const { method, url } = incoming;
+      const leftOut = action.kind === 'without' ? action.header : undefined;
+      const headers = Object.fromEntries(Object.entries(incoming.headers).filter(([name]) => name !== leftOut));
       const inner = forward({ host: '127.0.0.1', port, method, path: url, headers }, (response) => {
         if (action.kind === 'lose') {
           response.resume();
