@@ -131,7 +131,13 @@ for (const major of majors) {
     });
 
     it('keeps no server from stopping, while the store takes everything and while it takes nothing', async () => {
-      for (const isDown of [false, true]) {
+      for (const { isDown, segments } of [
+        { isDown: false, segments: 6 },
+        // Connected, with what is not stored: a flush position that stays behind would be waited for.
+        { isDown: true, segments: 1 },
+        // More than is held in memory, so that the receiver has to leave.
+        { isDown: true, segments: 6 },
+      ]) {
         await using server = await startStockServer(major);
         using folder = temporaryDirectory();
         await using follower = followLog(server.outside(), { directory: folder.path, server });
@@ -139,8 +145,7 @@ for (const major of majors) {
         await server.query('create table t as select g as id from generate_series(1, 1000) g');
         await follower.caughtUp();
         follower.fail(isDown);
-        // More than is held in memory, so that the receiver has to leave.
-        await fillSegments(server, 6);
+        await fillSegments(server, segments);
         const tookMs = await stopFast(server);
         assert.ok(tookMs < 2_000, `${isDown ? 'down' : 'up'}: ${Math.round(tookMs)} ms`);
         follower.fail(false);
