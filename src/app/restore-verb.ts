@@ -1,6 +1,7 @@
 // `restore`: a snapshot becomes a database, a plain archive, or the env file that belongs to it. What a snapshot's secrets say
 // about this environment is looked at first: a database without its keys is only partly one.
 
+import { DatabaseError } from 'pg';
 import type { ProgressListener } from '../backup/progress.ts';
 import { identitiesOf } from '../config/age-keys.ts';
 import { readSecrets } from '../snapshots/secrets-part.ts';
@@ -239,10 +240,20 @@ async function asRestoreFailure<Result>(signal: AbortSignal, work: () => Promise
     return await work();
   } catch (error) {
     signal.throwIfAborted();
+    // What the target lacks, although its pg_restore said that all went well, is found out by asking for it.
+    if (isServersWord(error))
+      throw new AppError('restore', `The target server refused what the restore asked of it: ${describeError(error)}`, {
+        cause: error,
+        hint: 'Look at the log of the target server, then restore again.',
+      });
     if (!(error instanceof AppError) || !asRestore.has(error.code)) throw error;
     throw new AppError('restore', error.message, {
       cause: error,
       ...(error.hint === undefined ? {} : { hint: error.hint }),
     });
   }
+}
+
+function isServersWord(error: unknown): boolean {
+  return error instanceof DatabaseError;
 }
