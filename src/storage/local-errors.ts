@@ -56,9 +56,16 @@ export async function localError(
         hint: 'Run the backup again.',
       });
     case 'ENOENT':
-      return new AppError('store', `${action}: there is no such file`, { cause: error, reason: 'not-found' });
+      return new AppError('store', `${action}: there is no such file`, {
+        cause: error,
+        reason: 'not-found',
+        hint: `Check that '${directory}' is mounted, then try again.`,
+      });
     case undefined:
-      return new AppError('store', `${action}: ${describeError(error)}`, { cause: error });
+      return new AppError('store', `${action}: ${describeError(error)}`, {
+        cause: error,
+        hint: `Check that '${directory}' is mounted and healthy.`,
+      });
     default: {
       const meaning = meanings[code];
       return new AppError('store', `${action}: ${meaning?.says ?? describeError(error)}`, {

@@ -65,7 +65,8 @@ function sessions(chance: Chance, kind: 'cut' | 'stalled' | 'crash'): Fault {
 
 function ofLine(chance: Chance, kind: 'refusing' | 'reset' | 'silent'): Fault {
   const share = chance.real();
-  const forMs = chance.one([100, 1_000, 6_000]);
+  // Who clears away bears with a server that is away for five seconds; what stays after longer goes with the next restore.
+  const forMs = chance.one([100, 1_000, 3_000]);
   return {
     family: 'database',
     kind: `line ${kind}`,
