@@ -32,6 +32,12 @@ const typedBy: Readonly<Record<string, readonly string[]>> = {
     '--secrets-output -',
     '> kit.html',
   ],
+  'test/image/upgrade.image.ts': [
+    'up -d db18',
+    'upgrade rehearse --to db18',
+    'upgrade run --to db18',
+    'prune --accept-new-server',
+  ],
   '.ci/run': ['npm run demo', 'npm test'],
 };
 

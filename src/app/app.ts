@@ -47,6 +47,16 @@ import {
 import { run, runScheduled, type RunReport, type RunRequest, type ScheduledRunRequest } from './run-verb.ts';
 import { tidyScratch } from './scratch.ts';
 import { drillReport, status } from './status-verb.ts';
+import {
+  upgradeCheck,
+  upgradeRehearse,
+  upgradeRun,
+  type Rehearsal,
+  type UpgradeCheck,
+  type UpgradeCheckRequest,
+  type UpgradeReport,
+  type UpgradeRequest,
+} from './upgrade-verb.ts';
 import { recoveryKit, type RecoveryKitRequest } from './recovery-kit-verb.ts';
 
 /** The program's verbs. */
@@ -86,6 +96,9 @@ export interface App extends AsyncDisposable {
   restoreFile(request: FileRequest): Promise<FileReport>;
   restoreSecrets(request: FileRequest): Promise<FileReport>;
   drill(request: DrillRequest): Promise<DrillDocument>;
+  upgradeCheck(request: UpgradeCheckRequest): Promise<UpgradeCheck>;
+  upgradeRehearse(request: UpgradeRequest): Promise<Rehearsal>;
+  upgradeRun(request: UpgradeRequest): Promise<UpgradeReport>;
   /** Runs the restore drill when its slot has come; answers that it ran, or when to look again. */
   drillIfDue(signal: AbortSignal): Promise<DrillLook>;
   heartbeat(sign: { readonly startedAt: Date; readonly troubles: readonly string[] }): Promise<void>;
@@ -132,6 +145,9 @@ export function createApp(input: AppInput): App {
     restoreFile: async (request) => restoreFile(context, request),
     restoreSecrets: async (request) => restoreSecrets(context, request),
     drill: async (request) => drill(context, request),
+    upgradeCheck: async (request) => upgradeCheck(context, request),
+    upgradeRehearse: async (request) => upgradeRehearse(context, request),
+    upgradeRun: async (request) => upgradeRun(context, request),
     heartbeat: async (sign) => heartbeat(context, sign),
     recoveryKit: async (request) => recoveryKit(context, request),
     keygen: async (request) => keygen(context, request),

@@ -5,6 +5,7 @@ import { DatabaseError } from 'pg';
 import type { ProgressListener } from '../backup/progress.ts';
 import { identitiesOf } from '../config/age-keys.ts';
 import { readSecrets } from '../snapshots/secrets-part.ts';
+import type { ConnectionSettings } from '../database/connection.ts';
 import { decryptDocument } from '../codec/age.ts';
 import { AppError, describeError, type ErrorCode } from '../errors.ts';
 import { dumpOf, partOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
@@ -41,6 +42,8 @@ export interface RestoreRequest extends RestoreSource {
   readonly ignoreSecrets: boolean;
   /** Whether to wait while a run holds the lock. */
   readonly wait: boolean;
+  /** Another server than the one that Mastodon's settings name. */
+  readonly server?: ConnectionSettings;
 }
 
 /** Options of `restore --output` and `--secrets-output`. */
@@ -98,7 +101,7 @@ async function restoreFrom(
   const outcome = await restoreDatabase({
     ...request,
     source,
-    connection: target,
+    connection: request.server ?? target,
     owner: { named: request.owner, create: request.createRole, ...mastodonRole(context) },
     name: database,
     clients: await context.findClients(signal),

@@ -17,6 +17,7 @@ import { addRecoveryKitCommand } from './recovery-kit-command.ts';
 import { addSigningCommands } from './signing-commands.ts';
 import { addRunCommand } from './run-command.ts';
 import { addStatusCommand } from './status-command.ts';
+import { addUpgradeCommand } from './upgrade-command.ts';
 
 const exitStatuses = `
 Exit status: 0 done, 1 unexpected, 2 settings or arguments, 3 another run holds the lock, 4 no such snapshot,
@@ -85,6 +86,7 @@ function createProgram(context: CommandContext): Command {
   addStatusCommand(program, context);
   addRecoveryKitCommand(program, context);
   addSigningCommands(program, context);
+  addUpgradeCommand(program, context);
   addInspectionCommands(program, context);
   for (const command of program.commands) command.exitOverride().configureOutput(output);
   return program;

@@ -78,6 +78,26 @@ const drillRecord = object({
   findings: list(v.string()),
 });
 
+const upgradeRecord = object({
+  /** `host:port` of the new server. */
+  to: v.string(),
+  /** System identifiers of the old and the new server. */
+  from: v.nullable(v.string()),
+  into: v.nullable(v.string()),
+  serverVersion: v.string(),
+  /** How long the newest snapshot took to restore there in a rehearsal, in milliseconds. */
+  rehearsal: v.nullable(object({ at: instant, snapshot: v.string(), durationMs: count })),
+  /** The last dump, and what had been written by then. */
+  dump: v.nullable(object({ at: instant, snapshot: v.string(), writes: v.string() })),
+  /** The database that it was restored into, by its object identifier there. */
+  restored: v.nullable(object({ at: instant, snapshot: v.string(), databaseId: v.string() })),
+  /** When both servers were found to be the same. */
+  comparedAt: v.nullable(instant),
+});
+
+/** How far an upgrade of the server has come. */
+export type UpgradeRecord = v.InferOutput<typeof upgradeRecord>;
+
 /** How the last drill ended. */
 export type DrillRecord = v.InferOutput<typeof drillRecord>;
 
@@ -99,6 +119,8 @@ const attemptsRecord = object({
   channels: v.optional(list(object({ channel: v.string(), error: v.nullable(v.string()), at: instant })), []),
   drill: v.optional(v.nullable(drillRecord), null),
   /** Snapshots that were made here, the newest last: id, blank, SHA-256 of the dump's object. */
+  /** An upgrade of the server; null: none was begun. */
+  upgrade: v.optional(v.nullable(upgradeRecord), null),
   madeHere: v.optional(list(v.string()), []),
   /** How the last backup that was made here was stored; null: none was, or it is not remembered. */
   encryption: v.optional(v.nullable(v.picklist(['age', 'none'])), null),
