@@ -2,6 +2,7 @@
 
 import type { Readable } from 'node:stream';
 import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
+import { AppError } from '../errors.ts';
 import { createBodyCheck } from './body-check.ts';
 import { etagOf } from './s3-etag.ts';
 import type { S3Bucket } from './s3-bucket.ts';
@@ -23,10 +24,22 @@ export async function lookUp(place: S3Bucket, key: ObjectKey, { signal }: Asking
       } catch (error) {
         const isListed = await askInWords(place, key, signal);
         // What is listed is not missing, whatever a proxy or a cache says of it.
-        if (!isNotFound(error) || isListed) throw error;
+        if (!isNotFound(error)) throw error;
+        if (isListed) throw contradiction(place, { key, error });
         return null;
       }
     },
+  });
+}
+
+function contradiction(
+  { description }: S3Bucket,
+  { key, error }: { readonly key: ObjectKey; readonly error: unknown },
+): AppError {
+  return new AppError('store', `'${key}' is listed in ${description}, but when asked for it says that it is missing`, {
+    cause: error,
+    reason: 'overloaded',
+    hint: 'Try again in a while; if it stays so, take another snapshot or another destination, and ask the provider.',
   });
 }
 
