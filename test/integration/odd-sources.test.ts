@@ -46,7 +46,9 @@ describe('an odd source', () => {
     environment: Readonly<Record<string, string>>,
     status: DrillDocument['status'] = 'passed',
   ): Promise<DrillDocument> => {
-    const document = JSON.parse((await done(['drill', '--json'], environment)).stdout) as DrillDocument;
+    const result = await runCommand(['drill', '--json'], environment);
+    assert.equal(result.status, status === 'passed' ? 0 : 22, result.stderr);
+    const document = JSON.parse(result.stdout) as DrillDocument;
     assert.equal(document.status, status, JSON.stringify(document.checks));
     return document;
   };
