@@ -14,12 +14,28 @@ export function makeDirectory(prefix: string, { on = 'memory' }: { readonly on?:
   return mkdtempSync(path.join(on === 'memory' && isPlenty(memory) ? memory : tmpdir(), prefix));
 }
 
-/** A directory that is removed by its disposer. */
+/** A directory that is removed by its disposer, or when the test process ends. */
 export function temporaryDirectory(
   options: { readonly on?: 'memory' | 'disk' } = {},
 ): Disposable & { readonly path: string } {
   const folder = makeDirectory('mastodon-backup-test-', options);
-  return { path: folder, [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) };
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  // A test that fails before it disposes must not keep memory until the machine is restarted.
+  const removeAtExit = (): void => {
+    try {
+      remove();
+    } catch {
+      // A child still writes there.
+    }
+  };
+  process.once('exit', removeAtExit);
+  return {
+    path: folder,
+    [Symbol.dispose]: () => {
+      process.off('exit', removeAtExit);
+      remove();
+    },
+  };
 }
 
 // A container's own is 64 MB.
