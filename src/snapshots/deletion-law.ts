@@ -158,6 +158,30 @@ export async function removeFalseSignature(
   await store.remove(signatureKey(key), { signal });
 }
 
+/**
+ * Takes back a manifest that was written a moment ago and is not there as it was written: it would stand beside the good ones as one
+ * that nobody can read, or count. Its parts are the sweep's. Never rejects but with the reason of `signal`: the run fails as it is.
+ */
+export async function takeBackManifest(
+  { [removal]: store }: Repository,
+  {
+    key,
+    written,
+    log,
+    signal,
+  }: { readonly key: ObjectKey; readonly written: Buffer; readonly log: Log; readonly signal: AbortSignal },
+): Promise<void> {
+  try {
+    const stored = await readAll(await store.get(key, { signal }));
+    if (stored.equals(written)) return;
+    log.warn({ key, store: store.description }, 'Removing a manifest that is not what was written');
+    await store.remove(key, { signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    log.warn({ err: error, key, store: store.description }, 'A manifest that is not what was written is still there');
+  }
+}
+
 /** Puts our rules into the bucket, in the place of our earlier ones; rules of others are not changed. */
 export async function applyBucketRules(
   { [removal]: store }: Repository,

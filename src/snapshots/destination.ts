@@ -1,7 +1,7 @@
 // One destination of a run: it stores its branch of the stream, has it verified, and commits it by writing the manifest.
 // Its failure is its own; the other destination goes on.
 
-import { AppError, toAppError } from '../errors.ts';
+import { AppError, retryOf, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { readAll } from './document-reading.ts';
 import { decodeManifest, encodeManifest, type Manifest, type VerificationMethod } from './manifest.ts';
@@ -9,10 +9,11 @@ import { manifestKey, partKey } from './object-keys.ts';
 import { storeSignature, wantsSigned } from './origin.ts';
 import type { Repository } from './repository.ts';
 import type { Folder } from '../schedule/tier.ts';
-import type { ObjectKey, PutReceipt } from '../storage/store.ts';
+import type { ObjectKey, ObjectStore, PutReceipt } from '../storage/store.ts';
 import type { Branch } from '../stream/fan-out.ts';
 import { startStallClock } from '../stream/stall-clock.ts';
 import { formatSpan } from '../text/format.ts';
+import { takeBackManifest } from './deletion-law.ts';
 import { createEtagMeter, type EtagMeter } from './etag.ts';
 
 /** A repository as a destination of this run. */
@@ -128,8 +129,8 @@ export async function commit(
   const { signal } = options;
   const signature = await storeSignature(destination.repository, { key, content, signal });
   await store.putDocument(key, content, options);
-  const stored = await readAll(await store.get(key, options));
-  if (Buffer.compare(stored, content) !== 0) {
+  if (!(await isStored(store, { key, content, signal }))) {
+    await takeBackManifest(destination.repository, { key, written: content, log: options.log, signal });
     throw new AppError('verify', `The manifest '${key}' in ${store.description} is not what was written`, {
       hint: 'Check the store, then run the backup again.',
     });
@@ -142,4 +143,23 @@ export async function commit(
   });
   options.log.info({ key: destination.key, store: store.description, method: options.method }, 'Backup committed');
   return manifest;
+}
+
+const readAttempts = 3;
+
+// A line that breaks under so few bytes says nothing of them, and an answer that is not what was written may be a cache's.
+async function isStored(
+  store: ObjectStore,
+  { key, content, signal }: { readonly key: ObjectKey; readonly content: Buffer; readonly signal: AbortSignal },
+): Promise<boolean> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const stored = await readAll(await store.get(key, { signal }));
+      if (stored.equals(content)) return true;
+      if (attempt === readAttempts) return false;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (attempt === readAttempts || retryOf(error) !== 'soon') throw error;
+    }
+  }
 }

@@ -141,6 +141,14 @@ describe('a destination that fails', () => {
     await stage.assertFailed(result, { status: 12, says: /access is denied/ });
   });
 
+  it('takes a manifest back that is not what was written', async () => {
+    stage.s3.rule(({ method, path: key }) =>
+      method === 'PUT' && key.endsWith('.json') ? { kind: 'flip', atShare: 0.5 } : { kind: 'pass' },
+    );
+    const result = await runCommand(['run'], stage.environment);
+    await stage.assertFailed(result, { status: 13, says: /The manifest .* is not what was written/ });
+  });
+
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
     it(`has no multipart upload left after ${name} in mid-upload`, async () => {
       const script = '"$real" "$@" | head -c 11000000; exec sleep 60';
@@ -225,6 +233,22 @@ describe('the doctor', () => {
 });
 
 describe('a destination that fails for a while', () => {
+  it('still has its backup when the line breaks once while its manifest is read back', async () => {
+    await using stage = await startStage({ megabytes: 1 });
+    let isWritten = false;
+    let reads = 0;
+    stage.s3.rule(({ method, path: key }) => {
+      if (!key.endsWith('.json')) return { kind: 'pass' };
+      if (method === 'PUT') isWritten = true;
+      if (method !== 'GET' || !isWritten) return { kind: 'pass' };
+      reads += 1;
+      return reads === 1 ? { kind: 'cut', afterBytes: 100 } : { kind: 'pass' };
+    });
+    const result = await runCommand(['run'], stage.environment);
+    assert.equal(result.status, 0, result.stderr);
+    assert.ok(reads > 1);
+  });
+
   it('still gets its backup', async () => {
     await using stage = await startStage();
     const failures = new Map<string, number>();

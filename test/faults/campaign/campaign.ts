@@ -23,7 +23,7 @@ const { values } = parseArgs({
     operation: { type: 'string' },
     family: { type: 'string' },
     plant: { type: 'string' },
-    'until-violation': { type: 'boolean', default: false },
+    until: { type: 'string' },
     verbose: { type: 'boolean', default: false },
   },
 });
@@ -125,7 +125,7 @@ function record(verdict: Verdict): void {
   verdicts.push(verdict);
   if (verdict.violations.length > 0) {
     process.stdout.write(renderViolations(verdict, seed));
-    if (values['until-violation']) stopping = true;
+    if (values.until !== undefined && verdict.violations.join('\n').includes(values.until)) stopping = true;
   }
   if (values.verbose)
     process.stdout.write(

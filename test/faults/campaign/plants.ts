@@ -10,6 +10,8 @@ import { fileURLToPath } from 'node:url';
 interface Plant {
   readonly name: string;
   readonly what: string;
+  /** Words of the violation that it brings about; any other is none of its own. */
+  readonly shows: string;
   readonly edits: readonly { readonly file: string; readonly find: string; readonly put: string }[];
   /** Where to look first; the whole campaign finds it too, later. */
   readonly where: readonly string[];
@@ -18,12 +20,14 @@ interface Plant {
 const plants: readonly Plant[] = [
   {
     name: 'gate',
+    shows: 'was stored of a dump that failed',
     what: "the gate does not wait for pg_dump's exit",
     edits: [{ file: 'src/stream/gate.ts', find: 'producers().then(', put: 'Promise.resolve().then(' }],
     where: ['--operation', 'run', '--family', 'process'],
   },
   {
     name: 'exit-status',
+    shows: 'cannot have',
     what: 'nobody looks how pg_dump ended',
     edits: [
       {
@@ -36,6 +40,7 @@ const plants: readonly Plant[] = [
   },
   {
     name: 'manifest-first',
+    shows: 'does not restore',
     what: 'the manifest is written before the verification',
     edits: [
       {
@@ -53,10 +58,11 @@ const plants: readonly Plant[] = [
   },
   {
     name: 'prune-after-failure',
+    shows: 'was removed though nothing new came',
     what: 'retention works where the run has stored nothing',
     edits: [
       {
-        file: 'src/app/run-verb.ts',
+        file: 'src/app/run-pruning.ts',
         find: 'manifests.some(({ destination }) => destination.repository === repository),',
         put: 'manifests.length > 0 && repository !== undefined,',
       },
@@ -65,12 +71,14 @@ const plants: readonly Plant[] = [
   },
   {
     name: 'upload-not-aborted',
+    shows: 'is left unfinished',
     what: 'an upload that is given up is not aborted',
     edits: [{ file: 'src/storage/s3-upload.ts', find: 'leavePartsOnError: false', put: 'leavePartsOnError: true' }],
     where: ['--operation', 'run'],
   },
   {
     name: 'database-left',
+    shows: 'left: database',
     what: 'a restore that fails leaves its temporary database',
     edits: [
       {
@@ -83,6 +91,7 @@ const plants: readonly Plant[] = [
   },
   {
     name: 'no-lock',
+    shows: 'another run ended with',
     what: 'a run takes no lock',
     edits: [
       {
@@ -95,6 +104,7 @@ const plants: readonly Plant[] = [
   },
   {
     name: 'parts-first',
+    shows: 'is listed without',
     what: 'retention removes the dump before its manifest',
     edits: [
       {
@@ -151,7 +161,8 @@ async function tryPlant(
       String(mostFaults),
       '--lanes',
       String(lanes),
-      '--until-violation',
+      '--until',
+      plant.shows,
     ];
     const child = spawn(
       process.execPath,
@@ -165,8 +176,9 @@ async function tryPlant(
       output += text;
     });
     await new Promise<void>((resolve) => child.once('close', () => resolve()));
-    const [, first] = /^VIOLATION at (.+\n.+)$/m.exec(output) ?? [];
-    return first?.replace(/\n\s+/, ': ');
+    const violations = output.split(/^VIOLATION at /m).slice(1);
+    const found = violations.find((text) => text.includes(plant.shows))?.split('\n');
+    return found === undefined ? undefined : `${found[0]}: ${found.find((line) => line.includes(plant.shows))?.trim()}`;
   } finally {
     rmSync(copy, { recursive: true, force: true });
   }
