@@ -1,4 +1,4 @@
-// One failure type for the whole program. The two tables below are the only place that says which exit status a failure
+// One failure type for the whole program. The tables below are the only place that says which exit status a failure
 // has and whether trying again can help; without them a script that calls us could not tell a wrong password from a broken
 // upload, and a daemon would knock every minute at a door that only a person can open.
 
@@ -38,6 +38,30 @@ const table = {
   stalled: { exit: 124, retry: 'soon' },
   interrupted: { exit: 130, retry: 'soon' },
 } as const satisfies Record<string, ErrorKind>;
+
+/** What each exit status means, in the words of `--help` and of the documentation. */
+const exitWords: Readonly<Record<0 | (typeof table)[keyof typeof table]['exit'], string>> = {
+  0: 'done',
+  1: 'unexpected',
+  2: 'settings or arguments',
+  3: 'another run holds the lock',
+  4: 'no such snapshot',
+  5: '`doctor` or `upgrade check` found problems',
+  10: 'dump failed, or database unreachable',
+  11: 'compression or encryption failed',
+  12: 'storing failed at a destination',
+  13: 'verification failed',
+  20: 'restore failed',
+  21: 'drill failed',
+  22: 'drill skipped or incomplete',
+  124: 'timed out or stalled',
+  130: 'interrupted',
+};
+
+/** The exit statuses in their order, each with its meaning. */
+export const exitStatuses: readonly (readonly [status: number, words: string])[] = Object.entries(exitWords).map(
+  ([status, words]) => [Number(status), words],
+);
 
 const reasons = {
   /** No key at hand opens what is encrypted. */

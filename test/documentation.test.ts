@@ -7,6 +7,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { format } from 'prettier';
 import { renderRoomsMarkdown, endMarker, startMarker } from './architecture/table.ts';
+import { exitStatuses } from '../src/errors.ts';
 import { runCommand } from './support/command.ts';
 import { blocksOf, checkout, commandBlock, commandBlocks, pages, proseOf } from './support/documentation.ts';
 
@@ -108,6 +109,19 @@ describe('the commands of the documentation', () => {
         `the flags of ${command} in docs/commands.md`,
       );
     }
+  });
+});
+
+describe('the exit statuses', () => {
+  it('are those of the table of failures, in the same words, in --help and in the documentation', async () => {
+    const { stdout } = await runCommand(['--help'], {});
+    const help = stdout.replaceAll('\n', ' ');
+    const rows = [...page('docs/commands.md').matchAll(/^\| (\d+) +\| (.*?) +\|$/gm)];
+    assert.deepEqual(
+      rows.map(([, status, words]) => [Number(status), words]),
+      [...exitStatuses],
+    );
+    for (const [status, words] of exitStatuses) assert.ok(help.includes(`${status} ${words}`), `${status} ${words}`);
   });
 });
 

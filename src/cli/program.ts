@@ -2,7 +2,8 @@
 // status 2 like wrong settings.
 
 import { Command, CommanderError } from 'commander';
-import { AppError, describeError, exitStatusOf } from '../errors.ts';
+import { AppError, describeError, exitStatusOf, exitStatuses } from '../errors.ts';
+import { wrap } from '../text/table.ts';
 import type { CommandContext } from './command-context.ts';
 import { addCompareCommand } from './compare-command.ts';
 import { addDaemonCommand } from './daemon-command.ts';
@@ -19,11 +20,7 @@ import { addRunCommand } from './run-command.ts';
 import { addStatusCommand } from './status-command.ts';
 import { addUpgradeCommand } from './upgrade-command.ts';
 
-const exitStatuses = `
-Exit status: 0 done, 1 unexpected, 2 settings or arguments, 3 another run holds the lock, 4 no such snapshot,
-5 doctor found problems, 10 dump failed or database unreachable, 11 compression or encryption failed, 12 storing failed,
-13 verification failed, 20 restore failed, 21 drill failed, 22 drill skipped or incomplete, 124 timed out or stalled,
-130 interrupted.`;
+const helpColumns = 110;
 
 /** Runs the command in `argv` (without node and script). Rejects with AppError, also told on stdout where `--json` is asked for. */
 export async function runProgram(argv: readonly string[], context: CommandContext): Promise<void> {
@@ -66,6 +63,11 @@ function failureDocument(error: unknown): string {
   return `${JSON.stringify(document, null, 2)}\n`;
 }
 
+function describeExitStatuses(): string {
+  const all = [...exitStatuses].map(([status, words]) => `${status} ${words}`).join('; ');
+  return wrap(`Exit status: ${all}.`, { columns: helpColumns, indent: 0 });
+}
+
 function createProgram(context: CommandContext): Command {
   const output = { writeOut: context.write, writeErr: (): void => undefined };
   const program = new Command('mastodon-backup')
@@ -73,7 +75,7 @@ function createProgram(context: CommandContext): Command {
     .version(context.toolVersion)
     .exitOverride()
     .configureOutput(output)
-    .addHelpText('after', exitStatuses);
+    .addHelpText('after', `\n${describeExitStatuses()}`);
   addDaemonCommand(program, context);
   addRunCommand(program, context);
   addReadingCommands(program, context);
