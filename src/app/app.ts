@@ -47,13 +47,11 @@ import {
 import { run, runScheduled, type RunReport, type RunRequest, type ScheduledRunRequest } from './run-verb.ts';
 import { tidyScratch } from './scratch.ts';
 import { drillReport, status } from './status-verb.ts';
+import { upgradeCheck, type UpgradeCheck, type UpgradeCheckRequest } from './upgrade-check.ts';
 import {
-  upgradeCheck,
   upgradeRehearse,
   upgradeRun,
   type Rehearsal,
-  type UpgradeCheck,
-  type UpgradeCheckRequest,
   type UpgradeReport,
   type UpgradeRequest,
 } from './upgrade-verb.ts';

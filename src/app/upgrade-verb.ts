@@ -1,49 +1,27 @@
 // `upgrade`: Mastodon's database moves into a newer PostgreSQL beside the old one. What is restored is a backup that was read
 // back, both servers are compared while nobody writes, and the old one is not changed: to go back is one word.
 
+import { randomBytes } from 'node:crypto';
 import { escapeIdentifier } from 'pg';
 import type { ProgressListener } from '../backup/progress.ts';
-import { failed, note, ok, type CheckResult } from '../checks/check.ts';
-import { identitiesOf } from '../config/age-keys.ts';
+import type { CheckResult } from '../checks/check.ts';
 import { connect, describeTarget, type ConnectionSettings } from '../database/connection.ts';
-import { readDatabaseFacts, type DatabaseFacts } from '../database/server.ts';
 import { AppError } from '../errors.ts';
 import { connectForRestore } from '../restore/restore-connection.ts';
-import { snapshotName } from '../snapshots/manifest.ts';
-import type { UpgradeRecord } from '../state/records.ts';
-import { formatDuration } from '../text/format.ts';
 import { compareServers } from '../upgrade/both-servers.ts';
-import { composeService } from '../upgrade/compose-service.ts';
-import { examineNewServer, spaceNeeded } from '../upgrade/new-server.ts';
-import { examineOldServer } from '../upgrade/old-server.ts';
 import { readWrites, waitUntilNobodyIsIn } from '../upgrade/quiet.ts';
-import { switchLines, targetConnection, type Switch } from '../upgrade/target-address.ts';
+import { switchLines, type Switch } from '../upgrade/target-address.ts';
 import { choose } from './choosing.ts';
 import type { AppContext } from './context.ts';
 import { restore } from './restore-verb.ts';
 import { firstError, run } from './run-verb.ts';
-
-/** Options of `upgrade check`. */
-export interface UpgradeCheckRequest {
-  /** The new server, as `HOST` or `HOST:PORT`; null: there is none yet. */
-  readonly to: string | null;
-  readonly identities: readonly string[];
-  readonly signal: AbortSignal;
-}
+import { assertUpgradePossible, type UpgradeCheckRequest } from './upgrade-check.ts';
+import { recallUpgrade, rememberUpgrade, type UpgradeServers } from './upgrade-memory.ts';
 
 /** Options of `upgrade rehearse` and `upgrade run`. */
 export interface UpgradeRequest extends UpgradeCheckRequest {
   readonly to: string;
   readonly onProgress: ProgressListener;
-}
-
-/** What `upgrade check` found. */
-export interface UpgradeCheck {
-  readonly from: string;
-  readonly to: string | null;
-  readonly findings: readonly CheckResult[];
-  /** The new server as a service of the compose file, where none was named. */
-  readonly service: { readonly name: string; readonly text: string } | null;
 }
 
 /** What `upgrade rehearse` found. */
@@ -73,57 +51,16 @@ const leaveWithinMs = 30_000;
 /** How long the counting of all rows may take on each server. */
 const countWithinMs = 6 * 3_600_000;
 
-/** Looks at both servers and changes nothing. @throws AppError `database`, `restore` or `usage`. */
-export async function upgradeCheck(context: AppContext, request: UpgradeCheckRequest): Promise<UpgradeCheck> {
-  const { target } = context.load();
-  await using old = await connect(target, request.signal);
-  const facts = await readDatabaseFacts(old);
-  const findings = [
-    ...(await examineOldServer(old, { major: facts.serverMajor, version: facts.serverVersion, now: context.now() })),
-    ...(await examineKey(context, request)),
-    await describeTime(context),
-    spaceNeeded({ old: facts }),
-  ];
-  if (request.to === null) {
-    const { major } = await newestClient(context, request.signal);
-    const service =
-      major > facts.serverMajor
-        ? composeService({ major, user: target.user, hasPassword: target.password !== '' })
-        : null;
-    return { from: describeTarget(target), to: null, findings, service };
-  }
-  const connection = targetConnection(request.to, target);
-  await using next = await connectForRestore(connection, { name: target.database, signal: request.signal });
-  const there = await examineNewServer(next, {
-    old: facts,
-    new: await readDatabaseFacts(next),
-    database: target.database,
-    clientMajor: (await newestClient(context, request.signal)).major,
-    now: context.now(),
-  });
-  return {
-    from: describeTarget(target),
-    to: describeTarget(connection),
-    findings: [...findings, ...there],
-    service: null,
-  };
-}
-
 /** Restores the newest snapshot into the new server, measures it, and takes it away again. */
 export async function upgradeRehearse(context: AppContext, request: UpgradeRequest): Promise<Rehearsal> {
-  const { target } = context.load();
-  const servers = await assertPossible(context, request);
-  const { manifest } = await choose(context, { ...request, snapshot: 'latest', from: null, instance: null });
-  const database = `${target.database.slice(0, 40)}_rehearsal_${manifest.id.slice(-6)}`;
-  const report = await restore(context, {
-    ...restoreRequest(request, servers),
-    snapshot: snapshotName(manifest),
-    database,
-    replace: false,
-  });
+  const { instance } = context.load();
+  const servers = await assertUpgradePossible(context, request);
+  const database = `mastodon_rehearsal_${randomBytes(4).toString('hex')}`;
+  const wanted = { ...restoreRequest(request, servers), snapshot: 'latest', instance };
+  const report = await restore(context, { ...wanted, database, replace: false });
   await dropRehearsal(context, { connection: servers.connection, database });
   const rehearsal = { at: context.now().toISOString(), snapshot: report.snapshot, durationMs: report.durationMs };
-  await remember(context, { servers, change: { rehearsal } });
+  await rememberUpgrade(context, { servers, change: { rehearsal } });
   return {
     snapshot: report.snapshot,
     to: describeTarget(servers.connection),
@@ -141,7 +78,7 @@ export async function upgradeRun(context: AppContext, request: UpgradeRequest): 
   const { log } = context;
   const { signal } = request;
   const { target } = context.load();
-  const servers = await assertPossible(context, request);
+  const servers = await assertUpgradePossible(context, request);
   const { database } = target;
   await using old = await connect(target, signal, { queryTimeoutMs: 0 });
   const nobody = async (): Promise<void> =>
@@ -167,7 +104,7 @@ export async function upgradeRun(context: AppContext, request: UpgradeRequest): 
   const wrong = checks.find(({ status }) => status === 'failed');
   if (wrong !== undefined)
     throw new AppError('restore', `${wrong.check}: ${wrong.detail}`, { hint: `${wrong.remedy}.` });
-  await remember(context, { servers, change: { comparedAt: context.now().toISOString() } });
+  await rememberUpgrade(context, { servers, change: { comparedAt: context.now().toISOString() } });
   return {
     snapshot,
     from: describeTarget(target),
@@ -179,38 +116,16 @@ export async function upgradeRun(context: AppContext, request: UpgradeRequest): 
   };
 }
 
-interface Servers {
-  readonly connection: ConnectionSettings;
-  readonly old: DatabaseFacts;
-  readonly next: DatabaseFacts;
-}
-
-// What `upgrade check` calls failed is refused before anything is done.
-async function assertPossible(context: AppContext, request: UpgradeRequest): Promise<Servers> {
-  const { findings } = await upgradeCheck(context, request);
-  const [first] = findings.filter(({ status }) => status === 'failed');
-  if (first !== undefined) {
-    throw new AppError('restore', `The upgrade is not possible so: ${first.check}: ${first.detail}`, {
-      hint: `${first.remedy}; see all of it with: mastodon-backup upgrade check --to ${request.to}.`,
-    });
-  }
-  const { target } = context.load();
-  const connection = targetConnection(request.to, target);
-  await using old = await connect(target, request.signal);
-  await using next = await connectForRestore(connection, { name: target.database, signal: request.signal });
-  return { connection, old: await readDatabaseFacts(old), next: await readDatabaseFacts(next) };
-}
-
 async function lastDump(
   context: AppContext,
   {
     request,
     servers,
     writes,
-  }: { readonly request: UpgradeRequest; readonly servers: Servers; readonly writes: string },
+  }: { readonly request: UpgradeRequest; readonly servers: UpgradeServers; readonly writes: string },
 ): Promise<string> {
-  const { dump } = await recall(context, servers);
-  if (dump !== null && dump.writes === writes) {
+  const { dump } = await recallUpgrade(context, servers);
+  if (dump !== null && dump.writes === writes && (await isThere(context, { request, snapshot: dump.snapshot }))) {
     context.log.info({ snapshot: dump.snapshot }, 'Nobody has written since the last dump, which is taken');
     return dump.snapshot;
   }
@@ -225,11 +140,25 @@ async function lastDump(
   const error = firstError(report);
   if (error !== undefined && !report.outcomes.some(({ kind }) => kind === 'stored')) throw error;
   const snapshot = `labelled/${report.id}`;
-  await remember(context, {
+  await rememberUpgrade(context, {
     servers,
     change: { dump: { at: context.now().toISOString(), snapshot, writes } },
   });
   return snapshot;
+}
+
+// Somebody may have removed it since.
+async function isThere(
+  context: AppContext,
+  { request, snapshot }: { readonly request: UpgradeRequest; readonly snapshot: string },
+): Promise<boolean> {
+  try {
+    await choose(context, { ...request, snapshot, from: null, instance: null });
+    return true;
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'no-snapshot') return false;
+    throw error;
+  }
 }
 
 async function restoreOnce(
@@ -238,10 +167,10 @@ async function restoreOnce(
     request,
     servers,
     snapshot,
-  }: { readonly request: UpgradeRequest; readonly servers: Servers; readonly snapshot: string },
+  }: { readonly request: UpgradeRequest; readonly servers: UpgradeServers; readonly snapshot: string },
 ): Promise<void> {
   const { database } = context.load().target;
-  const { restored } = await recall(context, servers);
+  const { restored } = await recallUpgrade(context, servers);
   const there = await databaseId(context, { servers, signal: request.signal });
   if (restored !== null && restored.databaseId === there && restored.snapshot === snapshot) {
     context.log.info({ snapshot, database }, 'It is restored there already; only the comparison was missing');
@@ -252,7 +181,7 @@ async function restoreOnce(
   await restore(context, { ...restoreRequest(request, servers), snapshot, database, replace });
   const made = await databaseId(context, { servers, signal: request.signal });
   if (made === null) throw new Error('The restored database is not there');
-  await remember(context, {
+  await rememberUpgrade(context, {
     servers,
     change: { restored: { at: context.now().toISOString(), snapshot, databaseId: made } },
   });
@@ -260,7 +189,7 @@ async function restoreOnce(
 
 async function databaseId(
   context: AppContext,
-  { servers, signal }: { readonly servers: Servers; readonly signal: AbortSignal },
+  { servers, signal }: { readonly servers: UpgradeServers; readonly signal: AbortSignal },
 ): Promise<string | null> {
   const name = context.load().target.database;
   await using admin = await connectForRestore(servers.connection, { name, signal });
@@ -272,7 +201,7 @@ async function databaseId(
 
 function restoreRequest(
   request: UpgradeRequest,
-  { connection }: Servers,
+  { connection }: UpgradeServers,
 ): Omit<Parameters<typeof restore>[1], 'snapshot' | 'database' | 'replace'> {
   return {
     from: null,
@@ -292,7 +221,7 @@ function restoreRequest(
   };
 }
 
-// Only what this call has made, by its name with the snapshot's own letters in it.
+// What this call has made, under a name that it has drawn itself.
 async function dropRehearsal(
   context: AppContext,
   { connection, database }: { readonly connection: ConnectionSettings; readonly database: string },
@@ -303,72 +232,4 @@ async function dropRehearsal(
   } catch (error) {
     context.log.warn({ err: error, database }, 'The rehearsal could not be taken away: drop the database by hand');
   }
-}
-
-async function examineKey(context: AppContext, { identities }: UpgradeCheckRequest): Promise<readonly CheckResult[]> {
-  const { keys } = context.load().settings;
-  if (keys.kind === 'plain') return [];
-  if (identities.length + identitiesOf(keys).length > 0) return [ok('key', 'a private key is at hand')];
-  return [
-    failed('key', {
-      detail: 'backups are encrypted, and no private key is at hand to restore one',
-      remedy: 'Name the file with it by --identity FILE',
-    }),
-  ];
-}
-
-async function describeTime(context: AppContext): Promise<CheckResult> {
-  const { drill, upgrade } = await context.state().readAttempts();
-  const rehearsal = upgrade?.rehearsal ?? null;
-  if (rehearsal !== null) {
-    return ok(
-      'time',
-      `the rehearsal of ${rehearsal.snapshot} was restored there in ${formatDuration(rehearsal.durationMs)}; beside it the last dump takes its time`,
-    );
-  }
-  if (drill !== null && drill.status === 'passed' && drill.durationMs !== null) {
-    return ok(
-      'time',
-      `the last drill (${drill.snapshot}) passed, and was restored in ${formatDuration(drill.durationMs)}; beside it the last dump takes its time`,
-    );
-  }
-  return note('time', 'nothing was restored yet that would tell how long it takes', {
-    remedy: 'Run: mastodon-backup upgrade rehearse --to HOST',
-  });
-}
-
-async function newestClient(context: AppContext, signal: AbortSignal): Promise<{ readonly major: number }> {
-  return (await context.findClients(signal)).at(-1) ?? { major: 0 };
-}
-
-async function recall(context: AppContext, servers: Servers): Promise<UpgradeRecord> {
-  const { upgrade } = await context.state().readAttempts();
-  const fresh = begin(servers);
-  const isSame = upgrade !== null && upgrade.from === fresh.from && upgrade.into === fresh.into;
-  return isSame ? upgrade : fresh;
-}
-
-async function remember(
-  context: AppContext,
-  { servers, change }: { readonly servers: Servers; readonly change: Partial<UpgradeRecord> },
-): Promise<void> {
-  const record = await recall(context, servers);
-  const { connection, next } = servers;
-  const to = `${connection.host}:${connection.port}`;
-  await context
-    .state()
-    .updateAttempts(() => ({ upgrade: { ...record, to, serverVersion: next.serverVersion, ...change } }));
-}
-
-function begin({ connection, old, next }: Servers): UpgradeRecord {
-  return {
-    to: `${connection.host}:${connection.port}`,
-    from: old.systemIdentifier,
-    into: next.systemIdentifier,
-    serverVersion: next.serverVersion,
-    rehearsal: null,
-    dump: null,
-    restored: null,
-    comparedAt: null,
-  };
 }

@@ -3,7 +3,8 @@
 
 import { InvalidArgumentError, type Command } from 'commander';
 import type { CheckResult } from '../checks/check.ts';
-import type { Rehearsal, UpgradeCheck, UpgradeReport } from '../app/upgrade-verb.ts';
+import type { UpgradeCheck } from '../app/upgrade-check.ts';
+import type { Rehearsal, UpgradeReport } from '../app/upgrade-verb.ts';
 import { AppError } from '../errors.ts';
 import { formatDuration } from '../text/format.ts';
 import { formatTable, plural, wrap, type Width } from '../text/table.ts';
