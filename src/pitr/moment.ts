@@ -2,6 +2,7 @@
 // nothing certain, and a guess would bring back what they wanted to be rid of.
 
 import { AppError } from '../errors.ts';
+import { writtenOffsetMs, zoneOffsetMs } from '../text/time-zone.ts';
 
 /** Where replaying is to stop. */
 export type Moment =
@@ -27,7 +28,7 @@ export function parseMoment(text: string, { timeZone }: { readonly timeZone: str
   if (Number.isNaN(asUtc) || new Date(asUtc).toISOString() !== iso)
     throw new AppError('usage', `'${text}' is no moment that there is`, { hint });
   const micros = BigInt(fraction.padEnd(6, '0'));
-  const found = zone === undefined ? localInstants(asUtc, timeZone) : [asUtc - offsetMs(zone)];
+  const found = zone === undefined ? localInstants(asUtc, timeZone) : [asUtc - writtenOffsetMs(zone)];
   const [first, second_] = found;
   if (first === undefined)
     throw new AppError('usage', `'${text}' does not exist in ${timeZone}: the clock went from before it to after it`, {
@@ -47,50 +48,16 @@ export function formatMicros(micros: bigint): string {
   return `${iso.slice(0, 10)} ${iso.slice(11, 23)}${(micros % 1000n).toString().padStart(3, '0')}+00`;
 }
 
-/** A moment as ISO 8601 in UTC, to the millisecond before it. */
-export function toIso(micros: bigint): string {
-  return new Date(Number(micros / 1000n)).toISOString();
-}
-
 // Every instant whose clock on the wall is that one.
 function localInstants(asUtc: number, timeZone: string): readonly number[] {
   const halfHourMs = 30 * 60_000;
   const offsets = new Set<number>();
   for (let at = asUtc - 16 * 3_600_000; at <= asUtc + 16 * 3_600_000; at += halfHourMs)
-    offsets.add(offsetAt(at, timeZone));
+    offsets.add(zoneOffsetMs(at, timeZone));
   return [...offsets]
     .map((offset) => asUtc - offset)
-    .filter((at) => at + offsetAt(at, timeZone) === asUtc)
+    .filter((at) => at + zoneOffsetMs(at, timeZone) === asUtc)
     .toSorted((a, b) => a - b);
-}
-
-function offsetAt(at: number, timeZone: string): number {
-  const parts = new Intl.DateTimeFormat('en-US', {
-    timeZone,
-    hourCycle: 'h23',
-    year: 'numeric',
-    month: 'numeric',
-    day: 'numeric',
-    hour: 'numeric',
-    minute: 'numeric',
-    second: 'numeric',
-  }).formatToParts(at);
-  const value = (type: string): number => Number(parts.find((part) => part.type === type)?.value);
-  const wall = Date.UTC(
-    value('year'),
-    value('month') - 1,
-    value('day'),
-    value('hour'),
-    value('minute'),
-    value('second'),
-  );
-  return wall - Math.floor(at / 1000) * 1000;
-}
-
-function offsetMs(zone: string): number {
-  if (/^(?:Z|UTC)$/i.test(zone)) return 0;
-  const [, sign, hours, minutes = '00'] = /^([+-])(\d\d):?(\d\d)?$/.exec(zone) ?? [];
-  return (sign === '-' ? -1 : 1) * (Number(hours) * 60 + Number(minutes)) * 60_000;
 }
 
 function withOffset(text: string, offset: number): string {

@@ -1,5 +1,7 @@
 // The hour, day, ISO week, month or year a moment falls into, in a time zone: what "one of each of the last 24 hours" counts.
 
+import { formatters } from '../text/time-zone.ts';
+
 /** A length of time that retention counts in. */
 export type Period = 'hour' | 'day' | 'week' | 'month' | 'year';
 
@@ -36,25 +38,13 @@ function localParts(
   return { year, month, day, hour };
 }
 
-// To make one takes as long as to use it a hundred times.
-const formatters = new Map<string, Intl.DateTimeFormat>();
-
-function formatterOf(timeZone: string): Intl.DateTimeFormat {
-  const known = formatters.get(timeZone) ?? createFormatter(timeZone);
-  formatters.set(timeZone, known);
-  return known;
-}
-
-function createFormatter(timeZone: string): Intl.DateTimeFormat {
-  return new Intl.DateTimeFormat('en-US-u-ca-gregory-nu-latn', {
-    timeZone,
-    hourCycle: 'h23',
-    year: 'numeric',
-    month: 'numeric',
-    day: 'numeric',
-    hour: 'numeric',
-  });
-}
+const formatterOf = formatters('en-US-u-ca-gregory-nu-latn', {
+  hourCycle: 'h23',
+  year: 'numeric',
+  month: 'numeric',
+  day: 'numeric',
+  hour: 'numeric',
+});
 
 // ISO 8601: weeks begin on Monday, and belong to the year that has their Thursday.
 function isoWeek(midnight: number): string {

@@ -1,6 +1,8 @@
 // Moments for people: in the zone that they set, named, so that no hour of a night has to be reckoned from UTC; and how long
 // ago something was, in one word.
 
+import { formatters } from './time-zone.ts';
+
 /** A moment to the minute, as `2026-11-23 12:00 UTC`. */
 export function formatUtcMinute(moment: Date | string): string {
   return formatMinute(moment, 'UTC');
@@ -65,24 +67,12 @@ function parts(moment: Date | string, timeZone: string): Parts {
   };
 }
 
-// To make one takes as long as to use it a hundred times.
-const formatters = new Map<string, Intl.DateTimeFormat>();
-
-function formatterOf(timeZone: string): Intl.DateTimeFormat {
-  const known = formatters.get(timeZone) ?? createFormatter(timeZone);
-  formatters.set(timeZone, known);
-  return known;
-}
-
-function createFormatter(timeZone: string): Intl.DateTimeFormat {
-  return new Intl.DateTimeFormat('en-GB', {
-    timeZone,
-    hourCycle: 'h23',
-    year: 'numeric',
-    month: '2-digit',
-    day: '2-digit',
-    hour: '2-digit',
-    minute: '2-digit',
-    timeZoneName: 'short',
-  });
-}
+const formatterOf = formatters('en-GB', {
+  hourCycle: 'h23',
+  year: 'numeric',
+  month: '2-digit',
+  day: '2-digit',
+  hour: '2-digit',
+  minute: '2-digit',
+  timeZoneName: 'short',
+});

@@ -1,0 +1,39 @@
+// Time zones, as the formatters of Intl know them: how far a zone is from UTC at a moment, and formatters that are made once.
+
+/** A formatter for each zone, made at its first use: to make one takes as long as to use it a hundred times. */
+export function formatters(
+  locale: string,
+  options: Intl.DateTimeFormatOptions,
+): (timeZone: string) => Intl.DateTimeFormat {
+  const made = new Map<string, Intl.DateTimeFormat>();
+  return (timeZone) => {
+    const known = made.get(timeZone) ?? new Intl.DateTimeFormat(locale, { ...options, timeZone });
+    made.set(timeZone, known);
+    return known;
+  };
+}
+
+const wallClock = formatters('en-US-u-ca-gregory-nu-latn', {
+  hourCycle: 'h23',
+  year: 'numeric',
+  month: 'numeric',
+  day: 'numeric',
+  hour: 'numeric',
+  minute: 'numeric',
+  second: 'numeric',
+});
+
+/** How far the clocks of the zone are ahead of UTC at that moment (milliseconds since 1970), in milliseconds. */
+export function zoneOffsetMs(at: number, timeZone: string): number {
+  const [month = 0, day = 0, year = 0, hour = 0, minute = 0, second = 0] = wallClock(timeZone)
+    .format(at)
+    .split(/\D+/)
+    .map(Number);
+  return Date.UTC(year, month - 1, day, hour, minute, second) - Math.floor(at / 1_000) * 1_000;
+}
+
+/** What `Z`, `UTC`, `+01`, `+0100` or `+01:00` is ahead of UTC, in milliseconds. */
+export function writtenOffsetMs(zone: string): number {
+  const [, sign, hours = '0', minutes = '0'] = /^([+-])(\d\d):?(\d\d)?$/.exec(zone) ?? [];
+  return (sign === '-' ? -1 : 1) * (Number(hours) * 60 + Number(minutes)) * 60_000;
+}
