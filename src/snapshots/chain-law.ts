@@ -1,10 +1,9 @@
-// The deletion law's part for chains of base backups and write-ahead log. Parts of a segment go when the whole segment is
-// there; a base goes only with everything older, never the newest one, and never log that a base which stays needs. What a
-// store does not answer with certainty stays.
+// The deletion law's part for chains of base backups and write-ahead log: parts of a segment go when the whole segment is
+// there, and nothing else does. What a store does not answer with certainty stays.
 
 import type { Log } from '../log.ts';
 import type { ObjectKey } from '../storage/store.ts';
-import { parseChainKey, type ChainKey } from './chain-keys.ts';
+import { parseChainKey } from './chain-keys.ts';
 import { removal, type Repository } from './repository.ts';
 
 /**
@@ -36,65 +35,4 @@ export async function removeParts(
     await store.remove(key, { signal });
   }
   return parts.length;
-}
-
-/** A base that stays: its own id, and the segment where replaying it begins. */
-export interface KeptBase {
-  readonly id: string;
-  /** 24 hexadecimal digits. */
-  readonly startSegment: string;
-}
-
-/**
- * Removes bases and log that no kept base needs, all of one server: documents first, so that a crash in between leaves no
- * document without its tar, and log last. Answers what went. Throws, removing nothing, when `keep` is empty or a key that is
- * named belongs to what stays.
- */
-export async function removeOldChain(
-  { [removal]: store, prefix }: Repository,
-  options: {
-    readonly systemIdentifier: string;
-    readonly keep: readonly KeptBase[];
-    readonly remove: readonly ObjectKey[];
-    readonly log: Log;
-    readonly signal: AbortSignal;
-  },
-): Promise<readonly ObjectKey[]> {
-  const { systemIdentifier, keep, log, signal } = options;
-  if (keep.length === 0) throw new Error('Nothing is removed from a chain of which no base stays');
-  const oldest = keep.map(({ startSegment }) => positionOf(startSegment)).toSorted()[0] ?? '';
-  const kept = new Set(keep.map(({ id }) => id));
-  const doomed = options.remove.map((key): ChainKey => {
-    const parsed = parseChainKey(key, { prefix });
-    if (parsed?.systemIdentifier !== systemIdentifier) throw new Error(`'${key}' is not of this chain`);
-    switch (parsed.kind) {
-      case 'base':
-      case 'base-document':
-        if (kept.has(parsed.id)) throw new Error(`'${key}' is of a base that stays`);
-        break;
-      case 'segment':
-      case 'part':
-        if (positionOf(parsed.segment) >= oldest) throw new Error(`'${key}' is needed by a base that stays`);
-        break;
-      case 'history':
-        throw new Error(`'${key}' is the history of a timeline, which stays`);
-      default:
-        parsed satisfies never;
-    }
-    return parsed;
-  });
-  const rank = { 'base-document': 0, base: 1, part: 2, segment: 2, history: 3 } as const;
-  const removed: ObjectKey[] = [];
-  for (const { key } of doomed.toSorted((a, b) => rank[a.kind] - rank[b.kind] || (a.key < b.key ? -1 : 1))) {
-    await store.remove(key, { signal });
-    removed.push(key);
-  }
-  if (removed.length > 0)
-    log.info({ objects: removed.length, store: store.description }, 'Removed what no base backup needs any more');
-  return removed;
-}
-
-// Where a segment is in the log, whatever its timeline: the last 16 digits of its name.
-function positionOf(segment: string): string {
-  return segment.slice(8);
 }
