@@ -10,22 +10,9 @@ import type { BackupEvent } from '../../src/notify/event.ts';
 import { createNotifier, type ChannelOutcome } from '../../src/notify/notifier.ts';
 import type { MailServer } from '../../src/config/messages.ts';
 import { quietLog } from '../support/quiet-log.ts';
-import { drilled, failed, started, succeeded } from './events.ts';
+import { drilled, failed, noChannel, started, succeeded } from './events.ts';
 import { startReceiver, type Receiver } from './receiver.ts';
 
-const none: MessageSettings = {
-  when: 'always',
-  telegram: null,
-  emailTo: [],
-  webhookUrl: null,
-  ntfyUrl: null,
-  discordUrl: null,
-  slackUrl: null,
-  appriseUrl: null,
-  gotifyUrl: null,
-  matrix: null,
-  pingUrl: null,
-};
 const token = '12345678:AAtokenTokenTokenTokenTok';
 const patience = { attempts: 3, attemptTimeoutMs: 400, pauseMs: 10, longestPauseMs: 100 };
 
@@ -48,7 +35,7 @@ describe('a channel', () => {
     { server = null, signal = AbortSignal.timeout(10_000) }: { server?: MailServer | null; signal?: AbortSignal } = {},
   ): Promise<readonly ChannelOutcome[]> =>
     createNotifier({
-      channels: createChannels({ ...none, ...settings }, { server, telegramUrl: receiver.url }),
+      channels: createChannels({ ...noChannel, ...settings }, { server, telegramUrl: receiver.url }),
       when: settings.when ?? 'always',
       timeZone: 'UTC',
       log: {

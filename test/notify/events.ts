@@ -1,6 +1,22 @@
-// Events for tests, one of each kind.
+// Events for tests, one of each kind, and settings that name no channel.
 
+import type { MessageSettings } from '../../src/config/messages.ts';
 import type { DrillEnded, RunFailed, RunStarted, RunSucceeded } from '../../src/notify/event.ts';
+
+/** None is set. */
+export const noChannel: MessageSettings = {
+  when: 'always',
+  telegram: null,
+  emailTo: [],
+  webhookUrl: null,
+  ntfyUrl: null,
+  discordUrl: null,
+  slackUrl: null,
+  appriseUrl: null,
+  gotifyUrl: null,
+  matrix: null,
+  pingUrl: null,
+};
 
 const base = { instance: 'social.example', at: '2026-11-23T12:21:09.000Z' } as const;
 

@@ -15,21 +15,8 @@ import { startMatrix } from '../support/providers/matrix.ts';
 import { startProvider } from '../support/providers/provider.ts';
 import { startTelegram } from '../support/providers/telegram.ts';
 import { startUptimeKuma } from '../support/providers/uptime-kuma.ts';
-import { failed, succeeded } from './events.ts';
+import { failed, noChannel, succeeded } from './events.ts';
 
-const none: MessageSettings = {
-  when: 'always',
-  telegram: null,
-  emailTo: [],
-  webhookUrl: null,
-  ntfyUrl: null,
-  discordUrl: null,
-  slackUrl: null,
-  appriseUrl: null,
-  gotifyUrl: null,
-  matrix: null,
-  pingUrl: null,
-};
 const signal = AbortSignal.timeout(60_000);
 const token = '12345678:AAtokenTokenTokenTokenTok';
 
@@ -40,7 +27,7 @@ interface Options {
 
 const channelOf = (settings: Partial<MessageSettings>, { server, telegramUrl }: Options = {}): Channel => {
   const [channel] = createChannels(
-    { ...none, ...settings },
+    { ...noChannel, ...settings },
     { server: server ?? null, ...(telegramUrl === undefined ? {} : { telegramUrl }) },
   );
   assert.ok(channel !== undefined);

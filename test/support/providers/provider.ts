@@ -20,11 +20,11 @@ export interface ProviderAnswer {
 /** A running service. */
 export interface Provider extends AsyncDisposable {
   readonly url: string;
-  readonly requests: readonly ProviderRequest[];
+  readonly requests: ProviderRequest[];
 }
 
-/** Starts one. */
-export async function startProvider(answer: (request: ProviderRequest) => ProviderAnswer): Promise<Provider> {
+/** Starts one; `hang` is an answer that never comes. */
+export async function startProvider(answer: (request: ProviderRequest) => ProviderAnswer | 'hang'): Promise<Provider> {
   const requests: ProviderRequest[] = [];
   const server = createServer((incoming, outgoing) => {
     const chunks: Buffer[] = [];
@@ -33,7 +33,9 @@ export async function startProvider(answer: (request: ProviderRequest) => Provid
       const { method = '', url = '', headers } = incoming;
       const request = { method, path: url, headers, body: Buffer.concat(chunks).toString('utf8') };
       requests.push(request);
-      const { status, body, headers: extra } = answer(request);
+      const found = answer(request);
+      if (found === 'hang') return;
+      const { status, body, headers: extra } = found;
       const text = body === undefined || typeof body === 'string' ? (body ?? '') : JSON.stringify(body);
       outgoing.writeHead(status, {
         'content-type': typeof body === 'string' ? 'text/plain' : 'application/json',
