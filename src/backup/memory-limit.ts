@@ -1,7 +1,7 @@
 // How much memory this process may plan with: half of what its control group allows, or of what the machine has to spare.
 
 import { readFile } from 'node:fs/promises';
-import { availableParallelism, freemem } from 'node:os';
+import { freemem } from 'node:os';
 
 /** Half of the cgroup limit (v2, then v1), else half of MemAvailable; in bytes. */
 export async function defaultMemoryLimit(): Promise<number> {
@@ -13,11 +13,6 @@ export async function defaultMemoryLimit(): Promise<number> {
   );
   const limit = limits.find((value) => Number.isFinite(value) && value > 0);
   return Math.floor(Math.min(limit ?? available, available) / 2);
-}
-
-/** Cores this process may use, as the scheduler and the control group have it. */
-export function coreCount(): number {
-  return availableParallelism();
 }
 
 async function availableMemory(): Promise<number | undefined> {

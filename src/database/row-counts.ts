@@ -5,6 +5,7 @@ import { escapeIdentifier, type Client } from 'pg';
 import { describeError } from '../errors.ts';
 import { qualifiedName } from './archive-reader.ts';
 import { dumpedSchemas } from './dumped-tables.ts';
+import { queryCanceled, sqlStateOf } from './sql-state.ts';
 
 /** A table that was not counted, and why. */
 export interface UncountedTable {
@@ -89,18 +90,12 @@ async function countWithin(
     return Number(rows[0]?.count);
   } catch (error) {
     await client.query('rollback to savepoint one');
-    return { reason: codeOf(error) === queryCanceled ? outOfTime : describeError(error) };
+    return { reason: sqlStateOf(error) === queryCanceled ? outOfTime : describeError(error) };
   }
 }
 
 /** Why the last tables are not counted when the time is over. */
 export const outOfTime = 'the time for it was over';
-/** https://www.postgresql.org/docs/current/errcodes-appendix.html */
-const queryCanceled = '57014';
-
-function codeOf(error: unknown): string | undefined {
-  return (error as { readonly code?: string }).code;
-}
 
 const tablesQuery = `
   select n.nspname as schema, c.relname as name,

@@ -8,8 +8,6 @@ export const undefinedTable = '42P01';
 export const undefinedSchema = '3F000';
 /** What had this name is something else now. */
 export const wrongObjectType = '42809';
-/** This role may not. */
-export const insufficientPrivilege = '42501';
 /** No room for another lock, among others. */
 export const outOfMemory = '53200';
 

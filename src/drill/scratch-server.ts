@@ -10,6 +10,7 @@ import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { captureChild, startChild } from '../stream/child.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
+import { throwAwaySettings } from '../database/throw-away-settings.ts';
 import { scramVerifier } from '../database/scram-verifier.ts';
 import { removeLeftovers } from './scratch-leftovers.ts';
 import { prepareScratchUser, type ScratchUser } from './scratch-user.ts';
@@ -37,31 +38,13 @@ const authentication = 'local all all scram-sha-256\n';
 /** Linux takes 107 bytes for the path of a socket (unix(7)); `/.s.PGSQL.5432` and a terminator are part of it. */
 const maxSocketDirectoryBytes = 107 - 16;
 
-/**
- * What the server runs with. Docker's /dev/shm has 64 MB, so shared memory is mapped from files; nothing has to survive a
- * crash; nothing may run in parallel or by itself that takes memory away from the host.
- */
 const serverSettings = {
-  listen_addresses: '',
-  unix_socket_permissions: '0700',
-  dynamic_shared_memory_type: 'mmap',
-  shared_buffers: '64MB',
-  maintenance_work_mem: '128MB',
-  max_connections: '20',
+  ...throwAwaySettings,
   // Space counts more than the time of a checkpoint, which costs little without fsync.
   max_wal_size: '64MB',
   min_wal_size: '32MB',
   checkpoint_completion_target: '0',
   wal_level: 'minimal',
-  max_wal_senders: '0',
-  fsync: 'off',
-  full_page_writes: 'off',
-  synchronous_commit: 'off',
-  autovacuum: 'off',
-  jit: 'off',
-  max_parallel_workers: '0',
-  huge_pages: 'off',
-  logging_collector: 'off',
   log_min_messages: 'error',
 } as const;
 

@@ -118,9 +118,6 @@ async function readBase(
     },
     handleRowDescription: () => void results.push([]),
     handleDataRow: ({ fields }) => void results.at(-1)?.push(fields),
-    handleCommandComplete: () => undefined,
-    handlePortalSuspended: () => undefined,
-    handleEmptyQuery: () => undefined,
     handleReadyForQuery: () => resolve(),
     handleError: fail,
     handleCopyData({ chunk }) {

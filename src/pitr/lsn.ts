@@ -4,13 +4,6 @@
 /** A position in the write-ahead log, in bytes. */
 export type Lsn = bigint;
 
-/** Where a byte of the log is: in which segment, and how far into it. */
-export interface SegmentPosition {
-  /** 24 hexadecimal digits. */
-  readonly segment: string;
-  readonly offset: number;
-}
-
 /** Reads `0/3000028`. Throws for what is none. */
 export function parseLsn(text: string): Lsn {
   const match = /^([0-9A-Fa-f]{1,8})\/([0-9A-Fa-f]{1,8})$/.exec(text);
@@ -53,17 +46,6 @@ export function parseSegmentName(
     timeline: Number(timeline),
     start: ((log ?? 0n) * perLog + (segment ?? 0n)) * BigInt(segmentBytes),
   };
-}
-
-/** The segments that hold the bytes from `from` to before `to`. */
-export function segmentsBetween(
-  { from, to }: { readonly from: Lsn; readonly to: Lsn },
-  frame: SegmentFrame,
-): readonly string[] {
-  const names: string[] = [];
-  for (let at = segmentStart(from, frame.segmentBytes); at < to; at += BigInt(frame.segmentBytes))
-    names.push(segmentName(at, frame));
-  return names;
 }
 
 function hex8(value: bigint): string {

@@ -8,6 +8,7 @@ import { chown, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
+import { throwAwaySettings } from '../database/throw-away-settings.ts';
 import type { ServerPrograms } from '../database/server-programs.ts';
 import { prepareScratchUser, type ScratchUser } from '../drill/scratch-user.ts';
 import { AppError, describeError } from '../errors.ts';
@@ -194,31 +195,17 @@ export async function startReplay(
 }
 
 const serverSettings = {
-  listen_addresses: '',
-  unix_socket_permissions: '0700',
-  dynamic_shared_memory_type: 'mmap',
-  shared_buffers: '64MB',
-  maintenance_work_mem: '128MB',
-  max_connections: '20',
+  ...throwAwaySettings,
   max_prepared_transactions: '64',
   // Off, for as a standby it would ask for the source's own numbers of connections and locks.
   hot_standby: 'off',
   wal_level: 'replica',
-  max_wal_senders: '0',
   max_wal_size: '512MB',
   archive_mode: 'off',
-  fsync: 'off',
-  full_page_writes: 'off',
-  synchronous_commit: 'off',
-  autovacuum: 'off',
   restart_after_crash: 'off',
-  jit: 'off',
-  max_parallel_workers: '0',
-  huge_pages: 'off',
   shared_preload_libraries: '',
   session_preload_libraries: '',
   ssl: 'off',
-  logging_collector: 'off',
   log_destination: 'stderr',
   log_min_messages: 'log',
   log_timezone: 'UTC',

@@ -30,12 +30,9 @@ export interface WireConnection {
 /** What the driver asks of something that is not one of its own queries. */
 export interface Conversation {
   submit(connection: WireConnection): void;
-  handleRowDescription(): void;
-  handleDataRow(message: { readonly fields: readonly (string | null)[] }): void;
-  handleCommandComplete(): void;
+  handleRowDescription?(): void;
+  handleDataRow?(message: { readonly fields: readonly (string | null)[] }): void;
   handleReadyForQuery(): void;
-  handlePortalSuspended(): void;
-  handleEmptyQuery(): void;
   handleError(error: Error): void;
   handleCopyData(message: { readonly chunk: Buffer }): void;
 }
@@ -48,10 +45,19 @@ export async function connectForReplication(
   return connect(settings, signal, { queryTimeoutMs: 0, protocol: 'replication' });
 }
 
+// The driver calls all of them, whoever listens.
+const unheard = {
+  handleRowDescription: () => undefined,
+  handleDataRow: () => undefined,
+  handleCommandComplete: () => undefined,
+  handlePortalSuspended: () => undefined,
+  handleEmptyQuery: () => undefined,
+};
+
 /** Begins a conversation of its own on the connection. */
 export function converse(client: Client, conversation: Conversation): void {
-  const begin = client.query.bind(client) as unknown as (conversation: Conversation) => void;
-  begin(conversation);
+  const begin = client.query.bind(client) as unknown as (conversation: object) => void;
+  begin({ ...unheard, ...conversation });
 }
 
 /** Who answers. @throws AppError `database`; `access-denied` when the role may not replicate. */

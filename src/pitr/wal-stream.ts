@@ -97,11 +97,6 @@ export function startWalStream(
       const place = slot === null ? '' : `SLOT "${slot}" `;
       connection.query(`START_REPLICATION ${place}PHYSICAL ${formatLsn(from)} TIMELINE ${timeline}`);
     },
-    handleRowDescription: () => undefined,
-    handleDataRow: () => undefined,
-    handleCommandComplete: () => undefined,
-    handlePortalSuspended: () => undefined,
-    handleEmptyQuery: () => undefined,
     handleReadyForQuery: () => end(),
     handleError: end,
     handleCopyData({ chunk }) {

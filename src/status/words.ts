@@ -1,6 +1,6 @@
 // Sentences that the page and the terminal share.
 
-import { formatBytes, formatDuration, formatSpan } from '../text/format.ts';
+import { formatBytes, formatSpan } from '../text/format.ts';
 import { formatAge } from '../text/moment.ts';
 import { plural } from '../text/table.ts';
 import type { ActivityView, RunPoint } from './status.ts';
@@ -51,9 +51,4 @@ export function countChecks(checks: readonly { readonly status: 'ok' | 'failed' 
 export function formatUntil(moment: Date, now: Date): string {
   const leftMs = moment.getTime() - now.getTime();
   return leftMs >= 0 ? `in ${formatSpan(leftMs)}` : formatAge(moment, now);
-}
-
-/** A duration that was measured, or a dash. */
-export function durationOr(milliseconds: number | null, otherwise: string): string {
-  return milliseconds === null ? otherwise : formatDuration(milliseconds);
 }
