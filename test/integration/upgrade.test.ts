@@ -2,7 +2,7 @@
 // every mistake in between: the old server must be as it was, and the next step clear.
 
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { Client } from 'pg';
 import { connect } from '../../src/database/connection.ts';
@@ -182,6 +182,15 @@ describe('upgrade', () => {
     const different = await upgrade('run', '--to', to);
     assert.equal(different.status, 20, different.stderr);
     assert.match(different.stderr, /rows on both servers: public\.accounts has \d+ instead of \d+/);
+  });
+
+  it('run takes the last dump anew when somebody has removed it', async () => {
+    rmSync(`${scratch.path}/backups/labelled`, { recursive: true });
+    const { status, stdout, stderr } = await upgrade('run', '--to', to, '--json');
+    assert.equal(status, 0, stderr);
+    assert.match(stderr, /Dump started/);
+    const { snapshot } = JSON.parse(stdout) as { snapshot: string };
+    assert.ok(existsSync(`${scratch.path}/backups/${snapshot}.json`));
   });
 
   it('is accepted by name when retention asks whose the snapshots are', async () => {
