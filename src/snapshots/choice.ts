@@ -84,11 +84,12 @@ export function findLatest(
       .filter(({ manifest }) => isMeant(manifest) && (found === undefined || manifest.dataAt > found.dataAt))
       .map(({ manifest, objection }) => ({ manifest, reason: `it ${describeObjection(objection)}` })),
   ].map(({ manifest, reason }) => ({ snapshot: snapshotName(manifest), reason: reason ?? '' }));
-  // Whose it is, a manifest that cannot be read does not tell; its id tells when it was made.
+  // Whose it is, a manifest that cannot be read does not tell; its id tells the second in which it was made. Of two of one second
+  // neither is known to be the older.
   const unread = catalogue.unreadable.filter(
     ({ tier, id }) =>
       (options.tier === null || tier === options.tier) &&
-      (found === undefined || id.slice(0, 17) > found.id.slice(0, 17)),
+      (found === undefined || id.slice(0, 17) >= found.id.slice(0, 17)),
   );
   return {
     manifest: found,

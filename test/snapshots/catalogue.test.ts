@@ -259,6 +259,26 @@ describe('a catalogue', () => {
     );
   });
 
+  it('names one that cannot be read also where both were made in the same second', async () => {
+    using folder = temporaryDirectory();
+    const store = createLocalStore({ directory: folder.path });
+    const manifest = await putSnapshot(store, { dataAt: '2026-01-04T00:00:00.100Z' });
+    await putText(store, { key: 'daily/2026-01-04T000000Z-aaaaaa.json', text: '{"format":2}' });
+    await putText(store, { key: 'daily/2026-01-03T235959Z-aaaaaa.json', text: '{"format":2}' });
+    const catalogue = await readCatalogue(createRepository(store), options);
+    const { passedOver } = chooseSnapshot(catalogue, {
+      text: 'latest',
+      instance: manifest.instance,
+      place: 'here',
+      now,
+      encryptedOnly: false,
+    });
+    assert.deepEqual(
+      passedOver.map(({ snapshot }) => snapshot),
+      ['daily/2026-01-04T000000Z-aaaaaa'],
+    );
+  });
+
   it('takes a date for the snapshot nearest to it, in the zone that was set, and a moment for a limit', async () => {
     using folder = temporaryDirectory();
     const store = createLocalStore({ directory: folder.path });
