@@ -4,13 +4,13 @@
 import { availableParallelism } from 'node:os';
 import { backUp, type BackupResult } from '../backup/backup.ts';
 import type { ProgressListener } from '../backup/progress.ts';
+import { commandOf, folderOf, type ClockPurpose, type HandPurpose, type Purpose } from '../backup/purpose.ts';
 import { recipientsOf } from '../config/age-keys.ts';
 import { AppError } from '../errors.ts';
 import { dumpOf, type Manifest } from '../snapshots/manifest.ts';
-import { isAnswered, withoutFuture } from '../schedule/due.ts';
+import { isAnswered, withoutFuture, type DueRun } from '../schedule/due.ts';
 import { defaultMemoryLimit } from '../backup/memory-limit.ts';
 import { scheduledTiers } from '../schedule/timetable.ts';
-import type { Folder, Tier } from '../schedule/tier.ts';
 import { takeLock } from '../state/lock.ts';
 import type { AppContext } from './context.ts';
 import { inTheLightOfEarlier, rememberFailure, toFailure } from './failures.ts';
@@ -26,8 +26,7 @@ import { startTimeLimit } from './time-limit.ts';
 
 /** A run by hand. */
 export interface RunRequest {
-  readonly tier: Folder;
-  readonly label: string | null;
+  readonly purpose: HandPurpose;
   /** Whether to wait while another run holds the lock. */
   readonly wait: boolean;
   readonly signal: AbortSignal;
@@ -35,10 +34,7 @@ export interface RunRequest {
 }
 
 /** A run by the clock. */
-export interface ScheduledRunRequest {
-  readonly tier: Tier;
-  /** The instant it answers; null for the first backup ever, when `daily` has no schedule. */
-  readonly slot: Date | null;
+export interface ScheduledRunRequest extends DueRun {
   readonly signal: AbortSignal;
   readonly onProgress: ProgressListener;
 }
@@ -52,10 +48,7 @@ export interface RunReport extends BackupResult {
 }
 
 interface Plan {
-  readonly tier: Folder;
-  readonly label: string | null;
-  readonly slot: Date | null;
-  readonly scheduled: boolean;
+  readonly purpose: Purpose;
   readonly signal: AbortSignal;
   readonly onProgress: ProgressListener;
 }
@@ -67,33 +60,35 @@ interface Limited {
 
 /** Makes one backup by hand. */
 export async function run(context: AppContext, request: RunRequest): Promise<RunReport> {
-  const command = request.label === null ? `run ${request.tier}` : 'run --label';
-  const report = await underLock(context, { command, ...request }, { ...request, slot: null, scheduled: false });
+  const report = await underLock(context, request);
   if (report === null) throw new Error('A run by hand answers no slot');
   return report;
 }
 
 /** Makes the backup a slot asks for, waiting for the lock; null when the slot was answered in the meantime. */
-export async function runScheduled(context: AppContext, request: ScheduledRunRequest): Promise<RunReport | null> {
-  const command = `scheduled ${request.tier}`;
-  return underLock(context, { command, wait: true, ...request }, { ...request, label: null, scheduled: true });
+export async function runScheduled(
+  context: AppContext,
+  { tier, slot, ...request }: ScheduledRunRequest,
+): Promise<RunReport | null> {
+  const purpose: ClockPurpose = slot === null ? { kind: 'first', tier } : { kind: 'scheduled', tier, slot };
+  return underLock(context, { ...request, purpose, wait: true });
 }
 
 async function underLock(
   context: AppContext,
-  lock: { readonly command: string; readonly wait: boolean; readonly signal: AbortSignal },
-  plan: Plan,
+  { wait, ...plan }: Plan & { readonly wait: boolean },
 ): Promise<RunReport | null> {
   const { log, now } = context;
+  const [command, tier] = [commandOf(plan.purpose), folderOf(plan.purpose)];
   const { settings } = context.load();
   assertSigning(settings.signing);
   const since = now().toISOString();
   await using _lock = await takeLock({
     directory: settings.stateDirectory,
     name: 'run',
-    holder: { command: lock.command, processId: context.processId, since },
-    wait: lock.wait,
-    signal: lock.signal,
+    holder: { command, processId: context.processId, since },
+    wait,
+    signal: plan.signal,
     log,
   });
   using limit = startTimeLimit(settings.timeoutMs, {
@@ -104,7 +99,7 @@ async function underLock(
   const limited = AbortSignal.any([plan.signal, limit.signal]);
   const holdings = await listForRun(context, { ...plan, limited });
   await reportCutOff(context, { holdings, signal: plan.signal });
-  const running = { command: lock.command, tier: plan.tier, since };
+  const running = { command, tier, since };
   await context.state().updateAttempts(() => ({ running }));
   await using progress = rememberProgress(context, { of: 'run', onProgress: plan.onProgress });
   try {
@@ -119,7 +114,7 @@ async function listForRun(context: AppContext, plan: Plan & Limited): Promise<re
   try {
     return await readHoldings(context, plan.limited);
   } catch (error) {
-    await fail(context, { error, tier: plan.tier, before: [], signal: plan.signal });
+    await fail(context, { error, tier: folderOf(plan.purpose), before: [], signal: plan.signal });
     throw error;
   }
 }
@@ -147,11 +142,11 @@ async function attempt(
   const timetable = context.timetable();
   const startedAt = now();
   const before = snapshotsOfAll(holdings);
-  if (plan.scheduled && plan.slot !== null) {
-    const snapshots = withoutFuture(before, now());
-    if (isAnswered(plan.slot, { tier: plan.tier, snapshots })) return null;
-  }
-  await context.tell({ kind: 'run-started', tier: plan.tier }, plan.signal);
+  const { purpose } = plan;
+  const tier = folderOf(purpose);
+  if (purpose.kind === 'scheduled' && isAnswered(purpose.slot, { tier, snapshots: withoutFuture(before, now()) }))
+    return null;
+  await context.tell({ kind: 'run-started', tier }, plan.signal);
   let result: BackupResult & { readonly copiedFrom: string | null };
   try {
     await sweepAll(holdings, { settings, now, log: context.log, signal });
@@ -160,13 +155,13 @@ async function attempt(
       copiedFrom: null,
     };
   } catch (caught) {
-    const error = await inTheLightOfEarlier(context, { tier: plan.tier, error: caught });
-    await fail(context, { error, tier: plan.tier, before, signal: plan.signal });
+    const error = await inTheLightOfEarlier(context, { tier, error: caught });
+    await fail(context, { error, tier, before, signal: plan.signal });
     throw error;
   }
   const error = firstError(result);
   if (error !== undefined && !result.outcomes.some(({ kind }) => kind === 'stored')) {
-    await fail(context, { error, tier: plan.tier, before, signal: plan.signal });
+    await fail(context, { error, tier, before, signal: plan.signal });
     return { ...result, prunedCount: null };
   }
   const prunedCount = await pruneInTime(context, { result, holdings, signal: plan.signal, limited: signal });
@@ -200,8 +195,8 @@ async function copyFor(
   context: AppContext,
   plan: Plan & { readonly holdings: readonly Holding[] },
 ): Promise<(BackupResult & { readonly copiedFrom: string }) | null> {
-  if (!plan.scheduled || plan.slot === null || plan.tier === 'labelled') return null;
-  return copyForTier(context, { ...plan, tier: plan.tier, slot: plan.slot });
+  const { purpose } = plan;
+  return purpose.kind === 'scheduled' ? copyForTier(context, { ...plan, ...purpose }) : null;
 }
 
 async function dump(
@@ -212,9 +207,7 @@ async function dump(
   using _remaining = context.remains.add('perhaps an unfinished upload: a later run removes it when it is a day old');
   return await backUp({
     ...settings,
-    tier: plan.tier,
-    label: plan.label,
-    slot: plan.slot,
+    purpose: plan.purpose,
     instance,
     toolVersion: context.toolVersion,
     environment: context.environment,

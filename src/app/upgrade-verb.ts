@@ -131,8 +131,7 @@ async function lastDump(
   }
   const major = servers.next.serverMajor;
   const report = await run(context, {
-    tier: 'labelled',
-    label: `before the upgrade to PostgreSQL ${major}`,
+    purpose: { kind: 'labelled', label: `before the upgrade to PostgreSQL ${major}` },
     wait: true,
     signal: request.signal,
     onProgress: request.onProgress,

@@ -29,6 +29,7 @@ import {
   type SilentPlace,
 } from './plaintext-guard.ts';
 import type { ProgressListener } from './progress.ts';
+import { folderOf, type Purpose } from './purpose.ts';
 import { planCompression, planDestinations } from './run-plan.ts';
 import { encryptSecrets, storeSecrets } from './secrets-object.ts';
 import { checkSource } from './source-checks.ts';
@@ -38,10 +39,7 @@ import { verifyByEtag, verifyFully } from '../snapshots/verification.ts';
 
 /** Everything a run needs. */
 export interface BackupOptions {
-  readonly tier: Folder;
-  readonly label: string | null;
-  /** The scheduled instant this run answers; null by hand. */
-  readonly slot: Date | null;
+  readonly purpose: Purpose;
   readonly instance: string;
   readonly toolVersion: string;
   /** Where Mastodon's settings are. */
@@ -124,7 +122,7 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
   log.info(
     {
       id,
-      tier: options.tier,
+      tier: folderOf(options.purpose),
       database: facts.name,
       server: facts.serverVersion,
       client: client.version,
@@ -210,7 +208,7 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
   if (passed === null) throw firstFailure(outcomes);
   return {
     id,
-    tier: options.tier,
+    tier: folderOf(options.purpose),
     dataAt: passed.end.dataAt,
     dumpBytes: passed.content.bytes,
     objectBytes: passed.object.bytes,

@@ -4,14 +4,14 @@
 import { codecMemory, objectSuffix, type Compression } from '../codec/codec.ts';
 import type { Log } from '../log.ts';
 import { planMemory } from './memory.ts';
+import { folderOf, type Purpose } from './purpose.ts';
 import { choosePartBytes } from '../snapshots/part-size.ts';
-import type { Folder } from '../schedule/tier.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import { createDestination, type Destination } from '../snapshots/destination.ts';
 
 /** What the decisions depend on. */
 export interface RunPlanOptions {
-  readonly tier: Folder;
+  readonly purpose: Purpose;
   readonly stores: readonly Repository[];
   readonly compression: Compression;
   readonly cores: number;
@@ -30,7 +30,7 @@ export function planDestinations(
   const suffix = objectSuffix({ compression: options.compression.kind, encrypted: options.recipients.length > 0 });
   return options.stores.map((repository) =>
     createDestination(repository, {
-      tier: options.tier,
+      tier: folderOf(options.purpose),
       name: `${id}${suffix}`,
       partBytes: choosePartBytes({
         databaseBytes: facts.sizeBytes,

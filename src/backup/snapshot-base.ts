@@ -4,10 +4,10 @@ import type { CompressionName } from '../codec/codec.ts';
 import type { DatabaseFacts } from '../database/server.ts';
 import { clockToleranceMs, type Manifest } from '../snapshots/manifest.ts';
 import { startOfId } from '../snapshots/object-keys.ts';
-import type { Folder } from '../schedule/tier.ts';
 import type { Destination } from '../snapshots/destination.ts';
 import type { ArchiveSummary } from '../database/archive-reader.ts';
 import type { PipelineResult } from './pipeline.ts';
+import { describePurpose, type Purpose } from './purpose.ts';
 import type { SourceState } from './source-state.ts';
 
 /** A manifest without what verification and commitment add to it. */
@@ -16,9 +16,7 @@ export type SnapshotBase = Omit<Manifest, 'committedAt' | 'verified'>;
 /** The manifest of a dump at one destination, its secrets object left out. */
 export function describeSnapshot(
   run: {
-    readonly tier: Folder;
-    readonly label: string | null;
-    readonly slot: Date | null;
+    readonly purpose: Purpose;
     readonly instance: string;
     readonly toolVersion: string;
     readonly compression: { readonly kind: CompressionName };
@@ -42,11 +40,9 @@ export function describeSnapshot(
   return {
     format: 1,
     id: found.id,
-    tier: run.tier,
-    label: run.label,
+    ...describePurpose(run.purpose),
     instance: run.instance,
     dataAt: ourMoment(passed.end.dataAt, found),
-    slot: run.slot,
     tool: { version: run.toolVersion },
     database: {
       name: facts.name,

@@ -25,8 +25,7 @@ export function addRunCommand(program: Command, context: CommandContext): void {
       const startedAt = performance.now();
       using progress = showProgress(context.progress, app.log);
       const result = await app.run({
-        tier: options.label === undefined ? tier : 'labelled',
-        label: options.label ?? null,
+        purpose: options.label === undefined ? { kind: 'by hand', tier } : { kind: 'labelled', label: options.label },
         wait: options.wait === true,
         signal,
         onProgress: progress.update,

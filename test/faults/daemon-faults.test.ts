@@ -207,7 +207,12 @@ describe('a daemon', () => {
     await using daemon = startDaemon(environment);
     await untilHealth('healthy', { environment, seconds: 30, wanted: ({ healthy }) => healthy });
     // Retention has had its turn, twice.
-    await daemon.app.run({ tier: 'daily', label: null, wait: true, signal, onProgress: () => undefined });
+    await daemon.app.run({
+      purpose: { kind: 'by hand', tier: 'daily' },
+      wait: true,
+      signal,
+      onProgress: () => undefined,
+    });
     const keys = await stage.s3.keys();
     for (const key of Object.keys(texts)) assert.ok(keys.includes(`${prefix}${key}`), `${key} is gone`);
     const own = (await snapshotsOf(environment)).filter(({ instance }) => instance === 'social.example');
@@ -255,7 +260,12 @@ describe('a daemon', () => {
     const now = (): Date => new Date(Date.now() + ahead);
     await using app = openApp(environment, { now });
     await using failing = openApp({ ...environment, BACKUP_PG_BIN: broken }, { now });
-    const request = { tier: 'daily', label: null, wait: false, signal, onProgress: () => undefined } as const;
+    const request = {
+      purpose: { kind: 'by hand', tier: 'daily' },
+      wait: false,
+      signal,
+      onProgress: () => undefined,
+    } as const;
     assert.equal((await healthOf(environment)).status, 'starting');
 
     await assert.rejects(failing.run(request), { code: 'dump' });
@@ -324,8 +334,7 @@ describe('a daemon', () => {
       await daemon.app.heartbeat({ startedAt: new Date(), troubles: [] });
       assert.equal((await healthOf(elsewhere)).status, 'healthy', 'after the next heartbeat');
       const report = await daemon.app.run({
-        tier: 'daily',
-        label: null,
+        purpose: { kind: 'by hand', tier: 'daily' },
         wait: true,
         signal,
         onProgress: () => undefined,
@@ -366,7 +375,12 @@ describe('a daemon', () => {
       await using daemon = startDaemon(environment);
       await untilIdle(elsewhere);
       assert.equal(spawnSync('mount', ['-o', 'remount,ro', directory]).status, 0);
-      const request = { tier: 'daily', label: null, wait: true, signal, onProgress: () => undefined } as const;
+      const request = {
+        purpose: { kind: 'by hand', tier: 'daily' },
+        wait: true,
+        signal,
+        onProgress: () => undefined,
+      } as const;
       assert.equal((await daemon.app.run(request)).outcomes[0]?.kind, 'stored');
       await daemon.app.heartbeat({ startedAt: new Date(), troubles: [] });
       const health = await healthOf(elsewhere);

@@ -20,7 +20,12 @@ it('an output that is interrupted at any moment ends with the reason and leaves 
   );
   await using app = openApp(environment);
   const never = new AbortController().signal;
-  await app.run({ tier: 'daily', label: null, wait: false, signal: never, onProgress: () => undefined });
+  await app.run({
+    purpose: { kind: 'by hand', tier: 'daily' },
+    wait: false,
+    signal: never,
+    onProgress: () => undefined,
+  });
   // An error event that nobody hears, or a rejection that nobody handles, fails the test by itself.
   let interrupted = 0;
   for (let turns = 0; turns < 120; turns += 1) {

@@ -43,7 +43,12 @@ it('a control connection that is lost before the dump is told as such, whenever 
       hungUp = false;
       const app = openApp({ ...stage.environment, DB_PORT: String(port), DB_SSLMODE: 'disable', DB_HOST: '127.0.0.1' });
       const signal = new AbortController().signal;
-      const request = { tier: 'daily', label: null, wait: false, signal, onProgress: () => undefined } as const;
+      const request = {
+        purpose: { kind: 'by hand', tier: 'daily' },
+        wait: false,
+        signal,
+        onProgress: () => undefined,
+      } as const;
       const error: unknown = await app.run(request).then(
         () => undefined,
         (reason: unknown) => reason,

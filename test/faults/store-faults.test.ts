@@ -101,7 +101,11 @@ describe('a destination that fails', () => {
       method === 'GET' && key.endsWith('.dump') ? { kind: 'cut', afterBytes: 0 } : { kind: 'pass' },
     );
     await using app = openApp(stage.environment, { readPatience: { attempts: 3, pauseMs: 10 } });
-    const request = { tier: 'daily', label: null, wait: false, signal: AbortSignal.timeout(120_000) } as const;
+    const request = {
+      purpose: { kind: 'by hand', tier: 'daily' },
+      wait: false,
+      signal: AbortSignal.timeout(120_000),
+    } as const;
     const { outcomes } = await app.run({ ...request, onProgress: () => undefined });
     const [outcome] = outcomes;
     assert.ok(outcome?.kind === 'failed');
@@ -383,9 +387,7 @@ describe('a directory that hangs', () => {
     };
     const signal = AbortSignal.timeout(60_000);
     const result = await backUp({
-      tier: 'daily',
-      label: null,
-      slot: null,
+      purpose: { kind: 'by hand', tier: 'daily' },
       instance: 'social.example',
       toolVersion: 'test',
       environment: environmentOf({}),

@@ -105,7 +105,12 @@ describe('a manifest that the bucket does not give', () => {
     stage.s3.rule(refuse(error(500, 'InternalError'), both));
     try {
       await using app = open();
-      const request = { tier: 'weekly', label: null, wait: false, signal, onProgress: () => undefined } as const;
+      const request = {
+        purpose: { kind: 'by hand', tier: 'weekly' },
+        wait: false,
+        signal,
+        onProgress: () => undefined,
+      } as const;
       const { outcomes, prunedCount } = await app.run(request);
       assert.deepEqual(
         outcomes.map(({ kind }) => kind),
@@ -125,7 +130,12 @@ describe('a manifest that the bucket does not give', () => {
       const lines: string[] = [];
       try {
         await using app = open(lines);
-        const request = { tier: 'weekly', label: null, wait: false, signal, onProgress: () => undefined } as const;
+        const request = {
+          purpose: { kind: 'by hand', tier: 'weekly' },
+          wait: false,
+          signal,
+          onProgress: () => undefined,
+        } as const;
         const { outcomes, id } = await app.run(request);
         assert.deepEqual(
           outcomes.map(({ kind }) => kind),
@@ -157,7 +167,12 @@ describe('a manifest that the bucket does not give', () => {
     );
     try {
       await using app = open();
-      const request = { tier: 'yearly', label: null, wait: false, signal, onProgress: () => undefined } as const;
+      const request = {
+        purpose: { kind: 'by hand', tier: 'yearly' },
+        wait: false,
+        signal,
+        onProgress: () => undefined,
+      } as const;
       await assert.rejects(app.run(request), { code: 'store', message: /unencrypted.*'daily\/' could not be listed/ });
     } finally {
       stage.s3.rule(() => ({ kind: 'pass' }));

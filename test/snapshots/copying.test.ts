@@ -92,9 +92,7 @@ it('a snapshot of a database whose clock is ahead is dated by our clock, and can
     const facts = { ...database, serverMajor: 15, tableCount: 1, isReplica: false };
     const base = describeSnapshot(
       {
-        tier: 'daily',
-        label: null,
-        slot: null,
+        purpose: { kind: 'by hand', tier: 'daily' },
         instance: 'social.example',
         toolVersion: '0.0.0',
         compression: { kind: 'none' },

@@ -228,8 +228,7 @@ async function takeSnapshot(
 ): Promise<SnapshotFiles> {
   await using app = openApp({ ...settings, ...patiently });
   const report = await app.run({
-    tier: 'daily',
-    label: null,
+    purpose: { kind: 'by hand', tier: 'daily' },
     wait: false,
     signal: AbortSignal.timeout(300_000),
     onProgress: () => undefined,
