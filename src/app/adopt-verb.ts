@@ -13,9 +13,9 @@ import { describeObjection, storeSignature } from '../snapshots/origin.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import { verifySecrets } from '../snapshots/secrets-part.ts';
 import { verifyFully } from '../snapshots/verification.ts';
-import { takeLock } from '../state/lock.ts';
 import type { StoreName } from '../storage/store.ts';
 import type { AppContext } from './context.ts';
+import { lockFor } from './locking.ts';
 import { readHoldings } from './holdings.ts';
 
 /** Options of `adopt`. */
@@ -50,14 +50,7 @@ export async function adopt(context: AppContext, request: AdoptRequest): Promise
       hint: 'Make one with: mastodon-backup keygen --output signing_key, and name it in BACKUP_SIGNING_KEY_FILE.',
     });
   }
-  await using _lock = await takeLock({
-    directory: settings.stateDirectory,
-    name: 'run',
-    holder: { command: 'adopt', processId: context.processId, since: context.now().toISOString() },
-    wait: false,
-    signal,
-    log: context.log,
-  });
+  await using _lock = await lockFor(context, { command: 'adopt', signal });
   const places = request.from === null ? await context.stores() : [await context.storeToRead(request.from)];
   const adoptions: Adoption[] = [];
   const seen = new Set<string>();

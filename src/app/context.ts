@@ -157,7 +157,7 @@ export function createContext(input: AppInput): AppContext {
 
   function openedState(): StateFiles {
     const { settings, instance } = load();
-    state ??= openState({ directory: settings.stateDirectory, instance, log });
+    state ??= openState({ directory: settings.stateDirectory, instance, now, log });
     return state;
   }
 

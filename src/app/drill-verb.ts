@@ -14,10 +14,10 @@ import { buildDrillKey, createSnapshotId } from '../snapshots/object-keys.ts';
 import { storeSignature } from '../snapshots/origin.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import { drill as carryOut } from '../drill/drill.ts';
-import { takeLock } from '../state/lock.ts';
 import type { DrillRecord } from '../state/records.ts';
 import { chooseToRestore, type SnapshotRequest } from './choosing.ts';
 import type { AppContext } from './context.ts';
+import { lockFor } from './locking.ts';
 import { rememberDrill } from './drill-memory.ts';
 import { watchDrill } from './drill-watch.ts';
 import { rememberProgress } from './progress-memory.ts';
@@ -35,14 +35,7 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
   const { log, now } = context;
   const { signal } = request;
   const { settings, instance } = context.load();
-  await using _lock = await takeLock({
-    directory: settings.stateDirectory,
-    name: 'drill',
-    holder: { command: 'drill', processId: context.processId, since: now().toISOString() },
-    wait: request.wait,
-    signal,
-    log,
-  });
+  await using _lock = await lockFor(context, { name: 'drill', command: 'drill', wait: request.wait, signal });
   const { repository, catalogue, manifest, notes } = await chooseToRestore(context, request);
   const dump = dumpOf(manifest);
   const startedAt = now();

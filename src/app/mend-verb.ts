@@ -9,9 +9,9 @@ import { newestFirst, whyUnlisted } from '../snapshots/catalogue.ts';
 import type { Manifest } from '../snapshots/manifest.ts';
 import { withoutFuture } from '../schedule/due.ts';
 import { folders } from '../schedule/tier.ts';
-import { takeLock } from '../state/lock.ts';
 import { assertSigning } from '../snapshots/origin.ts';
 import type { AppContext } from './context.ts';
+import { lockFor } from './locking.ts';
 import { readHoldings, type Holding } from './holdings.ts';
 import { isKnown, mayBeCopied } from './provenance.ts';
 
@@ -73,14 +73,7 @@ export async function mend(context: AppContext, signal: AbortSignal): Promise<bo
   });
   if (missing.length === 0) return false;
   try {
-    await using _lock = await takeLock({
-      directory: settings.stateDirectory,
-      name: 'run',
-      holder: { command: 'copy', processId: context.processId, since: context.now().toISOString() },
-      wait: false,
-      signal,
-      log: context.log,
-    });
+    await using _lock = await lockFor(context, { command: 'copy', signal });
     for (const { to, sources } of missing) {
       const best = await findGood(context, { sources, madeHere, signal });
       if (best === undefined) continue;

@@ -1,7 +1,7 @@
 // `prune`: retention by hand, or shown without doing it.
 
-import { takeLock } from '../state/lock.ts';
 import type { AppContext } from './context.ts';
+import { lockFor } from './locking.ts';
 import { readHoldings, rememberRemoval, snapshotsOfAll } from './holdings.ts';
 import { currentSystemIdentifier, prunePlaces, pruneProblem, type PlacePrune } from './pruning.ts';
 
@@ -15,19 +15,9 @@ export interface PruneRequest {
 
 /** Applies retention to every destination. */
 export async function prune(context: AppContext, request: PruneRequest): Promise<readonly PlacePrune[]> {
-  const { log, now } = context;
+  const { now } = context;
   const { dryRun, signal } = request;
-  const { settings } = context.load();
-  await using _lock = dryRun
-    ? null
-    : await takeLock({
-        directory: settings.stateDirectory,
-        name: 'run',
-        holder: { command: 'prune', processId: context.processId, since: now().toISOString() },
-        wait: false,
-        signal,
-        log,
-      });
+  await using _lock = dryRun ? null : await lockFor(context, { command: 'prune', signal });
   const holdings = await readHoldings(context, signal);
   const snapshots = snapshotsOfAll(holdings);
   const systemIdentifier = await currentSystemIdentifier(context, { snapshots, signal });

@@ -16,9 +16,9 @@ import type { SnapshotSource } from '../snapshots/dump-stream.ts';
 import { nextSteps } from '../restore/next-steps.ts';
 import { restoreDatabase, type RestoreOutcome } from '../restore/restore.ts';
 import { assertUsableName } from '../restore/target.ts';
-import { takeLock } from '../state/lock.ts';
 import { chooseToRestore, type ChosenSnapshot, type SnapshotRequest } from './choosing.ts';
 import type { AppContext } from './context.ts';
+import { lockFor } from './locking.ts';
 import { tidyArchives } from './scratch.ts';
 
 /** What all three have in common. */
@@ -68,18 +68,9 @@ export interface FileReport {
 
 /** Restores into a database. */
 export async function restore(context: AppContext, request: RestoreRequest): Promise<RestoreReport> {
-  const { log, now } = context;
   const { signal, database } = request;
-  const { settings } = context.load();
   assertUsableName(database, { source: null });
-  await using _lock = await takeLock({
-    directory: settings.stateDirectory,
-    name: 'run',
-    holder: { command: 'restore', processId: context.processId, since: now().toISOString() },
-    wait: request.wait,
-    signal,
-    log,
-  });
+  await using _lock = await lockFor(context, { command: 'restore', wait: request.wait, signal });
   await tidyArchives(context);
   return await asRestoreFailure(signal, async () =>
     restoreFrom(context, { source: await openSnapshot(context, request), request }),

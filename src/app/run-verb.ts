@@ -11,8 +11,8 @@ import { dumpOf, type Manifest } from '../snapshots/manifest.ts';
 import { isAnswered, withoutFuture, type DueRun } from '../schedule/due.ts';
 import { defaultMemoryLimit } from '../backup/memory-limit.ts';
 import { scheduledTiers } from '../schedule/timetable.ts';
-import { takeLock } from '../state/lock.ts';
 import type { AppContext } from './context.ts';
+import { lockFor } from './locking.ts';
 import { inTheLightOfEarlier, rememberFailure, toFailure } from './failures.ts';
 import { readHoldings, silentPlaces, snapshotsOfAll, type Holding } from './holdings.ts';
 import { rememberedAs } from './provenance.ts';
@@ -78,19 +78,10 @@ async function underLock(
   context: AppContext,
   { wait, ...plan }: Plan & { readonly wait: boolean },
 ): Promise<RunReport | null> {
-  const { log, now } = context;
   const [command, tier] = [commandOf(plan.purpose), folderOf(plan.purpose)];
   const { settings } = context.load();
   assertSigning(settings.signing);
-  const since = now().toISOString();
-  await using _lock = await takeLock({
-    directory: settings.stateDirectory,
-    name: 'run',
-    holder: { command, processId: context.processId, since },
-    wait,
-    signal: plan.signal,
-    log,
-  });
+  await using _lock = await lockFor(context, { command, wait, signal: plan.signal });
   using limit = startTimeLimit(settings.timeoutMs, {
     what: 'The run',
     setting: 'BACKUP_TIMEOUT',
@@ -99,7 +90,7 @@ async function underLock(
   const limited = AbortSignal.any([plan.signal, limit.signal]);
   const holdings = await listForRun(context, { ...plan, limited });
   await reportCutOff(context, { holdings, signal: plan.signal });
-  const running = { command, tier, since };
+  const running = { command, tier, since: context.now().toISOString() };
   await context.state().updateAttempts(() => ({ running }));
   await using progress = rememberProgress(context, { of: 'run', onProgress: plan.onProgress });
   try {

@@ -4,9 +4,10 @@
 import { removeLeftovers } from '../drill/scratch-leftovers.ts';
 import { AppError } from '../errors.ts';
 import { removeScratchArchives } from '../restore/archive-file.ts';
-import { takeLock, type LockName } from '../state/lock.ts';
+import type { LockName } from '../state/lock.ts';
 import type { AppContext } from './context.ts';
 import { reportCutOffDrill } from './drill-watch.ts';
+import { lockFor } from './locking.ts';
 
 /** Removes archives of restores. Call it holding the lock `run`. Never rejects for what cannot be removed. */
 export async function tidyArchives(context: AppContext): Promise<void> {
@@ -31,14 +32,12 @@ async function unlessHeld(
   context: AppContext,
   { name, signal, work }: { readonly name: LockName; readonly signal: AbortSignal; readonly work: () => Promise<void> },
 ): Promise<void> {
-  const { log, now, processId } = context;
-  const { stateDirectory: directory, scratchDirectory } = context.load().settings;
-  const holder = { command: 'tidy', processId, since: now().toISOString() };
   try {
-    await using _lock = await takeLock({ directory, name, holder, wait: false, signal, log });
+    await using _lock = await lockFor(context, { name, command: 'tidy', signal });
     await work();
   } catch (error) {
     if (error instanceof AppError && error.code === 'locked') return;
-    log.warn({ err: error, directory: scratchDirectory }, 'The scratch directory could not be tidied');
+    const directory = context.load().settings.scratchDirectory;
+    context.log.warn({ err: error, directory }, 'The scratch directory could not be tidied');
   }
 }

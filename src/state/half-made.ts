@@ -11,12 +11,12 @@ const halfMade = /^(?:(?:run|drill|state)\.lock\.[0-9a-f]{8}(?:-t)?|[a-z]+\.json
 const oldMs = 10 * 60_000;
 
 /** Removes from `directory` what is ours, named like that and old enough. Never rejects: it is in nobody's way. */
-export async function removeHalfMade(directory: string): Promise<void> {
+export async function removeHalfMade(directory: string, now: Date): Promise<void> {
   const names = await readdir(directory).catch(() => []);
   for (const name of names.filter((one) => halfMade.test(one))) {
     const file = path.join(directory, name);
     const found = await lstat(file).catch(() => null);
-    if (found === null || !isOurs(found) || Date.now() - found.mtimeMs < oldMs) continue;
+    if (found === null || !isOurs(found) || now.getTime() - found.mtimeMs < oldMs) continue;
     await rm(file, { recursive: true, force: true }).catch(() => undefined);
   }
 }

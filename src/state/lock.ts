@@ -35,26 +35,28 @@ const retryMs = 10;
 export async function takeLock(options: {
   readonly directory: string;
   readonly name: LockName;
-  readonly holder: LockHolder;
+  /** Who takes it; others are told since when. */
+  readonly holder: Omit<LockHolder, 'since'>;
   /** Whether to wait until whoever holds it has ended. */
   readonly wait: boolean;
   readonly signal: AbortSignal;
+  readonly now: () => Date;
   readonly log: Log;
 }): Promise<AsyncDisposable> {
-  const { name, signal, log } = options;
+  const { name, signal, now, log } = options;
   const directory = await usableDirectory(options.directory, log);
   const file = path.join(directory, fileOf(name));
   let said = false;
   for (;;) {
     signal.throwIfAborted();
-    const lock = await take(file, options.holder);
+    const lock = await take(file, { ...options.holder, since: now().toISOString() });
     if (lock !== undefined) {
-      await removeHalfMade(directory);
+      await removeHalfMade(directory, now());
       return lock;
     }
     const state = await askLock(file);
     if (state.kind === 'free' || state.kind === 'stale') {
-      if (state.kind === 'stale') await clear(file);
+      if (state.kind === 'stale') await clear(file, now);
       // Somebody else may be at it just now.
       await pause(retryMs, signal);
       continue;
@@ -101,9 +103,9 @@ async function take(file: string, holder: LockHolder): Promise<AsyncDisposable |
   }
 }
 
-async function clear(file: string): Promise<void> {
+async function clear(file: string, now: () => Date): Promise<void> {
   try {
-    await removeStale(file);
+    await removeStale(file, now);
   } catch (error) {
     throw new AppError('settings', `A lock that was left behind cannot be taken away: ${describeError(error)}`, {
       cause: error,

@@ -70,7 +70,7 @@ export async function askLock(file: string): Promise<LockState> {
  * Takes a stale lock away, and no other: whoever does it claims exactly that one first, and looks again whether it still is.
  * Rejects with the system's error when this user may not, as with another user's lock in a sticky directory.
  */
-export async function removeStale(file: string): Promise<void> {
+export async function removeStale(file: string, now: () => Date): Promise<void> {
   const identity = await identify(file);
   if (identity === null || (await askLock(file)).kind !== 'stale') return;
   const claim = `${file}.${createHash('sha256').update(identity).digest('hex').slice(0, 8)}-t`;
@@ -79,7 +79,8 @@ export async function removeStale(file: string): Promise<void> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     const claimed = await lstat(claim).catch(() => null);
-    if (claimed !== null && Math.abs(Date.now() - claimed.mtimeMs) > claimLimitMs) await rm(claim, { force: true });
+    if (claimed !== null && Math.abs(now().getTime() - claimed.mtimeMs) > claimLimitMs)
+      await rm(claim, { force: true });
     return;
   }
   try {

@@ -67,11 +67,13 @@ interface Reading<Name extends keyof Records> {
 export function openState({
   directory,
   instance,
+  now,
   log,
   lockPatienceMs,
 }: {
   readonly directory: string;
   readonly instance: string;
+  readonly now: () => Date;
   readonly log: Log;
   /** How long a holder of the lock is waited for, in milliseconds; tests shorten it. */
   readonly lockPatienceMs?: number;
@@ -125,15 +127,15 @@ export function openState({
         // Asked again after a failure: it may have been a directory that is gone.
         usable ??= usableDirectory(directory, log);
         const place = await usable;
-        await using _lock = await lockState(place, { log, patienceMs: lockPatienceMs });
+        await using _lock = await lockState(place, { now, log, patienceMs: lockPatienceMs });
         record = change((await read(name)) ?? mine(name));
-        await replace(fileIn(place, name), encodeRecord(record, { instance, writtenAt: new Date() }));
+        await replace(fileIn(place, name), encodeRecord(record, { instance, writtenAt: now() }));
         last.set(name, record);
         unwritten.delete(name);
         for (const [other, known] of last) {
           const file = fileIn(place, other);
           if (!unwritten.has(other) && (await exists(file))) continue;
-          await replace(file, encodeRecord(known, { instance, writtenAt: new Date() }));
+          await replace(file, encodeRecord(known, { instance, writtenAt: now() }));
           unwritten.delete(other);
         }
         return;

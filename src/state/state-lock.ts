@@ -14,7 +14,11 @@ const pollMs = 10;
 /** Takes the lock of the state in `place`; its disposer gives it back. Null: there is none to be had. Never rejects. */
 export async function lockState(
   place: string,
-  { log, patienceMs = usualPatienceMs }: { readonly log: Log; readonly patienceMs: number | undefined },
+  {
+    now,
+    log,
+    patienceMs = usualPatienceMs,
+  }: { readonly now: () => Date; readonly log: Log; readonly patienceMs: number | undefined },
 ): Promise<AsyncDisposable | null> {
   const file = path.join(place, 'state.lock');
   const deadline = performance.now() + patienceMs;
@@ -22,7 +26,7 @@ export async function lockState(
     for (;;) {
       const lock = await tryLock(file, '');
       if (lock !== undefined) return lock;
-      if ((await askLock(file)).kind === 'stale') await removeStale(file);
+      if ((await askLock(file)).kind === 'stale') await removeStale(file, now);
       if (performance.now() > deadline) {
         log.warn({ file }, 'Whoever holds this lock does not give it back; state is written without it');
         return null;

@@ -7,9 +7,10 @@ import { after, before, describe, it } from 'node:test';
 import { Client } from 'pg';
 import type { RestoreReport } from '../../src/app/restore-verb.ts';
 import type { DrillDocument } from '../../src/drill/drill-record.ts';
-import { databaseEnvironment, runCommand, startCommand, temporaryDirectory } from '../support/command.ts';
+import { databaseEnvironment, runCommand, startCommand } from '../support/command.ts';
 import { connectTest } from '../support/mastodon-data.ts';
 import { linkPrograms, startPostgres, type PostgresServer } from '../support/postgres-server.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { until } from '../support/until.ts';
 
 /** Tries every way out of a session that we know, and leaves a file named for where it got out. */

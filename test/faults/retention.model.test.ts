@@ -16,9 +16,9 @@ import { createSnapshotId, manifestKey } from '../../src/snapshots/object-keys.t
 import { createRepository } from '../../src/snapshots/repository.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectKey, RemovableStore, StoredObject } from '../../src/storage/store.ts';
-import { temporaryDirectory } from '../support/command.ts';
 import { aManifest, dumpKey } from '../support/manifests.ts';
 import { quietLog } from '../support/quiet-log.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;

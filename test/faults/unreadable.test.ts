@@ -14,10 +14,11 @@ import type { Manifest } from '../../src/snapshots/manifest.ts';
 import { createRepository } from '../../src/snapshots/repository.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import { openApp } from '../support/app.ts';
-import { runCommand, temporaryDirectory, type CommandResult } from '../support/command.ts';
+import { runCommand, type CommandResult } from '../support/command.ts';
 import { aManifest, dumpKey, putSnapshot } from '../support/manifests.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import type { DoorAction, SeenRequest } from '../support/s3-server.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { startStage, type FaultStage } from './support.ts';
 
 const signal = AbortSignal.timeout(900_000);

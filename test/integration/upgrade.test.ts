@@ -7,15 +7,10 @@ import { after, before, describe, it } from 'node:test';
 import { Client } from 'pg';
 import { connect } from '../../src/database/connection.ts';
 import { compareServers } from '../../src/upgrade/both-servers.ts';
-import {
-  databaseEnvironment,
-  runCommand,
-  startCommand,
-  temporaryDirectory,
-  type CommandResult,
-} from '../support/command.ts';
+import { databaseEnvironment, runCommand, startCommand, type CommandResult } from '../support/command.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const name = 'mastodon_production';
 

@@ -8,10 +8,10 @@ import { coverage, tileSegment } from '../../src/pitr/coverage.ts';
 import { decodeWhole } from '../../src/pitr/encoding.ts';
 import { slotName } from '../../src/pitr/guard.ts';
 import { readAll } from '../../src/snapshots/document-reading.ts';
-import { temporaryDirectory } from '../support/command.ts';
 import { followLog, walFile, type LogFollower } from '../support/log-follower.ts';
 import type { ServerMajor } from '../support/postgres-server.ts';
 import { startStockServer, type StockServer } from '../support/stock-server.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { until } from '../support/until.ts';
 
 const signal = new AbortController().signal;

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { chmodSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { temporaryDirectory } from '../support/command.ts';
 import { followLog } from '../support/log-follower.ts';
 import { askReplayed, bringBack, takeBase } from '../support/pitr-replay.ts';
 import type { ServerMajor } from '../support/postgres-server.ts';
 import { startStockServer } from '../support/stock-server.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const majors: readonly ServerMajor[] = [14, 15, 17, 18];
 

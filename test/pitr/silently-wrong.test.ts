@@ -7,10 +7,10 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createRepository } from '../../src/snapshots/repository.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
-import { temporaryDirectory } from '../support/command.ts';
 import { followLog } from '../support/log-follower.ts';
 import { askReplayed, bringBack, takeBase } from '../support/pitr-replay.ts';
 import { startStockServer } from '../support/stock-server.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const major = 17;
 const stack = new DisposableStack();

@@ -5,8 +5,8 @@ import { mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { it } from 'node:test';
 import { takeLock } from '../../src/state/lock.ts';
-import { temporaryDirectory } from '../support/command.ts';
 import { quietLog } from '../support/quiet-log.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 it('what was half made when a process was killed goes with a later run, when it is old', async () => {
   using directory = temporaryDirectory();
@@ -24,7 +24,8 @@ it('what was half made when a process was killed goes with a later run, when it 
   await using _lock = await takeLock({
     directory: directory.path,
     name: 'run',
-    holder: { command: 'run daily', processId: process.pid, since: new Date().toISOString() },
+    holder: { command: 'run daily', processId: process.pid },
+    now: () => new Date(),
     wait: false,
     signal: AbortSignal.timeout(10_000),
     log: quietLog,

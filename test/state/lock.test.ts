@@ -10,7 +10,8 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const base = {
   name: 'run',
-  holder: { command: 'run weekly', processId: 42, since: '2026-11-23T12:00:00.000Z' },
+  holder: { command: 'run weekly', processId: 42 },
+  now: () => new Date('2026-11-23T12:00:00Z'),
   wait: false,
   signal: AbortSignal.timeout(300_000),
   log: quietLog,
@@ -57,7 +58,7 @@ it('of a holder that was killed is taken over', async () => {
   const script = `
     const { takeLock } = await import(${JSON.stringify(lock)});
     const log = { debug() {}, info() {}, warn() {}, error() {} };
-    const held = await takeLock({ name: 'run', directory: ${JSON.stringify(folder.path)}, holder: { command: 'x', processId: 1, since: '' }, wait: false, signal: new AbortController().signal, log });
+    const held = await takeLock({ name: 'run', directory: ${JSON.stringify(folder.path)}, holder: { command: 'x', processId: 1 }, now: () => new Date(), wait: false, signal: new AbortController().signal, log });
     console.log('held');
     setInterval(() => held, 1000);`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
@@ -109,11 +110,12 @@ it('of a drill is another one than that of a run', async () => {
   using folder = temporaryDirectory({ on: 'disk' });
   const options = { ...base, directory: folder.path };
   const holder = { ...base.holder, command: 'drill' };
+  const since = '2026-11-23T12:00:00.000Z';
   await using _run = await takeLock(options);
   assert.equal(await findHolder({ directory: folder.path, name: 'drill' }), null);
   await using _drill = await takeLock({ ...options, name: 'drill', holder });
-  assert.deepEqual(await findHolder({ directory: folder.path, name: 'drill' }), holder);
-  assert.deepEqual(await findHolder({ directory: folder.path, name: 'run' }), base.holder);
+  assert.deepEqual(await findHolder({ directory: folder.path, name: 'drill' }), { ...holder, since });
+  assert.deepEqual(await findHolder({ directory: folder.path, name: 'run' }), { ...base.holder, since });
   await assert.rejects(takeLock({ ...options, name: 'drill' }), {
     code: 'locked',
     message: /Another drill holds the lock: 'drill' since/,
@@ -143,7 +145,7 @@ it('of another user that cannot be taken away is named, with the command that do
     const { takeLock } = await import(${JSON.stringify(lock)});
     const log = { debug() {}, info() {}, warn() {}, error() {} };
     process.setuid(65534);
-    await takeLock({ name: 'run', directory: ${JSON.stringify(folder.path)}, holder: { command: 'x', processId: 1, since: '' }, wait: true, signal: AbortSignal.timeout(5000), log })
+    await takeLock({ name: 'run', directory: ${JSON.stringify(folder.path)}, holder: { command: 'x', processId: 1 }, now: () => new Date(), wait: true, signal: AbortSignal.timeout(5000), log })
       .catch((error) => console.log(error.message + '. ' + error.hint));`;
   const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
   assert.match(stdout, /left behind cannot be taken away: .*Remove it as the user it belongs to: .* rm '.*run\.lock'/);

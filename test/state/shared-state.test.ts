@@ -15,6 +15,7 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const log = quietLog;
 const instance = 'a.example';
+const now = (): Date => new Date();
 const failure = { at: '2026-11-23T12:00:00.000Z', step: 'dump', message: 'no', hint: null };
 
 // A process that has this state open and runs `work`.
@@ -24,7 +25,7 @@ function otherProcess(directory: string, work: string): ChildProcess {
     const { openState } = await import(${JSON.stringify(module('state-files'))});
     const { tryLock } = await import(${JSON.stringify(module('socket-lock'))});
     const log = { debug() {}, info() {}, warn(details, text) { console.error(text); }, error() {} };
-    const state = openState({ directory: ${JSON.stringify(directory)}, instance: 'a.example', log });
+    const state = openState({ directory: ${JSON.stringify(directory)}, instance: 'a.example', log, now: () => new Date() });
     ${work}`;
   return spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
 }
@@ -55,7 +56,7 @@ it('loses no update of several processes that change it at once', async () => {
         madeHere: [...madeHere, '${name}' + turn],
       }));`;
   const others = ['first', 'second'].map(async (name) => ended(otherProcess(folder.path, work(name))));
-  const state = openState({ directory: folder.path, instance, log });
+  const state = openState({ directory: folder.path, instance, log, now });
   // And this process, without waiting for itself.
   await Promise.all(
     Array.from({ length: each }, async () =>
@@ -78,7 +79,7 @@ it('is not held up by a lock whose holder was killed', async () => {
   await ended(holder);
   assert.deepEqual(readdirSync(folder.path), ['state.lock']);
   const startedAt = performance.now();
-  await openState({ directory: folder.path, instance, log }).updateAttempts(() => ({ warnings: ['written'] }));
+  await openState({ directory: folder.path, instance, log, now }).updateAttempts(() => ({ warnings: ['written'] }));
   assert.ok(performance.now() - startedAt < 1_000);
   assert.deepEqual(readdirSync(folder.path), ['attempts.json']);
 });
@@ -91,6 +92,7 @@ it('is written without the lock when its holder hangs', async () => {
   const state = openState({
     directory: folder.path,
     instance,
+    now,
     log: { ...log, warn: (_details, message) => void said.push(message) },
     lockPatienceMs: 300,
   });
@@ -106,7 +108,7 @@ it('takes a damaged file for none, whatever the damage', async () => {
   const file = path.join(folder.path, 'attempts.json');
   const whole = { format: 1, writtenAt: failure.at, instance, record: { ...noAttempts, failures: { daily: failure } } };
   writeFileSync(file, JSON.stringify(whole));
-  const read = async () => openState({ directory: folder.path, instance, log }).readAttempts();
+  const read = async () => openState({ directory: folder.path, instance, log, now }).readAttempts();
   assert.deepEqual((await read()).failures, { daily: failure });
   const text = JSON.stringify(whole);
   for (const [what, content] of [
@@ -129,7 +131,7 @@ it('takes a damaged file for none, whatever the damage', async () => {
   }
   writeFileSync(path.join(folder.path, 'heartbeat.json'), JSON.stringify({ ...whole, record: { at: 'never' } }));
   writeFileSync(path.join(folder.path, 'stores.json'), JSON.stringify({ ...whole, record: { stores: [{}] } }));
-  const state = openState({ directory: folder.path, instance, log });
+  const state = openState({ directory: folder.path, instance, log, now });
   assert.equal(await state.readHeartbeat(), null);
   assert.equal(await state.readStores(), null);
   await state.updateAttempts(() => ({ warnings: ['anew'] }));
@@ -141,16 +143,16 @@ it('reads what an older version wrote, with nothing for what it did not know', a
   const { drilling: _unknown, acceptedServers: _too, ...record } = noAttempts;
   const document = { format: 1, writtenAt: failure.at, instance, record: { ...record, later: true } };
   writeFileSync(path.join(folder.path, 'attempts.json'), JSON.stringify(document));
-  assert.deepEqual(await openState({ directory: folder.path, instance, log }).readAttempts(), noAttempts);
+  assert.deepEqual(await openState({ directory: folder.path, instance, log, now }).readAttempts(), noAttempts);
 });
 
 it('changes what it remembers itself when its files are lost', async () => {
   using folder = temporaryDirectory({ on: 'disk' });
-  const state = openState({ directory: folder.path, instance, log });
+  const state = openState({ directory: folder.path, instance, log, now });
   await state.updateAttempts(() => ({ failures: { daily: failure } }));
   rmSync(folder.path, { recursive: true });
   await state.updateAttempts(() => ({ warnings: ['after the loss'] }));
-  const { failures, warnings } = await openState({ directory: folder.path, instance, log }).readAttempts();
+  const { failures, warnings } = await openState({ directory: folder.path, instance, log, now }).readAttempts();
   assert.deepEqual([failures, warnings], [{ daily: failure }, ['after the loss']]);
 });
 

@@ -15,6 +15,7 @@ const broken: AttemptsRecord = {
   ...noAttempts,
   failures: { daily: { at: '2026-11-23T12:00:00.000Z', step: 'dump', message: 'it broke', hint: null } },
 };
+const now = (): Date => new Date();
 const usualTmp = process.env['TMPDIR'];
 let folder: ReturnType<typeof temporaryDirectory>;
 let unusable: string;
@@ -33,8 +34,8 @@ afterEach(() => {
 });
 
 it('two instances without a state directory of their own keep what they remember apart', async () => {
-  const one = openState({ directory: unusable, instance: 'one.example', log: quietLog });
-  const other = openState({ directory: unusable, instance: 'other.example', log: quietLog });
+  const one = openState({ directory: unusable, instance: 'one.example', log: quietLog, now });
+  const other = openState({ directory: unusable, instance: 'other.example', log: quietLog, now });
   await one.updateAttempts(() => broken);
   assert.deepEqual(await other.readAttempts(), noAttempts);
   await other.updateAttempts(() => ({ madeHere: ['an-id'] }));
@@ -48,7 +49,7 @@ it("one instance's failure does not show in another's health", async () => {
     BACKUP_STATE_DIR: unusable,
     BACKUP_LOCAL_DIR: folder.path,
   });
-  await openState({ directory: unusable, instance: 'one.example', log: quietLog }).updateAttempts(() => broken);
+  await openState({ directory: unusable, instance: 'one.example', log: quietLog, now }).updateAttempts(() => broken);
   const own = await runCommand(['health', '--json'], environment('one.example'));
   assert.match(own.stdout, /it broke/);
   const health = await runCommand(['health', '--json'], environment('other.example'));
@@ -57,13 +58,13 @@ it("one instance's failure does not show in another's health", async () => {
 
 it('a state directory that another instance used is not believed', async () => {
   const directory = path.join(folder.path, 'state');
-  await openState({ directory, instance: 'one.example', log: quietLog }).updateAttempts(() => broken);
-  const other = openState({ directory, instance: 'other.example', log: quietLog });
+  await openState({ directory, instance: 'one.example', log: quietLog, now }).updateAttempts(() => broken);
+  const other = openState({ directory, instance: 'other.example', log: quietLog, now });
   assert.deepEqual(await other.readAttempts(), noAttempts);
 });
 
 it('what another user put into the shared place is not believed', { skip: process.getuid?.() !== 0 }, async () => {
-  const state = openState({ directory: unusable, instance: 'one.example', log: quietLog });
+  const state = openState({ directory: unusable, instance: 'one.example', log: quietLog, now });
   await state.updateAttempts(() => broken);
   assert.deepEqual(await state.readAttempts(), broken);
   for (const name of readdirSync(shared)) chownSync(path.join(shared, name), 65534, 65534);
@@ -71,7 +72,7 @@ it('what another user put into the shared place is not believed', { skip: proces
 });
 
 it('a shared place that belongs to another user is not used', { skip: process.getuid?.() !== 0 }, async () => {
-  const state = openState({ directory: unusable, instance: 'one.example', log: quietLog });
+  const state = openState({ directory: unusable, instance: 'one.example', log: quietLog, now });
   mkdirSync(shared);
   chownSync(shared, 65534, 65534);
   await state.updateAttempts(() => broken);
@@ -82,6 +83,6 @@ it('a shared place that is a link is not used', async () => {
   const elsewhere = path.join(folder.path, 'elsewhere');
   mkdirSync(elsewhere);
   symlinkSync(elsewhere, shared);
-  await openState({ directory: unusable, instance: 'one.example', log: quietLog }).updateAttempts(() => broken);
+  await openState({ directory: unusable, instance: 'one.example', log: quietLog, now }).updateAttempts(() => broken);
   assert.deepEqual(readdirSync(elsewhere), []);
 });

@@ -16,9 +16,10 @@ import { createS3Store } from '../../src/storage/s3-store.ts';
 import { readPatiently } from '../../src/storage/patient-reader.ts';
 import type { ObjectKey, RemovableStore } from '../../src/storage/store.ts';
 import { createAuthority } from '../support/certificates.ts';
-import { runCommand, temporaryDirectory } from '../support/command.ts';
+import { runCommand } from '../support/command.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import { startS3, type S3TestServer } from '../support/s3-server.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const signal = AbortSignal.timeout(600_000);
 const key = 'daily/2026-01-01T000000Z-aaaaaa.json' as ObjectKey;

@@ -5,8 +5,6 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { ConnectionSettings } from '../../src/database/connection.ts';
 
-export { temporaryDirectory } from './temporary-directory.ts';
-
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 /** A command starts in half the time when it need not be compiled again. */
 const compileCache = fileURLToPath(new URL('../../node_modules/.cache/compile', import.meta.url));
