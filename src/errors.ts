@@ -27,6 +27,7 @@ const table = {
   findings: { exit: 5, retry: 'slowly' },
   database: { exit: 10, retry: 'soon' },
   dump: { exit: 10, retry: 'soon' },
+  hook: { exit: 10, retry: 'slowly' },
   yielded: { exit: 10, retry: 'soon' },
   codec: { exit: 11, retry: 'soon' },
   store: { exit: 12, retry: 'soon' },

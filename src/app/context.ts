@@ -83,7 +83,7 @@ export interface AppContext {
   readonly warnings: readonly string[];
   /** Those of the warnings that say a setting is not known. */
   readonly unknownSettings: readonly string[];
-  /** What is wrong with the settings of channels: it stops no run. */
+  /** What is wrong with the settings of channels and hooks: it stops no run. */
   readonly channelProblems: readonly SettingProblem[];
   /** @throws AppError `settings` with all problems when one of them stops runs. */
   load(): Loaded;
@@ -135,7 +135,7 @@ export function createContext(input: AppInput): AppContext {
   function load(): Loaded {
     if (!warned) {
       for (const warning of warnings) log.warn({}, warning);
-      for (const problem of channelProblems) log.warn({}, `No message can be sent by this: ${renderProblem(problem)}`);
+      for (const problem of channelProblems) log.warn({}, `Backups go on without this: ${renderProblem(problem)}`);
     }
     warned = true;
     const problems = [...reading.problems, ...database.problems, ...(media === undefined ? [] : [media])];

@@ -24,6 +24,7 @@ export async function doctor(context: AppContext, signal: AbortSignal): Promise<
     connection: target,
     lastEncryption: (await context.state().readAttempts()).encryption,
     pathVariable: context.environment.get('PATH')?.text ?? '',
+    uid: context.uid,
     memoryLimitBytes: settings.memoryLimitBytes ?? (await defaultMemoryLimit()),
     cores: availableParallelism(),
     maxClockSkewMs,

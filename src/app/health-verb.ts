@@ -2,6 +2,7 @@
 
 import { assessHealth, type Health } from '../health/assess.ts';
 import { renderProblem } from '../config/problem.ts';
+import { hooksOf } from '../notify/hook.ts';
 import type { AttemptsRecord } from '../state/records.ts';
 import type { AppContext } from './context.ts';
 
@@ -28,14 +29,15 @@ export async function health(context: AppContext): Promise<Health> {
   });
 }
 
-// A channel or a destination that was taken out of the settings cannot be mended, nor need it be.
+// A channel, a hook or a destination that was taken out of the settings cannot be mended, nor need it be.
 function withoutWhatIsGone(context: AppContext, attempts: AttemptsRecord): AttemptsRecord {
-  const { messages, destinations } = context.load().settings;
+  const { messages, destinations, hooks } = context.load().settings;
   const { when } = messages;
   const used = context.channels().filter(({ filtered }) => when !== 'off' || !filtered);
   return {
     ...attempts,
     channels: attempts.channels.filter(({ channel }) => used.some(({ name }) => name === channel)),
+    hooks: attempts.hooks.filter(({ hook }) => hooksOf(hooks).some(({ name }) => name === hook)),
     // Only where there are two can one miss what the other took.
     destinationFailures: destinations.length < 2 ? [] : attempts.destinationFailures,
   };

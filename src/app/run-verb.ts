@@ -12,6 +12,7 @@ import { isAnswered, withoutFuture, type DueRun } from '../schedule/due.ts';
 import { defaultMemoryLimit } from '../backup/memory-limit.ts';
 import { scheduledTiers } from '../schedule/timetable.ts';
 import type { AppContext } from './context.ts';
+import { askBeforeHook, runHookAfter } from './hooks.ts';
 import { lockFor } from './locking.ts';
 import { inTheLightOfEarlier, rememberFailure, toFailure } from './failures.ts';
 import { readHoldings, silentPlaces, snapshotsOfAll, type Holding } from './holdings.ts';
@@ -140,6 +141,7 @@ async function attempt(
   await context.tell({ kind: 'run-started', tier }, plan.signal);
   let result: BackupResult & { readonly copiedFrom: string | null };
   try {
+    await askBeforeHook(context, { tier, signal });
     await sweepAll(holdings, { settings, now, log: context.log, signal });
     result = (await copyFor(context, { ...plan, holdings, signal })) ?? {
       ...(await dump(context, { ...plan, holdings, signal })),
@@ -160,7 +162,8 @@ async function attempt(
   context.told.forget();
   const { warnings } = result;
   const details = { ...result, before, prunedCount, startedAt, timetable, warnings, now: now() };
-  await context.tell(successDetails(result, details), plan.signal);
+  const success = successDetails(result, details);
+  await Promise.all([context.tell(success, plan.signal), runHookAfter(context, success, plan.signal)]);
   return { ...result, prunedCount };
 }
 
@@ -175,11 +178,11 @@ async function fail(
 ): Promise<void> {
   const { error, signal } = options;
   await rememberFailure(context, options);
-  // Whoever interrupts a run knows of it.
-  if (signal.aborted) return;
   const { now, timetable } = { now: context.now(), timetable: context.timetable() };
-  const repeated = context.told.isKnown(error);
-  await context.tell(failureDetails(error, { ...options, repeated, timetable, now }), signal);
+  // Whoever interrupts a run knows of it.
+  const repeated = !signal.aborted && context.told.isKnown(error);
+  const failure = failureDetails(error, { ...options, repeated, timetable, now });
+  await Promise.all([signal.aborted ? [] : context.tell(failure, signal), runHookAfter(context, failure, signal)]);
 }
 
 async function copyFor(

@@ -37,6 +37,9 @@ export type Schedules = Readonly<Record<'hourly' | 'daily' | 'weekly' | 'monthly
 /** What each tier keeps. */
 export type KeepRules = Readonly<Record<'hourly' | 'daily' | 'weekly' | 'monthly' | 'yearly' | 'labelled', KeepRule>>;
 
+/** Programs that run beside a backup; null: none. */
+export type HookSettings = Readonly<Record<'before' | 'after' | 'failed', string | null>>;
+
 /** All settings in force. Which database is meant is in `mastodon/`. */
 export interface Settings {
   /** Directory of the client programs; null: they are looked for. */
@@ -65,6 +68,7 @@ export interface Settings {
   readonly secrets: 'auto' | 'off';
   readonly stateDirectory: string;
   readonly scratchDirectory: string;
+  readonly hooks: HookSettings;
   readonly messages: MessageSettings;
   readonly healthGraceMs: number;
   /** `listen` null: on all addresses. */
@@ -77,7 +81,7 @@ export interface SettingsReading {
   readonly log: LogSettings;
   /** For times in the log. */
   readonly timeZone: string;
-  /** All of them; those of channels stop no run. */
+  /** All of them; those of channels and hooks stop no run. */
   readonly problems: readonly SettingProblem[];
   readonly warnings: readonly string[];
   /** Those of the warnings that say a setting is not known. */
@@ -163,6 +167,11 @@ export function readSettings(
     secrets: valueOf('BACKUP_SECRETS'),
     stateDirectory: valueOf('BACKUP_STATE_DIR'),
     scratchDirectory: valueOf('BACKUP_SCRATCH_DIR'),
+    hooks: {
+      before: values.BACKUP_HOOK_BEFORE ?? null,
+      after: values.BACKUP_HOOK_AFTER ?? null,
+      failed: values.BACKUP_HOOK_FAILED ?? null,
+    },
     messages: toMessages(values),
     healthGraceMs: valueOf('BACKUP_HEALTH_GRACE'),
     http:
@@ -173,7 +182,7 @@ export function readSettings(
   return { settings, log, timeZone, problems, warnings, unknown };
 }
 
-/** Whether there can be no run with this problem: not when it only costs a message. */
+/** Whether there can be no run with this problem: not when it only costs a message or a hook. */
 export function stopsRuns({ variable }: Pick<SettingProblem, 'variable'>): boolean {
   return !isOptional(variable);
 }

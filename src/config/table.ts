@@ -13,6 +13,7 @@ import {
   parseDestinationDirectory,
   parseDirectory,
   parseDuration,
+  parseFile,
   parseInteger,
   parseSize,
   parseText,
@@ -161,6 +162,10 @@ function keep(preset: string, doc: string): Variable<KeepRule> {
   return planRow({ parse: parseKeepRule, preset, doc });
 }
 
+function hook(doc: string): Variable<string> {
+  return planRow({ parse: parseFile, preset: null, optional: true, doc });
+}
+
 const planVariables = {
   BACKUP_SCHEDULE_HOURLY: schedule('off', 'five-field cron pattern or `off`'),
   BACKUP_SCHEDULE_DAILY: schedule('0 12 * * *', 'the same for daily backups'),
@@ -271,6 +276,11 @@ const planVariables = {
     preset: 'auto',
     doc: "`auto`: with recipients, Mastodon's own settings are stored encrypted beside each backup, without recipients they are not; `off`",
   }),
+  BACKUP_HOOK_BEFORE: hook(
+    'a program that runs before each backup, with the event as JSON on its standard input; when it fails there is no backup',
+  ),
+  BACKUP_HOOK_AFTER: hook('the same after each backup that was made'),
+  BACKUP_HOOK_FAILED: hook('the same after each run of which no backup came'),
   BACKUP_STATE_DIR: planRow({
     parse: parseDirectory,
     preset: '/var/lib/mastodon-backup',

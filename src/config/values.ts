@@ -61,6 +61,14 @@ export function parseDirectory(text: string): string {
   return path.posix.normalize(text).replace(/(.)\/$/, '$1');
 }
 
+/** The absolute path of a file. Throws `ValueError`. */
+export function parseFile(text: string): string {
+  if (!path.posix.isAbsolute(parseText(text)) || text.endsWith('/')) {
+    throw new ValueError('not the absolute path of a file', { remedy: "Write a path that starts with '/'" });
+  }
+  return path.posix.normalize(text);
+}
+
 /** An absolute path that is not the root. Throws `ValueError`. */
 export function parseDestinationDirectory(text: string): string {
   const directory = parseDirectory(text);

@@ -16,7 +16,7 @@ export interface Variable<Value = unknown> {
   readonly secret?: true;
   /** Set but empty is an error: a mistyped `${NAME:-}` must not switch it off. */
   readonly emptyIsError?: true;
-  /** What is wrong with it stops no run: a message that cannot be sent is no reason to have no backup. */
+  /** What is wrong with it stops no run: a message that cannot be sent, or a hook, is no reason to have no backup. */
   readonly optional?: true;
   /** The value may have several lines and white space around it. */
   readonly multiline?: true;

@@ -12,6 +12,7 @@ import { formatMiB, formatSpan } from '../text/format.ts';
 import { examineMemory } from './memory-check.ts';
 import { examineEncryption } from './encryption-check.ts';
 import { channelFinding, examineMessages } from './messages-check.ts';
+import { examineHooks } from './hooks-check.ts';
 import { examineSecretFiles } from './secret-files-check.ts';
 import { examineSigning } from './signing-check.ts';
 import { examineSecrets } from './secrets-check.ts';
@@ -57,6 +58,7 @@ export async function examine(examination: Examination): Promise<readonly Findin
     ...examineSecretFiles(examination),
     ...examineSecrets(examination, earlier),
     ...(await asking),
+    ...(await examineHooks(examination)),
   ];
 }
 

@@ -30,7 +30,7 @@ export interface StoreToExamine extends Repository {
 export interface Examination {
   readonly settings: Settings;
   readonly warnings: readonly string[];
-  /** What is wrong with the settings of channels. */
+  /** What is wrong with the settings of channels and hooks. */
   readonly channelProblems: readonly SettingProblem[];
   readonly channels: readonly Channel[];
   readonly redact: (text: string) => string;
@@ -41,6 +41,8 @@ export interface Examination {
   /** How the last backup that was made here was stored; null: it is not remembered. */
   readonly lastEncryption: LastEncryption;
   readonly pathVariable: string;
+  /** The user id we run as. */
+  readonly uid: number;
   readonly memoryLimitBytes: number;
   readonly cores: number;
   readonly maxClockSkewMs: number;

@@ -91,6 +91,7 @@ export function assessHealth(options: {
     ...attempts.channels.flatMap(({ channel, error }) =>
       error === null ? [] : [`Messages by ${channel} fail: ${error}`],
     ),
+    ...attempts.hooks.flatMap(({ hook, error }) => (error === null ? [] : [`${hook}: ${error}`])),
     ...attempts.warnings,
     ...(heartbeat?.troubles ?? []),
     ...options.unknownSettings,
@@ -160,6 +161,7 @@ function isDegraded({
     attempts.destinationFailures.length > 0 ||
     (attempts.prune?.problem ?? null) !== null ||
     attempts.channels.some(({ error }) => error !== null) ||
+    attempts.hooks.some(({ error }) => error !== null) ||
     attempts.drill?.status === 'failed' ||
     unknownSettings.length > 0 ||
     (stores?.stores ?? []).some(({ damagedCount }) => damagedCount > 0) ||

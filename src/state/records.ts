@@ -117,6 +117,8 @@ const attemptsRecord = object({
   destinationFailures: v.optional(list(object({ place: v.string(), failure: failureRecord })), []),
   prune: v.optional(v.nullable(object({ at: instant, problem: v.nullable(v.string()), removedCount: count })), null),
   channels: v.optional(list(object({ channel: v.string(), error: v.nullable(v.string()), at: instant })), []),
+  /** How hooks took it the last time, by the name of their setting. */
+  hooks: v.optional(list(object({ hook: v.string(), error: v.nullable(v.string()), at: instant })), []),
   drill: v.optional(v.nullable(drillRecord), null),
   /** Snapshots that were made here, the newest last: id, blank, SHA-256 of the dump's object. */
   /** An upgrade of the server; null: none was begun. */

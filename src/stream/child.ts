@@ -23,12 +23,14 @@ export interface Child {
 }
 
 const stderrTailBytes = 4096;
-/** All that run, each with the signal that ends it at once. */
-const running = new Map<ChildProcess, NodeJS.Signals>();
+/** Bytes that what has left the group still holds the pipes for are not waited for longer, in milliseconds. */
+const pipesGraceMs = 500;
+/** All that run, each with what ends it at once. */
+const running = new Map<ChildProcess, () => void>();
 
 /** Ends every child there is, without waiting; for the moment in which the process itself ends. */
 export function endAllChildren(): void {
-  for (const [child, signal] of running) child.kill(signal);
+  for (const end of running.values()) end();
 }
 
 /** Starts `file` with exactly the environment given; its stdin is closed unless `stdin` is `pipe`. */
@@ -43,6 +45,8 @@ export function startChild(
     readonly user?: { readonly uid: number; readonly gid: number } | null;
     /** What ends it at once together with all that it has started itself; KILL by default. */
     readonly lastSignal?: NodeJS.Signals;
+    /** Whether it and all that it has started are one: a signal reaches the whole group, and what it leaves running ends with it. */
+    readonly wholeGroup?: boolean;
     /** Called with each line of stderr. */
     readonly onStderrLine?: (line: string) => void;
   },
@@ -55,7 +59,11 @@ export function startChild(
     // A group of its own: what a terminal sends to all of its processes (Ctrl-C, a hang-up) is ours to decide about.
     detached: true,
   });
-  running.set(child, options.lastSignal ?? 'SIGKILL');
+  const send = (signal: NodeJS.Signals): void => {
+    if (options.wholeGroup === true) signalGroup(child, signal);
+    else child.kill(signal);
+  };
+  running.set(child, () => send(options.lastSignal ?? 'SIGKILL'));
   let tail = '';
   let partialLine = '';
   child.stderr?.setEncoding('utf8');
@@ -68,6 +76,7 @@ export function startChild(
   const done = new Promise<ChildExit>((resolve, reject) => {
     const gone = (): void => void running.delete(child);
     child.once('error', gone).once('exit', gone);
+    if (options.wholeGroup === true) child.once('exit', () => endGroup(child));
     child.once('error', reject);
     child.once('close', (code, signal) => resolve({ code, signal, stderrTail: tail.trim() }));
   });
@@ -80,10 +89,10 @@ export function startChild(
     stdout,
     done,
     async stop({ graceMs = 5_000, signal = 'SIGTERM' } = {}) {
-      if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+      if (child.exitCode === null && child.signalCode === null) send(signal);
       // Nobody reads any more: `close` comes only when the pipes are drained or destroyed.
       stdout.destroy();
-      const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);
+      const timer = setTimeout(() => send('SIGKILL'), graceMs);
       try {
         await done.catch(() => undefined);
       } finally {
@@ -91,6 +100,25 @@ export function startChild(
       }
     },
   };
+}
+
+// The leader of the group is the child: it was started detached.
+function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, signal);
+  } catch {
+    // Nothing of it is left.
+  }
+}
+
+function endGroup(child: ChildProcess): void {
+  signalGroup(child, 'SIGKILL');
+  const timer = setTimeout(() => {
+    child.stdout?.destroy();
+    child.stderr?.destroy();
+  }, pipesGraceMs);
+  child.once('close', () => clearTimeout(timer));
 }
 
 /** Runs a short command to its end and returns its stdout; `signal` kills it. */
