@@ -29,7 +29,7 @@ export function nextOccurrence(
   pattern: string,
   { timeZone, after }: { readonly timeZone: string; readonly after: Date },
 ): Date | null {
-  return cronIn(pattern, timeZone).nextRun(after);
+  return scheduleOf(pattern, timeZone).stretchAt(after).next;
 }
 
 /** The last occurrence of `pattern` at or before `at`, in `timeZone`; null when there never was one. */
@@ -37,21 +37,41 @@ export function lastOccurrence(
   pattern: string,
   { timeZone, at }: { readonly timeZone: string; readonly at: Date },
 ): Date | null {
-  // croner looks strictly before its reference, in whole seconds.
-  const reference = new Date(Math.floor(at.getTime() / 1_000) * 1_000 + 999);
-  return cronIn(pattern, timeZone).previousRuns(1, reference)[0] ?? null;
+  return scheduleOf(pattern, timeZone).stretchAt(at).last;
 }
 
-// A pattern is asked for many instants, and to read it takes longer than to answer. There are as many as there are settings.
-const read = new Map<string, Cron>();
+/** Two occurrences with none in between. */
+interface Stretch {
+  readonly last: Date | null;
+  readonly next: Date | null;
+}
 
-function cronIn(pattern: string, timeZone: string): Cron {
+interface Schedule {
+  stretchAt(at: Date): Stretch;
+}
+
+// There are as many as there are settings.
+const read = new Map<string, Schedule>();
+
+function scheduleOf(pattern: string, timeZone: string): Schedule {
   const name = `${timeZone} ${pattern}`;
-  const known = read.get(name) ?? createCron(pattern, timeZone);
+  const known = read.get(name) ?? createSchedule(pattern, timeZone);
   read.set(name, known);
   return known;
 }
 
-function createCron(pattern: string, timeZone: string): Cron {
-  return new Cron(pattern, { mode: '5-part', paused: true, timezone: timeZone });
+// Loop and page ask for instants of the same stretch again and again, and to find its ends takes a thousand times as long as to
+// see that it is the same.
+function createSchedule(pattern: string, timeZone: string): Schedule {
+  const cron = new Cron(pattern, { mode: '5-part', paused: true, timezone: timeZone });
+  let known: Stretch | undefined;
+  return {
+    stretchAt(at) {
+      if (known !== undefined && (known.last ?? at) <= at && (known.next === null || at < known.next)) return known;
+      // croner looks strictly before its reference, in whole seconds.
+      const reference = new Date(Math.floor(at.getTime() / 1_000) * 1_000 + 999);
+      known = { last: cron.previousRuns(1, reference)[0] ?? null, next: cron.nextRun(at) };
+      return known;
+    },
+  };
 }
