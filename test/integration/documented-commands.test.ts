@@ -100,6 +100,17 @@ it('bin/mastodon-backup runs from anywhere, through a link, and prints what the 
   assert.deepEqual((JSON.parse(stdout) as { snapshots: unknown[] }).snapshots, []);
 });
 
+it('bin/mastodon-backup hands on every variable, also one that a slip has given an odd name', async () => {
+  const environment = { PATH: '/usr/bin:/bin', BACKUP_LOCAL_DIR: '/backups', 'export BACKUP_KEEP_DAILY': '3d' };
+  const child = spawn(path.join(checkout, 'bin/mastodon-backup'), ['config'], {
+    env: environment,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const { status, stderr } = await outputOf(child);
+  assert.equal(status, 2, stderr);
+  assert.match(stderr, /export BACKUP_KEEP_DAILY/);
+});
+
 it('bin/mastodon-backup becomes the program, so that a signal reaches it', async () => {
   using scratch = temporaryDirectory();
   mkdirSync(`${scratch.path}/backups`);
