@@ -5,6 +5,7 @@ import type { Timetable } from '../schedule/timetable.ts';
 import type { Tier } from '../schedule/tier.ts';
 import type { AttemptsRecord, FailureRecord, HeartbeatRecord, StoresRecord } from '../state/records.ts';
 import { formatSpan } from '../text/format.ts';
+import { formatMinute } from '../text/moment.ts';
 import { standings, type TierStanding } from './deadlines.ts';
 
 /** How it stands; `starting`, `late` and `failed` are unhealthy. */
@@ -65,6 +66,7 @@ export function assessHealth(options: {
   const anyFailure = Object.keys(attempts.failures).length > 0;
   const drillIsOver = isPastLimit(options);
 
+  const told = (at: Date | string): string => formatMinute(at, options.timetable.timeZone);
   const warnings = [
     ...(daemonSilent ? [`The daemon has given no sign of life for ${formatSpan(silentMs)}`] : []),
     ...(attempts.drill !== null && attempts.drill.status !== 'passed'
@@ -73,13 +75,16 @@ export function assessHealth(options: {
         ]
       : []),
     ...(drillIsOver && attempts.drilling !== null
-      ? [`The drill of ${attempts.drilling.snapshot} runs since ${attempts.drilling.since}, past BACKUP_DRILL_TIMEOUT`]
+      ? [
+          `The drill of ${attempts.drilling.snapshot} runs since ${told(attempts.drilling.since)}, past BACKUP_DRILL_TIMEOUT`,
+        ]
       : []),
     ...late.map(
-      ({ tier, deadlineAt }) => `The ${tier} backup is late: it was due by ${deadlineAt?.toISOString() ?? 'now'}`,
+      ({ tier, deadlineAt }) =>
+        `The ${tier} backup is late: it was due by ${deadlineAt === null ? 'now' : told(deadlineAt)}`,
     ),
     ...Object.entries(attempts.failures).map(
-      ([tier, { at, message }]) => `The last ${tier} run failed at ${at}: ${message}`,
+      ([tier, { at, message }]) => `The last ${tier} run failed at ${told(at)}: ${message}`,
     ),
     ...attempts.destinationFailures.map(({ place, failure }) => `${place} missed the last backup: ${failure.message}`),
     ...emptyStores.flatMap(({ store }) => (noSnapshot ? [] : [`${store.description} holds no backup`])),

@@ -6,6 +6,7 @@ import { formatDuration } from '../text/format.ts';
 import { html } from '../text/html.ts';
 import { formatMoment } from '../text/moment.ts';
 import { page } from './page.ts';
+import { table } from './table.ts';
 
 const headlines = {
   passed: 'The backup became a working database',
@@ -45,30 +46,17 @@ export function drillPage(report: DrillReport, { timeZone }: { readonly timeZone
           <dd>${serverVersion ?? 'not started'}</dd>
         </dl>
       </section>
-      <section>
-        <h2>Checks</h2>
-        <div class="table" tabindex="0" role="region" aria-label="Checks">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Result</th>
-                <th scope="col">Check</th>
-                <th scope="col">What was found</th>
-              </tr>
-            </thead>
-            <tbody>
-              ${checks.map(
-                ({ check, status: result, detail, remedy }) =>
-                  html`<tr class="${checkTones[result]}">
-                    <td class="tone">${checkSigns[result]}</td>
-                    <td>${check}</td>
-                    <td>${detail}${remedy !== null && html`<p><strong>${remedy}</strong></p>`}</td>
-                  </tr>`,
-              )}
-            </tbody>
-          </table>
-        </div>
-      </section>`,
+      ${table('Checks', {
+        columns: [{ head: 'Result', as: 'name' }, { head: 'Check' }, { head: 'What was found', as: 'long' }],
+        rows: checks.map(({ check, status: result, detail, remedy }) => ({
+          tone: checkTones[result],
+          cells: [
+            html`<span class="tone">${checkSigns[result]}</span>`,
+            check,
+            html`${detail}${remedy !== null && html`<p><strong>${remedy}</strong></p>`}`,
+          ],
+        })),
+      })}`,
     footer: html`<p>Drill ${report.id}</p>`,
   });
 }

@@ -4,6 +4,7 @@
 
 import type { CalendarDay, DayOutcome } from '../status/calendar.ts';
 import { html, type Html } from '../text/html.ts';
+import { plural } from '../text/table.ts';
 
 /** A value at a moment. */
 export interface Point {
@@ -62,7 +63,8 @@ export function yearOfDays(days: readonly CalendarDay[]): Html {
   const placed = days.map((day, index) => ({ day, week: Math.floor((index + offset) / 7), row: (index + offset) % 7 }));
   const count = (outcomes: readonly DayOutcome[]): number =>
     days.filter(({ outcome }) => outcomes.includes(outcome)).length;
-  const summary = `${count(['kept', 'gone'])} days with a backup, ${count(['failed', 'missed'])} on which one failed or was missed`;
+  const bad = count(['failed', 'missed']);
+  const summary = `${plural(count(['kept', 'gone']), 'day')} with a backup, ${bad === 0 ? 'none' : bad} failed or missed`;
   const half = (from: number, to: number): Html =>
     html`<svg viewBox="0 0 ${weeksPerHalf * cell} ${7 * cell}" aria-hidden="true">
       ${placed

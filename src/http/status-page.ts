@@ -11,6 +11,7 @@ import { formatAge, formatMinute, formatMinuteBare } from '../text/moment.ts';
 import { plural } from '../text/table.ts';
 import { page } from './page.ts';
 import { plot, yearOfDays } from './plots.ts';
+import { table } from './table.ts';
 
 const icons = { starting: 'warn', healthy: 'good', degraded: 'warn', late: 'bad', failed: 'bad' } as const;
 const shownSnapshots = 25;
@@ -79,7 +80,7 @@ function tierCard(tier: TierView, { at, timeZone }: Status): Html {
   const { newest, slots, deadlineAt, nextAt, late } = tier;
   const missed = slots.filter(({ answer }) => answer === 'missed').length;
   return html`<section class="${late ? 'late' : 'healthy'}">
-    <h3>${tier.tier}</h3>
+    <h2 class="name">${tier.tier}</h2>
     <p class="big">${newest === null ? 'never' : formatAge(newest.dataAt, at)}</p>
     ${late && html`<p class="tone">✕ late: it was due by ${deadlineAt === null ? 'now' : formatMinute(deadlineAt, timeZone)}</p>`}
     <dl>
@@ -123,7 +124,7 @@ function tierCard(tier: TierView, { at, timeZone }: Status): Html {
 
 function drillCard({ drills: { last, report, nextAt }, at, timeZone }: Status): Html {
   return html`<section class="${last?.status ?? 'starting'}">
-    <h3>Restore drill</h3>
+    <h2 class="name">Restore drill</h2>
     <p class="big tone">${last === null ? 'none yet' : last.status}</p>
     <dl>
       ${
@@ -156,7 +157,7 @@ function drillCard({ drills: { last, report, nextAt }, at, timeZone }: Status): 
 function restoreCard({ restore }: Status): Html | null {
   if (restore === null) return null;
   return html`<section>
-    <h3>A restore now</h3>
+    <h2 class="name">A restore now</h2>
     <p class="big">${restore.durationMs === null ? 'not measured' : `about ${formatSpan(restore.durationMs)}`}</p>
     <dl>
       <dt>Fetches</dt>
@@ -196,68 +197,48 @@ function plots({ history, drills, at }: Status): Html | null {
     ? null
     : html`<section>
         <h2>Over time</h2>
-        <div class="cards">${drawn}</div>
+        <div class="plots">${drawn}</div>
       </section>`;
-}
-
-// A table wider than a phone is moved sideways, with the keyboard too.
-function table(
-  label: string,
-  { head, rows }: { readonly head: readonly string[]; readonly rows: readonly Html[] },
-): Html {
-  return html`<section>
-    <h2>${label}</h2>
-    <div class="table" tabindex="0" role="region" aria-label="${label}">
-      <table>
-        <thead>
-          <tr>
-            ${head.map((text) => html`<th scope="col">${text}</th>`)}
-          </tr>
-        </thead>
-        <tbody>
-          ${rows}
-        </tbody>
-      </table>
-    </div>
-  </section>`;
 }
 
 function destinations({ destinations: all, at }: Status): Html | null {
   if (all.length === 0) return null;
   return table('Destinations', {
-    head: ['Where', 'Snapshots', 'Stored', 'Read'],
-    rows: all.map(
-      ({ description, count, storedBytes, readAt, error, missed, apart }) =>
-        html`<tr class="late">
-          <td class="name">
-            ${description} ${error !== null && html`<p class="tone">✕ cannot be read: ${error}</p>`}
-            ${missed !== null && html`<p class="tone">✕ missed the last backup: ${missed.message}</p>`}
-            ${Object.entries(apart).map(([what, number]) => html`<p class="quiet">${number} ${what}</p>`)}
-          </td>
-          <td>${count}</td>
-          <td>${formatBytes(storedBytes)}</td>
-          <td>${readAt === null ? 'never' : formatAge(readAt, at)}</td>
-        </tr>`,
-    ),
+    columns: [{ head: 'Where', as: 'name' }, { head: 'Snapshots' }, { head: 'Stored' }, { head: 'Read' }],
+    rows: all.map(({ description, count, storedBytes, readAt, error, missed, apart }) => ({
+      tone: 'late',
+      cells: [
+        html`${description} ${error !== null && html`<p class="tone">✕ cannot be read: ${error}</p>`}
+        ${missed !== null && html`<p class="tone">✕ missed the last backup: ${missed.message}</p>`}
+        ${Object.entries(apart).map(([what, number]) => html`<p class="quiet">${number} ${what}</p>`)}`,
+        count,
+        formatBytes(storedBytes),
+        readAt === null ? 'never' : formatAge(readAt, at),
+      ],
+    })),
   });
 }
 
 function snapshots({ snapshots: all, retention, timeZone }: Status): Html | null {
   if (all.length === 0) return null;
-  const rows = all.slice(0, shownSnapshots).map(
-    ({ name, label, dataAt, objectBytes, keep, goesAt, reason }) =>
-      html`<tr>
-        <td class="name">${name}${label !== null && html`<p class="quiet">${label}</p>`}</td>
-        <td>${formatMinuteBare(dataAt, timeZone)}</td>
-        <td>${formatBytes(objectBytes)}</td>
-        <td>
-          ${keep ? (goesAt === null ? 'kept' : `until about ${formatMinuteBare(goesAt, timeZone).slice(0, 10)}`) : 'goes with the next prune'}
-          <p class="quiet">${reason}</p>
-        </td>
-      </tr>`,
-  );
+  const day = (moment: Date): string => formatMinuteBare(moment, timeZone).slice(0, 10);
+  const rows = all.slice(0, shownSnapshots).map(({ name, label, dataAt, objectBytes, keep, goesAt, reason }) => ({
+    cells: [
+      html`${name}${label !== null && html`<p class="quiet">${label}</p>`}`,
+      formatMinuteBare(dataAt, timeZone),
+      formatBytes(objectBytes),
+      html`${keep ? (goesAt === null ? 'for good' : `until about ${day(goesAt)}`) : 'goes with the next prune'}
+        <p class="quiet">${reason}</p>`,
+    ],
+  }));
   const more = all.length - rows.length;
-  return html`${table(`${plural(all.length, 'snapshot')} stored`, { head: ['Snapshot', 'Data of', 'Stored', 'Stays'], rows })}
+  const columns = [
+    { head: 'Snapshot', as: 'name' },
+    { head: 'Data of' },
+    { head: 'Stored' },
+    { head: 'Stays', as: 'long' },
+  ] as const;
+  return html`${table(`${plural(all.length, 'snapshot')} stored`, { columns, rows })}
   ${more > 0 && html`<p class="quiet">${plural(more, 'older one')} not shown here; mastodon-backup list shows all of them.</p>`}
   ${retention.problem !== null && html`<section class="degraded"><p class="tone">! Retention: ${retention.problem}</p></section>`}`;
 }
@@ -266,28 +247,18 @@ function messages({ channels, failures, at }: Status): Html {
   return html`${
     channels.length > 0 &&
     table('Messages', {
-      head: ['Channel', 'Last', 'Result'],
-      rows: channels.map(
-        ({ channel, error, at: when }) =>
-          html`<tr>
-            <td>${channel}</td>
-            <td>${formatAge(when, at)}</td>
-            <td>${error === null ? '✓ sent' : `✕ ${error}`}</td>
-          </tr>`,
-      ),
+      columns: [{ head: 'Channel', as: 'name' }, { head: 'Last' }, { head: 'Result', as: 'long' }],
+      rows: channels.map(({ channel, error, at: when }) => ({
+        cells: [channel, formatAge(when, at), error === null ? '✓ sent' : `✕ ${error}`],
+      })),
     })
   }${
     failures.length > 0 &&
     table('What failed', {
-      head: ['When', 'What', 'Why'],
-      rows: failures.slice(0, 10).map(
-        ({ at: when, tier, step, message }) =>
-          html`<tr>
-            <td>${formatAge(when, at)}</td>
-            <td>${tier}, ${step}</td>
-            <td>${message}</td>
-          </tr>`,
-      ),
+      columns: [{ head: 'When', as: 'name' }, { head: 'What' }, { head: 'Why', as: 'long' }],
+      rows: failures.slice(0, 10).map(({ at: when, tier, step, message }) => ({
+        cells: [formatAge(when, at), `${tier}, ${step}`, message],
+      })),
     })
   }`;
 }

@@ -19,8 +19,8 @@ a { color: var(--accent); }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 1rem 1.25rem; margin: 1rem 0; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0; }
 h2 { font-size: 1.05rem; margin: 0 0 .6rem; }
-h3 { font-size: 1rem; margin: 0; }
-h3::first-letter { text-transform: capitalize; }
+h2.name { font-size: 1rem; margin: 0; }
+h2.name::first-letter { text-transform: capitalize; }
 p { margin: .3rem 0; }
 .verdict { display: flex; gap: 1rem; align-items: flex-start; border-left: 6px solid var(--tone); }
 .sign { flex: none; width: 3rem; height: 3rem; border-radius: 50%; background: var(--tone); color: var(--card);
@@ -33,6 +33,7 @@ ul { margin: .5rem 0 0; padding-left: 1.2rem; }
 li, td, dd, p, .long { overflow-wrap: anywhere; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(17rem, 100%), 1fr)); gap: 1rem; }
 .cards section { margin: 0; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: 1.25rem 2rem; }
 .big { font-size: 1.5rem; font-weight: 600; line-height: 1.2; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; margin: .5rem 0 0; font-size: .9rem; }
 dt { color: var(--quiet); }
@@ -52,11 +53,22 @@ figure svg { display: block; width: 100%; }
 .plot .mark { fill: none; stroke: var(--accent); stroke-width: 2; vector-effect: non-scaling-stroke; stroke-linejoin: round; }
 .axis { display: flex; justify-content: space-between; font-size: .8rem; color: var(--quiet); }
 .year { display: flex; flex-wrap: wrap; gap: .5rem 0; }
-.year svg { width: 324px; max-width: 100%; flex: none; }
+.year svg { flex: 1 1 18rem; min-width: 0; }
 .day-kept { fill: var(--good); } .day-gone { fill: var(--gone); } .day-failed, .day-missed { fill: var(--bad); }
 .day-none, .day-unknown { fill: var(--void); } .day-today { fill: none; stroke: var(--accent); }
 .cross { stroke: var(--card); stroke-width: 1.6; fill: none; }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: .85rem; color: var(--quiet); margin-top: .5rem; }
 .legend svg { width: 11px; height: 11px; vertical-align: -1px; margin-right: .35rem; }
+/* On a phone a row is a paragraph: four columns of it would be a letter wide. */
+@media (max-width: 40rem) {
+  section { padding: .85rem 1rem; }
+  thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  tbody, table { display: block; }
+  tr { display: flex; flex-wrap: wrap; gap: 0 1rem; padding: .5rem 0; border-top: 1px solid var(--line); }
+  tbody tr:first-child { border-top: 0; padding-top: 0; }
+  td { padding: 0; border: 0; }
+  td.name, td.long { flex: 0 0 100%; }
+  td[data-head]::before { content: attr(data-head) ' '; color: var(--quiet); }
+}
 @media print { body { background: none; } section { break-inside: avoid; } }
 `;

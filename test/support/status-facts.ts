@@ -50,7 +50,9 @@ export function madeAt(tier: string, dataAt: Date, overrides: Partial<SnapshotRe
   const days = (dataAt.getTime() - Date.parse('2025-11-25T00:00:00Z')) / dayMs;
   const wave = 1 + 0.02 * Math.sin(days / 5);
   const dumpBytes = Math.round((4.2 + days * 0.004) * 2 ** 30 * wave);
-  const committedAt = new Date(dataAt.getTime() + Math.round((190 + days * 0.15 + 12 * Math.sin(days)) * 1_000));
+  const committedAt = new Date(
+    dataAt.getTime() + Math.round((190 + days * 0.15 + 9 * Math.sin(days / 7) + 2 * Math.sin(days * 2)) * 1_000),
+  );
   return {
     id: createSnapshotId(dataAt),
     tier,
@@ -59,7 +61,7 @@ export function madeAt(tier: string, dataAt: Date, overrides: Partial<SnapshotRe
     startedAt: dataAt,
     committedAt,
     dumpBytes,
-    objectBytes: Math.round(dumpBytes / 4.1),
+    objectBytes: Math.round(dumpBytes / (4.1 + 0.08 * Math.sin(days / 60))),
     copiedFrom: null,
     label: null,
     databaseBytes: Math.round(dumpBytes * 1.6),
@@ -68,7 +70,7 @@ export function madeAt(tier: string, dataAt: Date, overrides: Partial<SnapshotRe
 }
 
 /** All snapshots that the plan makes in the last `days`, newest first. */
-export function yearOfRuns(days = 365, plan: Timetable = timetable): readonly SnapshotRecord[] {
+export function yearOfRuns(days = 366, plan: Timetable = timetable): readonly SnapshotRecord[] {
   const begin = now.getTime() - days * dayMs;
   const dailies = new Map<string, SnapshotRecord>();
   const runs: SnapshotRecord[] = [];
@@ -126,7 +128,8 @@ export function holding(snapshots: readonly SnapshotRecord[], overrides: Partial
 
 /** A drill that passed. */
 export function drillAt(endedAt: Date, overrides: Partial<DrillReport> = {}): DrillReport {
-  const durationMs = 412_000 + (endedAt.getTime() % 90_000);
+  const weeks = Math.round((now.getTime() - endedAt.getTime()) / (7 * dayMs));
+  const durationMs = 412_000 - weeks * 3_000 + 15_000 * Math.round(2 * Math.sin(weeks));
   const startedAt = new Date(endedAt.getTime() - durationMs - 60_000);
   const check = (name: string, detail: string) => ({ check: name, status: 'ok', detail, remedy: null }) as const;
   return {

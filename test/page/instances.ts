@@ -1,0 +1,237 @@
+// Real daemons in every state that an administrator can find theirs in: what they remember and what lies in their directory is
+// made, then they run as always, by a clock that shows the moment at which the pictures are taken.
+
+import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { asFolder } from '../../src/schedule/tier.ts';
+import { dumpOf, encodeManifest } from '../../src/snapshots/manifest.ts';
+import { takeLock } from '../../src/state/lock.ts';
+import type { SnapshotRecord } from '../../src/state/records.ts';
+import { openState } from '../../src/state/state-files.ts';
+import type { Status, StatusFacts } from '../../src/status/status.ts';
+import { clockVariable } from '../support/clock-ahead.ts';
+import { databaseEnvironment } from '../support/command.ts';
+import { startDaemon } from '../support/daemon.ts';
+import { aManifest } from '../support/manifests.ts';
+import { freePort, type PostgresServer } from '../support/postgres-server.ts';
+import { quietLog } from '../support/quiet-log.ts';
+import {
+  drillAt,
+  holding,
+  keptOf,
+  madeAt,
+  now,
+  statusFacts,
+  timetable,
+  yearOfRuns,
+  type StatusOverrides,
+} from '../support/status-facts.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { until } from '../support/until.ts';
+
+const hourMs = 3_600_000;
+const instance = 'social.example';
+
+/** How it may stand. */
+export type StateName = 'healthy' | 'late' | 'failed' | 'running' | 'empty' | 'full';
+
+interface State {
+  readonly facts: StatusOverrides;
+  readonly status: Status['verdict']['status'];
+  /** Whether the database answers. */
+  readonly hasDatabase: boolean;
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+const hourly = { ...timetable, schedules: { ...timetable.schedules, hourly: '0 * * * *' } };
+const untilSunday = yearOfRuns().filter(({ dataAt }) => now.getTime() - dataAt.getTime() > 70 * hourMs);
+const refused = "The database 'mastodon_production' cannot be reached: connect ECONNREFUSED 10.0.3.7:5432";
+
+const states: Readonly<Record<StateName, () => State>> = {
+  healthy: () => ({ facts: {}, status: 'healthy', hasDatabase: true }),
+  late: () => ({
+    facts: {
+      stores: [holding(keptOf(untilSunday))],
+      history: {
+        since: '2025-11-20T00:00:00.000Z',
+        runs: [...untilSunday],
+        failures: ['2026-11-25', '2026-11-24', '2026-11-23'].map((day) => ({
+          tier: 'daily',
+          at: `${day}T12:10:30.000Z`,
+          step: 'dump',
+          message: refused,
+        })),
+      },
+      attempts: {
+        failures: { daily: { at: '2026-11-25T12:10:30.000Z', step: 'dump', message: refused, hint: null } },
+      },
+    },
+    status: 'late',
+    hasDatabase: false,
+  }),
+  failed: () => ({
+    facts: { drills: { reports: [failedDrill()], isWhole: true } },
+    status: 'failed',
+    hasDatabase: true,
+  }),
+  running: () => ({
+    facts: {
+      attempts: { running: { command: 'run daily', tier: 'daily', since: '2026-11-25T15:18:00.000Z' } },
+      progress: {
+        run: { at: '2026-11-25T15:19:57.000Z', step: 'dump', bytes: 26 * 2 ** 27, expectedBytes: 45 * 2 ** 27 },
+        drill: null,
+      },
+    },
+    status: 'healthy',
+    hasDatabase: true,
+  }),
+  empty: () => ({
+    facts: {
+      stores: [holding([])],
+      history: null,
+      drills: null,
+      attempts: { drill: null, prune: null, channels: [] },
+    },
+    status: 'starting',
+    hasDatabase: false,
+  }),
+  full: () => {
+    const runs = [
+      ...yearOfRuns(365, hourly)
+        .filter(({ tier }) => tier === 'hourly')
+        .slice(0, 380),
+      ...keptOf(yearOfRuns()),
+      madeAt('labelled', new Date('2026-10-30T19:12:00Z'), { label: 'before upgrading to 4.5 <with care>' }),
+    ].toSorted((a, b) => b.dataAt.getTime() - a.dataAt.getTime());
+    return {
+      facts: { timetable: hourly, stores: [holding(runs)], history: null },
+      status: 'healthy',
+      hasDatabase: true,
+      environment: { BACKUP_SCHEDULE_HOURLY: '0 * * * *', BACKUP_KEEP_HOURLY: '400' },
+    };
+  },
+};
+
+/** All of them. */
+export const stateNames = Object.keys(states) as readonly StateName[];
+
+// It found that the newest snapshot lacks rows.
+function failedDrill() {
+  return drillAt(new Date(now.getTime() - hourMs), {
+    status: 'failed',
+    checks: [
+      { check: 'restore', status: 'ok', detail: 'pg_restore read all of it', remedy: null },
+      {
+        check: 'rows',
+        status: 'failed',
+        detail: 'public.statuses has 1,204,332 rows, the manifest says 1,204,377',
+        remedy: 'Take a new backup: mastodon-backup run daily. Then drill it: mastodon-backup drill latest.',
+      },
+      { check: 'collation', status: 'note', detail: 'en_US.utf8 is not here; C.UTF-8 is used', remedy: null },
+    ],
+  });
+}
+
+/** A daemon whose page is served. */
+export interface RunningInstance extends AsyncDisposable {
+  readonly url: string;
+  readonly environment: Readonly<Record<string, string>>;
+  /** What `/status.json` says. */
+  status(): Promise<Status>;
+}
+
+/** A daemon in that state, with its page at `url`. */
+export async function startInstance(
+  name: StateName,
+  {
+    server,
+    environment: more = {},
+  }: {
+    readonly server: Pick<PostgresServer, 'mastodon'>;
+    readonly environment?: Readonly<Record<string, string>>;
+  },
+): Promise<RunningInstance> {
+  const state = states[name]();
+  const facts = statusFacts(state.facts);
+  await using stack = new AsyncDisposableStack();
+  const folder = stack.use(temporaryDirectory());
+  const directory = path.join(folder.path, 'state');
+  const store = path.join(folder.path, 'backups');
+  for (const one of [directory, store]) mkdirSync(one);
+  for (const snapshot of facts.stores.flatMap(({ snapshots }) => snapshots)) putSparse(store, snapshot);
+  await remember(directory, {
+    ...facts,
+    stores: facts.stores.map((one) => ({ ...one, name: 'local', description: `directory ${store}` })),
+  });
+  const port = await freePort();
+  const environment: Readonly<Record<string, string>> = {
+    ...databaseEnvironment(server.mastodon('mastodon_production')),
+    ...(state.hasDatabase ? {} : { DB_PORT: '1' }),
+    LOCAL_DOMAIN: instance,
+    BACKUP_LOCAL_DIR: store,
+    BACKUP_STATE_DIR: directory,
+    BACKUP_SCRATCH_DIR: path.join(folder.path, 'scratch'),
+    BACKUP_HTTP_PORT: String(port),
+    BACKUP_HTTP_LISTEN: '127.0.0.1',
+    [clockVariable]: String(now.getTime() - Date.now()),
+    ...state.environment,
+    ...more,
+  };
+  const { running } = facts.attempts;
+  if (running !== null)
+    stack.use(
+      await takeLock({
+        directory,
+        name: 'run',
+        holder: { command: running.command, processId: process.pid },
+        now: () => new Date(running.since),
+        wait: false,
+        signal: AbortSignal.timeout(10_000),
+        log: quietLog,
+      }),
+    );
+  stack.use(startDaemon(environment));
+  const url = `http://127.0.0.1:${port}`;
+  const token = environment['BACKUP_HTTP_TOKEN'];
+  const headers = token === undefined ? undefined : { authorization: `Bearer ${token}` };
+  const status = async (): Promise<Status> =>
+    (await (await fetch(`${url}/status.json`, headers === undefined ? {} : { headers })).json()) as Status;
+  await until(`${name} is ${state.status}`, {
+    seconds: 20,
+    look: async () => (await status().catch(() => null))?.verdict.status === state.status,
+  });
+  const kept = stack.move();
+  return { url, environment, status, [Symbol.asyncDispose]: async () => kept.disposeAsync() };
+}
+
+// A snapshot whose object has its size and no content: nobody reads it here.
+function putSparse(folder: string, snapshot: SnapshotRecord): void {
+  const { id, tier, label = null, dataAt, slot, committedAt, copiedFrom, dumpBytes, objectBytes } = snapshot;
+  const sample = aManifest({ tier: asFolder(tier) ?? 'daily', dataAt, slot, label, copiedFrom, instance });
+  const dump = dumpOf(sample);
+  const part = { ...dump, name: `${id}.dump.xz`, bytes: objectBytes, compression: 'xz' as const };
+  const manifest = {
+    ...sample,
+    id,
+    committedAt,
+    verified: { method: 'full' as const, at: committedAt },
+    database: { ...sample.database, sizeBytes: snapshot.databaseBytes ?? 0 },
+    parts: [{ ...part, content: { sha256: dump.sha256, bytes: dumpBytes } }],
+  };
+  mkdirSync(path.join(folder, tier), { recursive: true });
+  const object = path.join(folder, tier, part.name);
+  writeFileSync(object, '');
+  truncateSync(object, objectBytes);
+  writeFileSync(path.join(folder, tier, `${id}.json`), encodeManifest(manifest));
+}
+
+async function remember(directory: string, facts: StatusFacts): Promise<void> {
+  const state = openState({ directory, instance, now: () => now, log: quietLog });
+  const { history, drills, progress } = facts;
+  // What a daemon shows that waits for its database.
+  await state.updateStores(() => ({ instance, stores: [...facts.stores] }));
+  await state.updateAttempts(() => facts.attempts);
+  if (history !== null) await state.updateHistory(() => history);
+  if (drills !== null) await state.updateDrills(() => drills);
+  if (progress !== null) await state.updateProgress(progress);
+}
