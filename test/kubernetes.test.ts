@@ -15,6 +15,7 @@ import {
   Secret,
   type IConfigMap,
   type IContainer,
+  type IPersistentVolumeClaim,
   type IPodTemplateSpec,
   type ISecret,
 } from 'kubernetes-models/v1';
@@ -52,8 +53,18 @@ const manifests: readonly Manifest[] = readdirSync(folder).flatMap((file) =>
   }),
 );
 
-function all<Content>(kind: Manifest['kind']): readonly Content[] {
-  return manifests.filter((one) => one.kind === kind).map(({ content }) => content as Content);
+/** What each kind holds, once the schema has said so. */
+interface Contents {
+  readonly ConfigMap: IConfigMap;
+  readonly CronJob: ICronJob;
+  readonly Deployment: IDeployment;
+  readonly NetworkPolicy: INetworkPolicy;
+  readonly PersistentVolumeClaim: IPersistentVolumeClaim;
+  readonly Secret: ISecret;
+}
+
+function all<Kind extends keyof Contents>(kind: Kind): readonly Contents[Kind][] {
+  return manifests.filter((one) => one.kind === kind).map(({ content }) => content as Contents[Kind]);
 }
 
 function single<Content>(contents: readonly Content[]): Content {
@@ -68,15 +79,15 @@ interface Pod {
 }
 
 const pods: readonly Pod[] = [
-  ...all<IDeployment>('Deployment').map(({ metadata, spec }) => ({ metadata, template: spec?.template })),
-  ...all<ICronJob>('CronJob').map(({ metadata, spec }) => ({ metadata, template: spec?.jobTemplate.spec?.template })),
+  ...all('Deployment').map(({ metadata, spec }) => ({ metadata, template: spec?.template })),
+  ...all('CronJob').map(({ metadata, spec }) => ({ metadata, template: spec?.jobTemplate.spec?.template })),
 ].map(({ metadata, template }) => {
   assert.ok(template?.spec !== undefined);
   return { of: metadata?.name ?? '', template, container: single(template.spec.containers) };
 });
 
-const settings = single(all<IConfigMap>('ConfigMap'));
-const secret = single(all<ISecret>('Secret'));
+const settings = single(all('ConfigMap'));
+const secret = single(all('Secret'));
 
 describe('the manifests of docs/kubernetes', () => {
   it('are valid by the schema of the API', () => {
@@ -118,10 +129,10 @@ export const manifest${place}: I${place} = ${JSON.stringify(content)};\n`,
   });
 
   it('run one daemon, which ends before its successor begins', () => {
-    const { spec } = single(all<IDeployment>('Deployment'));
+    const { spec } = single(all('Deployment'));
     assert.equal(spec?.replicas, 1);
     assert.equal(spec.strategy?.type, 'Recreate');
-    for (const job of all<ICronJob>('CronJob')) assert.equal(job.spec?.concurrencyPolicy, 'Forbid');
+    for (const job of all('CronJob')) assert.equal(job.spec?.concurrencyPolicy, 'Forbid');
   });
 
   for (const { of, template, container } of pods) {
@@ -146,7 +157,7 @@ export const manifest${place}: I${place} = ${JSON.stringify(content)};\n`,
           container.volumeMounts?.map(({ name }) => name).toSorted(),
           volumes.map(({ name }) => name).toSorted(),
         );
-        const claims = manifests.filter(({ kind }) => kind === 'PersistentVolumeClaim').map(({ name }) => name);
+        const claims = all('PersistentVolumeClaim').map(({ metadata }) => metadata?.name ?? '');
         const claimed = volumes.flatMap(({ persistentVolumeClaim }) => persistentVolumeClaim?.claimName ?? []);
         assert.deepEqual(claimed.toSorted(), claims.toSorted());
         const secrets = volumes.find((volume) => volume.secret !== undefined)?.secret;
@@ -157,7 +168,7 @@ export const manifest${place}: I${place} = ${JSON.stringify(content)};\n`,
 
       it('is selected by the network policy, and has none of the labels by which the chart selects its own', () => {
         const labels = template.metadata?.labels ?? {};
-        const { spec } = single(all<INetworkPolicy>('NetworkPolicy'));
+        const { spec } = single(all('NetworkPolicy'));
         for (const [label, value] of Object.entries(spec?.podSelector?.matchLabels ?? { none: 'none' }))
           assert.equal(labels[label], value);
         assert.deepEqual(spec?.policyTypes, ['Ingress', 'Egress']);
@@ -223,7 +234,7 @@ describe('the probes', () => {
 describe('docs/kubernetes.md', () => {
   it('names every file of manifests, and no other', () => {
     const text = pages.find(({ file }) => file === 'docs/kubernetes.md')?.text ?? '';
-    const named = [...text.matchAll(/\]\(kubernetes\/([\w.-]+)\)/g)].map(([, file]) => file);
+    const named = [...text.matchAll(/\]\(kubernetes\/([\w.-]+)\)/g)].map(([, file]) => file ?? '');
     assert.deepEqual([...new Set(named)].toSorted(), readdirSync(folder).toSorted());
   });
 });
