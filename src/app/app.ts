@@ -32,6 +32,7 @@ import {
 import { health } from './health-verb.ts';
 import { notifyTest, type NotifyTestRequest } from './notify-verb.ts';
 import type { ChannelOutcome } from '../notify/notifier.ts';
+import { pin, unpin, type PinReport, type PinRequest } from './pin-verb.ts';
 import { prune, type PruneRequest } from './prune-verb.ts';
 import type { PlacePrune } from './pruning.ts';
 import { remembered, type Remembered } from './remembered.ts';
@@ -105,6 +106,9 @@ export interface App extends AsyncDisposable {
   /** A new signing key; needs no settings. */
   keygen(request: KeygenRequest): Promise<Keygen>;
   adopt(request: AdoptRequest): Promise<readonly Adoption[]>;
+  /** Keeps a snapshot out of retention. */
+  pin(request: PinRequest): Promise<readonly PinReport[]>;
+  unpin(request: PinRequest): Promise<readonly PinReport[]>;
   config(signal: AbortSignal): Promise<ConfigReport>;
   doctor(signal: AbortSignal): Promise<readonly Finding[]>;
 }
@@ -150,6 +154,8 @@ export function createApp(input: AppInput): App {
     recoveryKit: async (request) => recoveryKit(context, request),
     keygen: async (request) => keygen(context, request),
     adopt: async (request) => adopt(context, request),
+    pin: async (request) => pin(context, request),
+    unpin: async (request) => unpin(context, request),
     config: async (signal) => config(context, signal),
     doctor: async (signal) => doctor(context, signal),
     [Symbol.asyncDispose]: async () => context.close(),

@@ -2,7 +2,7 @@
 // is told of both.
 
 import { AppError, describeError } from '../errors.ts';
-import { newestFirst, readCatalogue, type Catalogue } from '../snapshots/catalogue.ts';
+import { newestFirst, pinsOf, readCatalogue, type Catalogue } from '../snapshots/catalogue.ts';
 import { dumpOf, type Manifest } from '../snapshots/manifest.ts';
 import { startOfId } from '../snapshots/object-keys.ts';
 import type { Repository } from '../snapshots/repository.ts';
@@ -104,7 +104,9 @@ async function remember(
         description,
         readAt,
         error: unseen.length === 0 ? null : unseen.map(({ reason }) => reason).join('; '),
-        snapshots: [...snapshots.map(toRecord), ...known].toSorted((a, b) => b.dataAt.getTime() - a.dataAt.getTime()),
+        snapshots: [...snapshots.map((one) => withPin(one, catalogue)), ...known].toSorted(
+          (a, b) => b.dataAt.getTime() - a.dataAt.getTime(),
+        ),
         damagedCount: own.length,
         unreadableCount: catalogue.unreadable.length,
         apart: countApart(catalogue),
@@ -112,6 +114,10 @@ async function remember(
     });
     return { instance, stores };
   });
+}
+
+function withPin(manifest: Manifest, catalogue: Catalogue): SnapshotRecord {
+  return pinsOf(catalogue)(manifest) ? { ...toRecord(manifest), pinned: true } : toRecord(manifest);
 }
 
 // What was read or written before: a backup that was made where it cannot be seen is not made again and again.
@@ -133,10 +139,11 @@ async function rememberHistory(context: AppContext, holdings: readonly Holding[]
   await state.updateHistory((history) => withRuns(history, { snapshots, now }));
 }
 
-// Whatever a catalogue tells apart from the snapshots, and not what a run under way has not finished yet.
+// Whatever a catalogue tells apart from the snapshots, and not what a run under way has not finished yet, nor pins.
 function countApart({
   snapshots: _snapshots,
   orphans: _orphans,
+  pinned: _pinned,
   ...apart
 }: Catalogue): Readonly<Record<string, number>> {
   const counts = Object.entries(apart).map(([name, items]) => [name, items.length] as const);

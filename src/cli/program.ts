@@ -11,6 +11,7 @@ import { addDrillCommand } from './drill-command.ts';
 import { addHealthCommand } from './health-command.ts';
 import { addInspectionCommands } from './inspection-commands.ts';
 import { addNotifyCommand } from './notify-command.ts';
+import { addPinCommands } from './pin-commands.ts';
 import { addReadingCommands } from './reading-commands.ts';
 import { addRestoreCommand } from './restore-command.ts';
 import { addRetentionCommands } from './retention-commands.ts';
@@ -83,6 +84,7 @@ function createProgram(context: CommandContext): Command {
   addRestoreCommand(program, context);
   addDrillCommand(program, context);
   addRetentionCommands(program, context);
+  addPinCommands(program, context);
   addHealthCommand(program, context);
   addNotifyCommand(program, context);
   addStatusCommand(program, context);

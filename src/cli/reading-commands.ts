@@ -82,6 +82,7 @@ function catalogueDocument(catalogue: Placed): object {
   return {
     place: catalogue.place,
     snapshots: catalogue.snapshots,
+    pinned: catalogue.pinned.map(({ tier, id }) => ({ tier, id })),
     withoutSecrets: catalogue.withoutSecrets.map(({ tier, id }) => ({ tier, id })),
     damaged: catalogue.damaged.map(({ manifest, reason }) => ({ tier: manifest.tier, id: manifest.id, reason })),
     unsigned: catalogue.unsigned.map(({ manifest, objection, damage }) => ({
@@ -129,6 +130,13 @@ function renderCatalogue(catalogue: Placed): string {
         const { emptied = [] } = one.database;
         return emptied.length === 0 ? [] : [[snapshotName(one), emptied.join(', ')]];
       }),
+    ),
+    section(
+      'Pinned, left alone by retention',
+      catalogue.pinned.map((one) => [
+        snapshotName(one),
+        snapshots.some((other) => snapshotName(other) === snapshotName(one)) ? '' : 'there is no such snapshot',
+      ]),
     ),
     section(
       "Restorable, but Mastodon's settings beside them are missing",

@@ -135,7 +135,10 @@ function renderLifecycle(report: LifecycleReport): string {
   for (const tier of inexpressible)
     lines.push(`NOTE: no bucket rule can keep a number of ${tier} snapshots; they stay for ever.`);
   if (report.mode === 'lifecycle')
-    lines.push('NOTE: bucket rules know nothing of outages: they delete by age alone, the last backup too.');
+    lines.push(
+      'NOTE: bucket rules know nothing of outages: they delete by age alone, the last backup too.',
+      'NOTE: bucket rules know nothing of pins: what is pinned goes like everything else.',
+    );
   return `${lines.join('\n')}\n`;
 }
 

@@ -33,20 +33,30 @@ const periods: Readonly<Record<Folder, Period | null>> = {
  */
 export function judge<Snapshot extends PlannedSnapshot>(
   snapshots: readonly Snapshot[],
-  options: { readonly tier: Folder; readonly rule: KeepRule; readonly now: Date; readonly timeZone: string },
+  options: {
+    readonly tier: Folder;
+    readonly rule: KeepRule;
+    readonly now: Date;
+    readonly timeZone: string;
+    /** What is pinned stays, and takes no other's place: the others are judged as if it were not there. Left out: nothing is. */
+    readonly isPinned?: (snapshot: Snapshot) => boolean;
+  },
 ): readonly Verdict<Snapshot>[] {
-  const past = withoutFuture(snapshots, options.now).toSorted(byDataAt);
+  const { isPinned = () => false } = options;
+  const judged = snapshots.filter((snapshot) => !isPinned(snapshot));
+  const past = withoutFuture(judged, options.now).toSorted(byDataAt);
   const isPast = new Set(past);
-  const future = snapshots.filter((snapshot) => !isPast.has(snapshot)).toSorted(byDataAt);
+  const future = judged.filter((snapshot) => !isPast.has(snapshot)).toSorted(byDataAt);
   const { rule } = options;
   const least = rule.kind === 'count' ? Math.min(alwaysKept, rule.n) : alwaysKept;
   const verdicts = judgeByRule(past, options).map((verdict, index): Verdict<Snapshot> => {
     if (verdict.keep || index >= least) return verdict;
     return { ...verdict, keep: true, reason: `one of the newest ${least}` };
   });
+  const pinned = snapshots.filter(isPinned).map((snapshot) => ({ snapshot, keep: true, reason: 'pinned' }));
   return [
     ...future.map((snapshot) => ({ snapshot, keep: true, reason: 'dated in the future: made under a wrong clock' })),
-    ...verdicts,
+    ...[...pinned, ...verdicts].toSorted((a, b) => byDataAt(a.snapshot, b.snapshot)),
   ];
 }
 

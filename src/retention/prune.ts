@@ -2,7 +2,7 @@
 // whole of it back. The plan is pure; carrying it out is the deletion law's.
 
 import type { KeepRules } from '../config/settings.ts';
-import type { Catalogue } from '../snapshots/catalogue.ts';
+import { pinsOf, type Catalogue } from '../snapshots/catalogue.ts';
 import type { Manifest } from '../snapshots/manifest.ts';
 import { folders, type Folder } from '../schedule/tier.ts';
 import { maxClockSkewMs } from '../snapshots/deletion-law.ts';
@@ -50,16 +50,17 @@ export function planPrune(
   },
 ): PrunePlan {
   const own = catalogue.snapshots.filter(({ instance }) => instance === options.instance);
+  const isPinned = pinsOf(catalogue);
   const verdicts = folders.flatMap((tier) =>
     judge(
       own.filter((snapshot) => snapshot.tier === tier),
-      { tier, rule: options.keep[tier], now: options.now, timeZone: options.timeZone },
+      { tier, rule: options.keep[tier], now: options.now, timeZone: options.timeZone, isPinned },
     ),
   );
   const holds = [
     ...holdAll(own, options),
     ...holdUnseen(catalogue),
-    ...(options.occasion === 'automatic' ? holdLargeCuts(verdicts) : []),
+    ...(options.occasion === 'automatic' ? holdLargeCuts(verdicts.filter(({ snapshot }) => !isPinned(snapshot))) : []),
   ];
   const held = (tier: Folder): boolean => holds.some((hold) => hold.tier === null || hold.tier === tier);
   const remove = verdicts.flatMap(({ keep, snapshot }) => (keep || held(snapshot.tier) ? [] : [snapshot]));

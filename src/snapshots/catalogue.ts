@@ -5,8 +5,8 @@ import { describeError, retryOf } from '../errors.ts';
 import { folders, type Folder } from '../schedule/tier.ts';
 import type { ObjectKey, StoredObject } from '../storage/store.ts';
 import { maxDocumentBytes, readAll } from './document-reading.ts';
-import { listFolders, type Orphan, type Unlisted } from './listing.ts';
-import { decodeManifest, dumpOf, partOf, type Manifest } from './manifest.ts';
+import { listFolders, type Orphan, type Pinned, type Unlisted } from './listing.ts';
+import { decodeManifest, dumpOf, partOf, snapshotName, type Manifest } from './manifest.ts';
 import { manifestKey, partKey, type ParsedKey } from './object-keys.ts';
 import {
   maxSignatureBytes,
@@ -29,6 +29,8 @@ export interface Catalogue {
   readonly unreadable: readonly Unreadable[];
   /** Those that nobody who is trusted has signed, where that is asked for: they count for nothing, and are never touched. */
   readonly unsigned: readonly Unsigned[];
+  /** What is pinned, in the order of its names; the snapshot of a pin need not be there. */
+  readonly pinned: readonly Pinned[];
   /** Objects of our grammar without a manifest: of a run that goes on or was interrupted. */
   readonly orphans: readonly Orphan[];
   /** Objects in our folders that this program did not write, such as the classic script's. */
@@ -121,6 +123,7 @@ export async function readCatalogue(
     // A part of a kind that only a newer version knows is none of ours to judge, but it is no stranger either.
     foreign: foreign.filter(({ key }) => !named.has(key)),
     orphans: others.filter((one) => !listed.has(manifestKey(prefix, { tier: one.folder, id: one.id }))),
+    pinned: listing.pinned.toSorted((a, b) => (snapshotName(a) < snapshotName(b) ? -1 : 1)),
     unlisted: unlisted.toSorted((a, b) => (a.key < b.key ? -1 : 1)),
   };
 }
@@ -128,6 +131,12 @@ export async function readCatalogue(
 /** Why a tier could not be listed; null: it was. */
 export function whyUnlisted({ unlisted }: Pick<Catalogue, 'unlisted'>, tier: string): string | null {
   return unlisted.find((one) => one.isTier && one.tier === tier)?.reason ?? null;
+}
+
+/** Whether a snapshot of this catalogue is pinned. */
+export function pinsOf({ pinned }: Pick<Catalogue, 'pinned'>): (snapshot: Pinned | Manifest) => boolean {
+  const names = new Set(pinned.map(snapshotName));
+  return (snapshot) => names.has(snapshotName(snapshot));
 }
 
 /** Orders manifests by the moment of their data, newest first. */

@@ -1,11 +1,13 @@
-// The deletion law: the only module that removes anything. What it may remove is named here and nowhere else; for
+// The deletion law: the only module that removes anything. What it may remove (snapshots that retention gives up and nobody has
+// pinned, what interrupted runs left, and a pin, a probe or a false signature by its name) is named here and nowhere else; for
 // everything it is not sure about it does nothing. A backup tool that deletes by mistake is worse than none.
 
 import type { Log } from '../log.ts';
 import type { Catalogue } from './catalogue.ts';
 import { readAll } from './document-reading.ts';
+import type { Pinned } from './listing.ts';
 import { decodeManifest, encodeManifest, type Manifest } from './manifest.ts';
-import { manifestKey, parseKey, partKey } from './object-keys.ts';
+import { manifestKey, parseKey, partKey, pinKey } from './object-keys.ts';
 import { maxSignatureBytes, readSignature, signatureKey } from './origin.ts';
 import { removal, type Repository } from './repository.ts';
 import { readSigner } from './sshsig.ts';
@@ -102,7 +104,7 @@ export async function removeProbe(
 }
 
 /**
- * Removes a snapshot that retention has given up: the manifest first, then its parts and its signature, so that a crash between
+ * Removes a snapshot that retention has given up and nobody has pinned: the manifest first, then its parts and its signature, so that a crash between
  * them leaves no manifest without an object. The manifest is read once more: it must still be the one that was judged. Its parts are
  * named by its own id, or it could not be read.
  */
@@ -123,12 +125,31 @@ export async function removeSnapshot(
   const isSame =
     decoded.manifest.instance === options.instance && encodeManifest(decoded.manifest).equals(encodeManifest(manifest));
   if (!isSame) throw new Error(`'${key}' in ${store.description} is no longer the manifest that was judged`);
+  // Asked for at the last moment: it may have been pinned since the catalogue was read.
+  if ((await store.head(pinKey(prefix, manifest), { signal })) !== null)
+    throw new Error(`'${key}' in ${store.description} has been pinned`);
   options.log.info({ key, store: store.description }, 'Removing a snapshot that retention does not keep');
   await store.remove(key, { signal });
   for (const { name } of decoded.manifest.parts)
     await store.remove(partKey(prefix, { tier: manifest.tier, name }), { signal });
   const signature = signatureKey(key);
   if ((await store.head(signature, { signal })) !== null) await store.remove(signature, { signal });
+}
+
+/** Removes the pin of a snapshot, and nothing else; the snapshot itself is retention's again. */
+export async function removePin(
+  { [removal]: store, prefix }: Repository,
+  options: {
+    readonly snapshot: Pinned;
+    readonly log: Log;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const { snapshot, signal } = options;
+  const key = pinKey(prefix, snapshot);
+  if (parseKey(key, { prefix })?.part !== 'pin') throw new Error(`'${key}' is no pin`);
+  options.log.info({ key, store: store.description }, 'Removing a pin');
+  await store.remove(key, { signal });
 }
 
 /**

@@ -22,6 +22,12 @@ export interface Orphan extends ParsedKey {
   readonly modifiedAt: Date;
 }
 
+/** A snapshot that a pin keeps out of retention. */
+export interface Pinned {
+  readonly tier: Folder;
+  readonly id: string;
+}
+
 /** What is listed. */
 export interface Listing {
   /** All but manifests, by key. */
@@ -34,8 +40,10 @@ export interface Listing {
     readonly id: string;
     readonly reason: string;
   }[];
-  /** Objects of our grammar that are no manifests. */
+  /** Objects of our grammar that are neither manifests nor pins. */
   readonly others: readonly Orphan[];
+  /** What is pinned, whether it is there or not. */
+  readonly pinned: readonly Pinned[];
   readonly foreign: readonly StoredObject[];
   readonly unlisted: readonly Unlisted[];
   /** Why what is under these keys is no object. */
@@ -52,6 +60,7 @@ export async function listFolders(
     manifests: [] as Listing['manifests'][number][],
     unreadable: [] as Listing['unreadable'][number][],
     others: [] as Orphan[],
+    pinned: [] as Pinned[],
     foreign: [] as StoredObject[],
     unlisted: [] as Unlisted[],
     obscured: new Map<string, string>(),
@@ -62,6 +71,7 @@ export async function listFolders(
     if (parsed?.part === 'manifest') listing.manifests.push({ parsed, stored });
     else listing.objects.set(stored.key, stored);
     if (parsed === undefined) listing.foreign.push(stored);
+    else if (parsed.part === 'pin') listing.pinned.push({ tier: parsed.folder, id: parsed.id });
     else if (parsed.part !== 'manifest') listing.others.push({ ...parsed, modifiedAt: stored.modifiedAt });
   };
   const addObscured = ({ key, error }: Obscured, tier: Folder): void => {
@@ -71,6 +81,9 @@ export async function listFolders(
       const isTier = key === `${prefix}${tier}/`;
       if (isTier) failures.push(error);
       listing.unlisted.push({ key, tier, isTier, reason });
+    } else if (parsed?.part === 'pin') {
+      // Whatever stands in the place of a pin: somebody may have meant one.
+      listing.pinned.push({ tier, id: parsed.id });
     } else if (parsed?.part === 'manifest') listing.unreadable.push({ key: parsed.key, tier, id: parsed.id, reason });
     else listing.obscured.set(key, reason);
   };

@@ -6,7 +6,7 @@ import type { ObjectKey } from '../storage/store.ts';
 import { asFolder, type Folder } from '../schedule/tier.ts';
 
 /** What a key names. */
-export type KeyPart = 'manifest' | 'signature' | 'dump' | 'secrets';
+export type KeyPart = 'manifest' | 'signature' | 'pin' | 'dump' | 'secrets';
 
 /** A key taken apart. */
 export interface ParsedKey {
@@ -23,6 +23,7 @@ export interface ParsedKey {
 const suffixes = {
   manifest: /^\.json$/,
   signature: /^\.json\.sig$/,
+  pin: /^\.pin$/,
   dump: /^\.dump(\.xz|\.zst)?(\.age)?$/,
   secrets: /^\.secrets\.env\.age$/,
 } as const satisfies Record<KeyPart, RegExp>;
@@ -84,6 +85,11 @@ export function partKey(prefix: string, { tier, name }: { readonly tier: Folder;
 /** The key of a snapshot's manifest. */
 export function manifestKey(prefix: string, { tier, id }: { readonly tier: Folder; readonly id: string }): ObjectKey {
   return buildKey({ prefix, folder: tier, id, suffix: '.json' });
+}
+
+/** The key of the pin that keeps a snapshot out of retention. */
+export function pinKey(prefix: string, { tier, id }: { readonly tier: Folder; readonly id: string }): ObjectKey {
+  return buildKey({ prefix, folder: tier, id, suffix: '.pin' });
 }
 
 /** The key of a part of a snapshot; `suffix` is `.json` or what `codec/codec.ts` says. */

@@ -25,6 +25,8 @@ const snapshotRecord = object({
   label: v.exactOptional(v.nullable(v.string())),
   /** Size of the database it was taken of; left out by an older version. */
   databaseBytes: v.exactOptional(count),
+  /** Whether it is kept out of retention; left out: it is not. */
+  pinned: v.exactOptional(v.boolean()),
 });
 
 /** A committed snapshot, as far as health, messages and metrics look at it. */

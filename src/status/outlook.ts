@@ -4,7 +4,7 @@
 import type { KeepRule } from '../config/keep-rule.ts';
 import type { KeepRules } from '../config/settings.ts';
 import { periodOf, type Period } from '../retention/period.ts';
-import { alwaysKept, before, judge } from '../retention/policy.ts';
+import { alwaysKept, before, judge, type Verdict } from '../retention/policy.ts';
 import { nextSlot, type Timetable } from '../schedule/timetable.ts';
 import { asTier, folders, type Folder, type Tier } from '../schedule/tier.ts';
 import type { SnapshotRecord } from '../state/records.ts';
@@ -49,9 +49,13 @@ export function outlook(
     const all = byTier.get(tier) ?? [];
     if (all.length === 0) return [];
     const rule = options.keep[tier];
-    const verdicts = judge(all, { tier, rule, now, timeZone });
+    const isPinned = ({ pinned }: SnapshotRecord): boolean => pinned === true;
+    const verdicts = judge(
+      all.filter((one) => !isPinned(one)),
+      { tier, rule, now, timeZone },
+    );
     const end = options.retentionMode === 'prune' ? endings(tier, { ...options, rule, verdicts }) : () => null;
-    return verdicts.map(({ snapshot, keep, reason }, index) => ({
+    const view = ({ snapshot, keep, reason }: Verdict<SnapshotRecord>, goesAt: Date | null): SnapshotView => ({
       name: `${tier}/${snapshot.id}`,
       tier,
       label: snapshot.label ?? null,
@@ -62,8 +66,12 @@ export function outlook(
       places: options.places(snapshot),
       keep: options.retentionMode === 'off' || keep,
       reason: options.retentionMode === 'off' ? 'nothing is removed' : reason,
-      goesAt: keep ? end(snapshot, index) : null,
-    }));
+      goesAt,
+    });
+    return [
+      ...all.filter(isPinned).map((snapshot) => view({ snapshot, keep: true, reason: 'pinned' }, null)),
+      ...verdicts.map((one, index) => view(one, one.keep ? end(one.snapshot, index) : null)),
+    ];
   });
   return views.toSorted((a, b) => b.dataAt.getTime() - a.dataAt.getTime());
 }

@@ -150,6 +150,7 @@ function prune(snapshots: readonly Manifest[], now: Date): readonly Manifest[] {
       withoutSecrets: [],
       foreign: [],
       orphans: [],
+      pinned: [],
       unlisted: [],
     },
     {

@@ -10,9 +10,10 @@ import { readSettings } from '../../src/config/settings.ts';
 import { before } from '../../src/retention/policy.ts';
 import { planPrune } from '../../src/retention/prune.ts';
 import { readCatalogue } from '../../src/snapshots/catalogue.ts';
-import { removeSnapshot, sweep } from '../../src/snapshots/deletion-law.ts';
+import { removePin, removeSnapshot, sweep } from '../../src/snapshots/deletion-law.ts';
 import { encodeManifest, snapshotName, type Manifest } from '../../src/snapshots/manifest.ts';
 import { createSnapshotId, manifestKey } from '../../src/snapshots/object-keys.ts';
+import { putPin } from '../../src/snapshots/pins.ts';
 import { createRepository } from '../../src/snapshots/repository.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectKey, RemovableStore, StoredObject } from '../../src/storage/store.ts';
@@ -36,6 +37,7 @@ type Deed =
   | { readonly kind: 'back up'; readonly tier: (typeof tiers)[number] }
   | { readonly kind: 'prune'; readonly occasion: 'automatic' | 'by-hand' }
   | { readonly kind: 'sweep' }
+  | { readonly kind: 'pin' | 'unpin'; readonly which: number }
   | { readonly kind: 'garbage' | 'impostor' | 'classic' | 'neighbour'; readonly tier: (typeof tiers)[number] }
   | { readonly kind: 'wrong clock'; readonly skewMs: number };
 
@@ -137,6 +139,8 @@ async function live(world: World, { deed, hours, crash }: Step): Promise<void> {
           occasion: deed.occasion,
         });
         assert.ok(plan.remove.length === 0 || Math.abs(world.skewMs) <= 5 * 60_000, 'removed while the clocks differ');
+        const pinned = new Set(catalogue.pinned.map(snapshotName));
+        assert.ok(!plan.remove.some((one) => pinned.has(snapshotName(one))), 'what is pinned would be removed');
         checkPlan(catalogue.snapshots, { remove: plan.remove, occasion: deed.occasion });
         for (const manifest of plan.remove) {
           // Its manifest goes first: as soon as that is tried, it may be gone.
@@ -148,6 +152,15 @@ async function live(world: World, { deed, hours, crash }: Step): Promise<void> {
       case 'sweep': {
         const catalogue = await readCatalogue(repository, { signal });
         await sweep(repository, { catalogue, now: world.ourTime(), timeoutMs, log: quietLog, signal });
+        return;
+      }
+      case 'pin':
+      case 'unpin': {
+        const all = [...world.made.values()];
+        const snapshot = all[deed.which % Math.max(1, all.length)];
+        if (snapshot === undefined) return;
+        if (deed.kind === 'pin') await putPin(repository, { snapshot, now: world.ourTime(), signal });
+        else await removePin(repository, { snapshot, log: quietLog, signal });
         return;
       }
       case 'wrong clock':
@@ -206,7 +219,8 @@ function checkPlan(
   }
 }
 
-async function check(world: World): Promise<void> {
+/** Checks what must be there; answers what is pinned. */
+async function check(world: World): Promise<ReadonlySet<string>> {
   const catalogue = await readCatalogue(createRepository(world.store), { signal });
   assert.deepEqual(catalogue.damaged, [], 'a crash has left a manifest without its object');
   const own = catalogue.snapshots.filter((one) => one.instance === instance);
@@ -218,6 +232,7 @@ async function check(world: World): Promise<void> {
   for (const one of own) world.made.set(snapshotName(one), one);
   assert.deepEqual(own.map(snapshotName).toSorted(), [...world.made.keys()].toSorted());
   for (const [key] of world.untouchable) assert.ok(keys.has(key), `'${key}' is gone`);
+  return new Set([...keys].filter((key) => key.endsWith('.pin')).map((key) => key.slice(0, -'.pin'.length)));
 }
 
 const step: fc.Arbitrary<Step> = fc.record({
@@ -233,6 +248,13 @@ const step: fc.Arbitrary<Step> = fc.record({
       }),
     },
     { weight: 3, arbitrary: fc.record({ kind: fc.constant('sweep' as const) }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        kind: fc.constantFrom('pin' as const, 'pin' as const, 'unpin' as const),
+        which: fc.nat({ max: 1_000 }),
+      }),
+    },
     {
       weight: 2,
       arbitrary: fc.record({
@@ -255,10 +277,17 @@ it('keeps what was promised through crashes between any two calls, strangers and
     fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 80 }), async (steps) => {
       using directory = temporaryDirectory();
       const world = new World(directory.path);
+      let pinned: ReadonlySet<string> = new Set();
       for (const one of steps) {
         const known = new Set(world.made.keys());
         await live(world, one);
-        await check(world);
+        const after = await check(world);
+        if (one.deed.kind !== 'unpin') {
+          for (const name of pinned) assert.ok(after.has(name), `the pin of ${name} is gone`);
+          for (const name of pinned)
+            assert.ok(!known.has(name) || world.made.has(name), `${name} was pinned and is gone`);
+        }
+        pinned = after;
         for (const name of known) assert.ok(world.made.has(name) || world.mayGo.has(name), `${name} is gone`);
       }
       // Days later, and with the right time, only what is somebody's is left.

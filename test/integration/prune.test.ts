@@ -6,7 +6,8 @@ import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { renderPrune } from '../../src/cli/retention-commands.ts';
-import { encodeManifest, type Manifest } from '../../src/snapshots/manifest.ts';
+import { readCatalogue } from '../../src/snapshots/catalogue.ts';
+import { encodeManifest, snapshotName, type Manifest } from '../../src/snapshots/manifest.ts';
 import { removeSnapshot } from '../../src/snapshots/deletion-law.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectKey, RemovableStore } from '../../src/storage/store.ts';
@@ -103,6 +104,7 @@ async function put(
   return putSnapshot(store, { dataAt, database: { ...database, systemIdentifier }, ...more });
 }
 
+const noKeys = { from: null, instance: null, identities: [], onProgress: () => undefined } as const;
 const isManifest = (key: string): boolean => key.endsWith('.json');
 
 /** No manifest without its object: the state that a crash must never leave. */
@@ -195,6 +197,76 @@ for (const [name, open] of Object.entries(stages)) {
       assert.equal(document.destinations[0]?.removed.length, 2);
       assert.equal((await stage.keys()).length, before_.length - 4);
       assertWhole(await stage.keys());
+    });
+
+    it('leaves what is pinned alone until it is unpinned, and unpinning takes the pin alone', async () => {
+      await using stage = await open();
+      const environment = { ...stage.environment, BACKUP_KEEP_DAILY: '1' };
+      const pinned = await put(stage.store, { days: 30 });
+      await put(stage.store, { days: 20 });
+      await put(stage.store, { days: 0 });
+      const before_ = await stage.keys();
+      const run = async (...args: readonly string[]): Promise<string> => {
+        const { status, stdout, stderr } = await runCommand(args, environment);
+        assert.equal(status, 0, stderr);
+        return stdout;
+      };
+      assert.match(await run('pin', pinned.id), /^daily\/.* in .* is pinned: retention leaves it alone/);
+      assert.match(await run('pin', snapshotName(pinned)), /was pinned already/);
+      const keys = await stage.keys();
+      assert.deepEqual(
+        keys.filter((key) => !before_.includes(key)),
+        [`daily/${pinned.id}.pin`],
+      );
+      await using app = openApp(environment);
+      const [planned] = await app.prune({ ...byHand, dryRun: true });
+      const verdict = planned?.plan?.verdicts.find(({ snapshot }) => snapshot.id === pinned.id);
+      assert.deepEqual([verdict?.keep, verdict?.reason], [true, 'pinned']);
+      const listed = JSON.parse(await run('list', '--json')) as { pinned: unknown; foreign: unknown };
+      assert.deepEqual([listed.pinned, listed.foreign], [[{ tier: 'daily', id: pinned.id }], []]);
+      // A run sweeps and prunes; and what is pinned verifies like any other.
+      await run('run', 'daily');
+      const left = await stage.keys();
+      assert.deepEqual(left.filter((key) => key.includes(pinned.id)).length, 3);
+      assert.deepEqual(left.filter(isManifest).length, 2, 'the pinned one and the new one');
+      await app.pin({ snapshot: 'latest', from: null, instance: null, signal });
+      await app.verify({ ...noKeys, snapshot: 'latest', signal });
+      await app.unpin({ snapshot: 'latest', from: null, instance: null, signal });
+      const repository = createRepository(stage.store);
+      await assert.rejects(
+        removeSnapshot(repository, { manifest: pinned, instance: 'social.example', log: quietLog, signal }),
+        /has been pinned/,
+        'the law looks once more',
+      );
+      const whole = await stage.keys();
+      assert.match(await run('unpin', pinned.id), /is no longer pinned/);
+      assert.deepEqual(
+        whole.filter((key) => key !== `daily/${pinned.id}.pin`),
+        await stage.keys(),
+      );
+      const [again] = await app.unpin({ snapshot: pinned.id, from: null, instance: null, signal });
+      assert.equal(again?.outcome, 'not-pinned');
+      await app.prune(byHand);
+      assert.ok(!(await stage.keys()).some((key) => key.includes(pinned.id)));
+    });
+
+    it('takes a pin away also when its snapshot is gone, and no sweep does', async () => {
+      await using stage = await open();
+      const lost = await put(stage.store, { days: 30 });
+      await using app = openApp(stage.environment);
+      await app.pin({ snapshot: lost.id, from: null, instance: null, signal });
+      for (const key of [dumpKey(lost), `daily/${lost.id}.json` as ObjectKey])
+        await stage.store.remove(key, { signal });
+      const result = await runCommand(['list'], stage.environment);
+      assert.match(result.stdout, /there is no such snapshot/);
+      const catalogue = await readCatalogue(createRepository(stage.store), { signal });
+      assert.deepEqual(catalogue.orphans, []);
+      const [report] = await app.unpin({ snapshot: snapshotName(lost), from: null, instance: null, signal });
+      assert.equal(report?.outcome, 'unpinned');
+      assert.deepEqual(await stage.keys(), []);
+      await assert.rejects(app.unpin({ snapshot: lost.id, from: null, instance: null, signal }), {
+        code: 'no-snapshot',
+      });
     });
 
     it('is held while there are snapshots of another database server, until a person accepts it', async () => {

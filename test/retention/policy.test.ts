@@ -139,4 +139,29 @@ describe('retention', () => {
       }),
     );
   });
+
+  it('keeps what is pinned, and with it all that it would keep were nothing pinned', () => {
+    const aSnapshot = fc.record({
+      ageHours: fc.integer({ min: 0, max: 24 * 60 }),
+      isPinned: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(
+        fc.array(aSnapshot, { maxLength: 30 }),
+        fc.constantFrom('7d', '2w', '1', '3', '10', 'all'),
+        (history, rule) => {
+          const all = history.map(({ ageHours, isPinned }) => ({
+            ...at(new Date(now.getTime() - ageHours * 3_600_000)),
+            isPinned,
+          }));
+          const options = { tier: 'daily', rule: parseKeepRule(rule), now, timeZone: 'UTC' } as const;
+          const pinned = judge(all, { ...options, isPinned: (one) => one.isPinned });
+          const stays = new Set(pinned.filter(({ keep }) => keep).map(({ snapshot }) => snapshot));
+          assert.equal(pinned.length, all.length);
+          for (const one of all) if (one.isPinned) assert.ok(stays.has(one));
+          for (const { snapshot, keep } of judge(all, options)) assert.ok(!keep || stays.has(snapshot));
+        },
+      ),
+    );
+  });
 });

@@ -22,6 +22,7 @@ function plan(kept: number, count: number) {
     withoutSecrets: [],
     orphans: [],
     foreign: [],
+    pinned: [],
     unlisted: [],
   } as Partial<Catalogue> as Catalogue;
   const rule = parseKeepRule(String(kept));

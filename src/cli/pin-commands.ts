@@ -1,0 +1,58 @@
+// `pin` and `unpin`: a snapshot that is to stay, whatever retention says, until somebody says that it need not.
+
+import type { Command } from 'commander';
+import type { PinReport, PinRequest } from '../app/pin-verb.ts';
+import type { StoreName } from '../storage/store.ts';
+import { parseStore, snapshotForms } from './arguments.ts';
+import { print, type CommandContext } from './command-context.ts';
+
+interface PinOptions {
+  readonly from?: StoreName;
+  readonly instance?: string;
+  readonly json?: boolean;
+}
+
+/** Adds the commands. */
+export function addPinCommands(program: Command, context: CommandContext): void {
+  const { app } = context;
+  const add = (
+    name: 'pin' | 'unpin',
+    { does, work }: { readonly does: string; readonly work: (request: PinRequest) => Promise<readonly PinReport[]> },
+  ): void => {
+    program
+      .command(name)
+      .description(does)
+      .argument('<snapshot>', snapshotForms)
+      .option('--from <store>', 's3 or local; left out: every destination that has it', parseStore)
+      .option('--instance <name>', 'which instance, when several share the prefix')
+      .option('--json', 'print the result as one JSON document')
+      .action(async (snapshot: string, options: PinOptions) => {
+        const reports = await work({
+          snapshot,
+          from: options.from ?? null,
+          instance: options.instance ?? null,
+          signal: context.signal,
+        });
+        print(context, { json: options.json, document: reports, text: reports.map(render).join('') });
+      });
+  };
+  add('pin', {
+    does: 'keep a snapshot out of retention until it is unpinned',
+    work: async (request) => app.pin(request),
+  });
+  add('unpin', { does: 'give a pinned snapshot back to retention', work: async (request) => app.unpin(request) });
+}
+
+const words = {
+  pinned: 'is pinned: retention leaves it alone until it is unpinned',
+  'pinned-before': 'was pinned already',
+  unpinned: 'is no longer pinned: retention may remove it',
+  'not-pinned': 'was not pinned',
+} as const;
+
+function render({ snapshot, place, outcome, isRuled }: PinReport): string {
+  const isKept = outcome === 'pinned' || outcome === 'pinned-before';
+  const warning =
+    isKept && isRuled ? '  NOTE: the rules of the bucket remove it all the same; they know no pins.\n' : '';
+  return `${snapshot} in ${place} ${words[outcome]}\n${warning}`;
+}
