@@ -3,7 +3,8 @@
 
 import { decodeDrill, type DrillDocument } from '../drill/drill-record.ts';
 import { readAll } from '../snapshots/document-reading.ts';
-import { buildDrillKey } from '../snapshots/object-keys.ts';
+import { clockToleranceMs } from '../snapshots/manifest.ts';
+import { buildDrillKey, createSnapshotId } from '../snapshots/object-keys.ts';
 import { describeObjection, readOrigin } from '../snapshots/origin.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import { longestDrills, withDrills } from '../state/history.ts';
@@ -11,28 +12,49 @@ import type { DrillReport } from '../state/records.ts';
 import type { ObjectKey } from '../storage/store.ts';
 import type { AppContext } from './context.ts';
 
+/** Of what may be anybody's so many are looked at. */
+const mostRead = 500;
+
 /** Remembers what a drill found. */
 export async function rememberDrill(context: AppContext, document: DrillDocument): Promise<void> {
   await context.state().updateDrills((before) => withDrills(before, [toReport(document)]));
 }
 
 /** The last drills, newest first; those of the first destination when nothing is remembered. Rejects when it cannot be read. */
-export async function recallDrills(context: AppContext, signal: AbortSignal): Promise<readonly DrillReport[]> {
+export async function recallDrills(
+  context: Pick<AppContext, 'state' | 'storeToRead' | 'load' | 'now' | 'log'>,
+  signal: AbortSignal,
+): Promise<readonly DrillReport[]> {
   const remembered = await context.state().readDrills();
   if (remembered !== null && remembered.isWhole) return remembered.reports;
   const repository = await context.storeToRead(null);
   const { instance } = context.load();
-  const keys: ObjectKey[] = [];
-  for await (const { key } of repository.store.list(`${repository.prefix}drills/`, { signal }))
-    if (key.endsWith('.json')) keys.push(key);
   const reports: DrillReport[] = [];
-  // Keys sort by time.
-  for (const key of keys.toSorted().toReversed().slice(0, longestDrills)) {
+  let read = 0;
+  for (const key of await newestKeys(repository, { now: context.now(), signal })) {
+    if (reports.length === longestDrills) break;
+    read += 1;
+    if (read > mostRead) {
+      context.log.warn({ store: repository.store.description }, `Of the stored drills only ${mostRead} were looked at`);
+      break;
+    }
     const document = await readDrill(context, { repository, key, signal });
     if (document?.instance === instance) reports.push(toReport(document));
   }
   await context.state().updateDrills((before) => ({ ...withDrills(before, reports), isWhole: true }));
   return reports;
+}
+
+// Keys sort by time. What is dated in the future would otherwise come before all that there is.
+async function newestKeys(
+  { store, prefix }: Repository,
+  { now, signal }: { readonly now: Date; readonly signal: AbortSignal },
+): Promise<readonly ObjectKey[]> {
+  const latest = createSnapshotId(new Date(now.getTime() + clockToleranceMs));
+  const keys: ObjectKey[] = [];
+  for await (const { key } of store.list(`${prefix}drills/`, { signal }))
+    if (key.endsWith('.json') && key <= buildDrillKey({ prefix, id: latest })) keys.push(key);
+  return keys.toSorted().toReversed();
 }
 
 function toReport({

@@ -7,6 +7,12 @@ import type { Decrypter, Encrypter } from 'age-encryption';
 import { isPostQuantum } from '../config/age-keys.ts';
 import { AppError } from '../errors.ts';
 
+/**
+ * What a header may have, in bytes, before the library is given it, which holds all of it several times and tries every stanza:
+ * some 150 post-quantum recipients, or 2,500 others.
+ */
+const longestHeader = 256 * 1024;
+
 /** A key pair that lives as long as one run. */
 export interface OneRunKey {
   readonly identity: string;
@@ -31,7 +37,7 @@ export function createAgeEncrypter(recipients: readonly string[]): Duplex {
  * and an early end.
  */
 export function createAgeDecrypter(identities: readonly string[]): Duplex {
-  return duplex(async (source) => (await decrypterWith(identities)).decrypt(source).catch(refuse));
+  return duplex(async (source) => (await decrypterWith(identities)).decrypt(source).catch(refuse), withBoundedHeader);
 }
 
 /** Encrypts a small document whole. */
@@ -41,6 +47,7 @@ export async function encryptDocument(content: Uint8Array, recipients: readonly 
 
 /** Decrypts a small document whole; rejects as `createAgeDecrypter` fails. */
 export async function decryptDocument(content: Uint8Array, identities: readonly string[]): Promise<Buffer> {
+  assertHeader(Buffer.from(content.buffer, content.byteOffset, content.length));
   return Buffer.from(await (await decrypterWith(identities)).decrypt(content).catch(refuse));
 }
 
@@ -70,11 +77,41 @@ function refuse(error: unknown): never {
   });
 }
 
+// A header ends with the line of its MAC; until that line the bytes have to be held, here as in the library.
+async function* withBoundedHeader(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let header: Buffer | null = Buffer.alloc(0);
+  for await (const chunk of source) {
+    if (header === null) {
+      yield chunk;
+      continue;
+    }
+    header = Buffer.concat([header, chunk]);
+    if (!assertHeader(header)) continue;
+    yield header;
+    header = null;
+  }
+  if (header !== null && header.length > 0) yield header;
+}
+
+// Throws for what is too long to be one; answers whether it is there to its end.
+function assertHeader(bytes: Buffer): boolean {
+  const lastLine = bytes.indexOf('\n---');
+  const end = lastLine === -1 ? -1 : bytes.indexOf('\n', lastLine + 1);
+  if (end > longestHeader || (end === -1 && bytes.length > longestHeader))
+    throw new AppError('codec', `The age header has more than ${longestHeader / 1024} KiB`, {
+      reason: 'damaged-object',
+    });
+  return end !== -1;
+}
+
 type ByteTransform = (source: ReadableStream<Uint8Array>) => Promise<ReadableStream<Uint8Array>>;
 
-function duplex(transform: ByteTransform): Duplex {
+function duplex(
+  transform: ByteTransform,
+  before: (source: AsyncIterable<Buffer>) => AsyncIterable<Buffer> = (source) => source,
+): Duplex {
   return Duplex.from(async function* (source: AsyncIterable<Buffer>) {
-    const encoded = await transform(ReadableStream.from<Uint8Array>(source));
+    const encoded = await transform(ReadableStream.from<Uint8Array>(before(source)));
     for await (const chunk of encoded)
       if (chunk.length > 0) yield Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
   });

@@ -2,6 +2,7 @@
 // same description, so that nothing can be written which the documented stock commands do not read.
 
 import type { Duplex } from 'node:stream';
+import { createLimit } from '../stream/limit.ts';
 import { createAgeDecrypter, createAgeEncrypter } from './age.ts';
 import { createXzDecoder, createXzEncoder, xzEncoderMemory } from './xz.ts';
 import { createZstdDecoder, createZstdEncoder, zstdEncoderMemory } from './zstd.ts';
@@ -39,13 +40,15 @@ export function encoders(options: {
   return chain;
 }
 
-/** The streams that turn an object back into a dump, in order. */
+/** The streams that turn an object back into a dump, in order; the last of them fails when more comes than is wanted. */
 export function decoders(options: {
   readonly compression: CompressionName;
   /** age identities; null: the object is not encrypted. */
   readonly identities: readonly string[] | null;
   /** Threads to decompress with, where the compression allows for more than one. */
   readonly threads: number;
+  /** The most bytes that may come of it, and what is thrown when there are more. */
+  readonly limit: Parameters<typeof createLimit>[0];
 }): readonly Duplex[] {
   const chain: Duplex[] = [];
   if (options.identities !== null) chain.push(createAgeDecrypter(options.identities));
@@ -61,6 +64,7 @@ export function decoders(options: {
     default:
       options.compression satisfies never;
   }
+  chain.push(createLimit(options.limit));
   return chain;
 }
 

@@ -2,6 +2,7 @@
 // threads wrote has the sizes of each block in its header, so that blocks can be found without decoding them, and decoded at
 // the same time. The index at the end, with the sizes of all blocks, is held against them.
 
+import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
 /** A block, made into an .xz stream of its own. */
@@ -23,8 +24,10 @@ const magic = Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]);
 const footerMagic = Buffer.from('YZ');
 /** Bytes of the check by its id. */
 const checkBytes = [0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64] as const;
-/** More than this in one block is not decoded in one piece: the memory for it was not planned. */
+/** More than this in one block, compressed or not, is not decoded in one piece: the memory for it was not planned. */
 const largestBlockBytes = 32 * 1024 * 1024;
+/** So much of an index is looked at together. */
+const indexPieceBytes = 64 * 1024;
 
 /** Divides `source`. Throws XzError for what is no .xz stream, ends early, or goes on after its end. */
 export async function* divideXz(source: AsyncIterable<Buffer>): AsyncGenerator<XzPart> {
@@ -34,15 +37,15 @@ export async function* divideXz(source: AsyncIterable<Buffer>): AsyncGenerator<X
   const flags = header.subarray(6, 8);
   if (header.readUInt32LE(8) !== crc32(flags)) throw new XzError('The header of the xz stream is damaged');
   const check = checkBytes[(flags[1] ?? 0) & 0x0f] ?? 0;
-  const records: (readonly [number, number])[] = [];
+  const index = createIndexCheck();
   for (;;) {
     const first = await input.take(1);
     if (first[0] === 0) break;
     const rest = await input.take(((first[0] ?? 0) + 1) * 4 - 1);
     const blockHeader = Buffer.concat([first, rest]);
     const sizes = readBlockSizes(blockHeader);
-    if (sizes === undefined || sizes.uncompressed > largestBlockBytes) {
-      if (records.length > 0) throw new XzError(`Block ${records.length + 1} of the xz stream does not tell its size`);
+    if (sizes === undefined || Math.max(sizes.compressed, sizes.uncompressed) > largestBlockBytes) {
+      if (index.blocks() > 0) throw new XzError(`Block ${index.blocks() + 1} of the xz stream does not tell its size`);
       yield { kind: 'undivided', bytes: Buffer.concat([header, blockHeader]) };
       for await (const bytes of input.rest()) yield { kind: 'undivided', bytes };
       return;
@@ -50,17 +53,55 @@ export async function* divideXz(source: AsyncIterable<Buffer>): AsyncGenerator<X
     const { compressed, uncompressed } = sizes;
     const unpadded = blockHeader.length + compressed + check;
     const body = await input.take(padded(compressed) + check);
-    records.push([unpadded, uncompressed]);
-    const index = encodeIndex([[unpadded, uncompressed]]);
-    const stream = Buffer.concat([header, blockHeader, body, index, encodeFooter(index, flags)]);
+    index.add([unpadded, uncompressed]);
+    const own = encodeIndex([[unpadded, uncompressed]]);
+    const stream = Buffer.concat([header, blockHeader, body, own, encodeFooter(own, flags)]);
     yield { kind: 'block', block: { stream, uncompressedBytes: uncompressed } };
   }
-  const index = encodeIndex(records);
-  const footer = encodeFooter(index, flags);
-  const end = await input.take(index.length - 1 + footer.length);
-  if (!end.equals(Buffer.concat([index.subarray(1), footer])))
-    throw new XzError('The index of the xz stream is not that of its blocks');
+  await index.compare(input, flags);
   if (!(await input.ended())) throw new XzError('Something follows the end of the xz stream');
+}
+
+/** Knows the index that must follow the blocks, without holding it: there may be very many of them. */
+function createIndexCheck(): {
+  blocks(): number;
+  add(record: readonly [number, number]): void;
+  compare(input: Input, flags: Buffer): Promise<void>;
+} {
+  const expected = createHash('sha256');
+  let blocks = 0;
+  let bytes = 0;
+  return {
+    blocks: () => blocks,
+    add(record) {
+      const encoded = Buffer.from(record.flatMap(encodeNumber));
+      expected.update(encoded);
+      blocks += 1;
+      bytes += encoded.length;
+    },
+    async compare(input, flags) {
+      const differs = (): XzError => new XzError('The index of the xz stream is not that of its blocks');
+      const count = Buffer.from(encodeNumber(blocks));
+      const whole = padded(1 + count.length + bytes);
+      if (!(await input.take(count.length)).equals(count)) throw differs();
+      let check = crc32(count, crc32(Buffer.from([0])));
+      const found = createHash('sha256');
+      for (let left = bytes; left > 0;) {
+        const piece = await input.take(Math.min(left, indexPieceBytes));
+        found.update(piece);
+        check = crc32(piece, check);
+        left -= piece.length;
+      }
+      if (!found.digest().equals(expected.digest())) throw differs();
+      const padding = Buffer.alloc(whole - 1 - count.length - bytes);
+      const end = Buffer.concat([
+        padding,
+        littleEndian(crc32(padding, check)),
+        encodeFooterOf({ indexBytes: whole + 4, flags }),
+      ]);
+      if (!(await input.take(end.length)).equals(end)) throw differs();
+    },
+  };
 }
 
 /** The flags of streams that are made here: CRC64, as the xz command writes it. */
@@ -154,7 +195,11 @@ function encodeIndex(records: readonly (readonly [number, number])[]): Buffer {
 }
 
 function encodeFooter(index: Buffer, flags: Buffer): Buffer {
-  const body = Buffer.concat([littleEndian(index.length / 4 - 1), flags]);
+  return encodeFooterOf({ indexBytes: index.length, flags });
+}
+
+function encodeFooterOf({ indexBytes, flags }: { readonly indexBytes: number; readonly flags: Buffer }): Buffer {
+  const body = Buffer.concat([littleEndian(indexBytes / 4 - 1), flags]);
   return Buffer.concat([littleEndian(crc32(body)), body, footerMagic]);
 }
 

@@ -3,7 +3,7 @@
 
 import { Duplex, Readable } from 'node:stream';
 import lzma from 'lzma-native';
-import { divideXz, XzError, type XzBlock } from './xz-blocks.ts';
+import { divideXz, XzError, type XzBlock, type XzPart } from './xz-blocks.ts';
 import { createEncodingStream } from './xz-encoder.ts';
 
 const mib = 1024 * 1024;
@@ -11,6 +11,17 @@ const mib = 1024 * 1024;
 const encoderMiB = [3, 9, 17, 32, 48, 94, 94, 186, 370, 674] as const;
 /** Dictionary by preset 0-9, in MiB (same table). */
 const dictionaryMiB = [0.25, 1, 2, 4, 4, 8, 8, 16, 32, 64] as const;
+
+/**
+ * What one decoder may need, in bytes: level 9 asks for its dictionary of 64 MiB and one more (xz(1), "DecMem"). A stream may
+ * ask for 4 GiB.
+ */
+const decoderMemory = 72 * mib;
+/**
+ * What is given to a decoder at a time, in bytes: it hands out all that comes of it, whoever waits for the rest, and a byte can
+ * become 7,000 of them.
+ */
+const pieceBytes = 1024;
 
 /** Uncompressed bytes in one xz block: three dictionaries, as xz has it, but at most 12 MiB. */
 export function xzBlockBytes(level: number): number {
@@ -49,13 +60,16 @@ export function createXzEncoder(options: { readonly level: number; readonly thre
  * size, as several threads write them, are decoded by so many threads at once.
  */
 export function createXzDecoder({ threads }: { readonly threads: number }): Duplex {
-  if (threads === 1) return released(lzma.createStream('streamDecoder', { bufsize: 256 * 1024 }));
   return Duplex.from(async function* decode(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    if (threads === 1) {
+      yield* decodeUndivided(source);
+      return;
+    }
     const waiting: Promise<readonly Buffer[]>[] = [];
     const parts = divideXz(source);
     for await (const part of parts) {
       if (part.kind === 'undivided') {
-        yield* decodeUndivided(part.bytes, parts);
+        yield* decodeUndivided(bytesOf(part, parts));
         return;
       }
       const decoding = decodeBlock(part.block);
@@ -70,7 +84,7 @@ export function createXzDecoder({ threads }: { readonly threads: number }): Dupl
 }
 
 async function decodeBlock({ stream, uncompressedBytes }: XzBlock): Promise<readonly Buffer[]> {
-  const decoder = released(lzma.createStream('streamDecoder', { bufsize: 1024 * 1024 }));
+  const decoder = createDecoder({ bufsize: mib });
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
@@ -79,6 +93,8 @@ async function decodeBlock({ stream, uncompressedBytes }: XzBlock): Promise<read
       chunks.push(chunk);
       bytes += chunk.length;
     }
+  } catch (error) {
+    throw inWords(error);
   } finally {
     decoder.destroy();
   }
@@ -86,16 +102,39 @@ async function decodeBlock({ stream, uncompressedBytes }: XzBlock): Promise<read
   throw new XzError(`A block of the xz stream has ${bytes} bytes instead of ${uncompressedBytes}`);
 }
 
-async function* decodeUndivided(first: Buffer, parts: ReturnType<typeof divideXz>): AsyncGenerator<Buffer> {
-  async function* rest(): AsyncGenerator<Buffer> {
-    yield first;
-    for await (const part of parts) if (part.kind === 'undivided') yield part.bytes;
+async function* bytesOf(first: XzPart, parts: ReturnType<typeof divideXz>): AsyncGenerator<Buffer> {
+  if (first.kind === 'undivided') yield first.bytes;
+  for await (const part of parts) if (part.kind === 'undivided') yield part.bytes;
+}
+
+async function* decodeUndivided(bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  async function* pieces(): AsyncGenerator<Buffer> {
+    for await (const chunk of bytes)
+      for (let at = 0; at < chunk.length; at += pieceBytes) yield chunk.subarray(at, at + pieceBytes);
   }
-  const decoder = released(lzma.createStream('streamDecoder', { bufsize: 256 * 1024 }));
-  const source = Readable.from(rest());
+  const decoder = createDecoder({ bufsize: 256 * 1024 });
+  const source = Readable.from(pieces());
   source.once('error', (error) => decoder.destroy(error));
   source.pipe(decoder);
-  yield* decoder as AsyncIterable<Buffer>;
+  try {
+    yield* decoder as AsyncIterable<Buffer>;
+  } catch (error) {
+    throw inWords(error);
+  } finally {
+    source.destroy();
+  }
+}
+
+function createDecoder({ bufsize }: { readonly bufsize: number }): Duplex {
+  // It would take together whatever waits for it.
+  const options = { bufsize, memlimit: decoderMemory, writableHighWaterMark: 1 };
+  return released(lzma.createStream('streamDecoder', options));
+}
+
+// The library has no error of its own for it; its words are read here and nowhere else.
+function inWords(error: unknown): unknown {
+  if ((error as { readonly name?: string }).name !== 'LZMA_MEMLIMIT_ERROR') return error;
+  return new XzError(`The xz stream asks for more than ${decoderMemory / mib} MiB of memory to be decoded`);
 }
 
 // The native coder is freed with its stream, not when the garbage collector comes around: it holds hundreds of MiB that

@@ -66,8 +66,10 @@ const blobsBlock = 3;
 const customFormat = 1;
 const oldestMinor = 14;
 const newestMinor = 16;
-// Far above any line of a definition, far below what a garbled length would ask for.
-const maxStringBytes = 1024 * 1024 * 1024;
+// Far above any definition that somebody wrote, far below what a garbled length would ask for.
+const maxStringBytes = 64 * 1024 * 1024;
+/** All of it is held. That of Mastodon has less than half a MiB; that of 20,000 tables some 80 MiB. */
+const maxContentsBytes = 128 * 1024 * 1024;
 
 /** A reader for one archive. */
 export function createArchiveReader(): ArchiveReader {
@@ -190,6 +192,8 @@ function* readToc(queue: ByteQueue): Steps<Toc> {
   for (let index = 0; index < count; index += 1) {
     const entry = yield* readTocEntry(queue, { integerBytes, offsetBytes, minor, decode });
     entries.set(entry.dumpId, entry);
+    if (queue.position() > maxContentsBytes)
+      throw new ArchiveError(`The table of contents has more than ${maxContentsBytes / 1024 / 1024} MiB`);
     // Before every entry with a name.
     const [, encoding] = (entry.kind === 'ENCODING' && /client_encoding = '(.*)'/.exec(entry.definition)) || [];
     if (encoding !== undefined) decode = decoderOf(encoding);

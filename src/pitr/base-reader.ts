@@ -54,6 +54,7 @@ export async function readBase(
     compression: tar.compression,
     identities: tar.encryption === null ? null : (identities ?? []),
     threads: options.threads,
+    limit: { bytes: tar.content.bytes, excess: () => new Error(`more than ${tar.content.bytes} bytes are in it`) },
   });
   try {
     await pipeline([object, ...chain, meter.stream, to ?? nowhere()], { signal });

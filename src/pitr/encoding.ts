@@ -65,7 +65,12 @@ export async function decodeWhole(
   const { name, form, identities, bytes, maxBytes } = options;
   const chunks: Buffer[] = [];
   let found = 0;
-  const chain = decoders({ compression: form.compression, identities: form.encrypted ? identities : null, threads: 1 });
+  const chain = decoders({
+    compression: form.compression,
+    identities: form.encrypted ? identities : null,
+    threads: 1,
+    limit: { bytes: maxBytes, excess: () => new Error(`more than ${maxBytes} bytes come out of it`) },
+  });
   const problem = (text: string, cause?: unknown): AppError =>
     new AppError('verify', `'${name}' is damaged: ${text}`, {
       ...(cause === undefined ? {} : { cause }),
@@ -79,7 +84,6 @@ export async function decodeWhole(
       async (source: AsyncIterable<Buffer>) => {
         for await (const chunk of source) {
           found += chunk.length;
-          if (found > maxBytes) throw new Error(`more than ${maxBytes} bytes come out of it`);
           chunks.push(chunk);
         }
       },

@@ -1,22 +1,14 @@
 // What a store holds, told by its manifests: committed snapshots, and apart from them what is damaged, what cannot be read
 // and what is foreign. An object without a manifest is not a backup and does not appear at all.
 
-import { describeError, retryOf } from '../errors.ts';
 import { folders, type Folder } from '../schedule/tier.ts';
 import type { ObjectKey, StoredObject } from '../storage/store.ts';
-import { maxDocumentBytes, readAll } from './document-reading.ts';
 import { listFolders, type Orphan, type Pinned, type Unlisted } from './listing.ts';
-import { decodeManifest, dumpOf, partOf, snapshotName, type Manifest } from './manifest.ts';
-import { manifestKey, partKey, type ParsedKey } from './object-keys.ts';
-import {
-  maxSignatureBytes,
-  objectToOrigin,
-  readSignature,
-  signatureKey,
-  wantsSigned,
-  type Objection,
-} from './origin.ts';
-import type { KnownObject, ReadManifest, Repository } from './repository.ts';
+import { readManifest } from './manifest-reading.ts';
+import { dumpOf, partOf, snapshotName, type Manifest } from './manifest.ts';
+import { manifestKey, partKey } from './object-keys.ts';
+import { describeObjection, signatureKey, wantsSigned, type Objection } from './origin.ts';
+import type { KnownObject, Repository } from './repository.ts';
 
 /** What a store holds. Snapshots are newest first by the moment of their data. */
 export interface Catalogue {
@@ -56,6 +48,8 @@ export interface Unsigned {
 }
 
 const readsAtOnce = 16;
+/** What is held of documents that nobody who is trusted has signed, in bytes: anybody may have put any number of them there. */
+const mostUnsignedBytes = 32 * 1024 * 1024;
 
 /**
  * Reads what a repository holds: every page of the listing, every manifest that was not read before. What the store does not
@@ -82,6 +76,7 @@ export async function readCatalogue(
   const damaged: { manifest: Manifest; reason: string }[] = [];
   const unsigned: Unsigned[] = [];
   const named = new Set<string>();
+  let unsignedBytes = 0;
   await inBatches(manifests, async ({ parsed, stored }) => {
     const signature = wantsSigned(signing) ? (objects.get(signatureKey(stored.key)) ?? null) : null;
     const known = cache.get(stored.key);
@@ -90,10 +85,20 @@ export async function readCatalogue(
         ? known.read
         : await readManifest(repository, { parsed, stored, signature, signal: options.signal });
     if (read.kind === 'gone') return;
+    const addUnreadable = (reason: string): void =>
+      void unreadable.push({ key: stored.key, tier: parsed.folder, id: parsed.id, reason });
+    if (read.kind === 'manifest' && read.objection !== null) {
+      unsignedBytes += stored.bytes;
+      if (unsignedBytes > mostUnsignedBytes) {
+        cache.delete(stored.key);
+        addUnreadable(`it ${describeObjection(read.objection)}, and there is too much of that`);
+        return;
+      }
+    }
     if (read.kind === 'refused') cache.delete(stored.key);
     else cache.set(stored.key, { stored, signature, read });
     if (read.kind !== 'manifest') {
-      unreadable.push({ key: stored.key, tier: parsed.folder, id: parsed.id, reason: read.reason });
+      addUnreadable(read.reason);
       return;
     }
     const { manifest } = read;
@@ -171,80 +176,6 @@ function isSame(known: KnownObject | null, listed: StoredObject | null): boolean
   return (
     !('etag' in known) || (known.etag === listed.etag && known.modifiedAt.getTime() === listed.modifiedAt.getTime())
   );
-}
-
-type Reading =
-  | ReadManifest
-  /** Pruned between the listing and the reading. */
-  | { readonly kind: 'gone' }
-  /** The store does not give this one; it may another time. */
-  | { readonly kind: 'refused'; readonly reason: string };
-
-async function readManifest(
-  repository: Repository,
-  options: {
-    readonly parsed: ParsedKey;
-    readonly stored: StoredObject;
-    readonly signature: StoredObject | null;
-    readonly signal: AbortSignal;
-  },
-): Promise<Reading> {
-  const { parsed, stored, signal } = options;
-  if (stored.bytes > maxDocumentBytes)
-    return { kind: 'unreadable', reason: `${stored.bytes} bytes is too much for a manifest` };
-  const read = await readListed(repository, { ...options, attempts: 2 });
-  if (!Buffer.isBuffer(read)) return read;
-  const decoded = decodeManifest(read);
-  if (decoded.kind === 'unreadable') return decoded;
-  const { manifest } = decoded;
-  // By its content, which is what is signed: renamed, it is nothing.
-  if (manifest.id !== parsed.id || manifest.tier !== parsed.folder)
-    return { kind: 'unreadable', reason: 'it says it is another snapshot' };
-  const { trusted } = repository.signing;
-  const { signature: found } = options;
-  if (found === null || found.bytes > maxSignatureBytes) {
-    // What is too large is no signature, and is not read.
-    const signature = found === null ? null : Buffer.alloc(0);
-    return { kind: 'manifest', manifest, objection: objectToOrigin(read, { signature, trusted }) };
-  }
-  try {
-    const signature = await readSignature(repository, { key: stored.key, signal });
-    return { kind: 'manifest', manifest, objection: objectToOrigin(read, { signature, trusted }) };
-  } catch (error) {
-    signal.throwIfAborted();
-    return { kind: 'refused', reason: `its signature cannot be read: ${describeError(error)}` };
-  }
-}
-
-// One object that cannot be read must not hide the others, whatever it is about it; a store that does not answer at all, also
-// when it is asked for nothing but what it has just listed, is not read.
-async function readListed(
-  repository: Repository,
-  options: { readonly stored: StoredObject; readonly signal: AbortSignal; readonly attempts: number },
-): Promise<Buffer | Exclude<Reading, ReadManifest>> {
-  const { store } = repository;
-  const { stored, signal, attempts } = options;
-  try {
-    return await readAll(await store.get(stored.key, { signal }));
-  } catch (error) {
-    signal.throwIfAborted();
-    const found = await store.head(stored.key, { signal }).catch(async (second: unknown) => {
-      if (signal.aborted) throw second;
-      if (retryOf(second) === 'soon') await assertAnswering(repository, options);
-      return undefined;
-    });
-    if (found === null) return { kind: 'gone' };
-    if (attempts > 1 && retryOf(error) === 'soon')
-      return readListed(repository, { ...options, attempts: attempts - 1 });
-    return { kind: 'refused', reason: describeError(error) };
-  }
-}
-
-async function assertAnswering(
-  { store }: Repository,
-  { stored, signal }: { readonly stored: StoredObject; readonly signal: AbortSignal },
-): Promise<void> {
-  for await (const _same of store.list(stored.key, { signal })) return;
 }
 
 async function inBatches<Item>(items: readonly Item[], work: (item: Item) => Promise<void>): Promise<void> {

@@ -3,7 +3,7 @@
 
 import { AppError, retryOf, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { readAll } from './document-reading.ts';
+import { maxDocumentBytes, readAll } from './document-reading.ts';
 import { decodeManifest, encodeManifest, type Manifest, type VerificationMethod } from './manifest.ts';
 import { manifestKey, partKey } from './object-keys.ts';
 import { storeSignature, wantsSigned } from './origin.ts';
@@ -125,6 +125,14 @@ export async function commit(
     throw new AppError('verify', `'${key}' is not written, for it would not be read again: ${decoded.reason}`, {
       hint: 'Check the clocks of this machine and of the database: timedatectl.',
     });
+  }
+  if (content.length > maxDocumentBytes) {
+    const tables = Object.keys(manifest.database.rows).length;
+    throw new AppError(
+      'verify',
+      `'${key}' is not written, for it would not be read again: the rows of ${tables} tables make it larger than ${maxDocumentBytes} bytes`,
+      { hint: 'Leave schemas that are not of Mastodon to another database: some 15,000 tables have room.' },
+    );
   }
   const { signal } = options;
   const signature = await storeSignature(destination.repository, { key, content, signal });

@@ -1,7 +1,7 @@
 // What a store lists of our folders, sorted by the grammar of keys. A folder that it does not list, or lists only in part, counts
 // for nothing and is told: whoever took it for empty would back up over it, thin it out, or call an older snapshot the latest.
 
-import { describeError, toAppError } from '../errors.ts';
+import { AppError, describeError, toAppError } from '../errors.ts';
 import type { Folder } from '../schedule/tier.ts';
 import type { ObjectKey, Obscured, StoredObject } from '../storage/store.ts';
 import { parseKey, type ParsedKey } from './object-keys.ts';
@@ -50,6 +50,9 @@ export interface Listing {
   readonly obscured: ReadonlyMap<string, string>;
 }
 
+/** All that a folder holds is held in memory: seven years of every hour, or somebody's flood. */
+const mostObjects = 250_000;
+
 /** Lists these tiers, every page. Rejects with AppError `store` when the store lists none of them. */
 export async function listFolders(
   { store, prefix }: Repository,
@@ -94,7 +97,13 @@ export async function listFolders(
       const found: StoredObject[] = [];
       try {
         const onObscured = (one: Obscured): void => addObscured(one, tier);
-        for await (const stored of store.list(key, { signal, onObscured })) found.push(stored);
+        for await (const stored of store.list(key, { signal, onObscured })) {
+          if (found.length === mostObjects)
+            throw new AppError('store', `'${key}' holds more than ${mostObjects} objects in ${store.description}`, {
+              hint: 'Look at what is there, and move away what is not from this program.',
+            });
+          found.push(stored);
+        }
         for (const stored of found) add(stored);
       } catch (error) {
         signal.throwIfAborted();

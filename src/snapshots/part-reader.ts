@@ -77,17 +77,23 @@ export async function readDump(
   const part = dumpOf(stored.manifest);
   const key = keyOf({ ...stored, part });
   const content = createMeter({ observe: (chunk) => inspector.push(chunk) });
-  const gate = createGate(async () => {
-    const { bytes, sha256 } = content.reading();
-    if (bytes === part.content.bytes && sha256 === part.content.sha256) return;
-    throw new AppError('verify', `The dump inside '${key}' is not what its manifest says`, {
-      cause: new Error('what is inside it is not what was dumped'),
+  const notTheDump = (text: string): AppError =>
+    new AppError('verify', `The dump inside '${key}' is not what its manifest says`, {
+      cause: new Error(text),
       hint: 'Restore another snapshot; see them with: mastodon-backup list.',
       reason: 'damaged-object',
     });
+  const gate = createGate(async () => {
+    const { bytes, sha256 } = content.reading();
+    if (bytes !== part.content.bytes || sha256 !== part.content.sha256)
+      throw notTheDump('what is inside it is not what was dumped');
   });
   const object = readStored({ ...stored, part }, options);
-  const chain = decoders({ compression: part.compression, ...options });
+  const limit = {
+    bytes: part.content.bytes,
+    excess: () => notTheDump(`more than ${part.content.bytes} bytes are inside it`),
+  };
+  const chain = decoders({ compression: part.compression, ...options, limit });
   // A pipeline gives its first error to all of its streams: who had it first is who failed.
   let failedFirst: 'reading' | 'writing' | undefined;
   to.once('error', () => {

@@ -6,19 +6,17 @@ import { pipeline } from 'node:stream/promises';
 import { AppError } from '../errors.ts';
 import type { Folder } from '../schedule/tier.ts';
 import { createMeter } from '../stream/meter.ts';
+import { maxDocumentBytes } from './document-reading.ts';
 import type { Part } from './manifest.ts';
 import { nameUnder } from './object-keys.ts';
 import { keyOf, readStored, type ReadOptions, type StoredPart } from './part-reader.ts';
 import { partBytesFor } from './part-size.ts';
 import type { Repository } from './repository.ts';
 
-/** What no document comes near to: the largest is an environment, for which Linux takes some 2 MiB. */
-const largestDocumentBytes = 4 * 1024 * 1024;
-
 /** A small part as it is stored, whole. Rejects with AppError `verify` when it is not what its manifest says, else `store`. */
 export async function readDocumentPart(stored: StoredPart, options: ReadOptions): Promise<Buffer> {
   const { bytes } = stored.part;
-  if (bytes > largestDocumentBytes)
+  if (bytes > maxDocumentBytes)
     throw new AppError('verify', `'${keyOf(stored)}' has ${bytes} bytes, too many for a document`, {
       hint: 'Look at the object in the store; this program did not write it.',
     });

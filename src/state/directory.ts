@@ -13,9 +13,22 @@ import type { Log } from '../log.ts';
 const maxDirectoryBytes = 107 - 32;
 
 /** The places where state may be, the configured one first. */
-export function stateDirectories(directory: string): readonly string[] {
+function stateDirectories(directory: string): readonly string[] {
   const fallback = fallbackDirectory();
   return Buffer.byteLength(directory) > maxDirectoryBytes ? [fallback] : [directory, fallback];
+}
+
+/**
+ * Those of the places that are believed: the one that everybody can make only where it is ours. Whatever somebody else keeps
+ * there, a pipe that is never written to or a lock that is never given back, is not even opened.
+ */
+export async function believedDirectories(directory: string): Promise<readonly string[]> {
+  const fallback = fallbackDirectory();
+  const isOurPlace = await assertOurs(fallback).then(
+    () => true,
+    () => false,
+  );
+  return stateDirectories(directory).filter((candidate) => candidate !== fallback || isOurPlace);
 }
 
 /** Where state goes when the configured directory cannot be used. */

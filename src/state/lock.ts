@@ -7,7 +7,7 @@ import * as v from 'valibot';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { pause } from '../stream/patience.ts';
-import { stateDirectories, usableDirectory } from './directory.ts';
+import { believedDirectories, usableDirectory } from './directory.ts';
 import { removeHalfMade } from './half-made.ts';
 import { askLock, removeStale, tryLock, type LockState } from './socket-lock.ts';
 
@@ -81,7 +81,7 @@ export async function findHolder({
   readonly directory: string;
   readonly name: LockName;
 }): Promise<LockHolder | 'unknown' | null> {
-  for (const candidate of stateDirectories(directory)) {
+  for (const candidate of await believedDirectories(directory)) {
     const state = await askLock(path.join(candidate, fileOf(name)));
     if (state.kind === 'held' || state.kind === 'silent') return decodeHolder(state);
   }

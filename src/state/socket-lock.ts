@@ -60,7 +60,7 @@ export async function askLock(file: string): Promise<LockState> {
     });
     socket.once('end', () => answer({ kind: 'held', words }));
     socket.once('error', ({ code }: NodeJS.ErrnoException) => {
-      if (code === 'ENOENT') answer({ kind: 'free' });
+      if (code === 'ENOENT' || code === 'ENOTDIR') answer({ kind: 'free' });
       else answer({ kind: code === 'ECONNREFUSED' || code === 'ENOTSOCK' ? 'stale' : 'silent' });
     });
   });

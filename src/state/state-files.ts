@@ -6,11 +6,12 @@
 // changed is not decoded again: whoever asks for health or the status page every second must not cost anything.
 
 import { createHash, randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
 import { access, open, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { fallbackDirectory, isOurs, stateDirectories, usableDirectory } from './directory.ts';
+import { believedDirectories, fallbackDirectory, isOurs, usableDirectory } from './directory.ts';
 import {
   decodeRecord,
   encodeRecord,
@@ -57,6 +58,8 @@ export interface StateFiles {
 }
 
 const attemptsToWrite = 2;
+/** Larger than all that is ever remembered, in bytes. */
+const largestFile = 64 * 1024 * 1024;
 
 interface Reading<Name extends keyof Records> {
   readonly writtenAt: string;
@@ -109,7 +112,7 @@ export function openState({
   async function read<Name extends keyof Records>(name: Name): Promise<Records[Name] | null> {
     if (unwritten.has(name)) return mine(name);
     const found: Reading<Name>[] = [];
-    for (const candidate of stateDirectories(directory)) {
+    for (const candidate of await believedDirectories(directory)) {
       const file = fileIn(candidate, name);
       const decoded = await decode(name, file);
       if (decoded !== null) found.push(decoded);
@@ -188,8 +191,10 @@ async function readChanged(
   file: string,
   known: string | undefined,
 ): Promise<'same' | { readonly version: string; readonly text: string }> {
-  await using handle = await open(file, 'r');
+  // A pipe would keep whoever opens it waiting.
+  await using handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
   const stats = await handle.stat();
+  if (!stats.isFile() || stats.size > largestFile) throw new Error(`'${file}' is no file of ours`);
   if (path.dirname(file) === fallbackDirectory() && !isOurs(stats)) throw new Error(`'${file}' does not belong to us`);
   // Files are replaced whole: another content is another inode, or a name that was given again at another time.
   const version = [stats.ino, stats.size, stats.mtimeMs, stats.ctimeMs].join(' ');

@@ -63,6 +63,9 @@ export function oneOf<const Word extends string>(...words: readonly Word[]): v.G
 export type Decoded<Document> =
   { readonly kind: 'read'; readonly document: Document } | { readonly kind: 'unreadable'; readonly reason: string };
 
+/** Deeper than any document of ours: what is kept unread of one is written again, by code that calls itself once a level. */
+const deepest = 64;
+
 /** Reads a document of UTF-8 and JSON in `format`, named by its field of that name; never throws. */
 export function decodeDocument<Document>(
   content: Uint8Array,
@@ -70,6 +73,7 @@ export function decodeDocument<Document>(
 ): Decoded<Document> {
   let value: unknown;
   try {
+    if (isDeeperThan(deepest, content)) return { kind: 'unreadable', reason: `it is nested more than ${deepest} deep` };
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(content));
   } catch (error) {
     return { kind: 'unreadable', reason: error instanceof Error ? error.message : 'it is no JSON' };
@@ -81,6 +85,21 @@ export function decodeDocument<Document>(
   if (parsed.success) return { kind: 'read', document: parsed.output };
   const [issue] = parsed.issues;
   return { kind: 'unreadable', reason: `${v.getDotPath(issue) ?? 'the document'} ${issue.message}` };
+}
+
+// Of what is no JSON it may say anything: that is refused all the same. A loop, for whoever wrote it may want it to take long.
+function isDeeperThan(most: number, json: Uint8Array): boolean {
+  const [quote, backslash, openers, closers] = [0x22, 0x5c, [0x5b, 0x7b], [0x5d, 0x7d]];
+  let depth = 0;
+  let isText = false;
+  for (let at = 0; at < json.length && depth <= most; at += 1) {
+    const byte = json[at] ?? 0;
+    if (byte === quote) isText = !isText;
+    else if (isText) at += byte === backslash ? 1 : 0;
+    else if (openers.includes(byte)) depth += 1;
+    else if (closers.includes(byte)) depth -= 1;
+  }
+  return depth > most;
 }
 
 /** A document as it is stored: JSON that people can read. */

@@ -36,6 +36,7 @@ const compressions: readonly Compression[] = [
 ];
 const stock = { xz: ['xz', '-d', '-c'], zstd: ['zstd', '-q', '-d', '--long=27', '-c'], none: ['cat'] } as const;
 const big = { maxBuffer: 2 ** 28 };
+const limit = { bytes: 2 ** 28, excess: () => new Error('too much') };
 // Half noise, half text: neither trivial nor incompressible.
 const sample = (bytes: number): Buffer =>
   Buffer.concat([Buffer.from(randomBytes(Math.ceil(bytes / 2)).toString('hex'))]).subarray(0, bytes);
@@ -55,7 +56,10 @@ for (const compression of compressions) {
         using folder = temporaryDirectory();
         const content = sample(bytes);
         const encoded = await through(encoders({ compression, recipients: [] }), content);
-        const ours = await through(decoders({ compression: compression.kind, identities: null, threads: 1 }), encoded);
+        const ours = await through(
+          decoders({ compression: compression.kind, identities: null, threads: 1, limit }),
+          encoded,
+        );
         assert.ok(ours.equals(content));
         const stored = path.join(folder.path, 'object');
         writeFileSync(stored, encoded);
@@ -74,7 +78,7 @@ for (const compression of compressions) {
         content,
       );
       const ours = await through(
-        decoders({ compression: compression.kind, identities: [oneRun.identity], threads: 1 }),
+        decoders({ compression: compression.kind, identities: [oneRun.identity], threads: 1, limit }),
         encoded,
       );
       assert.ok(ours.equals(content));
@@ -87,7 +91,10 @@ for (const compression of compressions) {
       assert.ok(execFileSync(command, [...args, `${stored}.plain`], big).equals(content));
       const stranger = await createOneRunKey([]);
       await assert.rejects(
-        through(decoders({ compression: compression.kind, identities: [stranger.identity], threads: 1 }), encoded),
+        through(
+          decoders({ compression: compression.kind, identities: [stranger.identity], threads: 1, limit }),
+          encoded,
+        ),
         { reason: 'wrong-key' },
       );
     });
@@ -102,15 +109,16 @@ for (const compression of compressions) {
       for (const cut of [1, 7, 100, Math.floor(encoded.length / 2)]) {
         const half = encoded.subarray(0, encoded.length - cut);
         await assert.rejects(
-          through(decoders({ compression: compression.kind, identities, threads: 1 }), half),
+          through(decoders({ compression: compression.kind, identities, threads: 1, limit }), half),
           `${cut} bytes cut off`,
         );
       }
       const flipped = Buffer.from(encoded);
       flipped[Math.floor(flipped.length / 2)] = (flipped[Math.floor(flipped.length / 2)] ?? 0) ^ 1;
-      const decoded = await through(decoders({ compression: compression.kind, identities, threads: 1 }), flipped).catch(
-        () => undefined,
-      );
+      const decoded = await through(
+        decoders({ compression: compression.kind, identities, threads: 1, limit }),
+        flipped,
+      ).catch(() => undefined);
       const hash = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
       assert.ok(decoded === undefined || hash(decoded) !== hash(content));
     });

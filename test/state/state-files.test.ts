@@ -2,9 +2,12 @@
 // state directory can be, and anybody may put a file there.
 
 import assert from 'node:assert/strict';
-import { chownSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chownSync, mkdirSync, readdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import path from 'node:path';
 import { afterEach, beforeEach, it } from 'node:test';
+import { findHolder } from '../../src/state/lock.ts';
 import { noAttempts, type AttemptsRecord } from '../../src/state/records.ts';
 import { openState } from '../../src/state/state-files.ts';
 import { runCommand } from '../support/command.ts';
@@ -85,4 +88,36 @@ it('a shared place that is a link is not used', async () => {
   symlinkSync(elsewhere, shared);
   await openState({ directory: unusable, instance: 'one.example', log: quietLog, now }).updateAttempts(() => broken);
   assert.deepEqual(readdirSync(elsewhere), []);
+});
+
+it('what somebody else keeps in the shared place is not opened: a pipe that is never written to, a lock that is never given back', async () => {
+  const own = openState({ directory: unusable, instance: 'one.example', now, log: quietLog });
+  await own.updateAttempts(() => broken);
+  for (const name of readdirSync(shared).filter((one) => one.endsWith('.json'))) {
+    rmSync(path.join(shared, name));
+    execFileSync('mkfifo', [path.join(shared, name)]);
+  }
+  const holder = createServer((socket) => {
+    socket.end(JSON.stringify({ command: 'run daily', processId: 1, since: '2026-11-23T12:00:00.000Z' }));
+  });
+  await new Promise<void>((resolve) => holder.listen(path.join(shared, 'run.lock'), resolve));
+  try {
+    const fresh = openState({ directory: unusable, instance: 'one.example', now, log: quietLog });
+    assert.deepEqual(await fresh.readAttempts(), noAttempts, 'no pipe is waited for, also where the place is ours');
+    assert.notEqual(await findHolder({ directory: unusable, name: 'run' }), null);
+    chownSync(shared, 65_534, 65_534);
+    assert.deepEqual(await fresh.readAttempts(), noAttempts);
+    assert.equal(await findHolder({ directory: unusable, name: 'run' }), null);
+  } finally {
+    holder.close();
+  }
+});
+
+it('a file that is larger than all that is ever remembered is as good as none', async () => {
+  const directory = path.join(folder.path, 'state');
+  const state = openState({ directory, instance: 'one.example', now, log: quietLog });
+  await state.updateAttempts(() => broken);
+  truncateSync(path.join(directory, 'attempts.json'), 2 ** 32);
+  const fresh = openState({ directory, instance: 'one.example', now, log: quietLog });
+  assert.deepEqual(await fresh.readAttempts(), noAttempts);
 });
