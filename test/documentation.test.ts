@@ -39,6 +39,13 @@ const typedBy: Readonly<Record<string, readonly string[]>> = {
     'upgrade run --to db18',
     'prune --accept-new-server',
   ],
+  'test/image/systemd.image.ts': [
+    'useradd --system',
+    'docs/systemd/. /etc/systemd/system/',
+    'enable --now mastodon-backup-daemon',
+    'mastodon-backup-drill.timer',
+    'mastodon-backup-hand',
+  ],
   '.ci/run': ['npm run demo', 'npm test'],
 };
 

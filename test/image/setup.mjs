@@ -194,6 +194,10 @@ stage("Ceph's object gateway", () => {
   build(`${images}/ceph`, { file: path.join(here, 'ceph/Dockerfile'), context: path.join(here, 'ceph') });
 });
 
+stage('Debian with systemd', () => {
+  build(`${images}/systemd`, { file: path.join(here, 'systemd/Dockerfile'), context: path.join(here, 'systemd') });
+});
+
 function buildOurs(name, { release, source }) {
   const bases = [`NODE_IMAGE=${images}/node:26`, `RUNTIME_IMAGE=${images}/debian:${release}`];
   build(`${images}/${name}`, {
