@@ -16,11 +16,25 @@ import { config, type ConfigReport } from './config-verb.ts';
 import { createContext, type AppInput } from './context.ts';
 import { drill, type DrillRequest } from './drill-verb.ts';
 import { drillIfDue, type DrillLook } from './due-drill.ts';
+import { baseIfDue, pitrBase, type BaseLook, type BaseReport, type BaseRequest } from './base-backups.ts';
 import { heartbeat, lookAround, waitForDatabase, type Surroundings } from './daemon-verbs.ts';
 import { doctor } from './doctor-verb.ts';
 import { applyLifecycle, showLifecycle, type LifecycleReport } from './lifecycle-verb.ts';
 import { keygen, type Keygen, type KeygenRequest } from './keygen-verb.ts';
+import { followLog } from './log-following.ts';
 import { mend } from './mend-verb.ts';
+import {
+  layOutMoment,
+  restoreMoment,
+  writeMoment,
+  type MomentDirectoryRequest,
+  type MomentFileReport,
+  type MomentFileRequest,
+  type MomentReport,
+  type MomentRequest,
+} from './moment-verb.ts';
+import { pitrStatus, type PitrStatus } from './pitr-status-verb.ts';
+import type { DataDirectory } from '../pitr/data-directory.ts';
 import {
   list,
   verify,
@@ -94,6 +108,17 @@ export interface App extends AsyncDisposable {
   restore(request: RestoreRequest): Promise<RestoreReport>;
   restoreFile(request: FileRequest): Promise<FileReport>;
   restoreSecrets(request: FileRequest): Promise<FileReport>;
+  restoreMoment(request: MomentRequest): Promise<MomentReport>;
+  writeMoment(request: MomentFileRequest): Promise<MomentFileReport>;
+  layOutMoment(request: MomentDirectoryRequest): Promise<DataDirectory>;
+  pitrStatus(signal: AbortSignal): Promise<PitrStatus>;
+  pitrBase(request: BaseRequest): Promise<BaseReport>;
+  /** Whether log and base backups are wanted. */
+  wantsPitr(): boolean;
+  /** Follows the server's log until the signal. */
+  followLog(signal: AbortSignal): Promise<void>;
+  /** Makes a base backup when one is due; answers that it did, or when to look again. */
+  baseIfDue(signal: AbortSignal): Promise<BaseLook>;
   drill(request: DrillRequest): Promise<DrillDocument>;
   upgradeCheck(request: UpgradeCheckRequest): Promise<UpgradeCheck>;
   upgradeRehearse(request: UpgradeRequest): Promise<Rehearsal>;
@@ -146,6 +171,14 @@ export function createApp(input: AppInput): App {
     restore: async (request) => restore(context, request),
     restoreFile: async (request) => restoreFile(context, request),
     restoreSecrets: async (request) => restoreSecrets(context, request),
+    restoreMoment: async (request) => restoreMoment(context, request),
+    writeMoment: async (request) => writeMoment(context, request),
+    layOutMoment: async (request) => layOutMoment(context, request),
+    pitrStatus: async (signal) => pitrStatus(context, signal),
+    pitrBase: async (request) => pitrBase(context, request),
+    wantsPitr: () => context.load().settings.pitr.isOn,
+    followLog: async (signal) => followLog(context, signal),
+    baseIfDue: async (signal) => baseIfDue(context, signal),
     drill: async (request) => drill(context, request),
     upgradeCheck: async (request) => upgradeCheck(context, request),
     upgradeRehearse: async (request) => upgradeRehearse(context, request),

@@ -77,7 +77,8 @@ export async function restore(context: AppContext, request: RestoreRequest): Pro
   );
 }
 
-async function restoreFrom(
+/** Restores a snapshot that was chosen. The caller holds the lock. */
+export async function restoreFrom(
   context: AppContext,
   { source, request }: { readonly source: ChosenSource; readonly request: RestoreRequest },
 ): Promise<RestoreReport> {
@@ -187,7 +188,7 @@ export async function restoreSecrets(context: AppContext, request: FileRequest):
 }
 
 /** A snapshot to restore, and what is to be said of its choice. */
-type ChosenSource = SnapshotSource & Pick<ChosenSnapshot, 'notes'>;
+export type ChosenSource = SnapshotSource & Pick<ChosenSnapshot, 'notes'>;
 
 async function selectSource(
   context: AppContext,
@@ -229,7 +230,8 @@ function assertSecrets(context: AppContext, manifest: Manifest): void {
 /** A restore that did not come about has failed as a restore, whatever it was that failed. */
 const asRestore: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['database', 'store', 'verify', 'codec']);
 
-async function asRestoreFailure<Result>(signal: AbortSignal, work: () => Promise<Result>): Promise<Result> {
+/** Does the work of a restore; what it fails of is a failed restore. */
+export async function asRestoreFailure<Result>(signal: AbortSignal, work: () => Promise<Result>): Promise<Result> {
   try {
     return await work();
   } catch (error) {

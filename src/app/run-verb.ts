@@ -237,8 +237,8 @@ const rememberedIds = 1_000;
 
 async function rememberSuccess(context: AppContext, result: BackupResult): Promise<void> {
   const at = context.now().toISOString();
-  // A failure by hand is forgotten with the next success of any kind; a scheduled tier's and a drill's with its own.
-  const pending = ['drill', ...scheduledTiers(context.timetable()).filter((tier) => tier !== result.tier)];
+  // A failure by hand is forgotten with the next success of any kind; that of a scheduled tier, a drill or a base backup with its own.
+  const pending = ['drill', 'base', ...scheduledTiers(context.timetable()).filter((tier) => tier !== result.tier)];
   const [stored] = result.outcomes.flatMap((outcome) => (outcome.kind === 'stored' ? [outcome.manifest] : []));
   await context.state().updateAttempts(({ failures, madeHere, encryption }) => ({
     encryption: stored === undefined ? encryption : (dumpOf(stored).encryption ?? 'none'),

@@ -12,6 +12,7 @@ import { addHealthCommand } from './health-command.ts';
 import { addInspectionCommands } from './inspection-commands.ts';
 import { addNotifyCommand } from './notify-command.ts';
 import { addPinCommands } from './pin-commands.ts';
+import { addPitrCommand } from './pitr-command.ts';
 import { addReadingCommands } from './reading-commands.ts';
 import { addRestoreCommand } from './restore-command.ts';
 import { addRetentionCommands } from './retention-commands.ts';
@@ -82,6 +83,7 @@ function createProgram(context: CommandContext): Command {
   addReadingCommands(program, context);
   addCompareCommand(program, context);
   addRestoreCommand(program, context);
+  addPitrCommand(program, context);
   addDrillCommand(program, context);
   addRetentionCommands(program, context);
   addPinCommands(program, context);

@@ -1,5 +1,5 @@
-// `restore`: a snapshot back into a database, a file, or the env file that belongs to it. Exactly one goal is taken: what was
-// meant for a file must never go into a database.
+// `restore`: a snapshot, or a moment, back into a database, a file, a data directory, or the env file that belongs to it. Exactly one
+// goal is taken: what was meant for a file must never go into a database.
 
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { AppError } from '../errors.ts';
@@ -9,9 +9,12 @@ import { formatBytes, formatDuration } from '../text/format.ts';
 import { formatMoment } from '../text/moment.ts';
 import { collect, parseStore, readIdentities, snapshotForms } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
+import { renderDataDirectory, renderMoment } from './moment-text.ts';
 import { showProgress } from './progress-bar.ts';
 
 interface RestoreOptions {
+  readonly at?: string;
+  readonly dataDirectory?: string;
   readonly before?: string;
   readonly toDatabase?: string;
   readonly replace?: string | true;
@@ -40,9 +43,13 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
   const { app, signal } = context;
   program
     .command('restore')
-    .description("restore a snapshot: into a database, as a plain archive, or Mastodon's settings as an env file")
+    .description(
+      "restore a snapshot, or a moment: into a database, as a plain archive, or Mastodon's settings as an env file",
+    )
     .argument('[snapshot]', snapshotForms)
     .option('--before <time>', "the latest with data from before then: '2026-11-23 13:00', in BACKUP_TIMEZONE")
+    .option('--at <time>', "a moment, instead of a snapshot: '2026-11-25 14:31:07', or latest; needs BACKUP_PITR")
+    .option('--data-directory <dir>', "with --at: a data directory for the database's own server, which replays it")
     .option('--to-database <name>', 'into a database of this name, which it creates or finds empty')
     .option('--replace [name]', 'move a database with tables out of the way as NAME_before_<time>; never drops it')
     .option('--output <file>', 'write the plain pg_dump archive; - is stdout')
@@ -66,6 +73,7 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
     .option('--wait', 'wait while a run holds the lock')
     .option('--json', 'print the result as one JSON document')
     .action(async (named: string | undefined, options: RestoreOptions) => {
+      if (options.at !== undefined) return restoreAt(context, { at: options.at, named, options });
       const snapshot = named ?? (options.before === undefined ? undefined : 'latest');
       if (snapshot === undefined)
         throw new AppError('usage', "missing required argument 'snapshot'", {
@@ -84,19 +92,7 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
         onProgress: progress.update,
       };
       if (goal.kind === 'database') {
-        const report = await app.restore({
-          ...source,
-          database: goal.name,
-          replace: goal.replace,
-          jobs: options.jobs,
-          schemas: options.schema ?? null,
-          withoutExtensions: options.withoutExtension ?? [],
-          createRole: options.createRole === true,
-          owner: options.owner ?? null,
-          locale: options.locale ?? null,
-          ignoreSecrets: options.ignoreSecrets === true,
-          wait: options.wait === true,
-        });
+        const report = await app.restore({ ...source, ...toDatabaseOptions(options, goal) });
         progress[Symbol.dispose]();
         print(context, {
           json: options.json,
@@ -105,6 +101,7 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
         });
         return;
       }
+      if (goal.kind === 'directory') throw needsMoment();
       const request = { ...source, output: goal.file === '-' ? context.stdout : goal.file };
       const report = goal.kind === 'archive' ? await app.restoreFile(request) : await app.restoreSecrets(request);
       progress[Symbol.dispose]();
@@ -114,22 +111,101 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
     });
 }
 
+// The same of a snapshot and of a moment.
+function toDatabaseOptions(options: RestoreOptions, goal: Extract<Goal, { kind: 'database' }>) {
+  return {
+    database: goal.name,
+    replace: goal.replace,
+    jobs: options.jobs,
+    schemas: options.schema ?? null,
+    withoutExtensions: options.withoutExtension ?? [],
+    createRole: options.createRole === true,
+    owner: options.owner ?? null,
+    locale: options.locale ?? null,
+    ignoreSecrets: options.ignoreSecrets === true,
+    wait: options.wait === true,
+  } as const;
+}
+
+async function restoreAt(
+  context: CommandContext,
+  { at, named, options }: { readonly at: string; readonly named: string | undefined; readonly options: RestoreOptions },
+): Promise<void> {
+  const { app, signal } = context;
+  if (named !== undefined || options.before !== undefined)
+    throw new AppError('usage', 'A snapshot and a moment cannot both be restored', {
+      hint: 'Write either a snapshot or --at TIME.',
+    });
+  const goal = readGoal(options);
+  using progress = showProgress(context.progress, app.log);
+  const source = {
+    at,
+    from: options.from ?? null,
+    instance: options.instance ?? null,
+    identities: await readIdentities(options.identity, context),
+    wait: options.wait === true,
+    signal,
+    onProgress: progress.update,
+  };
+  const { timeZone } = app.timetable();
+  switch (goal.kind) {
+    case 'database': {
+      const document = await app.restoreMoment({ ...source, ...toDatabaseOptions(options, goal) });
+      progress[Symbol.dispose]();
+      const text = `${renderRestore(document, { timeZone })}${renderMoment(document.moment)}`;
+      return print(context, { json: options.json, document, text });
+    }
+    case 'archive': {
+      const report = await app.writeMoment({ ...source, output: goal.file === '-' ? context.stdout : goal.file });
+      progress[Symbol.dispose]();
+      if (goal.file === '-') return;
+      const document = { ...report, file: goal.file };
+      return print(context, {
+        json: options.json,
+        document,
+        text: `${renderFile(document)}${renderMoment(report.moment)}`,
+      });
+    }
+    case 'directory': {
+      const document = await app.layOutMoment({ ...source, directory: goal.directory });
+      progress[Symbol.dispose]();
+      return print(context, { json: options.json, document, text: renderDataDirectory(document) });
+    }
+    case 'secrets':
+      throw new AppError('usage', "Mastodon's settings travel with snapshots, not with moments", {
+        hint: 'Restore them from a snapshot: mastodon-backup restore latest --secrets-output FILE.',
+      });
+    default:
+      goal satisfies never;
+  }
+}
+
+function needsMoment(): AppError {
+  return new AppError('usage', 'A data directory is made of a moment, not of a snapshot', {
+    hint: "Write --at '2026-11-25 14:31:07' or --at latest, instead of the snapshot.",
+  });
+}
+
 type Goal =
   | { readonly kind: 'database'; readonly name: string; readonly replace: boolean }
-  | { readonly kind: 'archive' | 'secrets'; readonly file: string };
+  | { readonly kind: 'archive' | 'secrets'; readonly file: string }
+  | { readonly kind: 'directory'; readonly directory: string };
 
 function readGoal(options: RestoreOptions): Goal {
-  const { toDatabase, replace, output, secretsOutput } = options;
+  const { toDatabase, replace, output, secretsOutput, dataDirectory } = options;
   const replaced = typeof replace === 'string' ? replace : undefined;
   const name = toDatabase ?? replaced;
-  const goals = [name ?? (replace === true ? '' : undefined), output, secretsOutput].filter((one) => one !== undefined);
+  const goals = [name ?? (replace === true ? '' : undefined), output, secretsOutput, dataDirectory].filter(
+    (one) => one !== undefined,
+  );
   if (goals.length !== 1) {
     throw new AppError('usage', goals.length === 0 ? 'Nothing says where to restore to' : 'Only one goal at a time', {
-      hint: 'Write one of --to-database NAME, --output FILE and --secrets-output FILE.',
+      hint: 'Write one of --to-database NAME, --output FILE and --secrets-output FILE; with --at also --data-directory DIR.',
     });
   }
   if (output !== undefined) return { kind: 'archive', file: output };
   if (secretsOutput !== undefined) return { kind: 'secrets', file: secretsOutput };
+  if (dataDirectory !== undefined) return { kind: 'directory', directory: dataDirectory };
   if (name === undefined || (replaced !== undefined && replaced !== name)) {
     throw new AppError('usage', 'It is not clear which database is to be replaced', {
       hint: 'Write --replace NAME, with the name of the database alone.',

@@ -37,6 +37,17 @@ export type Schedules = Readonly<Record<'hourly' | 'daily' | 'weekly' | 'monthly
 /** What each tier keeps. */
 export type KeepRules = Readonly<Record<'hourly' | 'daily' | 'weekly' | 'monthly' | 'yearly' | 'labelled', KeepRule>>;
 
+/** How any moment of the last days can be had back. */
+export interface PitrSettings {
+  /** Whether the daemon follows the log and makes base backups. */
+  readonly isOn: boolean;
+  readonly uploadEveryMs: number;
+  readonly keepMs: number;
+  readonly slotLimitBytes: number;
+  /** Cron pattern of base backups; null: none but those that are needed. */
+  readonly baseSchedule: string | null;
+}
+
 /** Programs that run beside a backup; null: none. */
 export type HookSettings = Readonly<Record<'before' | 'after' | 'failed', string | null>>;
 
@@ -51,6 +62,7 @@ export interface Settings {
   readonly schedules: Schedules;
   readonly timeZone: string;
   readonly retention: { readonly mode: 'prune' | 'lifecycle' | 'off'; readonly keep: KeepRules };
+  readonly pitr: PitrSettings;
   /** 0: never. */
   readonly reuseWithinMs: number;
   readonly timeoutMs: number;
@@ -146,6 +158,13 @@ export function readSettings(
         yearly: valueOf('BACKUP_KEEP_YEARLY'),
         labelled: valueOf('BACKUP_KEEP_LABELLED'),
       },
+    },
+    pitr: {
+      isOn: valueOf('BACKUP_PITR') === 'on',
+      uploadEveryMs: valueOf('BACKUP_PITR_UPLOAD_EVERY'),
+      keepMs: valueOf('BACKUP_PITR_KEEP'),
+      slotLimitBytes: valueOf('BACKUP_PITR_SLOT_LIMIT'),
+      baseSchedule: valueOf('BACKUP_SCHEDULE_BASE'),
     },
     reuseWithinMs: valueOf('BACKUP_REUSE_WITHIN'),
     timeoutMs: valueOf('BACKUP_TIMEOUT'),

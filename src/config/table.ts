@@ -276,6 +276,27 @@ const planVariables = {
     preset: 'auto',
     doc: "`auto`: with recipients, Mastodon's own settings are stored encrypted beside each backup, without recipients they are not; `off`",
   }),
+  BACKUP_PITR: planRow({
+    parse: parseWord('on', 'off'),
+    preset: 'off',
+    doc: '`on`: the write-ahead log is followed and stored, with a base backup a week, so that every moment of the last days can be had back; see [Point-in-time recovery](point-in-time-recovery.md)',
+  }),
+  BACKUP_PITR_UPLOAD_EVERY: planRow({
+    parse: parseDuration('timer'),
+    preset: '10s',
+    doc: 'how often what is new of the log is stored: how much may be lost at most',
+  }),
+  BACKUP_PITR_KEEP: planRow({
+    parse: parseDuration('age'),
+    preset: '7d',
+    doc: 'how far back every moment can be had; base backups and log go together, when nothing that is kept needs them',
+  }),
+  BACKUP_PITR_SLOT_LIMIT: planRow({
+    parse: parseSize,
+    preset: '2GiB',
+    doc: 'how much of its log the server keeps for us at most while we are away; written as `max_slot_wal_keep_size` by `ALTER SYSTEM`, unless somebody else has set that',
+  }),
+  BACKUP_SCHEDULE_BASE: schedule('30 4 * * 1', 'the same for base backups, with `BACKUP_PITR=on`'),
   BACKUP_HOOK_BEFORE: hook(
     'a program that runs before each backup, with the event as JSON on its standard input; when it fails there is no backup',
   ),

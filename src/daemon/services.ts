@@ -5,6 +5,7 @@ import type { App } from '../app/app.ts';
 import { startHttp } from '../http/server.ts';
 import { nextSlot, scheduledTiers, type Scheduled, type Timetable } from '../schedule/timetable.ts';
 import { unlessAborted } from '../stream/abortable.ts';
+import { runBaseLoop, type BaseLoopOptions } from './base-loop.ts';
 import type { DaemonClock } from './clock.ts';
 import { runDrillLoop, type DrillLoopOptions } from './drill-loop.ts';
 import { runScheduleLoop, type ScheduleLoopOptions } from './schedule-loop.ts';
@@ -18,7 +19,8 @@ const usualYieldPauseMs = 5 * 60_000;
 export interface DaemonOptions {
   readonly app: ScheduleLoopOptions['app'] &
     DrillLoopOptions['app'] &
-    Pick<App, 'heartbeat' | 'http' | 'remembered' | 'status' | 'drillReport'>;
+    BaseLoopOptions['app'] &
+    Pick<App, 'heartbeat' | 'http' | 'remembered' | 'status' | 'drillReport' | 'wantsPitr' | 'followLog'>;
   readonly clock: DaemonClock;
   readonly toolVersion: string;
   /** How long a dump that gave way to a migration waits before it tries again, in milliseconds; tests shorten it. */
@@ -66,6 +68,12 @@ function servicesOf(
     // A loop that died has nothing to do either.
     { name: 'schedule', run: async (signal) => runScheduleLoop({ ...schedule, signal }).finally(onIdle) },
     { name: 'drill', run: async (signal) => runDrillLoop({ app, clock, firstIdle, signal }) },
+    ...(app.wantsPitr()
+      ? [
+          { name: 'pitr', run: async (signal: AbortSignal) => app.followLog(signal) },
+          { name: 'base', run: async (signal: AbortSignal) => runBaseLoop({ app, clock, firstIdle, signal }) },
+        ]
+      : []),
     ...(http === null
       ? []
       : [{ name: 'http', run: async (signal: AbortSignal) => serveHttp(app, { ...http, toolVersion, signal }) }]),

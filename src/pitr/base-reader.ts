@@ -73,15 +73,18 @@ export async function readBase(
   return contents;
 }
 
-/** A writable that unpacks a tar into `directory`, which must be empty. */
+/** A writable that unpacks a tar into `directory`, in which there is nothing but the folder `except`; of that it takes nothing. */
 export function createUnpacker(
   directory: string,
-  { own }: { readonly own: (file: string) => Promise<void> },
+  { own, except }: { readonly own: (file: string) => Promise<void>; readonly except: string },
 ): Writable {
   const tar = createTarReader();
   let handle: FileHandle | undefined;
   const take = async (chunk: Buffer): Promise<void> => {
     for (const event of tar.push(chunk)) {
+      // Left behind by a restore before: the log that is staged now is another.
+      if (event.kind === 'padding') continue;
+      if (event.member.name === except || event.member.name.startsWith(`${except}/`)) continue;
       switch (event.kind) {
         case 'member': {
           const file = placeIn(directory, event.member.name);
@@ -100,8 +103,6 @@ export function createUnpacker(
         case 'end':
           await handle?.close();
           handle = undefined;
-          break;
-        case 'padding':
           break;
         default:
           event satisfies never;

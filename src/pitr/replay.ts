@@ -46,6 +46,9 @@ export interface ReplayTimes {
 
 /** A moment that is back. */
 export interface Replayed extends AsyncDisposable, ReplayTimes {
+  /** Where it is, with room for what belongs to it; goes with it. */
+  readonly directory: string;
+  readonly repository: Repository;
   readonly base: BaseDocument;
   readonly server: ReplayedServer;
   readonly programs: ServerPrograms;
@@ -76,7 +79,7 @@ export async function replay(options: ReplayOptions): Promise<Replayed> {
   await stageHistories(plan, { ...options, directory: staging, own: home.own });
   const stagedAt = performance.now();
   log.info({ base: base.id, segments: staged.segments }, 'The log is read and whole; unpacking the base');
-  const to = createUnpacker(home.data, { own: home.own });
+  const to = createUnpacker(home.data, { own: home.own, except: stagedFolder });
   await readBase(base, {
     ...options,
     to,
@@ -97,6 +100,8 @@ export async function replay(options: ReplayOptions): Promise<Replayed> {
   const replayedAt = performance.now();
   const owned = stack.move();
   return {
+    directory: home.directory,
+    repository: options.repository,
     base,
     server,
     programs,
@@ -124,8 +129,11 @@ export async function readLineages({
   ...options
 }: Pick<ReplayOptions, 'chain' | 'repository' | 'identities' | 'signal'>): Promise<readonly Lineage[]> {
   const lineages: Lineage[] = [[{ timeline: 1, end: null }]];
-  for (const history of chain.histories)
+  for (const history of chain.histories) {
+    // Without a private key each timeline stands for itself: what is stored can still be looked at, and not be restored.
+    if (history.encrypted && options.identities.length === 0) continue;
     lineages.push(parseHistory((await readHistory(history, options)).toString('utf8'), history.timeline));
+  }
   return lineages;
 }
 
@@ -138,14 +146,18 @@ async function readHistory(
   return decodeWhole(stored, { name: history.key, form: history, identities, bytes: null, maxBytes });
 }
 
-async function stageHistories(
+/** Stages the histories of the timelines that a plan follows. */
+export async function stageHistories(
   plan: ReplayPlan,
   {
     directory,
     own,
     chain,
     ...options
-  }: ReplayOptions & { readonly directory: string; readonly own: (file: string) => Promise<void> },
+  }: Pick<ReplayOptions, 'chain' | 'repository' | 'identities' | 'signal'> & {
+    readonly directory: string;
+    readonly own: (file: string) => Promise<void>;
+  },
 ): Promise<void> {
   const wanted = new Set(plan.history.map(({ timeline }) => timeline));
   for (const history of chain.histories) {

@@ -45,7 +45,7 @@ export function startWalStream(
   let wire: WireConnection | undefined;
   let received = from;
   let isOver = false;
-  const answer = (flushed: Lsn): void => {
+  const answer = (flushed: Lsn, asks: 'asks' | 'says' = 'says'): void => {
     if (isOver || wire === undefined) return;
     const message = Buffer.alloc(34);
     message.write('r', 0, 'latin1');
@@ -53,9 +53,11 @@ export function startWalStream(
     message.writeBigUInt64BE(flushed, 9);
     message.writeBigUInt64BE(0n, 17);
     message.writeBigInt64BE(BigInt(Date.now() - postgresEpochMs) * 1000n, 25);
+    message.writeUInt8(asks === 'asks' ? 1 : 0, 33);
     wire.sendCopyFromChunk(message);
   };
-  const timer = setInterval(() => answer(0n), answerEveryMs);
+  // Asks how far it is: a server with nothing to say, which hears of us all the time, would say nothing.
+  const timer = setInterval(() => answer(0n, 'asks'), answerEveryMs);
   const end = (error?: unknown): void => {
     if (isOver) return;
     isOver = true;

@@ -11,8 +11,11 @@ import { believedDirectories, usableDirectory } from './directory.ts';
 import { removeHalfMade } from './half-made.ts';
 import { askLock, removeStale, tryLock, type LockState } from './socket-lock.ts';
 
-/** What excludes what: `run` is held by all that writes into a store or a database, `drill` by a drill. */
-export type LockName = 'run' | 'drill';
+/**
+ * What excludes what: `run` is held by all that writes snapshots or a database, `drill` by a drill, `pitr` by who follows the log,
+ * `base` by who makes base backups and removes old ones.
+ */
+export type LockName = 'run' | 'drill' | 'pitr' | 'base';
 
 const lockHolder = v.object({
   /** What is running, such as `run weekly`. */

@@ -4,6 +4,7 @@
 
 import * as v from 'valibot';
 import { byName, count, instant as moment, list, time as instant } from '../text/document.ts';
+import { pitrRecord, type PitrRecord } from './pitr-record.ts';
 
 // What a newer version added is forgotten: what is remembered here is remembered again.
 function object<const Entries extends v.ObjectEntries>(entries: Entries) {
@@ -217,6 +218,7 @@ export interface Records {
   readonly history: HistoryRecord;
   readonly drills: DrillsRecord;
   readonly progress: ProgressRecord;
+  readonly pitr: PitrRecord;
 }
 
 const schemas = {
@@ -226,6 +228,7 @@ const schemas = {
   history: historyRecord,
   drills: drillsRecord,
   progress: progressRecord,
+  pitr: pitrRecord,
 } as const satisfies Record<keyof Records, v.GenericSchema>;
 
 /** Nothing remembered. */

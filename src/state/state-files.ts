@@ -24,6 +24,7 @@ import {
   type Records,
   type StoresRecord,
 } from './records.ts';
+import type { PitrRecord } from './pitr-record.ts';
 import { lockState } from './state-lock.ts';
 
 const names = {
@@ -33,6 +34,7 @@ const names = {
   history: 'history.json',
   drills: 'drills.json',
   progress: 'progress.json',
+  pitr: 'pitr.json',
 } as const satisfies Record<keyof Records, string>;
 
 /** The state directory. Changing it never fails: what cannot be remembered is logged. */
@@ -44,6 +46,7 @@ export interface StateFiles {
   readHistory(): Promise<HistoryRecord | null>;
   readDrills(): Promise<DrillsRecord | null>;
   readProgress(): Promise<ProgressRecord | null>;
+  readPitr(): Promise<PitrRecord | null>;
   /** Changes what is remembered of the stores; `change` may be asked more than once. */
   updateStores(change: (before: StoresRecord | null) => StoresRecord): Promise<void>;
   /** Changes what is remembered of attempts; `change` as above. */
@@ -54,6 +57,8 @@ export interface StateFiles {
   updateDrills(change: (before: DrillsRecord | null) => DrillsRecord): Promise<void>;
   /** Changes how far what goes on has come. */
   updateProgress(change: Partial<ProgressRecord>): Promise<void>;
+  /** Changes what is remembered of base backups and log. */
+  updatePitr(change: Partial<PitrRecord>): Promise<void>;
   writeHeartbeat(record: HeartbeatRecord): Promise<void>;
 }
 
@@ -166,6 +171,7 @@ export function openState({
     readHistory: async () => read('history'),
     readDrills: async () => read('drills'),
     readProgress: async () => read('progress'),
+    readPitr: async () => read('pitr'),
     updateStores: async (change) => inTurn(async () => update('stores', change)),
     updateAttempts: async (change) =>
       inTurn(async () =>
@@ -178,6 +184,13 @@ export function openState({
     updateDrills: async (change) => inTurn(async () => update('drills', change)),
     updateProgress: async (change) =>
       inTurn(async () => update('progress', (before) => ({ ...(before ?? { run: null, drill: null }), ...change }))),
+    updatePitr: async (change) =>
+      inTurn(async () =>
+        update('pitr', (before) => ({
+          ...(before ?? { since: now().toISOString(), following: null, base: null, window: null }),
+          ...change,
+        })),
+      ),
     writeHeartbeat: async (record) => inTurn(async () => update('heartbeat', () => record)),
   };
 }

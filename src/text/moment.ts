@@ -14,6 +14,17 @@ export function formatMinute(moment: Date | string, timeZone: string): string {
   return `${day} ${time} ${zone}`;
 }
 
+/** A moment to the second in a zone, as `2026-11-23 13:00:07 CET`. */
+export function formatSecond(moment: Date | string, timeZone: string): string {
+  const { day, time, zone } = parts(moment, timeZone);
+  return `${day} ${time}:${new Date(moment).toISOString().slice(17, 19)} ${zone}`;
+}
+
+/** The first whole second that is not before the moment. */
+export function wholeSecondAfter(moment: Date | string): Date {
+  return new Date(Math.ceil(new Date(moment).getTime() / 1_000) * 1_000);
+}
+
 /** A moment to the minute in a zone, without its name, for a table whose head names it: `2026-11-23 13:00`. */
 export function formatMinuteBare(moment: Date | string, timeZone: string): string {
   const { day, time } = parts(moment, timeZone);

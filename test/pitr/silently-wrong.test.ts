@@ -54,7 +54,9 @@ function copyOfStore(): Disposable & { readonly directory: string; readonly wal:
     startSegment: string;
   };
   const wal = files
-    .filter((file) => file.includes('/wal/') && path.basename(file).slice(0, 24) > startSegment && file.endsWith('.xz'))
+    .filter(
+      (file) => file.includes('/wal/') && path.basename(file).slice(0, 24) > startSegment && file.endsWith('.zst'),
+    )
     .toSorted()
     .map((file) => path.join(folder.path, file));
   return { directory: folder.path, wal, [Symbol.dispose]: () => folder[Symbol.dispose]() };

@@ -4,8 +4,9 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { ConnectionSettings } from '../../src/database/connection.ts';
 import { AppError } from '../../src/errors.ts';
-import { walCompression, type EncodingForm } from '../../src/pitr/encoding.ts';
-import { runReceiver, type ReceiverState } from '../../src/pitr/receiver.ts';
+import { chainCompression, type EncodingForm } from '../../src/pitr/encoding.ts';
+import type { ReceiverState } from '../../src/pitr/receiver-state.ts';
+import { runReceiver } from '../../src/pitr/receiver.ts';
 import { createRepository, type Repository } from '../../src/snapshots/repository.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import type { PostgresServer } from './postgres-server.ts';
@@ -45,7 +46,7 @@ export function failingRepository(directory: string): {
 }
 
 /** The form in which tests store. */
-export const plainForm: EncodingForm = { compression: walCompression('xz'), recipients: [] };
+export const plainForm: EncodingForm = { compression: chainCompression, recipients: [] };
 
 /** Starts one. */
 export function followLog(

@@ -1,0 +1,65 @@
+// The chain of base backups and log as a whole: what of the past can be had, remembered for health and the status page.
+
+import { identitiesOf } from '../config/age-keys.ts';
+import { readLineages } from '../pitr/replay.ts';
+import { windowOf, type PitrWindow } from '../pitr/window.ts';
+import type { BaseDocument } from '../snapshots/base-document.ts';
+import { readChain, type Chain } from '../snapshots/chain-catalogue.ts';
+import { formatLsn, parseLsn } from '../pitr/lsn.ts';
+import type { BaseRecord } from '../state/pitr-record.ts';
+import type { AppContext } from './context.ts';
+
+/** A chain, and what can be had of it. */
+export interface KnownChain {
+  readonly chain: Chain;
+  readonly window: PitrWindow;
+}
+
+/** Reads the chain of a server. */
+export async function readKnownChain(
+  context: AppContext,
+  { systemIdentifier, signal }: { readonly systemIdentifier: string; readonly signal: AbortSignal },
+): Promise<KnownChain> {
+  const repository = await context.storeToRead(null);
+  const chain = await readChain(repository, { systemIdentifier, signal });
+  const identities = identitiesOf(context.load().settings.keys);
+  const lineages = await readLineages({ chain, repository, identities, signal });
+  return { chain, window: windowOf(chain, { lineages }) };
+}
+
+/** Looks at the chain of the server that is followed, and remembers what can be had of it; null: none is followed. */
+export async function lookAtChain(context: AppContext, signal: AbortSignal): Promise<KnownChain | null> {
+  const following = (await context.state().readPitr())?.following ?? null;
+  if (following === null) return null;
+  const { systemIdentifier } = following;
+  const known = await readKnownChain(context, { systemIdentifier, signal });
+  const { chain, window } = known;
+  for (const gap of window.gaps) context.log.warn({ systemIdentifier }, `Not every moment can be had: ${gap}`);
+  for (const { id, reason } of chain.damaged) context.log.warn({ id, reason }, 'A base backup counts for nothing');
+  const [newest] = chain.bases;
+  await context.state().updatePitr({
+    base: newest === undefined ? null : toBaseRecord(newest),
+    window: {
+      at: context.now().toISOString(),
+      systemIdentifier,
+      from: window.first?.endedAt.toISOString() ?? null,
+      gaps: window.gaps,
+      bases: chain.bases.length,
+      bytes: chain.bytes,
+    },
+  });
+  return known;
+}
+
+/** A base as it is remembered. */
+export function toBaseRecord(base: BaseDocument): BaseRecord {
+  return {
+    id: base.id,
+    systemIdentifier: base.systemIdentifier,
+    timeline: base.timeline,
+    startLsn: formatLsn(parseLsn(base.startLsn)),
+    startedAt: base.startedAt.toISOString(),
+    endedAt: base.endedAt.toISOString(),
+    bytes: base.tar.bytes,
+  };
+}

@@ -1,0 +1,114 @@
+// `pitr status | base`: what of the past can be had, and a base backup now. What is said of moments is in the zone of the settings.
+
+import { InvalidArgumentError, type Command } from 'commander';
+import type { BaseReport } from '../app/base-backups.ts';
+import type { ChainStatus, PitrStatus } from '../app/pitr-status-verb.ts';
+import { formatBytes, formatDuration, formatSpan } from '../text/format.ts';
+import { formatSecond, wholeSecondAfter } from '../text/moment.ts';
+import { print, type CommandContext } from './command-context.ts';
+import { showProgress } from './progress-bar.ts';
+
+interface PitrOptions {
+  readonly wait?: boolean;
+  readonly json?: boolean;
+}
+
+const actions = ['status', 'base'] as const;
+type Action = (typeof actions)[number];
+
+/** Adds the command. */
+export function addPitrCommand(program: Command, context: CommandContext): void {
+  program
+    .command('pitr')
+    .description('any moment of the last days: what can be had, and base backups')
+    .argument(
+      '<action>',
+      'status says from when until when, and what is missing; base makes a base backup',
+      parseAction,
+    )
+    .option('--wait', 'wait while another base backup is made')
+    .option('--json', 'print the result as one JSON document')
+    .action(async (action: Action, options: PitrOptions) =>
+      action === 'status' ? showStatus(context, options) : makeBase(context, options),
+    );
+}
+
+function parseAction(text: string): Action {
+  const action = actions.find((one) => one === text);
+  if (action === undefined) throw new InvalidArgumentError(`Write one of ${actions.join(', ')}.`);
+  return action;
+}
+
+async function showStatus(context: CommandContext, { json }: PitrOptions): Promise<void> {
+  const { app, signal } = context;
+  const document = await app.pitrStatus(signal);
+  print(context, { json, document, text: renderStatus(document, app.timetable()) });
+}
+
+async function makeBase(context: CommandContext, { wait, json }: PitrOptions): Promise<void> {
+  const { app, signal } = context;
+  using progress = showProgress(context.progress, app.log);
+  const document = await app.pitrBase({ wait: wait === true, signal, onProgress: progress.update });
+  progress[Symbol.dispose]();
+  print(context, { json, document, text: renderBase(document, app.timetable()) });
+}
+
+interface Zone {
+  readonly timeZone: string;
+}
+
+function renderStatus({ isOn, place, following, chains }: PitrStatus, { timeZone }: Zone): string {
+  return [
+    `Point-in-time recovery is ${isOn ? 'on' : 'off'} (BACKUP_PITR); log and base backups are in ${place}`,
+    ...(following === null ? ['No log has been followed from here yet'] : renderFollowing(following, timeZone)),
+    ...(chains.length === 0
+      ? ['Nothing is stored yet: no moment can be had']
+      : chains.flatMap((one) => renderChain(one, timeZone))),
+    '',
+  ].join('\n');
+}
+
+function renderFollowing(following: NonNullable<PitrStatus['following']>, timeZone: string): readonly string[] {
+  const { slot, withoutSlot, problem, coveredAt, lagSeconds, behindBytes } = following;
+  const kept = slot?.keptBytes ?? null;
+  const limit = slot?.limitBytes ?? null;
+  return [
+    coveredAt === null
+      ? 'Nothing of the log is stored yet'
+      : `Stored: everything until ${formatSecond(coveredAt, timeZone)}, ${formatSpan((lagSeconds ?? 0) * 1_000)} ago${behindBytes === null || behindBytes === 0 ? '' : `; ${formatBytes(behindBytes)} are not stored yet`}`,
+    slot === null
+      ? `Slot: none${withoutSlot === null ? '' : `: ${withoutSlot}`}`
+      : `Slot: ${slot.name}, ${slot.status}; the server keeps ${kept === null ? 'nothing' : formatBytes(kept)} for us${limit === null ? '' : ` of at most ${formatBytes(limit)}`}`,
+    ...(problem === null ? [] : [`Problem: ${problem}`]),
+  ];
+}
+
+function renderChain(chain: ChainStatus, timeZone: string): readonly string[] {
+  const { systemIdentifier, isFollowed, restorableFrom, restorableTo, bases, segments, bytes, gaps, damaged } = chain;
+  const until = restorableTo === null ? 'the newest that is stored' : formatSecond(restorableTo, timeZone);
+  return [
+    `Server ${systemIdentifier}${isFollowed ? '' : ' (not followed now)'}: ${
+      restorableFrom === null
+        ? 'no moment can be had'
+        : `every moment from ${formatSecond(wholeSecondAfter(restorableFrom), timeZone)} to ${until}`
+    }`,
+    `  ${bases.length} base backups and ${segments} segments of the log, ${formatBytes(bytes)} in all`,
+    ...bases.map(
+      ({ id, endedAt, bytes: size, serverVersion }) =>
+        `  base ${id}: PostgreSQL ${serverVersion}, ${formatBytes(size)}, whole at ${formatSecond(wholeSecondAfter(endedAt), timeZone)}`,
+    ),
+    ...damaged.map(({ id, reason }) => `  base ${id} counts for nothing: ${reason}`),
+    ...gaps.map((gap) => `  gap: ${gap}`),
+  ];
+}
+
+function renderBase(
+  { id, place, restorableFrom, objectBytes, dataBytes, durationMs }: BaseReport,
+  { timeZone }: Zone,
+): string {
+  return [
+    `Base backup ${id} is in ${place}: ${formatBytes(objectBytes)} of ${formatBytes(dataBytes)}, in ${formatDuration(durationMs)}`,
+    `Every moment from ${formatSecond(wholeSecondAfter(restorableFrom), timeZone)} on can be had with: mastodon-backup restore --at TIME`,
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,92 @@
+// A data directory that a PostgreSQL of the same version and C library replays to a moment when it is started on it: base, log and
+// the settings for replaying, all of it read and held against itself before. For databases too large to be dumped and restored.
+
+import { appendFile, chmod, mkdir, readdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { AppError, describeError } from '../errors.ts';
+import { createUnpacker, readBase } from './base-reader.ts';
+import { formatMicros } from './moment.ts';
+import { planOrThrow, stageHistories, type ReplayOptions } from './replay.ts';
+import { restoreCommand, stagedFolder } from './replay-server.ts';
+import { stageWal } from './wal-staging.ts';
+
+/** What was laid out. */
+export interface DataDirectory {
+  readonly directory: string;
+  readonly base: string;
+  readonly segments: number;
+  readonly serverMajor: number;
+  readonly superuser: string;
+  /** As PostgreSQL writes it; null: there is none behind the base. */
+  readonly lastTransactionAt: string | null;
+  /** The settings that are to be reset when it runs. */
+  readonly settings: readonly string[];
+}
+
+/** Lays it out. @throws AppError `restore`, `verify` or `store`; what is in the directory then is of no use. */
+export async function layOutDataDirectory(
+  options: Omit<ReplayOptions, 'servers' | 'scratchDirectory' | 'use' | 'uid'> & { readonly directory: string },
+): Promise<DataDirectory> {
+  const { moment, identities, log } = options;
+  const directory = path.resolve(options.directory);
+  const plan = await planOrThrow(options);
+  const { base, history } = plan;
+  if (base.tar.encryption !== null && identities.length === 0)
+    throw new AppError('restore', `The base backup ${base.id} is encrypted, and no private key is at hand`, {
+      hint: 'Name the file with the private key with --identity, or set BACKUP_AGE_IDENTITY_FILE.',
+    });
+  await makeEmpty(directory);
+  const own = async (): Promise<void> => undefined;
+  const staging = path.join(directory, stagedFolder);
+  await mkdir(staging, { mode: 0o700 });
+  const expected = base.tar.bytes + plan.segments.length * base.segmentBytes;
+  const staged = await stageWal(plan, {
+    ...options,
+    directory: staging,
+    own,
+    onProgress: (segments) => options.onProgress(segments * base.segmentBytes, expected),
+  });
+  await stageHistories(plan, { ...options, directory: staging, own });
+  log.info({ base: base.id, segments: staged.segments, directory }, 'The log is read and whole; unpacking the base');
+  const read = staged.segments * base.segmentBytes;
+  await readBase(base, {
+    ...options,
+    to: createUnpacker(directory, { own, except: stagedFolder }),
+    onProgress: (bytes) => options.onProgress(read + bytes, expected),
+  });
+  const settings = {
+    restore_command: restoreCommand,
+    recovery_target_timeline: String(history.at(-1)?.timeline ?? base.timeline),
+    recovery_target_action: 'promote',
+    ...(moment.kind === 'at' ? { recovery_target_time: formatMicros(moment.micros) } : {}),
+  };
+  const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`);
+  await appendFile(path.join(directory, 'postgresql.auto.conf'), lines.join(''), { mode: 0o600 });
+  await writeFile(path.join(directory, 'recovery.signal'), '', { mode: 0o600 });
+  return {
+    directory,
+    base: base.id,
+    segments: staged.segments,
+    serverMajor: base.server.major,
+    superuser: base.server.superuser,
+    lastTransactionAt: staged.lastMicros === null ? null : formatMicros(staged.lastMicros),
+    settings: Object.keys(settings),
+  };
+}
+
+async function makeEmpty(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    if ((await readdir(directory)).length > 0)
+      throw new AppError('usage', `'${directory}' is not empty`, {
+        hint: 'Name a new directory: what is there is never written over.',
+      });
+    await chmod(directory, 0o700);
+  } catch (error) {
+    if (error instanceof AppError) throw error;
+    throw new AppError('restore', `'${directory}' cannot be written: ${describeError(error)}`, {
+      cause: error,
+      hint: 'Name a directory on a disk with room for the whole database and its log.',
+    });
+  }
+}

@@ -1,0 +1,72 @@
+// How a receiver stands, as it tells it after each upload and every few seconds. What is not said anew is as it was.
+
+import type { SlotHold, SlotState } from './guard.ts';
+import type { Lsn } from './lsn.ts';
+import type { WalSink } from './wal-sink.ts';
+
+/** How a receiver stands. */
+export interface ReceiverState {
+  readonly systemIdentifier: string;
+  readonly timeline: number;
+  readonly segmentBytes: number;
+  /** From here on there is no hole in what is stored of the timeline. */
+  readonly followsFrom: Lsn;
+  readonly receivedTo: Lsn;
+  readonly storedTo: Lsn;
+  /** The server's clock when it wrote what was stored last, or said that there is no more; null: not known yet. */
+  readonly coveredAt: Date | null;
+  /** How far the server is; null: not known. */
+  readonly endOfLog: Lsn | null;
+  readonly slot: SlotState | null;
+  readonly hold: SlotHold | null;
+  /** Why it does not go on; null: it does. */
+  readonly problem: string | null;
+}
+
+/** What of a state follows from where the receiver is. */
+export type Place = Pick<ReceiverState, 'systemIdentifier' | 'timeline' | 'segmentBytes' | 'followsFrom'> & {
+  readonly sink: Pick<WalSink, 'receivedTo' | 'storedTo'>;
+};
+
+/** Tells news of a receiver, where it is if it is anywhere. */
+export type Reporter = (
+  news: Partial<Omit<ReceiverState, 'receivedTo' | 'storedTo'>> & { readonly position: Place | null },
+) => void;
+
+/** A reporter that tells whole states. */
+export function createReporter({ onState }: { readonly onState: (state: ReceiverState) => void }): Reporter {
+  let known: ReceiverState | null = null;
+  return ({ position, ...news }) => {
+    const place = position === null ? known : placeOf(position);
+    if (place === null) return;
+    known = { ...empty, ...known, ...place, ...news };
+    onState(known);
+  };
+}
+
+function placeOf({ systemIdentifier, timeline, segmentBytes, followsFrom, sink }: Place): Partial<ReceiverState> & {
+  readonly receivedTo: Lsn;
+} {
+  return {
+    systemIdentifier,
+    timeline,
+    segmentBytes,
+    followsFrom,
+    receivedTo: sink.receivedTo(),
+    storedTo: sink.storedTo(),
+  };
+}
+
+const empty: ReceiverState = {
+  systemIdentifier: '',
+  timeline: 1,
+  segmentBytes: 0,
+  followsFrom: 0n,
+  receivedTo: 0n,
+  storedTo: 0n,
+  coveredAt: null,
+  endOfLog: null,
+  slot: null,
+  hold: null,
+  problem: null,
+};

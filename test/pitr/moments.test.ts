@@ -1,0 +1,140 @@
+// Point-in-time recovery as it is switched on: one setting, the daemon, and the commands.
+
+import assert from 'node:assert/strict';
+import { chmodSync, mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { openApp } from '../support/app.ts';
+import { startDaemon, type RunningDaemon } from '../support/daemon.ts';
+import { linkPrograms, testPassword } from '../support/postgres-server.ts';
+import { startStockServer, type StockServer } from '../support/stock-server.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { until } from '../support/until.ts';
+
+const major = 15;
+const stack = new AsyncDisposableStack();
+const signal = new AbortController().signal;
+let server: StockServer;
+let environment: Readonly<Record<string, string>>;
+let daemon: RunningDaemon;
+
+const source = { from: null, instance: null, identities: [], wait: true, signal, onProgress: () => undefined } as const;
+const goal = {
+  replace: false,
+  jobs: 1,
+  schemas: null,
+  withoutExtensions: [],
+  locale: null,
+  owner: 'mastodon',
+  createRole: false,
+  ignoreSecrets: false,
+} as const;
+
+async function clock(): Promise<string> {
+  const [row] = await server.query(
+    "select to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD HH24:MI:SS.US') as now",
+    'mastodon_production',
+  );
+  return `${String(row?.['now'])}Z`;
+}
+
+async function isStored(): Promise<void> {
+  const [row] = await server.query("select (pg_current_wal_flush_lsn() - '0/0')::text as lsn");
+  const wanted = BigInt(String(row?.['lsn']));
+  await until('the log to be stored', {
+    seconds: 30,
+    async look() {
+      const { following } = await daemon.app.pitrStatus(signal);
+      const [high = '0', low = '0'] = (following?.storedTo ?? '0/0').split('/');
+      return (BigInt(`0x${high}`) << 32n) + BigInt(`0x${low}`) >= wanted;
+    },
+  });
+}
+
+before(async () => {
+  const folder = stack.use(temporaryDirectory());
+  chmodSync(folder.path, 0o711);
+  server = stack.use(await startStockServer(major));
+  await server.createDatabase('mastodon_production');
+  const backups = path.join(folder.path, 'backups');
+  mkdirSync(backups);
+  environment = {
+    LOCAL_DOMAIN: 'example.social',
+    DB_HOST: server.address,
+    DB_PORT: String(server.port),
+    DB_USER: 'postgres',
+    DB_PASS: testPassword,
+    BACKUP_PG_BIN: linkPrograms(path.join(folder.path, 'bin'), major),
+    BACKUP_LOCAL_DIR: backups,
+    BACKUP_STATE_DIR: path.join(folder.path, 'state'),
+    BACKUP_SCRATCH_DIR: path.join(folder.path, 'scratch'),
+    BACKUP_SCHEDULE_DAILY: 'off',
+    BACKUP_SCHEDULE_WEEKLY: 'off',
+    BACKUP_SCHEDULE_MONTHLY: 'off',
+    BACKUP_SCHEDULE_DRILL: 'off',
+    BACKUP_PITR: 'on',
+    BACKUP_PITR_UPLOAD_EVERY: '1s',
+  };
+  daemon = stack.use(startDaemon(environment));
+  await server.query(
+    'create table counters (counter int primary key, at timestamptz default clock_timestamp())',
+    'mastodon_production',
+  );
+});
+after(async () => stack.disposeAsync());
+
+describe('with BACKUP_PITR=on', () => {
+  it('the daemon follows the log and makes a first base backup by itself', async () => {
+    const status = await until('a base backup', {
+      seconds: 60,
+      async look() {
+        const found = await daemon.app.pitrStatus(signal);
+        return found.chains[0]?.restorableFrom === null || found.chains.length === 0 ? undefined : found;
+      },
+    });
+    assert.equal(status.following?.slot?.status, 'reserved');
+    assert.equal(status.following.slot.limitBytes, 2 * 1024 ** 3);
+    assert.deepEqual(status.chains[0]?.gaps, []);
+    assert.equal(status.chains[0]?.bases.length, 1);
+  });
+
+  it('a moment becomes a new database of the running server, with exactly what was there then', async () => {
+    const marks: { at: string; counter: number }[] = [];
+    for (let counter = 1; counter <= 6; counter += 1) {
+      await server.query(`insert into counters values (${counter})`, 'mastodon_production');
+      await sleep(30);
+      marks.push({ at: await clock(), counter });
+      await sleep(30);
+    }
+    await isStored();
+    const { at = '', counter } = marks[3] ?? {};
+    const report = await daemon.app.restoreMoment({ ...source, ...goal, at, database: 'undo' });
+    const [row] = await server.query('select max(counter) as last, count(*)::int as count from counters', 'undo');
+    assert.deepEqual(row, { last: counter, count: counter });
+    const [live] = await server.query('select max(counter) as last from counters', 'mastodon_production');
+    assert.deepEqual(live, { last: 6 });
+    assert.match(report.snapshot, /^pitr\//);
+    assert.equal(report.database, 'undo');
+    assert.ok(
+      (report.moment.lastTransactionAt ?? '') < at.replace('Z', '+00'),
+      String(report.moment.lastTransactionAt),
+    );
+  });
+
+  it('a moment that cannot be had is refused in words, and leaves no database', async () => {
+    const early = { ...source, ...goal, at: '2020-01-01 00:00:00Z', database: 'never' };
+    await assert.rejects(daemon.app.restoreMoment(early), /the first moment that can be had is/);
+    const late = { ...early, at: '2099-01-01 00:00:00Z' };
+    await assert.rejects(daemon.app.restoreMoment(late), /after the last transaction that is stored/);
+    assert.deepEqual(await server.query("select 1 from pg_database where datname = 'never'"), []);
+  });
+
+  it('a base backup by hand needs nobody but the daemon, and none is made where the log is not followed', async () => {
+    const report = await daemon.app.pitrBase({ wait: true, signal, onProgress: () => undefined });
+    const { chains } = await daemon.app.pitrStatus(signal);
+    assert.equal(chains[0]?.bases[0]?.id, report.id);
+    await using off = openApp({ ...environment, BACKUP_PITR: 'off' });
+    await assert.rejects(off.pitrBase({ wait: true, signal, onProgress: () => undefined }), /BACKUP_PITR is off/);
+  });
+});
