@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os';
 import { examine } from '../doctor/doctor.ts';
 import type { Finding } from '../doctor/finding.ts';
 import { defaultMemoryLimit } from '../backup/memory-limit.ts';
+import { examinePitr } from '../pitr/pitr-check.ts';
 import { describeEarlyExpiry, findEarlyExpiry } from '../retention/lifecycle.ts';
 import { maxClockSkewMs, probeKey, removeProbe } from '../snapshots/deletion-law.ts';
 import type { AppContext } from './context.ts';
@@ -13,7 +14,7 @@ import type { AppContext } from './context.ts';
 export async function doctor(context: AppContext, signal: AbortSignal): Promise<readonly Finding[]> {
   const { settings, target, instance } = context.load();
   const random = randomBytes(8).toString('hex');
-  return examine({
+  const findings = await examine({
     settings,
     warnings: context.warnings,
     channelProblems: context.channelProblems,
@@ -45,4 +46,6 @@ export async function doctor(context: AppContext, signal: AbortSignal): Promise<
     now: context.now,
     signal,
   });
+  if (!settings.pitr.isOn) return findings;
+  return [...findings, ...(await examinePitr(target, { settings: settings.pitr, instance, signal }))];
 }

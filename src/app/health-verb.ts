@@ -1,6 +1,7 @@
 // Health from what is remembered: no database, no bucket, no lock.
 
 import { assessHealth, type Health } from '../health/assess.ts';
+import { assessLog } from '../health/log-standing.ts';
 import { renderProblem } from '../config/problem.ts';
 import { hooksOf } from '../notify/hook.ts';
 import type { AttemptsRecord } from '../state/records.ts';
@@ -10,10 +11,12 @@ import type { AppContext } from './context.ts';
 export async function health(context: AppContext): Promise<Health> {
   const { settings, instance } = context.load();
   const state = context.state();
-  const [stores, attempts, heartbeat] = await Promise.all([
+  const now = context.now();
+  const [stores, attempts, heartbeat, pitr] = await Promise.all([
     state.readStores(),
     state.readAttempts(),
     state.readHeartbeat(),
+    state.readPitr(),
   ]);
   return assessHealth({
     timetable: context.timetable(),
@@ -24,8 +27,9 @@ export async function health(context: AppContext): Promise<Health> {
     stores: stores?.instance === instance ? stores : null,
     attempts: withoutWhatIsGone(context, attempts),
     heartbeat,
+    log: assessLog({ isOn: settings.pitr.isOn, pitr, heartbeat, now }),
     unknownSettings: [...context.unknownSettings, ...context.channelProblems.map(renderProblem)],
-    now: context.now(),
+    now,
   });
 }
 

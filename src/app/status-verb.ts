@@ -30,6 +30,7 @@ export async function status(context: AppContext): Promise<Status> {
     timetable: context.timetable(),
     keep: settings.retention.keep,
     retentionMode: settings.retention.mode,
+    pitrKeepMs: settings.pitr.keepMs,
     graceMs: settings.healthGraceMs,
     timeoutMs: settings.timeoutMs,
     history,

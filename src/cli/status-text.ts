@@ -9,7 +9,7 @@ import { formatAge, formatMinute, formatMinuteBare } from '../text/moment.ts';
 import type { Paint, Tone } from '../text/paint.ts';
 import { sparkline } from '../text/sparkline.ts';
 import { formatTable, wrap } from '../text/table.ts';
-import { countChecks, describeActivity, trendOf } from '../status/words.ts';
+import { countChecks, describeActivity, describeMoments, trendOf } from '../status/words.ts';
 
 interface Look {
   /** Infinity: no terminal. */
@@ -106,6 +106,7 @@ function renderFacts(status: Status, { columns, paint }: Look): string {
   const sizes = points.map(({ objectBytes }) => objectBytes);
   const lines = [
     line('Last drill', drillText(status)),
+    ...(status.pitr === null ? [] : [line('Moments', describeMoments(status.pitr, status))]),
     ...(restore === null ? [] : [line('A restore', restoreText(restore))]),
     ...(calendar.length === 0
       ? []

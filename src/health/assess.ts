@@ -6,6 +6,7 @@ import type { Tier } from '../schedule/tier.ts';
 import type { AttemptsRecord, FailureRecord, HeartbeatRecord, StoresRecord } from '../state/records.ts';
 import { formatSpan } from '../text/format.ts';
 import { formatMinute } from '../text/moment.ts';
+import type { LogStanding, PitrHealth } from './log-standing.ts';
 import { standings, type TierStanding } from './deadlines.ts';
 
 /** How it stands; `starting`, `late` and `failed` are unhealthy. */
@@ -25,6 +26,8 @@ export interface Health {
   readonly running: { readonly command: string; readonly tier: string; readonly since: string } | null;
   /** The drill that is on, beside whatever runs. */
   readonly drilling: { readonly snapshot: string; readonly since: string } | null;
+  /** Null: it is switched off. */
+  readonly pitr: PitrHealth | null;
   readonly warnings: readonly string[];
 }
 
@@ -49,6 +52,8 @@ export function assessHealth(options: {
   readonly stores: StoresRecord | null;
   readonly attempts: AttemptsRecord;
   readonly heartbeat: HeartbeatRecord | null;
+  /** How the log is followed; null: it is switched off. */
+  readonly log: LogStanding | null;
   /** Settings this version does not know or cannot use, although they stop no run. */
   readonly unknownSettings: readonly string[];
   readonly now: Date;
@@ -92,6 +97,7 @@ export function assessHealth(options: {
     ...stores.flatMap(({ description, damagedCount }) =>
       damagedCount === 0 ? [] : [`${description} holds ${damagedCount} damaged snapshots`],
     ),
+    ...(options.log?.warnings ?? []),
     ...(pruneProblem === null ? [] : [`Retention: ${pruneProblem}`]),
     ...attempts.channels.flatMap(({ channel, error }) =>
       error === null ? [] : [`Messages by ${channel} fail: ${error}`],
@@ -105,8 +111,10 @@ export function assessHealth(options: {
   const status = ((): HealthStatus => {
     if (daemonSilent || (attempts.drill?.status === 'failed' && attempts.drill.ofNewest)) return 'failed';
     if (noSnapshot) return anyFailure ? 'late' : 'starting';
-    if (late.length > 0) return 'late';
-    return isDegraded(options) || drillIsOver || emptyStores.length > 0 ? 'degraded' : 'healthy';
+    if (late.length > 0 || options.log?.status === 'late') return 'late';
+    return isDegraded(options) || options.log?.status === 'degraded' || drillIsOver || emptyStores.length > 0
+      ? 'degraded'
+      : 'healthy';
   })();
   return {
     status,
@@ -132,6 +140,7 @@ export function assessHealth(options: {
           },
     running: attempts.running,
     drilling: attempts.drilling,
+    pitr: options.log?.document ?? null,
     warnings,
   };
 }

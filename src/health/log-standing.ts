@@ -73,7 +73,8 @@ export function assessLog(options: {
   return {
     document: {
       restorableFrom: from,
-      restorableTo: from === null ? null : coveredAt,
+      // A base that has just been made reaches to its own end.
+      restorableTo: from === null ? null : coveredAt === null || coveredAt < from ? from : coveredAt,
       lagSeconds: coveredAt === null ? null : Math.round(behindMs / 1_000),
       slot: slot?.status ?? null,
       walKeptBytes: keptBytes,

@@ -66,6 +66,8 @@ export async function renderMetrics(
     }
   }
 
+  setPitr(remembered.health.pitr, gauge);
+
   const next = gauge('next_run_timestamp_seconds', 'When the next run begins', ['schedule']);
   for (const { schedule, at } of remembered.next) next.set({ schedule }, seconds(at));
   const failures = gauge('failures', 'Failed runs since the state directory was made', ['tier', 'step']);
@@ -91,6 +93,21 @@ export async function renderMetrics(
   const channel = gauge('channel_ok', '0 when the last message by this channel failed', ['channel']);
   for (const { channel: name, error } of channels) channel.set({ channel: name }, error === null ? 1 : 0);
   return { contentType: registry.contentType, text: await registry.metrics() };
+}
+
+function setPitr(pitr: Remembered['health']['pitr'], gauge: (name: string, help: string) => Gauge): void {
+  if (pitr === null) return;
+  const seconds = (time: string): number => Date.parse(time) / 1_000;
+  const { restorableFrom, restorableTo, lagSeconds, slot, walKeptBytes } = pitr;
+  gauge('pitr_slot_ok', '1 when the server keeps its log for us').set(slot === null || slot === 'lost' ? 0 : 1);
+  if (restorableFrom !== null)
+    gauge('pitr_restorable_from_timestamp_seconds', 'From here on every moment can be had').set(
+      seconds(restorableFrom),
+    );
+  if (restorableTo !== null)
+    gauge('pitr_restorable_to_timestamp_seconds', 'To here every moment can be had').set(seconds(restorableTo));
+  if (lagSeconds !== null) gauge('pitr_lag_seconds', 'How far what is stored is behind').set(lagSeconds);
+  if (walKeptBytes !== null) gauge('pitr_wal_kept_bytes', 'Log that the server keeps for us').set(walKeptBytes);
 }
 
 // Newest first, as they are remembered.

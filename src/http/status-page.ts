@@ -4,7 +4,15 @@
 import type { Status } from '../status/status.ts';
 import type { TierView } from '../status/tiers.ts';
 import { symbols } from '../status/verdict.ts';
-import { countChecks, describeActivity, formatUntil, shareOf, trendOf } from '../status/words.ts';
+import {
+  countChecks,
+  describeActivity,
+  describeMoments,
+  formatUntil,
+  shareOfMoments,
+  shareOf,
+  trendOf,
+} from '../status/words.ts';
 import { formatBytes, formatDuration, formatSpan } from '../text/format.ts';
 import { html, type Html } from '../text/html.ts';
 import { formatAge, formatMinute, formatMinuteBare } from '../text/moment.ts';
@@ -35,6 +43,7 @@ export function statusPage(status: Status, { refreshSeconds }: { readonly refres
       <div class="cards">
         ${status.tiers.map((tier) => tierCard(tier, status))}${drillCard(status)}${restoreCard(status)}
       </div>
+      ${moments(status)}
       <section>
         <h2>Days</h2>
         ${yearOfDays(status.calendar)}
@@ -72,6 +81,19 @@ function progressBar(share: number | null): Html {
   return share === null
     ? html`<progress aria-label="Progress"></progress>`
     : html`<progress aria-label="Progress" max="100" value="${Math.round(share * 100)}"></progress>`;
+}
+
+function moments({ pitr, timeZone }: Status): Html | null {
+  if (pitr === null) return null;
+  return html`<section>
+    <h2>Moments</h2>
+    <progress
+      aria-label="How much of it is there"
+      max="100"
+      value="${Math.round(shareOfMoments(pitr) * 100)}"
+    ></progress>
+    <p>Of the last ${formatSpan(pitr.keepMs)} ${describeMoments(pitr, { timeZone })}.</p>
+  </section>`;
 }
 
 const slotSigns = { made: '●', missed: '✕', pending: '…', unknown: '·' } as const;

@@ -3,6 +3,7 @@
 
 import type { KeepRules } from '../config/settings.ts';
 import type { Health } from '../health/assess.ts';
+import type { PitrHealth } from '../health/log-standing.ts';
 import type { Scheduled, Timetable } from '../schedule/timetable.ts';
 import { mergeRuns } from '../state/history.ts';
 import type {
@@ -53,6 +54,8 @@ export interface Status {
   readonly tiers: readonly TierView[];
   readonly next: readonly { readonly schedule: Scheduled; readonly at: Date }[];
   readonly drills: DrillsView;
+  /** What moments can be had, and how far back they are wanted; null: point-in-time recovery is off. */
+  readonly pitr: (PitrHealth & { readonly keepMs: number }) | null;
   /** Null: there is nothing to restore. */
   readonly restore: RestoreCost | null;
   readonly destinations: readonly DestinationView[];
@@ -83,6 +86,8 @@ export interface StatusFacts {
   /** How long a run may take. */
   readonly timeoutMs: number;
   readonly health: Health;
+  /** BACKUP_PITR_KEEP in milliseconds. */
+  readonly pitrKeepMs: number;
   readonly next: Status['next'];
   readonly stores: readonly StoreRecord[];
   readonly attempts: AttemptsRecord;
@@ -116,6 +121,7 @@ export function viewStatus(facts: StatusFacts): Status {
     tiers,
     next: facts.next,
     drills,
+    pitr: facts.health.pitr === null ? null : { ...facts.health.pitr, keepMs: facts.pitrKeepMs },
     restore: restoreCost({ present, runs, reports: drills.reports, now }),
     destinations: viewDestinations(facts),
     retention: {

@@ -63,6 +63,11 @@ function words(facts: Parameters<typeof pronounce>[0]): Pick<Verdict, 'headline'
         ([, { deadlineAt }]) => deadlineAt !== null && Date.parse(deadlineAt) <= now.getTime(),
       );
       const names = late.map(([tier]) => tier);
+      if (names.length === 0)
+        return {
+          headline: 'The write-ahead log is not stored',
+          detail: `What is written now could be lost. ${newest}`,
+        };
       const headline =
         names.length === 1
           ? `The ${names[0]} backup is late`

@@ -1,9 +1,9 @@
 // Sentences that the page and the terminal share.
 
 import { formatBytes, formatSpan } from '../text/format.ts';
-import { formatAge } from '../text/moment.ts';
+import { formatAge, formatSecond, wholeSecondAfter } from '../text/moment.ts';
 import { plural } from '../text/table.ts';
-import type { ActivityView, RunPoint } from './status.ts';
+import type { ActivityView, RunPoint, Status } from './status.ts';
 
 const dayMs = 86_400_000;
 const verbs = { dump: 'Dumping', verify: 'Reading back', restore: 'Restoring' } as const;
@@ -51,4 +51,21 @@ export function countChecks(checks: readonly { readonly status: 'ok' | 'failed' 
 export function formatUntil(moment: Date, now: Date): string {
   const leftMs = moment.getTime() - now.getTime();
   return leftMs >= 0 ? `in ${formatSpan(leftMs)}` : formatAge(moment, now);
+}
+
+/** What moments can be had, in a sentence. */
+export function describeMoments(
+  { restorableFrom, restorableTo, lagSeconds }: NonNullable<Status['pitr']>,
+  { timeZone }: Pick<Status, 'timeZone'>,
+): string {
+  if (restorableFrom === null) return 'none can be had yet: there is no base backup';
+  const from = formatSecond(wholeSecondAfter(restorableFrom), timeZone);
+  const to = restorableTo === null ? 'the newest that is stored' : formatSecond(restorableTo, timeZone);
+  return `every one from ${from} to ${to}${lagSeconds === null ? '' : `, ${formatSpan(lagSeconds * 1_000)} behind`}`;
+}
+
+/** How much of the time that moments are wanted for is there, from 0 to 1. */
+export function shareOfMoments({ restorableFrom, restorableTo, keepMs }: NonNullable<Status['pitr']>): number {
+  if (restorableFrom === null || restorableTo === null || keepMs === 0) return 0;
+  return Math.max(0, Math.min(1, (Date.parse(restorableTo) - Date.parse(restorableFrom)) / keepMs));
 }

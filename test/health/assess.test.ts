@@ -28,6 +28,7 @@ function assess(attempts: Partial<AttemptsRecord>, troubles: readonly string[] =
     stores: { instance: 'social.example', stores: [store] },
     attempts: { ...noAttempts, ...attempts },
     heartbeat: { at: now.toISOString(), startedAt: now.toISOString(), processId: 1, troubles: [...troubles] },
+    log: null,
     unknownSettings: [],
     now,
   });

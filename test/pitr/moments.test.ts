@@ -5,6 +5,9 @@ import { chmodSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { renderStatus } from '../../src/cli/status-text.ts';
+import { renderMetrics } from '../../src/http/metrics.ts';
+import { statusPage } from '../../src/http/status-page.ts';
 import { openApp } from '../support/app.ts';
 import { startDaemon, type RunningDaemon } from '../support/daemon.ts';
 import { linkPrograms, testPassword } from '../support/postgres-server.ts';
@@ -30,6 +33,8 @@ const goal = {
   createRole: false,
   ignoreSecrets: false,
 } as const;
+
+const plain = (text: string): string => text;
 
 async function clock(): Promise<string> {
   const [row] = await server.query(
@@ -97,6 +102,33 @@ describe('with BACKUP_PITR=on', () => {
     assert.equal(status.following.slot.limitBytes, 2 * 1024 ** 3);
     assert.deepEqual(status.chains[0]?.gaps, []);
     assert.equal(status.chains[0]?.bases.length, 1);
+  });
+
+  it('health, metrics and the status say what moments can be had', async () => {
+    const { pitr, warnings } = await daemon.app.health();
+    assert.deepEqual([pitr?.slot, warnings.filter((one) => /log|moment/i.test(one))], ['reserved', []]);
+    assert.ok(Date.parse(pitr?.restorableTo ?? '') >= Date.parse(pitr?.restorableFrom ?? ''));
+    const { text } = await renderMetrics(await daemon.app.remembered(), { toolVersion: '0' });
+    assert.match(text, /^mastodon_backup_pitr_lag_seconds \d+$/m);
+    assert.match(text, /^mastodon_backup_pitr_restorable_from_timestamp_seconds 1\d{9}/m);
+    const status = await daemon.app.status();
+    assert.match(renderStatus(status, { columns: 100, paint: plain }), /^Moments +every one from 20\d\d-/m);
+    assert.match(statusPage(status, { refreshSeconds: null }), /<h2>Moments<\/h2>/);
+  });
+
+  it('doctor says that the log can be followed and what it costs, and of a role that may not what to give it', async () => {
+    const found = (await daemon.app.doctor(signal)).filter(({ check }) => /recovery|slot|replication/.test(check));
+    assert.deepEqual(
+      found.map(({ check, status }) => [check, status]),
+      [
+        ['point-in-time recovery', 'ok'],
+        ['slot limit', 'ok'],
+      ],
+    );
+    await using plainRole = openApp({ ...environment, DB_USER: 'mastodon' });
+    const refused = (await plainRole.doctor(signal)).find(({ check }) => check === 'point-in-time recovery');
+    assert.equal(refused?.status, 'problem');
+    assert.match(refused.remedy ?? '', /ALTER ROLE "mastodon" REPLICATION/);
   });
 
   it('a moment becomes a new database of the running server, with exactly what was there then', async () => {

@@ -199,6 +199,7 @@ export function statusFacts(overrides: StatusOverrides = {}): StatusFacts {
     timetable,
     keep,
     retentionMode: 'prune',
+    pitrKeepMs: 7 * dayMs,
     graceMs: 2 * hourMs,
     timeoutMs: 12 * hourMs,
     stores: [holding(keptOf(runs))],
@@ -226,6 +227,7 @@ function healthOf(facts: Omit<StatusFacts, 'health' | 'next'>, unknownSettings: 
     ...facts,
     drillTimeoutMs: 12 * hourMs,
     stores: { instance: facts.instance, stores: [...facts.stores] },
+    log: null,
     unknownSettings,
   });
 }
