@@ -105,7 +105,13 @@ describe('with BACKUP_PITR=on', () => {
   });
 
   it('health, metrics and the status say what moments can be had', async () => {
-    const { pitr, warnings } = await daemon.app.health();
+    const { pitr, warnings } = await until('the daemon to have looked', {
+      seconds: 15,
+      async look() {
+        const found = await daemon.app.health();
+        return found.pitr?.restorableFrom === null ? undefined : found;
+      },
+    });
     assert.deepEqual([pitr?.slot, warnings.filter((one) => /log|moment/i.test(one))], ['reserved', []]);
     assert.ok(Date.parse(pitr?.restorableTo ?? '') >= Date.parse(pitr?.restorableFrom ?? ''));
     const { text } = await renderMetrics(await daemon.app.remembered(), { toolVersion: '0' });
