@@ -9,6 +9,7 @@ import { eraseLine } from './cli/progress-bar.ts';
 import { runProgram } from './cli/program.ts';
 import { AppError, describeError, exitStatusOf } from './errors.ts';
 import { endAllChildren } from './stream/child.ts';
+import { runInForeground } from './stream/foreground.ts';
 import { forTerminal } from './text/terminal.ts';
 
 /** A second signal this soon is the same key press: Ctrl-C under npm delivers two. */
@@ -16,8 +17,11 @@ const sameSignalMs = 1_000;
 
 const interrupted = new AbortController();
 let firstSignalAt: number | undefined;
+/** A program that has the terminal: Ctrl-C there is for it, such as psql's query. */
+let hasForeground = false;
 for (const name of ['SIGINT', 'SIGTERM'] as const) {
   process.on(name, () => {
+    if (hasForeground && name === 'SIGINT') return;
     const now = performance.now();
     if (firstSignalAt !== undefined) {
       if (now - firstSignalAt >= sameSignalMs) leaveAtOnce();
@@ -54,7 +58,7 @@ const app = createApp({
   processId: process.pid,
   toolVersion: version,
   isTerminal: process.stderr.isTTY,
-  logColumns: () => (process.stderr.isTTY ? process.stderr.columns : Number.POSITIVE_INFINITY),
+  logColumns: () => widthOf(process.stderr),
   // A progress bar may stand on the terminal's last line.
   writeLog: (text) => void process.stderr.write(process.stderr.isTTY ? `${eraseLine}${text}` : text),
 });
@@ -74,15 +78,24 @@ try {
     signal: interrupted.signal,
     write: (text) => void process.stdout.write(text),
     stdout: process.stdout,
-    columns: () => (process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY),
+    columns: () => widthOf(process.stdout),
     hasColours: process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '',
     progress: {
       isTerminal: process.stderr.isTTY,
-      columns: () => process.stderr.columns,
+      columns: () => widthOf(process.stderr),
       write: (text) => void process.stderr.write(text),
     },
     readFile: async (file) => readFile(file, 'utf8'),
     readInput: async () => readStandardInput(),
+    terminal: process.stdin.isTTY ? (process.env['TERM'] ?? 'dumb') : null,
+    async runInForeground({ file, ...how }) {
+      hasForeground = true;
+      try {
+        return await runInForeground(file, how);
+      } finally {
+        hasForeground = false;
+      }
+    },
     toolVersion: version,
   });
 } catch (error) {
@@ -107,6 +120,11 @@ if (outputError !== undefined && status === 0) {
   await flushed(process.stderr);
 }
 process.exit(status);
+
+// A terminal that was told no size says 0.
+function widthOf(stream: NodeJS.WriteStream): number {
+  return stream.isTTY && stream.columns > 0 ? stream.columns : Number.POSITIVE_INFINITY;
+}
 
 // In the middle of tidying up: what is left is told.
 function leaveAtOnce(): never {

@@ -22,6 +22,13 @@ const typedBy: Readonly<Record<string, readonly string[]>> = {
     'ssh-keygen -Y verify',
     'adopt --all',
   ],
+  'test/integration/open.test.ts': [
+    'open latest -- "select count(*) from accounts"',
+    'create table mutes_before',
+    '> alice.json',
+    '--to-database mastodon_staging',
+    '--to-database mastodon_rehearsal',
+  ],
   'test/integration/recovery-kit.test.ts': ['createdb -T template0'],
   'test/image/documented-commands.image.ts': [
     'docker build',

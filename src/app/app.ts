@@ -47,6 +47,7 @@ import { health } from './health-verb.ts';
 import { notifyTest, type NotifyTestRequest } from './notify-verb.ts';
 import type { ChannelOutcome } from '../notify/notifier.ts';
 import { pin, unpin, type PinReport, type PinRequest } from './pin-verb.ts';
+import { open, type OpenRequest } from './open-verb.ts';
 import { prune, type PruneRequest } from './prune-verb.ts';
 import type { PlacePrune } from './pruning.ts';
 import { remembered, type Remembered } from './remembered.ts';
@@ -83,6 +84,8 @@ export interface App extends AsyncDisposable {
   list(request: ListRequest): Promise<PlacedCatalogue>;
   verify(request: VerifyRequest): Promise<VerifyResult>;
   compare(request: CompareRequest): Promise<CompareResult>;
+  /** Opens a throw-away copy of a snapshot for reading, until whoever looks has ended. */
+  open(request: OpenRequest): Promise<void>;
   prune(request: PruneRequest): Promise<readonly PlacePrune[]>;
   showLifecycle(signal: AbortSignal): Promise<LifecycleReport>;
   applyLifecycle(signal: AbortSignal): Promise<LifecycleReport>;
@@ -150,6 +153,7 @@ export function createApp(input: AppInput): App {
     list: async (request) => list(context, request),
     verify: async (request) => verify(context, request),
     compare: async (request) => compare(context, request),
+    open: async (request) => open(context, request),
     prune: async (request) => prune(context, request),
     showLifecycle: async (signal) => showLifecycle(context, signal),
     applyLifecycle: async (signal) => applyLifecycle(context, signal),

@@ -22,9 +22,14 @@ export async function tidyScratch(context: AppContext, signal: AbortSignal): Pro
     name: 'drill',
     signal,
     async work() {
-      await removeLeftovers({ directory, log: context.log });
+      await removeLeftovers({ directory, purpose: 'drill', log: context.log });
       await reportCutOffDrill(context);
     },
+  });
+  await unlessHeld(context, {
+    name: 'open',
+    signal,
+    work: async () => removeLeftovers({ directory, purpose: 'open', log: context.log }),
   });
 }
 

@@ -2,6 +2,7 @@
 
 import type { Writable } from 'node:stream';
 import type { App } from '../app/app.ts';
+import type { PsqlInvocation } from '../database/psql.ts';
 import { forTerminal } from '../text/terminal.ts';
 import type { ProgressOutput } from './progress-bar.ts';
 
@@ -21,6 +22,10 @@ export interface CommandContext {
   readonly readFile: (file: string) => Promise<string>;
   /** Stdin to its end. */
   readonly readInput: () => Promise<string>;
+  /** The TERM of the terminal that stdin is; null: it is none. */
+  readonly terminal: string | null;
+  /** Lets a program have our streams, and Ctrl-C, until it ends; answers its exit status. */
+  readonly runInForeground: (program: PsqlInvocation & { readonly signal: AbortSignal }) => Promise<number>;
   readonly toolVersion: string;
 }
 

@@ -13,6 +13,7 @@ import { addInspectionCommands } from './inspection-commands.ts';
 import { addNotifyCommand } from './notify-command.ts';
 import { addPinCommands } from './pin-commands.ts';
 import { addPitrCommand } from './pitr-command.ts';
+import { addOpenCommand } from './open-command.ts';
 import { addReadingCommands } from './reading-commands.ts';
 import { addRestoreCommand } from './restore-command.ts';
 import { addRetentionCommands } from './retention-commands.ts';
@@ -31,9 +32,12 @@ export async function runProgram(argv: readonly string[], context: CommandContex
     printed = true;
     context.write(text);
   };
-  const program = createProgram({ ...context, write });
+  // What stands after it is a statement, and no snapshot; commander would not tell the two apart.
+  const end = argv[0] === 'open' ? argv.indexOf('--') : -1;
+  const words = end === -1 ? [] : argv.slice(end + 1);
+  const program = createProgram({ ...context, write }, words);
   try {
-    await program.parseAsync([...argv], { from: 'user' });
+    await program.parseAsync(end === -1 ? [...argv] : argv.slice(0, end), { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return;
     const failure = error instanceof CommanderError ? usageError(error) : error;
@@ -70,7 +74,7 @@ function describeExitStatuses(): string {
   return wrap(`Exit status: ${all}.`, { columns: helpColumns, indent: 0 });
 }
 
-function createProgram(context: CommandContext): Command {
+function createProgram(context: CommandContext, words: readonly string[]): Command {
   const output = { writeOut: context.write, writeErr: (): void => undefined };
   const program = new Command('mastodon-backup')
     .description('Verified backups of a Mastodon database into R2, any S3 or a directory')
@@ -82,6 +86,7 @@ function createProgram(context: CommandContext): Command {
   addRunCommand(program, context);
   addReadingCommands(program, context);
   addCompareCommand(program, context);
+  addOpenCommand(program, context, words);
   addRestoreCommand(program, context);
   addPitrCommand(program, context);
   addDrillCommand(program, context);

@@ -6,20 +6,22 @@ import path from 'node:path';
 import type { Log } from '../log.ts';
 import { pause } from '../stream/patience.ts';
 
-const namePattern = /^drill-[0-9a-f]{12}$/;
+/** What a throw-away server is for: each under the lock of that name. */
+export type ScratchPurpose = 'drill' | 'open';
 
-/** Ends and removes servers that earlier processes left in `directory` when they were killed. */
-export async function removeLeftovers({
-  directory,
-  log,
-}: {
+const namePatterns = { drill: /^drill-[0-9a-f]{12}$/, open: /^open-[0-9a-f]{12}$/ } as const;
+
+/** Ends and removes servers of that purpose that earlier processes left in `directory` when they were killed. */
+export async function removeLeftovers(options: {
   readonly directory: string;
+  readonly purpose: ScratchPurpose;
   readonly log: Log;
 }): Promise<void> {
-  const names = (await readdir(directory).catch(() => [])).filter((name) => namePattern.test(name));
+  const { directory, purpose, log } = options;
+  const names = (await readdir(directory).catch(() => [])).filter((name) => namePatterns[purpose].test(name));
   for (const name of names) {
     const home = path.join(directory, name);
-    log.warn({ directory: home }, 'Removing a throw-away server that an interrupted drill left behind');
+    log.warn({ directory: home }, `Removing a throw-away server that an interrupted ${purpose} left behind`);
     await endPostmaster(home);
     await rm(home, { recursive: true, force: true }).catch((error: unknown) =>
       log.warn({ err: error, directory: home }, 'It could not be removed'),

@@ -12,7 +12,7 @@ import { captureChild, startChild } from '../stream/child.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { throwAwaySettings } from '../database/throw-away-settings.ts';
 import { scramVerifier } from '../database/scram-verifier.ts';
-import { removeLeftovers } from './scratch-leftovers.ts';
+import { removeLeftovers, type ScratchPurpose } from './scratch-leftovers.ts';
 import { prepareScratchUser, type ScratchUser } from './scratch-user.ts';
 import type { Remains } from '../stream/remains.ts';
 import type { ServerPrograms } from '../database/server-programs.ts';
@@ -49,21 +49,22 @@ const serverSettings = {
 } as const;
 
 /**
- * Starts a server in `directory` after removing what earlier ones left there. Call it holding the lock.
+ * Starts a server in `directory` after removing what earlier ones left there. Call it holding the lock of its purpose.
  * @throws AppError `drill`.
  */
 export async function startScratchServer(options: {
   readonly programs: ServerPrograms;
+  readonly purpose: ScratchPurpose;
   readonly directory: string;
   readonly uid: number;
   readonly remains: Remains;
   readonly log: Log;
   readonly signal: AbortSignal;
 }): Promise<ScratchServer> {
-  const { programs, signal, log } = options;
+  const { programs, purpose, signal, log } = options;
   await removeLeftovers(options);
-  const home = path.join(options.directory, `drill-${randomBytes(6).toString('hex')}`);
-  const remaining = options.remains.add(`the throw-away server's directory '${home}': the next drill removes it`);
+  const home = path.join(options.directory, `${purpose}-${randomBytes(6).toString('hex')}`);
+  const remaining = options.remains.add(`the throw-away server's directory '${home}': the next ${purpose} removes it`);
   try {
     await mkdir(options.directory, { recursive: true });
     await mkdir(home, { mode: 0o700 });

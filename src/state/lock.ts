@@ -12,10 +12,10 @@ import { removeHalfMade } from './half-made.ts';
 import { askLock, removeStale, tryLock, type LockState } from './socket-lock.ts';
 
 /**
- * What excludes what: `run` is held by all that writes snapshots or a database, `drill` by a drill, `pitr` by who follows the log,
- * `base` by who makes base backups and removes old ones.
+ * What excludes what: `run` is held by all that writes snapshots or a database, `drill` by a drill, `open` by whoever looks into a
+ * snapshot, which may take a person hours, `pitr` by who follows the log, `base` by who makes base backups and removes old ones.
  */
-export type LockName = 'run' | 'drill' | 'pitr' | 'base';
+export type LockName = 'run' | 'drill' | 'open' | 'pitr' | 'base';
 
 const lockHolder = v.object({
   /** What is running, such as `run weekly`. */

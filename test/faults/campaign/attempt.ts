@@ -185,5 +185,7 @@ export const quiet = {
   progress: { isTerminal: false, columns: () => Number.POSITIVE_INFINITY, write: () => undefined },
   readFile: async (file: string) => readFileSync(file, 'utf8'),
   readInput: async () => '',
+  terminal: null,
+  runInForeground: async () => 1,
   toolVersion: '0.0.0-test',
 };

@@ -1,0 +1,63 @@
+// `open`: psql on a throw-away copy of a snapshot, or the answer to one statement. The answer alone is on stdout.
+
+import { Option, type Command } from 'commander';
+import type { OpenWork } from '../app/open-verb.ts';
+import type { RowFormat } from '../database/psql.ts';
+import { AppError } from '../errors.ts';
+import type { StoreName } from '../storage/store.ts';
+import { collect, parseStore, readIdentities, snapshotForms } from './arguments.ts';
+import type { CommandContext } from './command-context.ts';
+import { showProgress } from './progress-bar.ts';
+
+interface OpenOptions {
+  readonly format: RowFormat;
+  readonly identity?: readonly string[];
+  readonly acceptUnsigned?: boolean;
+  readonly from?: StoreName;
+  readonly instance?: string;
+}
+
+/** Adds the command; `words` is what stands after `--`. */
+export function addOpenCommand(program: Command, context: CommandContext, words: readonly string[]): void {
+  const { app, signal } = context;
+  program
+    .command('open')
+    .description('look into a snapshot: psql on a throw-away copy that can only be read, or one statement after --')
+    .usage('[options] [snapshot] [-- sql]')
+    .argument('[snapshot]', snapshotForms, 'latest')
+    .addOption(new Option('--format <format>', 'how rows are shown').choices(['table', 'csv', 'json']).default('table'))
+    .option('--identity <file>', 'age private key, for an encrypted snapshot', collect)
+    .option('--from <store>', 's3 or local', parseStore)
+    .option('--accept-unsigned', 'take what nobody who is trusted has signed for ours')
+    .option('--instance <name>', 'which instance, when several share the prefix')
+    .action(async (snapshot: string, options: OpenOptions) => {
+      const work = chooseWork(words.join(' ').trim(), { options, context });
+      using progress = showProgress(context.progress, app.log);
+      await app.open({
+        snapshot,
+        from: options.from ?? null,
+        instance: options.instance ?? null,
+        identities: await readIdentities(options.identity, context),
+        acceptUnsigned: options.acceptUnsigned === true,
+        work,
+        signal,
+        onProgress: progress.update,
+        onOpen: () => progress[Symbol.dispose](),
+      });
+    });
+}
+
+function chooseWork(
+  sql: string,
+  { options, context }: { readonly options: OpenOptions; readonly context: CommandContext },
+): OpenWork {
+  const { format } = options;
+  if (sql !== '') return { kind: 'statement', format, sql, to: context.stdout };
+  const hint = 'Write the statement after --, as in: mastodon-backup open latest -- "select count(*) from accounts".';
+  if (format === 'json')
+    throw new AppError('usage', 'psql does not write JSON; one statement can be answered so', { hint });
+  if (options.identity?.includes('-') === true)
+    throw new AppError('usage', 'Standard input is the key, and psql would have nothing to read', { hint });
+  const { terminal, runInForeground } = context;
+  return { kind: 'session', format, terminal, run: runInForeground };
+}
