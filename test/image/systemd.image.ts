@@ -75,7 +75,9 @@ describe('the units of docs/systemd', () => {
     await type(block('useradd --system'));
     const settings = blocksOf(pages.find(({ file }) => file === 'docs/systemd.md') ?? { file: '', text: '' });
     const [env] = settings.filter(({ language }) => language === 'ini');
-    await type(`install -m 0600 /dev/stdin /etc/mastodon-backup/env <<'END'\n${env?.text ?? ''}BACKUP_COMPRESSION=none\nEND`);
+    await type(
+      `install -m 0600 /dev/stdin /etc/mastodon-backup/env <<'END'\n${env?.text ?? ''}BACKUP_COMPRESSION=none\nEND`,
+    );
     await type(block('docs/systemd/. /etc/systemd/system/'));
     const units = await type('cd /etc/systemd/system && ls mastodon-backup-*.service mastodon-backup-*.timer');
     const named = units.replaceAll('run@.service', 'run@daily.service').trim().replaceAll('\n', ' ');
