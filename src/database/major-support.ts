@@ -34,3 +34,17 @@ export function supportOf(major: number, now: Date): MajorSupport {
   const leftMs = Date.parse(`${until}T00:00:00Z`) + dayMs - now.getTime();
   return { status: leftMs <= 0 ? 'ended' : leftMs < soonMs ? 'ends-soon' : 'supported', until };
 }
+
+/** How the server stands, in words: until when it gets fixes, or that it gets none. */
+export function describeSupport(
+  { serverMajor, serverVersion }: { readonly serverMajor: number; readonly serverVersion: string },
+  now: Date,
+): { readonly status: MajorSupport['status']; readonly text: string } {
+  const { status, until } = supportOf(serverMajor, now);
+  const text = {
+    supported: `gets fixes${until === null ? '' : ` until ${until}`}`,
+    'ends-soon': `gets fixes only until ${until}`,
+    ended: `gets no fixes any more${until === null ? '' : ` (last release ${until})`}`,
+  }[status];
+  return { status, text: `PostgreSQL ${serverVersion} ${text}` };
+}

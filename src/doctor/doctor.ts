@@ -99,7 +99,7 @@ async function examineDatabase(
   try {
     await using client = await connect(connection, signal);
     facts = await readDatabaseFacts(client);
-    source = await examineSource(client, facts);
+    source = await examineSource(client, { facts, now: examination.now() });
     protection = await describeProtection(client, connection);
   } catch (error) {
     return { facts: null, findings: [problem('database', error)] };

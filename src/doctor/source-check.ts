@@ -6,6 +6,7 @@ import type { ClientPrograms } from '../database/clients.ts';
 import { describeTarget, type ConnectionSettings } from '../database/connection.ts';
 import { findMissingRights, missingRightsError } from '../database/dump-rights.ts';
 import { tryLogin } from '../database/dump-login.ts';
+import { describeSupport } from '../database/major-support.ts';
 import { listPreparedTransactions } from '../database/prepared-transactions.ts';
 import type { DatabaseFacts } from '../database/server.ts';
 import { describeStandby, listUnloggedTables, mostLagMs, readStandby, standbyLagError } from '../database/standby.ts';
@@ -16,8 +17,12 @@ import { problem, type Finding } from './finding.ts';
 const forgottenAfterSeconds = 600;
 
 /** All findings about the source; a check that fails is a finding itself. */
-export async function examineSource(client: Client, facts: DatabaseFacts): Promise<readonly Finding[]> {
+export async function examineSource(
+  client: Client,
+  { facts, now }: { readonly facts: DatabaseFacts; readonly now: Date },
+): Promise<readonly Finding[]> {
   const checks: readonly (readonly [string, () => Promise<readonly Finding[]>])[] = [
+    ['version', async () => examineVersion(facts, now)],
     ['rights', async () => examineRights(client, facts)],
     ['standby', async () => examineStandby(client)],
     ['prepared transactions', async () => examinePrepared(client)],
@@ -31,6 +36,18 @@ export async function examineSource(client: Client, facts: DatabaseFacts): Promi
     }
   }
   return findings;
+}
+
+/** Only what a person has to do something about. */
+export function examineVersion(
+  facts: Pick<DatabaseFacts, 'serverMajor' | 'serverVersion'>,
+  now: Date,
+): readonly Finding[] {
+  const { status, text } = describeSupport(facts, now);
+  if (status === 'supported') return [];
+  const remedy =
+    'Plan the way to a newer one, which is rehearsed while Mastodon runs; begin with: mastodon-backup upgrade check.';
+  return [{ check: 'version', status: 'warning', detail: text, remedy }];
 }
 
 async function examineRights(client: Client, facts: DatabaseFacts): Promise<readonly Finding[]> {

@@ -3,7 +3,7 @@
 
 import { escapeIdentifier, type Client } from 'pg';
 import { note, ok, type CheckResult } from '../checks/check.ts';
-import { supportOf } from '../database/major-support.ts';
+import { describeSupport } from '../database/major-support.ts';
 import { formatBytes } from '../text/format.ts';
 
 /** All findings about the old server; none of them keeps an upgrade from being possible. */
@@ -24,14 +24,8 @@ function examineSupport(
   major: number,
   { version, now }: { readonly version: string; readonly now: Date },
 ): CheckResult {
-  const { status, until } = supportOf(major, now);
-  const day = until === null ? '' : ` (last release ${until})`;
-  if (status === 'supported')
-    return ok('version', `PostgreSQL ${version} gets fixes${until === null ? '' : ` until ${until}`}`);
-  return note(
-    'version',
-    `PostgreSQL ${version} ${status === 'ended' ? `gets no fixes any more${day}` : `gets fixes only until ${until}`}`,
-  );
+  const { status, text } = describeSupport({ serverMajor: major, serverVersion: version }, now);
+  return status === 'supported' ? ok('version', text) : note('version', text);
 }
 
 async function examineOtherDatabases(client: Client): Promise<readonly CheckResult[]> {
