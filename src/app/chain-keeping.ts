@@ -1,12 +1,15 @@
-// The chain of base backups and log as a whole: what of the past can be had, remembered for health and the status page.
+// The chain of base backups and log as a whole: what of the past can be had, remembered for health and the status page, and what
+// nobody needs any more.
 
 import { identitiesOf } from '../config/age-keys.ts';
 import { readLineages } from '../pitr/replay.ts';
 import { windowOf, type PitrWindow } from '../pitr/window.ts';
 import type { BaseDocument } from '../snapshots/base-document.ts';
 import { readChain, type Chain } from '../snapshots/chain-catalogue.ts';
+import { describeObjection } from '../snapshots/origin.ts';
 import { formatLsn, parseLsn } from '../pitr/lsn.ts';
 import type { BaseRecord } from '../state/pitr-record.ts';
+import { pruneChains } from './chain-pruning.ts';
 import type { AppContext } from './context.ts';
 
 /** A chain, and what can be had of it. */
@@ -27,15 +30,20 @@ export async function readKnownChain(
   return { chain, window: windowOf(chain, { lineages }) };
 }
 
-/** Looks at the chain of the server that is followed, and remembers what can be had of it; null: none is followed. */
+/**
+ * Looks at the chain of the server that is followed, applies retention to it, and remembers what can be had of it; null: none is
+ * followed. The caller holds the lock `base`.
+ */
 export async function lookAtChain(context: AppContext, signal: AbortSignal): Promise<KnownChain | null> {
   const following = (await context.state().readPitr())?.following ?? null;
   if (following === null) return null;
   const { systemIdentifier } = following;
   const known = await readKnownChain(context, { systemIdentifier, signal });
   const { chain, window } = known;
+  const pruning = await pruneChains(context, { chain, signal });
   for (const gap of window.gaps) context.log.warn({ systemIdentifier }, `Not every moment can be had: ${gap}`);
-  for (const { id, reason } of chain.damaged) context.log.warn({ id, reason }, 'A base backup counts for nothing');
+  for (const { id, reason } of [...chain.damaged, ...chain.unreadable, ...unsignedOf(chain)])
+    context.log.warn({ id, reason }, 'A base backup counts for nothing');
   const [newest] = chain.bases;
   await context.state().updatePitr({
     base: newest === undefined ? null : toBaseRecord(newest),
@@ -44,11 +52,17 @@ export async function lookAtChain(context: AppContext, signal: AbortSignal): Pro
       systemIdentifier,
       from: window.first?.endedAt.toISOString() ?? null,
       gaps: window.gaps,
+      retentionProblem: pruning.problem,
       bases: chain.bases.length,
       bytes: chain.bytes,
     },
   });
   return known;
+}
+
+/** Bases that count for nothing because of who did not sign them. */
+export function unsignedOf({ unsigned }: Pick<Chain, 'unsigned'>): Chain['damaged'] {
+  return unsigned.map(({ document, objection }) => ({ id: document.id, reason: `it ${describeObjection(objection)}` }));
 }
 
 /** A base as it is remembered. */

@@ -19,6 +19,7 @@ import { assertUsableName } from '../restore/target.ts';
 import { listChains, type Chain } from '../snapshots/chain-catalogue.ts';
 import type { SnapshotSource } from '../snapshots/dump-stream.ts';
 import { dumpOf } from '../snapshots/manifest.ts';
+import { describeObjection } from '../snapshots/origin.ts';
 import { createRepository } from '../snapshots/repository.ts';
 import { createLocalStore } from '../storage/local-store.ts';
 import type { StoreName } from '../storage/store.ts';
@@ -40,6 +41,8 @@ export interface MomentSource extends Pick<RestoreRequest, 'identities' | 'signa
   readonly from: StoreName | null;
   /** Null: the only instance in the prefix. */
   readonly instance: string | null;
+  /** Whether base backups that nobody who is trusted has signed are taken for ours. */
+  readonly acceptUnsigned: boolean;
   /** Whether to wait while a run holds the lock. */
   readonly wait: boolean;
 }
@@ -156,9 +159,18 @@ async function replayOptions(
 }
 
 // The newest chain is the one of the server that was followed last.
-function ofInstance(chain: Chain, { instance }: Pick<MomentSource, 'instance'>): Chain {
-  const bases = instance === null ? chain.bases : chain.bases.filter((base) => base.instance === instance);
-  return { ...chain, bases };
+function ofInstance(
+  chain: Chain,
+  { instance, acceptUnsigned }: Pick<MomentSource, 'instance' | 'acceptUnsigned'>,
+): Chain {
+  const [unsigned] = chain.unsigned;
+  if (unsigned !== undefined && chain.bases.length === 0 && !acceptUnsigned)
+    throw new AppError('restore', `The base backup ${unsigned.document.id} ${describeObjection(unsigned.objection)}`, {
+      hint: 'If you know that it is yours, restore with --accept-unsigned.',
+    });
+  const all = acceptUnsigned ? [...chain.bases, ...chain.unsigned.map(({ document }) => document)] : chain.bases;
+  const bases = instance === null ? all : all.filter((base) => base.instance === instance);
+  return { ...chain, bases: bases.toSorted((a, b) => b.endedAt.getTime() - a.endedAt.getTime()) };
 }
 
 // The dump goes where the replayed server is, and with it. Made, read back and committed as every other, so that what is restored

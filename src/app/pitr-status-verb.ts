@@ -3,7 +3,7 @@
 
 import { listChains } from '../snapshots/chain-catalogue.ts';
 import type { FollowingRecord } from '../state/pitr-record.ts';
-import { readKnownChain } from './chain-keeping.ts';
+import { readKnownChain, unsignedOf } from './chain-keeping.ts';
 import type { AppContext } from './context.ts';
 
 /** What is stored of a server. */
@@ -62,7 +62,7 @@ export async function pitrStatus(context: AppContext, signal: AbortSignal): Prom
       segments: new Set(chain.wal.map(({ segment }) => segment)).size,
       bytes: chain.bytes,
       gaps: window.gaps,
-      damaged: chain.damaged,
+      damaged: [...chain.damaged, ...chain.unreadable, ...unsignedOf(chain)],
     });
   }
   return {

@@ -143,6 +143,7 @@ async function restoreAt(
     from: options.from ?? null,
     instance: options.instance ?? null,
     identities: await readIdentities(options.identity, context),
+    acceptUnsigned: options.acceptUnsigned === true,
     wait: options.wait === true,
     signal,
     onProgress: progress.update,

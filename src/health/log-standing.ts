@@ -54,6 +54,7 @@ export function assessLog(options: {
   const isBehind = behindMs > degradedAfterMs;
   const isWithoutBase = from === null && ageMs > degradedAfterMs;
   const problem = following?.problem ?? null;
+  const held = pitr?.window?.retentionProblem ?? null;
   const warnings = [
     ...(isBehind
       ? [
@@ -67,9 +68,10 @@ export function assessLog(options: {
         ]
       : []),
     ...(withoutSlot === null ? [] : [`The server keeps no log for us while we are away: ${withoutSlot}`]),
+    ...(held === null ? [] : [`Old base backups and log stay: ${held}`]),
     ...(pitr?.window?.gaps ?? []).map((gap) => `Not every moment can be had: ${gap}`),
   ];
-  const isOdd = isBehind || isWithoutBase || isFilling || withoutSlot !== null;
+  const isOdd = isBehind || isWithoutBase || isFilling || withoutSlot !== null || held !== null;
   return {
     document: {
       restorableFrom: from,

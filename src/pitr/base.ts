@@ -14,6 +14,7 @@ import { readChain } from '../snapshots/chain-catalogue.ts';
 import { baseDocumentKey, baseKey, baseName } from '../snapshots/chain-keys.ts';
 import { createSnapshotId } from '../snapshots/object-keys.ts';
 import { choosePartBytes } from '../snapshots/part-size.ts';
+import { storeSignature } from '../snapshots/origin.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import type { ReadPatience } from '../storage/patient-reader.ts';
 import { pause } from '../stream/patience.ts';
@@ -132,9 +133,10 @@ export async function makeBase(options: BaseOptions): Promise<BaseDocument> {
 }
 
 async function commitBase(
-  { repository: { store }, log, signal }: BaseOptions,
+  { repository, log, signal }: BaseOptions,
   { document, place }: { readonly document: BaseDocument; readonly place: Parameters<typeof baseDocumentKey>[0] },
 ): Promise<void> {
+  const { store } = repository;
   const content = encodeBase(document);
   const decoded = decodeBase(content);
   if (decoded.kind === 'unreadable')
@@ -143,6 +145,7 @@ async function commitBase(
       `The base's document is not written, for it would not be read again: ${decoded.reason}`,
     );
   const key = baseDocumentKey(place, document.id);
+  await storeSignature(repository, { key, content, signal });
   await store.putDocument(key, content, { signal });
   if (!(await readAll(await store.get(key, { signal }))).equals(content))
     throw new AppError('verify', `The document '${key}' in ${store.description} is not what was written`);

@@ -6,6 +6,7 @@ import type { ObjectKey, StoredObject } from '../storage/store.ts';
 import { decodeBase, type BaseDocument } from './base-document.ts';
 import { baseDocumentKey, baseKey, chainPrefix, chainsPrefix, parseChainKey, type ChainKey } from './chain-keys.ts';
 import { readAll } from './document-reading.ts';
+import { readOrigin, type Objection } from './origin.ts';
 import type { Repository } from './repository.ts';
 
 /** A piece of the log in a store. */
@@ -19,8 +20,14 @@ export interface Chain {
   readonly systemIdentifier: string;
   /** Newest first. */
   readonly bases: readonly BaseDocument[];
-  /** Bases whose tar is missing or of another size, or whose document says nothing. */
+  /** Bases whose tar is missing or of another size. */
   readonly damaged: readonly { readonly id: string; readonly reason: string }[];
+  /** Bases whose document says nothing to us: what they need is not known. */
+  readonly unreadable: readonly { readonly id: string; readonly reason: string }[];
+  /** Whole bases that nobody who is trusted has signed: they count for nothing. */
+  readonly unsigned: readonly { readonly document: BaseDocument; readonly objection: Objection }[];
+  /** Of documents, by the id of their base. */
+  readonly signatures: readonly { readonly key: ObjectKey; readonly id: string }[];
   readonly wal: readonly StoredWal[];
   readonly histories: readonly StoredHistory[];
   /** Tars without a document. */
@@ -53,6 +60,7 @@ export async function readChain(
   const wal: StoredWal[] = [];
   const histories: StoredHistory[] = [];
   const documents: string[] = [];
+  const signatures: { key: ObjectKey; id: string }[] = [];
   const tars = new Map<ObjectKey, { readonly id: string; readonly stored: StoredObject }>();
   const foreign: StoredObject[] = [];
   let bytes = 0;
@@ -63,30 +71,38 @@ export async function readChain(
       continue;
     }
     bytes += stored.bytes;
-    if (parsed.kind === 'base-document') documents.push(parsed.id);
+    if (parsed.kind === 'base-signature') signatures.push({ key: parsed.key, id: parsed.id });
+    else if (parsed.kind === 'base-document') documents.push(parsed.id);
     else if (parsed.kind === 'base') tars.set(parsed.key, { id: parsed.id, stored });
     else if (parsed.kind === 'history') histories.push({ ...parsed, bytes: stored.bytes });
     else wal.push({ ...parsed, bytes: stored.bytes, modifiedAt: stored.modifiedAt });
   }
   const bases: BaseDocument[] = [];
   const damaged: { id: string; reason: string }[] = [];
+  const unreadable: { id: string; reason: string }[] = [];
+  const unsigned: { document: BaseDocument; objection: Objection }[] = [];
   for (const id of documents) {
     const read = await readBase(repository, { systemIdentifier, id, signal });
     if (typeof read === 'string') {
-      damaged.push({ id, reason: read });
+      unreadable.push({ id, reason: read });
       continue;
     }
-    const tar = tars.get(baseKey(place, read.tar.name));
+    const { document, objection } = read;
+    const tar = tars.get(baseKey(place, document.tar.name));
     if (tar === undefined) damaged.push({ id, reason: 'its tar is missing' });
-    else if (tar.stored.bytes !== read.tar.bytes)
-      damaged.push({ id, reason: `its tar has ${tar.stored.bytes} bytes instead of ${read.tar.bytes}` });
-    else bases.push(read);
+    else if (tar.stored.bytes !== document.tar.bytes)
+      damaged.push({ id, reason: `its tar has ${tar.stored.bytes} bytes instead of ${document.tar.bytes}` });
+    else if (objection !== null) unsigned.push({ document, objection });
+    else bases.push(document);
   }
   const known = new Set(documents);
   return {
     systemIdentifier,
     bases: bases.toSorted((a, b) => b.endedAt.getTime() - a.endedAt.getTime()),
     damaged,
+    unreadable,
+    unsigned,
+    signatures,
     wal,
     histories,
     orphans: [...tars]
@@ -99,20 +115,21 @@ export async function readChain(
 
 // A text: why not.
 async function readBase(
-  { store, prefix }: Repository,
+  repository: Repository,
   {
     systemIdentifier,
     id,
     signal,
   }: { readonly systemIdentifier: string; readonly id: string; readonly signal: AbortSignal },
-): Promise<BaseDocument | string> {
+): Promise<{ readonly document: BaseDocument; readonly objection: Objection | null } | string> {
+  const key = baseDocumentKey({ prefix: repository.prefix, systemIdentifier }, id);
   try {
-    const content = await readAll(await store.get(baseDocumentKey({ prefix, systemIdentifier }, id), { signal }));
+    const content = await readAll(await repository.store.get(key, { signal }));
     const decoded = decodeBase(content);
     if (decoded.kind === 'unreadable') return decoded.reason;
     const { document } = decoded;
     if (document.id !== id || document.systemIdentifier !== systemIdentifier) return 'it says it is another base';
-    return document;
+    return { document, objection: await readOrigin(repository, { key, content, signal }) };
   } catch (error) {
     signal.throwIfAborted();
     return describeError(error);

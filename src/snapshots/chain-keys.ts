@@ -14,6 +14,7 @@ export interface StoredForm {
 /** What a key below `pitr/` names. Names of segments are PostgreSQL's own: 24 hexadecimal digits, timeline first. */
 export type ChainKey = { readonly key: ObjectKey; readonly systemIdentifier: string } & (
   | { readonly kind: 'base-document'; readonly id: string }
+  | { readonly kind: 'base-signature'; readonly id: string }
   | ({ readonly kind: 'base'; readonly id: string } & StoredForm)
   | ({ readonly kind: 'segment'; readonly segment: string } & StoredForm)
   | ({
@@ -33,7 +34,7 @@ export interface ChainPlace {
 }
 
 const grammar =
-  /^pitr\/(\d{1,20})\/(?:base\/([^/.]+)\.(?:(json)|tar(\.xz|\.zst)?(\.age)?)|wal\/([0-9A-F]{8})\/(?:([0-9A-F]{24})(?:\.part\.([0-9A-F]{8})-([0-9A-F]{8}))?|([0-9A-F]{8})\.history)(\.xz|\.zst)?(\.age)?)$/;
+  /^pitr\/(\d{1,20})\/(?:base\/([^/.]+)\.(?:(json(?:\.sig)?)|tar(\.xz|\.zst)?(\.age)?)|wal\/([0-9A-F]{8})\/(?:([0-9A-F]{24})(?:\.part\.([0-9A-F]{8})-([0-9A-F]{8}))?|([0-9A-F]{8})\.history)(\.xz|\.zst)?(\.age)?)$/;
 
 const compressions = { '.xz': 'xz', '.zst': 'zstd', '': 'none' } as const satisfies Record<string, CompressionName>;
 
@@ -56,7 +57,10 @@ export function parseChainKey(text: string, { prefix }: { readonly prefix: strin
   const key = text as ObjectKey;
   if (id !== undefined) {
     if (startOfId(id) === undefined) return undefined;
-    if (json !== undefined) return { key, systemIdentifier, kind: 'base-document', id };
+    if (json !== undefined)
+      return json === 'json'
+        ? { key, systemIdentifier, kind: 'base-document', id }
+        : { key, systemIdentifier, kind: 'base-signature', id };
     return { key, systemIdentifier, kind: 'base', id, ...formOf(tarCompression, tarAge) };
   }
   const form = formOf(match[11], match[12]);

@@ -53,6 +53,8 @@ const windowRecord = record({
   /** Every moment from here to the newest that is stored can be had; null: none can. */
   from: v.nullable(instant),
   gaps: list(v.string()),
+  /** What keeps old base backups and log from being removed; null or left out by an older version: nothing. */
+  retentionProblem: v.exactOptional(v.nullable(v.string())),
   bases: count,
   bytes: count,
 });

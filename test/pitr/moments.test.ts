@@ -22,7 +22,15 @@ let server: StockServer;
 let environment: Readonly<Record<string, string>>;
 let daemon: RunningDaemon;
 
-const source = { from: null, instance: null, identities: [], wait: true, signal, onProgress: () => undefined } as const;
+const source = {
+  from: null,
+  instance: null,
+  acceptUnsigned: false,
+  identities: [],
+  wait: true,
+  signal,
+  onProgress: () => undefined,
+} as const;
 const goal = {
   replace: false,
   jobs: 1,
