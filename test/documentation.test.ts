@@ -24,7 +24,7 @@ const typedBy: Readonly<Record<string, readonly string[]>> = {
   ],
   'test/integration/open.test.ts': [
     'open latest -- "select count(*) from accounts"',
-    'create table mutes_before',
+    'create table follows_before',
     '> alice.json',
     '--to-database mastodon_staging',
     '--to-database mastodon_rehearsal',
