@@ -30,8 +30,10 @@ export async function recallDrills(
   const repository = await context.storeToRead(null);
   const { instance } = context.load();
   const reports: DrillReport[] = [];
+  // What is dated in the future would come before all that there is.
+  const latest = context.now().getTime() + clockToleranceMs;
   let read = 0;
-  for (const key of await newestKeys(repository, { now: context.now(), signal })) {
+  for (const key of await newestKeys(repository, { latest: new Date(latest), signal })) {
     if (reports.length === longestDrills) break;
     read += 1;
     if (read > mostRead) {
@@ -39,21 +41,21 @@ export async function recallDrills(
       break;
     }
     const document = await readDrill(context, { repository, key, signal });
-    if (document?.instance === instance) reports.push(toReport(document));
+    if (document?.instance === instance && Date.parse(document.endedAt) <= latest) reports.push(toReport(document));
   }
   await context.state().updateDrills((before) => ({ ...withDrills(before, reports), isWhole: true }));
   return reports;
 }
 
-// Keys sort by time. What is dated in the future would otherwise come before all that there is.
+// Keys sort by time.
 async function newestKeys(
   { store, prefix }: Repository,
-  { now, signal }: { readonly now: Date; readonly signal: AbortSignal },
+  { latest, signal }: { readonly latest: Date; readonly signal: AbortSignal },
 ): Promise<readonly ObjectKey[]> {
-  const latest = createSnapshotId(new Date(now.getTime() + clockToleranceMs));
+  const last = buildDrillKey({ prefix, id: createSnapshotId(latest) });
   const keys: ObjectKey[] = [];
   for await (const { key } of store.list(`${prefix}drills/`, { signal }))
-    if (key.endsWith('.json') && key <= buildDrillKey({ prefix, id: latest })) keys.push(key);
+    if (key.endsWith('.json') && key <= last) keys.push(key);
   return keys.toSorted().toReversed();
 }
 

@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import type { Folder } from '../schedule/tier.ts';
 import { dumpOf, snapshotName } from '../snapshots/manifest.ts';
 import { describeObjection } from '../snapshots/origin.ts';
+import type { PublicKey } from '../config/ssh-keys.ts';
 import type { StoreName } from '../storage/store.ts';
 import type { Catalogue } from '../snapshots/catalogue.ts';
 import type { Manifest } from '../snapshots/manifest.ts';
@@ -84,6 +85,12 @@ function catalogueDocument(catalogue: Placed): object {
     snapshots: catalogue.snapshots,
     pinned: catalogue.pinned.map(({ tier, id }) => ({ tier, id })),
     withoutSecrets: catalogue.withoutSecrets.map(({ tier, id }) => ({ tier, id })),
+    signedByOthers: catalogue.signedByOthers.map(({ manifest, signer }) => ({
+      tier: manifest.tier,
+      id: manifest.id,
+      signer: signer.fingerprint,
+      name: signer.comment === '' ? null : signer.comment,
+    })),
     damaged: catalogue.damaged.map(({ manifest, reason }) => ({ tier: manifest.tier, id: manifest.id, reason })),
     unsigned: catalogue.unsigned.map(({ manifest, objection, damage }) => ({
       tier: manifest.tier,
@@ -106,6 +113,7 @@ function catalogueDocument(catalogue: Placed): object {
 /** The result of `list` as text. */
 function renderCatalogue(catalogue: Placed): string {
   const { snapshots, damaged, unsigned, unreadable, unlisted, foreign } = catalogue;
+  const signers = new Map(catalogue.signedByOthers.map(({ manifest, signer }) => [manifest, signer] as const));
   const several = new Set(snapshots.map(({ instance }) => instance)).size > 1;
   const parts = [
     snapshots.length === 0
@@ -120,9 +128,15 @@ function renderCatalogue(catalogue: Placed): string {
             'ROWS',
             'VERIFIED',
             ...(several ? ['INSTANCE'] : []),
+            ...(signers.size > 0 ? ['SIGNED BY'] : []),
             'LABEL',
           ],
-          ...snapshots.map((snapshot) => renderSnapshot(snapshot, several)),
+          ...snapshots.map((snapshot) =>
+            renderSnapshot(snapshot, [
+              ...(several ? [snapshot.instance] : []),
+              ...(signers.size > 0 ? [describeSigner(signers.get(snapshot))] : []),
+            ]),
+          ),
         ]),
     section(
       'Tables that had rows in the snapshot before and have none',
@@ -170,7 +184,13 @@ function renderCatalogue(catalogue: Placed): string {
   return parts.filter((part) => part !== '').join('\n');
 }
 
-function renderSnapshot(snapshot: Manifest, withInstance: boolean): readonly string[] {
+// By the name that the key has in our settings; what we signed ourselves needs none.
+function describeSigner(signer: PublicKey | undefined): string {
+  if (signer === undefined) return '';
+  return signer.comment === '' ? signer.fingerprint : signer.comment;
+}
+
+function renderSnapshot(snapshot: Manifest, between: readonly string[]): readonly string[] {
   const dump = dumpOf(snapshot);
   const rows = Object.values(snapshot.database.rows).reduce((sum, count) => sum + count, 0);
   return [
@@ -181,7 +201,7 @@ function renderSnapshot(snapshot: Manifest, withInstance: boolean): readonly str
     dump.encryption ?? 'NO',
     String(rows),
     snapshot.verified.method,
-    ...(withInstance ? [snapshot.instance] : []),
+    ...between,
     snapshot.label ?? '',
   ];
 }

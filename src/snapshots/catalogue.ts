@@ -1,6 +1,7 @@
 // What a store holds, told by its manifests: committed snapshots, and apart from them what is damaged, what cannot be read
 // and what is foreign. An object without a manifest is not a backup and does not appear at all.
 
+import type { PublicKey } from '../config/ssh-keys.ts';
 import { folders, type Folder } from '../schedule/tier.ts';
 import type { ObjectKey, StoredObject } from '../storage/store.ts';
 import { listFolders, type Orphan, type Pinned, type Unlisted } from './listing.ts';
@@ -21,6 +22,8 @@ export interface Catalogue {
   readonly unreadable: readonly Unreadable[];
   /** Those that nobody who is trusted has signed, where that is asked for: they count for nothing, and are never touched. */
   readonly unsigned: readonly Unsigned[];
+  /** Those of the snapshots that somebody signed who is trusted and is not we. */
+  readonly signedByOthers: readonly { readonly manifest: Manifest; readonly signer: PublicKey }[];
   /** What is pinned, in the order of its names; the snapshot of a pin need not be there. */
   readonly pinned: readonly Pinned[];
   /** Objects of our grammar without a manifest: of a run that goes on or was interrupted. */
@@ -75,6 +78,7 @@ export async function readCatalogue(
   const withoutSecrets: Manifest[] = [];
   const damaged: { manifest: Manifest; reason: string }[] = [];
   const unsigned: Unsigned[] = [];
+  const signedByOthers: { manifest: Manifest; signer: PublicKey }[] = [];
   const named = new Set<string>();
   let unsignedBytes = 0;
   await inBatches(manifests, async ({ parsed, stored }) => {
@@ -115,6 +119,9 @@ export async function readCatalogue(
     else if (damage !== null) damaged.push({ manifest, reason: damage });
     else {
       snapshots.push(manifest);
+      const { signer } = read;
+      if (signer !== null && signing.key?.publicKey.blob.equals(signer.blob) !== true)
+        signedByOthers.push({ manifest, signer });
       const secrets = partOf(manifest, 'secrets');
       if (secrets !== undefined && find(secrets) === undefined) withoutSecrets.push(manifest);
     }
@@ -125,6 +132,7 @@ export async function readCatalogue(
     damaged: damaged.toSorted((a, b) => newestFirst(a.manifest, b.manifest)),
     unreadable: unreadable.toSorted((a, b) => (a.key < b.key ? -1 : 1)),
     unsigned: unsigned.toSorted((a, b) => newestFirst(a.manifest, b.manifest)),
+    signedByOthers: signedByOthers.toSorted((a, b) => newestFirst(a.manifest, b.manifest)),
     // A part of a kind that only a newer version knows is none of ours to judge, but it is no stranger either.
     foreign: foreign.filter(({ key }) => !named.has(key)),
     orphans: others.filter((one) => !listed.has(manifestKey(prefix, { tier: one.folder, id: one.id }))),

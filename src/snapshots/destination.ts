@@ -143,11 +143,12 @@ export async function commit(
       hint: 'Check the store, then run the backup again.',
     });
   }
-  const isNobodys = signature === null && wantsSigned(destination.repository.signing);
+  const { signing } = destination.repository;
+  const isNobodys = signature === null && wantsSigned(signing);
   manifests.set(key, {
     stored: { bytes: content.length },
     signature,
-    read: { ...decoded, objection: isNobodys ? { kind: 'unsigned' } : null },
+    read: { ...decoded, objection: isNobodys ? { kind: 'unsigned' } : null, signer: signing.key?.publicKey ?? null },
   });
   options.log.info({ key: destination.key, store: store.description, method: options.method }, 'Backup committed');
   return manifest;

@@ -6,7 +6,7 @@ import type { StoredObject } from '../storage/store.ts';
 import { maxDocumentBytes, readAll } from './document-reading.ts';
 import { decodeManifest } from './manifest.ts';
 import type { ParsedKey } from './object-keys.ts';
-import { maxSignatureBytes, objectToOrigin, readSignature } from './origin.ts';
+import { maxSignatureBytes, judgeOrigin, readSignature } from './origin.ts';
 import type { ReadManifest, Repository } from './repository.ts';
 
 /** What came of reading a manifest that is listed. */
@@ -43,11 +43,11 @@ export async function readManifest(
   if (found === null || found.bytes > maxSignatureBytes) {
     // What is too large is no signature, and is not read.
     const signature = found === null ? null : Buffer.alloc(0);
-    return { kind: 'manifest', manifest, objection: objectToOrigin(read, { signature, trusted }) };
+    return { kind: 'manifest', manifest, ...judgeOrigin(read, { signature, trusted }) };
   }
   try {
     const signature = await readSignature(repository, { key: stored.key, signal });
-    return { kind: 'manifest', manifest, objection: objectToOrigin(read, { signature, trusted }) };
+    return { kind: 'manifest', manifest, ...judgeOrigin(read, { signature, trusted }) };
   } catch (error) {
     signal.throwIfAborted();
     return { kind: 'refused', reason: `its signature cannot be read: ${describeError(error)}` };

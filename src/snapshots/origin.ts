@@ -2,6 +2,7 @@
 // may write the store can have put it there. A signature is of the exact bytes, which name the document they belong to.
 
 import type { SigningSettings } from '../config/signing-keys.ts';
+import type { PublicKey } from '../config/ssh-keys.ts';
 import { AppError } from '../errors.ts';
 import type { ObjectKey, ObjectStore } from '../storage/store.ts';
 import { readAll } from './document-reading.ts';
@@ -63,20 +64,25 @@ export function describeObjection(objection: Objection): string {
   }
 }
 
-/**
- * What speaks against a document with these bytes and this signature; null: somebody who is trusted signed it, or nobody is
- * asked for. `signature` null: there is none.
- */
-export function objectToOrigin(
+/** Where a document is from, as far as it can be told. */
+export interface Origin {
+  /** What speaks against it; null: nothing does, or nobody is asked for. */
+  readonly objection: Objection | null;
+  /** Whoever is trusted and signed it, as they are named here; null: nobody, or nobody is asked for. */
+  readonly signer: PublicKey | null;
+}
+
+/** Judges a document with these bytes and this signature. `signature` null: there is none. */
+export function judgeOrigin(
   content: Uint8Array,
   { signature, trusted }: { readonly signature: Uint8Array | null } & Pick<SigningSettings, 'trusted'>,
-): Objection | null {
-  if (!wantsSigned({ trusted })) return null;
-  if (signature === null) return { kind: 'unsigned' };
-  const signer = readSigner(content, Buffer.from(signature).toString('latin1'));
-  if (signer === null) return { kind: 'false' };
-  if (trusted.some(({ blob }) => blob.equals(signer.blob))) return null;
-  return { kind: 'stranger', signer: signer.fingerprint };
+): Origin {
+  if (!wantsSigned({ trusted })) return { objection: null, signer: null };
+  if (signature === null) return { objection: { kind: 'unsigned' }, signer: null };
+  const found = readSigner(content, Buffer.from(signature).toString('latin1'));
+  if (found === null) return { objection: { kind: 'false' }, signer: null };
+  const signer = trusted.find(({ blob }) => blob.equals(found.blob)) ?? null;
+  return { signer, objection: signer === null ? { kind: 'stranger', signer: found.fingerprint } : null };
 }
 
 /** Reads a document's signature. Rejects with AppError `store`, also when there is none. */
@@ -87,7 +93,7 @@ export async function readSignature(
   return readAll(await store.get(signatureKey(key), { signal }), { maxBytes: maxSignatureBytes });
 }
 
-/** As `objectToOrigin`, of a document that was read at `key`. Rejects with AppError `store` when that cannot be asked. */
+/** What speaks against a document that was read at `key`, as `judgeOrigin` says it. Rejects with AppError `store` when that cannot be asked. */
 export async function readOrigin(
   repository: SignedPlace,
   { key, content, signal }: { readonly key: ObjectKey; readonly content: Uint8Array; readonly signal: AbortSignal },
@@ -97,7 +103,7 @@ export async function readOrigin(
   const found = await store.head(signatureKey(key), { signal });
   if (found !== null && found.bytes > maxSignatureBytes) return { kind: 'false' };
   const signature = found === null ? null : await readSignature(repository, { key, signal });
-  return objectToOrigin(content, { ...signing, signature });
+  return judgeOrigin(content, { ...signing, signature }).objection;
 }
 
 /**

@@ -4,7 +4,7 @@
 import { noSigning, type SigningSettings } from '../config/signing-keys.ts';
 import type { ObjectStore, RemovableStore, StoredObject } from '../storage/store.ts';
 import type { Manifest } from './manifest.ts';
-import type { Objection } from './origin.ts';
+import type { Origin } from './origin.ts';
 
 /** Under this the deletion law finds the store that can remove; a test holds that nobody else asks for it. */
 export const removal = Symbol('removal');
@@ -24,8 +24,8 @@ export interface Repository {
 
 /** What the object of a manifest turned out to be. */
 export type ReadManifest =
-  /** `objection` null: it counts. */
-  | { readonly kind: 'manifest'; readonly manifest: Manifest; readonly objection: Objection | null }
+  /** Without an objection it counts. */
+  | ({ readonly kind: 'manifest'; readonly manifest: Manifest } & Origin)
   | { readonly kind: 'unreadable'; readonly reason: string };
 
 /**

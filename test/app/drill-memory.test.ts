@@ -49,6 +49,7 @@ it('ours are found beside bombs, garbage and what is dated in the future', async
     const document = later(at);
     put(document.id, JSON.stringify({ ...document, checks: wrong }));
   }
+  put(later(9).id, JSON.stringify({ ...later(9), endedAt: '2090-01-01T00:00:00.000Z' }));
   const large = later(10);
   put(large.id, `${encodeDrill(large).toString()}${' '.repeat(2 * 1024 * 1024)}`);
   put(later(11).id, `{"format":1,"later":${'['.repeat(400_000)}${']'.repeat(400_000)}}`);

@@ -148,6 +148,7 @@ function prune(snapshots: readonly Manifest[], now: Date): readonly Manifest[] {
       unreadable: [],
       unsigned: [],
       withoutSecrets: [],
+      signedByOthers: [],
       foreign: [],
       orphans: [],
       pinned: [],

@@ -8,7 +8,7 @@ import { after, before, describe, it } from 'node:test';
 import { createSigningKey, parsePrivateKey, publicKeyLine } from '../../src/config/ssh-keys.ts';
 import type { DrillDocument } from '../../src/drill/drill-record.ts';
 import { encodeManifest, snapshotName, type Manifest } from '../../src/snapshots/manifest.ts';
-import { manifestKey } from '../../src/snapshots/object-keys.ts';
+import { buildDrillKey, createSnapshotId, manifestKey } from '../../src/snapshots/object-keys.ts';
 import { signatureKey } from '../../src/snapshots/origin.ts';
 import { createSignature } from '../../src/snapshots/sshsig.ts';
 import type { ObjectKey } from '../../src/storage/store.ts';
@@ -62,6 +62,7 @@ describe('a bucket with forgeries in it', () => {
   interface Listed {
     readonly snapshots: readonly { readonly tier: string; readonly id: string }[];
     readonly unsigned: readonly { readonly tier: string; readonly id: string; readonly reason: string }[];
+    readonly signedByOthers: readonly { readonly signer: string }[];
     readonly unreadable: readonly { readonly key: string }[];
     readonly damaged: readonly unknown[];
   }
@@ -161,25 +162,6 @@ describe('a bucket with forgeries in it', () => {
       changes: { slot: new Date('2099-01-01T00:00:00Z') },
     });
     unreadable = [manifestKey('', renamed), manifestKey('', silencing)].toSorted();
-
-    // A drill that never was.
-    const record: DrillDocument = {
-      format: 1,
-      id: '2030-01-01T000000Z-aaaaaa',
-      instance: 'social.example',
-      tool: { version: '0.0.0' },
-      snapshot: newest,
-      dataAt: first.dataAt.toISOString(),
-      startedAt: new Date().toISOString(),
-      endedAt: new Date().toISOString(),
-      status: 'passed',
-      durationMs: 1,
-      serverVersion: '15',
-      checks: [],
-    };
-    await store.putDocument('drills/2030-01-01T000000Z-aaaaaa.json' as ObjectKey, Buffer.from(JSON.stringify(record)), {
-      signal,
-    });
     objects = await everything();
   });
   after(async () => {
@@ -223,7 +205,15 @@ describe('a bucket with forgeries in it', () => {
 
   it('is read the same way by whoever has the public half alone, and who must not back up', async () => {
     const reader = { ...unsigned, BACKUP_TRUSTED_SIGNERS: publicKeyLine(made.publicKey) };
-    assert.deepEqual((await list(reader)).snapshots.map(snapshotNameOf), ours.map(snapshotName));
+    const listed = await list(reader);
+    assert.deepEqual(listed.snapshots.map(snapshotNameOf), ours.map(snapshotName));
+    const { fingerprint } = made.publicKey;
+    assert.deepEqual([...new Set(listed.signedByOthers.map(({ signer }) => signer))], [fingerprint]);
+    assert.equal(listed.signedByOthers.length, ours.length);
+    assert.match((await succeeds(['list'], reader)).stdout, /SIGNED BY(?:.*\n){2}.*\bours\b/);
+    const own = await list(signed);
+    assert.deepEqual(own.signedByOthers, [], 'what we signed ourselves is not marked');
+    assert.doesNotMatch((await succeeds(['list'], signed)).stdout, /SIGNED BY/);
     const refused = await runCommand(['run'], reader);
     assert.equal(refused.status, 2, refused.stderr);
     assert.match(refused.stderr, /would count for nothing.*mastodon-backup keygen/);
@@ -277,6 +267,24 @@ describe('a bucket with forgeries in it', () => {
     assert.equal(drill?.snapshot, newest);
     assert.equal(drill?.status, 'passed', drill?.findings.join('\n'));
     assert.notEqual(drill?.durationMs, 1);
+    // A drill that never was, newer than the one that was.
+    const at = new Date();
+    const id = createSnapshotId(at);
+    const record: DrillDocument = {
+      format: 1,
+      id,
+      instance: 'social.example',
+      tool: { version: '0.0.0' },
+      snapshot: newest,
+      dataAt: at.toISOString(),
+      startedAt: at.toISOString(),
+      endedAt: at.toISOString(),
+      status: 'passed',
+      durationMs: 1,
+      serverVersion: '15',
+      checks: [],
+    };
+    await s3.store().putDocument(buildDrillKey({ prefix: '', id }), Buffer.from(JSON.stringify(record)), { signal });
     // Its own record is signed, and is believed where nothing is remembered; the forged one is where signatures do not count.
     for (const [settings, isForged] of [
       [signed, false],

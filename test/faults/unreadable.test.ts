@@ -2,8 +2,18 @@
 // else behind it. What is there besides is listed, chosen, read back, kept and added to, and what could not be seen is said.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -124,6 +134,23 @@ describe('a manifest that the bucket does not give', () => {
     }
   });
 
+  it('does not keep a drill from the newest one that is given', async () => {
+    stage.s3.rule(refuse(error(403, 'AccessDenied'), both));
+    const lines: string[] = [];
+    try {
+      await using app = open(lines);
+      const drilled = await app.drill({ ...latest, snapshot: 'latest:daily', wait: false });
+      assert.deepEqual(
+        [drilled.snapshot, drilled.status],
+        [`daily/${older}`, 'passed'],
+        JSON.stringify(drilled.checks),
+      );
+      assert.match(lines.join(''), new RegExp(`daily/${newer}, was passed over: it cannot be read`));
+    } finally {
+      stage.s3.rule(() => ({ kind: 'pass' }));
+    }
+  });
+
   for (const status of [403, 500]) {
     it(`nor does a tier whose listing is answered with ${status}: it is said, nothing is removed there, and a run goes on`, async () => {
       const isDaily = ({ query }: SeenRequest): boolean => query.get('prefix') === 'daily/';
@@ -210,6 +237,8 @@ describe('a directory of backups', () => {
     readonly bad: ReadonlyMap<string, Manifest>;
     /** Runs a command as somebody who is not root. */
     readonly command: (...args: readonly string[]) => Promise<CommandResult>;
+    /** Runs a command as root. */
+    readonly asRoot: (...args: readonly string[]) => Promise<CommandResult>;
   }
 
   let places = 0;
@@ -233,7 +262,13 @@ describe('a directory of backups', () => {
     };
     mkdirSync(environment.BACKUP_STATE_DIR, { mode: 0o700 });
     chownSync(environment.BACKUP_STATE_DIR, nobody, nobody);
-    return { directory, good, bad, command: async (...args) => runCommand(args, environment, { uid: nobody }) };
+    return {
+      directory,
+      good,
+      bad,
+      command: async (...args) => runCommand(args, environment, { uid: nobody }),
+      asRoot: async (...args) => runCommand(args, environment),
+    };
   }
 
   /** Puts something else in the place of a file. */
@@ -320,6 +355,43 @@ describe('a directory of backups', () => {
     const now = new Date(Date.now() + 30 * 86_400_000);
     await sweep(repository, { catalogue, now, timeoutMs: 3_600_000, log: quietLog, signal });
     for (const manifest of bad.values()) assert.ok(statSync(path.join(directory, dumpKey(manifest))).isFile());
+  });
+
+  it('has an unreadable manifest where the disk answers with an input/output error', async (t) => {
+    const { directory, good, bad, asRoot } = await make();
+    const [gone, ...others] = [...bad.values()];
+    for (const manifest of others) rmSync(path.join(directory, 'daily', `${manifest.id}.json`));
+    const file = path.join(directory, 'daily', `${gone?.id}.json`);
+    // Linux answers so to whoever reads a process's memory where it has none (proc(5)), and by any name of it.
+    const { status, stderr } = spawnSync('mount', ['--bind', `/proc/${process.pid}/mem`, file], { encoding: 'utf8' });
+    if (status !== 0) {
+      t.skip(`nothing may be mounted here: ${stderr}`);
+      return;
+    }
+    try {
+      assert.throws(() => readFileSync(file), { code: 'EIO' });
+      const listed = await asRoot('list', '--json');
+      assert.equal(listed.status, 0, listed.stderr);
+      const { snapshots, unreadable } = JSON.parse(listed.stdout) as {
+        snapshots: { id: string }[];
+        unreadable: { reason: string }[];
+      };
+      assert.deepEqual(
+        snapshots.map(({ id }) => id),
+        [good.id],
+      );
+      assert.match(
+        unreadable.map(({ reason }) => reason).join(),
+        /^'daily\/.* the disk answers with an input\/output error$/,
+      );
+      for (const verb of ['run', 'verify', 'prune']) {
+        const result = await asRoot(verb);
+        assert.equal(result.status, 0, `${verb}: ${result.stderr}`);
+        assert.doesNotMatch(result.stderr, /Unexpected failure/);
+      }
+    } finally {
+      spawnSync('umount', ['-l', file]);
+    }
   });
 
   it('has a damaged snapshot, and no other, where something else is in the place of its dump', async () => {
