@@ -7,6 +7,7 @@ import { AppError, describeError } from '../errors.ts';
 import { readCatalogue, type Unsigned } from '../snapshots/catalogue.ts';
 import { removeFalseSignature } from '../snapshots/deletion-law.ts';
 import { readAll } from '../snapshots/document-reading.ts';
+import { verifyExtra } from '../snapshots/extra-part.ts';
 import { decodeManifest, dumpOf, encodeManifest, snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import { manifestKey } from '../snapshots/object-keys.ts';
 import { describeObjection, storeSignature } from '../snapshots/origin.ts';
@@ -126,6 +127,7 @@ async function verify(
     },
   );
   await verifySecrets(repository, { ...reading, manifest, identities });
+  await verifyExtra(repository, { ...reading, manifest, identities });
   return isOpen || identities.length > 0;
 }
 

@@ -54,7 +54,9 @@ import { remembered, type Remembered } from './remembered.ts';
 import {
   restore,
   restoreFile,
+  restoreExtra,
   restoreSecrets,
+  type ExtraReport,
   type FileReport,
   type FileRequest,
   type RestoreReport,
@@ -122,6 +124,7 @@ export interface App extends AsyncDisposable {
   followLog(signal: AbortSignal): Promise<void>;
   /** Makes a base backup when one is due; answers that it did, or when to look again. */
   baseIfDue(signal: AbortSignal): Promise<BaseLook>;
+  restoreExtra(request: FileRequest): Promise<ExtraReport>;
   drill(request: DrillRequest): Promise<DrillDocument>;
   upgradeCheck(request: UpgradeCheckRequest): Promise<UpgradeCheck>;
   upgradeRehearse(request: UpgradeRequest): Promise<Rehearsal>;
@@ -183,6 +186,7 @@ export function createApp(input: AppInput): App {
     wantsPitr: () => context.load().settings.pitr.isOn,
     followLog: async (signal) => followLog(context, signal),
     baseIfDue: async (signal) => baseIfDue(context, signal),
+    restoreExtra: async (request) => restoreExtra(context, request),
     drill: async (request) => drill(context, request),
     upgradeCheck: async (request) => upgradeCheck(context, request),
     upgradeRehearse: async (request) => upgradeRehearse(context, request),

@@ -2,7 +2,9 @@
 
 import type { ProgressListener } from '../backup/progress.ts';
 import { identitiesOf } from '../config/age-keys.ts';
-import { verifySecrets, type SecretsVerification } from '../snapshots/secrets-part.ts';
+import type { BesideVerification } from '../snapshots/beside.ts';
+import { verifyExtra } from '../snapshots/extra-part.ts';
+import { verifySecrets } from '../snapshots/secrets-part.ts';
 import { verifyFully } from '../snapshots/verification.ts';
 import { readCatalogue, type Catalogue } from '../snapshots/catalogue.ts';
 import { dumpOf, type Manifest } from '../snapshots/manifest.ts';
@@ -31,7 +33,9 @@ export interface VerifyResult {
   /** False when it is encrypted and no identity was at hand: hashed, but not decoded. */
   readonly decoded: boolean;
   /** How far the secrets object beside it was looked at. */
-  readonly secrets: SecretsVerification;
+  readonly secrets: BesideVerification;
+  /** The same of the extra files. */
+  readonly extra: BesideVerification;
 }
 
 /** What a store holds, and its description for people. */
@@ -44,7 +48,7 @@ export async function list(context: AppContext, { from, tier, signal }: ListRequ
   return { ...catalogue, place: repository.store.description };
 }
 
-/** Reads a snapshot back, the secrets object beside it included: hashes and decodes both to the end. */
+/** Reads a snapshot back, what lies beside it included: hashes and decodes all of it to the end. */
 export async function verify(context: AppContext, request: VerifyRequest): Promise<VerifyResult> {
   const { identities, signal } = request;
   const { settings } = context.load();
@@ -65,5 +69,6 @@ export async function verify(context: AppContext, request: VerifyRequest): Promi
     },
   );
   const secrets = await verifySecrets(repository, { ...reading, manifest, identities: keys });
-  return { manifest, place: store.description, decoded, secrets };
+  const extra = await verifyExtra(repository, { ...reading, manifest, identities: keys });
+  return { manifest, place: store.description, decoded, secrets, extra };
 }

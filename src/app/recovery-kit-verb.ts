@@ -41,6 +41,10 @@ export async function recoveryKit(context: AppContext, request: RecoveryKitReque
       newest === undefined
         ? settings.secrets === 'auto' && settings.keys.kind !== 'plain'
         : partOf(newest, 'secrets') !== undefined,
+    extraStored:
+      newest === undefined
+        ? settings.extraFiles.length > 0 && settings.keys.kind !== 'plain'
+        : partOf(newest, 'extra') !== undefined,
     database: describeDatabase(target, newest),
     encoding:
       newest === undefined

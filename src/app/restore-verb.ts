@@ -4,7 +4,10 @@
 import { DatabaseError } from 'pg';
 import type { ProgressListener } from '../backup/progress.ts';
 import { identitiesOf } from '../config/age-keys.ts';
-import { readSecrets } from '../snapshots/secrets-part.ts';
+import { besideWords, readBeside } from '../snapshots/beside.ts';
+import { unpackExtra } from '../snapshots/extra-part.ts';
+import type { BesideKind } from '../snapshots/object-keys.ts';
+import type { StoredPart } from '../snapshots/part-reader.ts';
 import type { ConnectionSettings } from '../database/connection.ts';
 import { decryptDocument } from '../codec/age.ts';
 import { AppError, describeError, type ErrorCode } from '../errors.ts';
@@ -12,6 +15,7 @@ import { dumpOf, partOf, snapshotName, type Manifest } from '../snapshots/manife
 import { readDatabaseTarget } from '../mastodon/database-settings.ts';
 import { compareFingerprints, describeConsequences } from '../mastodon/secret-fingerprints.ts';
 import { writeArchive, writeSecrets, type FileOutput } from '../restore/archive-file.ts';
+import { writeExtraFiles } from '../restore/extra-files.ts';
 import type { SnapshotSource } from '../snapshots/dump-stream.ts';
 import { nextSteps } from '../restore/next-steps.ts';
 import { restoreDatabase, type RestoreOutcome } from '../restore/restore.ts';
@@ -46,7 +50,7 @@ export interface RestoreRequest extends RestoreSource {
   readonly server?: ConnectionSettings;
 }
 
-/** Options of `restore --output` and `--secrets-output`. */
+/** Options of `restore --output`, `--secrets-output` and `--extra-output`, for which a file is a directory. */
 export interface FileRequest extends RestoreSource {
   readonly output: FileOutput;
 }
@@ -64,6 +68,12 @@ export interface FileReport {
   readonly snapshot: string;
   readonly place: string;
   readonly bytes: number;
+}
+
+/** What was written of the extra files. */
+export interface ExtraReport extends FileReport {
+  /** Their names, without a slash before them. */
+  readonly files: readonly string[];
 }
 
 /** Restores into a database. */
@@ -154,37 +164,55 @@ export async function restoreFile(context: AppContext, request: FileRequest): Pr
 
 /** Writes the settings that travelled with a snapshot as an env file. */
 export async function restoreSecrets(context: AppContext, request: FileRequest): Promise<FileReport> {
+  return asRestoreFailure(request.signal, async () => {
+    const { plain, ...found } = await openPart(context, { kind: 'secrets', request });
+    await writeSecrets(request.output, plain);
+    return { ...found, bytes: plain.length };
+  });
+}
+
+/** Writes the extra files that travelled with a snapshot into a directory, or their tar to a stream. */
+export async function restoreExtra(context: AppContext, request: FileRequest): Promise<ExtraReport> {
   const { output, signal } = request;
   return asRestoreFailure(signal, async () => {
-    const { repository, manifest, identities } = await selectSource(context, request);
-    const { store } = repository;
-    const part = partOf(manifest, 'secrets');
-    if (part === undefined) {
-      throw new AppError('restore', `No settings travelled with ${snapshotName(manifest)}`, {
-        hint: 'Look for another snapshot with them, or for a copy of .env.production; set BACKUP_AGE_RECIPIENTS for the future.',
-      });
-    }
-    if (identities.length === 0) throw needsIdentity(manifest);
-    const content = await readSecrets(
-      { repository, manifest, part },
-      { signal, log: context.log, patience: context.readPatience },
-    );
-    let plain: Buffer;
-    try {
-      plain = await decryptDocument(content, identities);
-    } catch (error) {
-      throw new AppError(
-        'restore',
-        `The settings of ${snapshotName(manifest)} cannot be opened: ${describeError(error)}`,
-        {
-          cause: error,
-          hint: 'Name the file with the private key of one of its recipients with --identity.',
-        },
-      );
-    }
-    await writeSecrets(output, plain);
-    return { snapshot: snapshotName(manifest), place: store.description, bytes: plain.length };
+    const { plain, stored, ...found } = await openPart(context, { kind: 'extra', request });
+    const files = unpackExtra(stored, plain);
+    if (typeof output === 'string') await writeExtraFiles(output, { files, signal });
+    else await writeSecrets(output, plain);
+    const bytes = files.reduce((sum, { content }) => sum + content.length, 0);
+    return { ...found, bytes, files: files.map(({ name }) => name) };
   });
+}
+
+const lookElsewhere = {
+  secrets:
+    'Look for another snapshot with them, or for a copy of .env.production; set BACKUP_AGE_RECIPIENTS for the future.',
+  extra: 'Look for another snapshot with them; set BACKUP_EXTRA_FILES and BACKUP_AGE_RECIPIENTS for the future.',
+} as const satisfies Record<BesideKind, string>;
+
+async function openPart(
+  context: AppContext,
+  { kind, request }: { readonly kind: BesideKind; readonly request: FileRequest },
+): Promise<Omit<FileReport, 'bytes'> & { readonly plain: Buffer; readonly stored: StoredPart }> {
+  const { signal } = request;
+  const { repository, manifest, identities } = await selectSource(context, request);
+  const snapshot = snapshotName(manifest);
+  const words = besideWords[kind];
+  const part = partOf(manifest, kind);
+  if (part === undefined)
+    throw new AppError('restore', `${words} did not travel with ${snapshot}`, { hint: lookElsewhere[kind] });
+  if (identities.length === 0) throw needsIdentity(manifest);
+  const stored = { repository, manifest, part };
+  const content = await readBeside(stored, { signal, log: context.log, patience: context.readPatience });
+  try {
+    const plain = await decryptDocument(content, identities);
+    return { snapshot, place: repository.store.description, plain, stored };
+  } catch (error) {
+    throw new AppError('restore', `${words} of ${snapshot} cannot be opened: ${describeError(error)}`, {
+      cause: error,
+      hint: 'Name the file with the private key of one of its recipients with --identity.',
+    });
+  }
 }
 
 /** A snapshot to restore, and what is to be said of its choice. */

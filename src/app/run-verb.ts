@@ -250,5 +250,6 @@ async function rememberSuccess(context: AppContext, result: BackupResult): Promi
     ),
     madeHere: [...madeHere, ...(stored === undefined ? [] : [rememberedAs(stored)])].slice(-rememberedIds),
     warnings: result.warnings,
+    leftOut: result.leftOut,
   }));
 }

@@ -69,6 +69,7 @@ export async function copyForTier(
     dumpBytes: dumpOf(source).content.bytes,
     objectBytes: dumpOf(source).bytes,
     warnings: [],
+    leftOut: (await context.state().readAttempts()).leftOut,
     outcomes,
     copiedFrom: snapshotName(source),
   };

@@ -1,7 +1,7 @@
 // One run, on one page: ask the database, plan, dump once into every destination, read back, and only then write the
 // manifest that makes it a backup. A destination that fails loses its own copy and no other.
 
-import { createOneRunKey } from '../codec/age.ts';
+import { createOneRunKey, type OneRunKey } from '../codec/age.ts';
 import { encoders, type Compression } from '../codec/codec.ts';
 import type { Environment } from '../config/environment.ts';
 import { chooseClient, type ClientPrograms } from '../database/clients.ts';
@@ -19,6 +19,8 @@ import type { ReadPatience } from '../storage/patient-reader.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import { commit, storeBranch, type Destination, type DestinationOutcome } from '../snapshots/destination.ts';
 import { reportTableLosses } from './emptied-tables.ts';
+import { enclose, storeEnclosure, type Enclosure } from './enclosure.ts';
+import { packExtraFiles } from './extra-files.ts';
 import { startPipeline } from './pipeline.ts';
 import { produceDump } from './dump-producer.ts';
 import {
@@ -31,7 +33,7 @@ import {
 import type { ProgressListener } from './progress.ts';
 import { folderOf, type Purpose } from './purpose.ts';
 import { planCompression, planDestinations } from './run-plan.ts';
-import { encryptSecrets, storeSecrets } from './secrets-object.ts';
+import { encryptSecrets } from './secrets-object.ts';
 import { checkSource } from './source-checks.ts';
 import { describeSnapshot, type SnapshotBase } from './snapshot-base.ts';
 import { readSourceState } from './source-state.ts';
@@ -46,6 +48,8 @@ export interface BackupOptions {
   readonly environment: Environment;
   /** Whether they travel with an encrypted backup. */
   readonly secrets: 'auto' | 'off';
+  /** Paths of the administrator's own files that travel with it. */
+  readonly extraFiles: readonly string[];
   readonly connection: ConnectionSettings;
   readonly clients: readonly ClientPrograms[];
   readonly lockWaitMs: number;
@@ -79,6 +83,8 @@ export interface BackupResult {
   readonly dumpBytes: number;
   readonly objectBytes: number;
   readonly warnings: readonly string[];
+  /** Those of the warnings that say what was to travel with the backup and does not. */
+  readonly leftOut: readonly string[];
   readonly outcomes: readonly DestinationOutcome[];
 }
 
@@ -119,6 +125,9 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
   const compression = planCompression({ ...options, stores }, destinations);
   const oneRunKey = options.recipients.length === 0 ? null : await createOneRunKey(options.recipients);
   const secrets = await encryptSecrets(options.environment, { ...options, id, oneRunKey });
+  const extra = await encloseExtra(options, oneRunKey);
+  for (const text of extra.leftOut) log.warn({}, text);
+  const enclosures = [secrets, extra.enclosure].filter((one) => one !== null);
   log.info(
     {
       id,
@@ -188,12 +197,11 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
         });
         const method = await verifyAt(destination, { base, identities, threads, options });
         const { repository } = destination;
-        const beside =
-          secrets === null ? null : await storeSecrets({ repository, manifest: base }, { secrets, log, signal });
-        const manifest =
-          secrets === null || beside === null
-            ? base
-            : { ...base, parts: [...base.parts, beside], secrets: { fingerprints: secrets.fingerprints } };
+        const parts = [...base.parts];
+        for (const enclosure of enclosures)
+          parts.push(await storeEnclosure({ repository, manifest: base }, { enclosure, log, signal }));
+        const fingerprints = secrets === null ? null : { fingerprints: secrets.fingerprints };
+        const manifest = { ...base, parts, secrets: fingerprints };
         return {
           kind: 'stored',
           destination,
@@ -212,9 +220,21 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
     dataAt: passed.end.dataAt,
     dumpBytes: passed.content.bytes,
     objectBytes: passed.object.bytes,
-    warnings: [...warnings, ...dump.warnings, ...losses.warnings],
+    warnings: [...warnings, ...dump.warnings, ...losses.warnings, ...extra.leftOut],
+    leftOut: extra.leftOut,
     outcomes: inOrder([...outcomes, ...failSpared(spared, { options, id, facts })], options),
   };
+}
+
+// In the clear they would be for everybody who reads the store: without recipients they stay here.
+async function encloseExtra(
+  { extraFiles, recipients, signal }: BackupOptions,
+  oneRunKey: OneRunKey | null,
+): Promise<{ readonly enclosure: Enclosure | null; readonly leftOut: readonly string[] }> {
+  if (oneRunKey === null || extraFiles.length === 0) return { enclosure: null, leftOut: [] };
+  const { names, tar, leftOut } = await packExtraFiles(extraFiles, signal);
+  if (names.length === 0) return { enclosure: null, leftOut };
+  return { enclosure: await enclose(tar, { kind: 'extra', recipients, oneRunKey }), leftOut };
 }
 
 function inOrder(

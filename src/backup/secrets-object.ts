@@ -1,27 +1,16 @@
-// Mastodon's settings of a run: an env file, encrypted to the same recipients as the dump and never stored in the clear. What a
-// store gives back is decrypted before a manifest names it: a secrets object that nobody can open would be found out only when
-// the server is gone.
+// Mastodon's settings of a run, as an env file beside the dump: what is missing of its secrets is told when it can still be
+// mended, and not when the server is gone.
 
-import { createHash } from 'node:crypto';
-import { decryptDocument, encryptDocument } from '../codec/age.ts';
+import type { OneRunKey } from '../codec/age.ts';
 import type { Environment } from '../config/environment.ts';
-import { describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { collectMastodonVariables } from '../mastodon/documented-variables.ts';
 import { encodeEnvFile } from '../mastodon/env-file.ts';
 import { fingerprintSecrets, requiredSecrets } from '../mastodon/secret-fingerprints.ts';
-import type { Part } from '../snapshots/manifest.ts';
-import type { ReadOptions, StoredPart } from '../snapshots/part-reader.ts';
-import { storeDocumentPart } from '../snapshots/parts.ts';
-import { inWordsOfSecrets, secretsProblem, secretsSuffix } from '../snapshots/secrets-part.ts';
+import { enclose, type Enclosure } from './enclosure.ts';
 
-/** Mastodon's settings of one run, encrypted once for all its destinations. */
-export interface SecretsObject {
-  readonly content: Buffer;
-  readonly sha256: string;
-  readonly plain: Buffer;
-  /** Opens it: the run's own key, which is forgotten with the run. */
-  readonly identity: string;
+/** Mastodon's settings of one run. */
+export interface SecretsObject extends Enclosure {
   readonly fingerprints: Readonly<Record<string, string>>;
 }
 
@@ -36,7 +25,7 @@ export async function encryptSecrets(
     readonly secrets: 'auto' | 'off';
     readonly recipients: readonly string[];
     /** The run's own key; null without recipients. */
-    readonly oneRunKey: { readonly identity: string; readonly recipient: string } | null;
+    readonly oneRunKey: OneRunKey | null;
     readonly log: Log;
   },
 ): Promise<SecretsObject | null> {
@@ -60,12 +49,8 @@ export async function encryptSecrets(
   }
   if (names.length === 0) return null;
   const plain = Buffer.from(encodeEnvFile(variables, { header: describe(id) }));
-  const content = await encryptDocument(plain, [...options.recipients, oneRunKey.recipient]);
   return {
-    content,
-    sha256: sha256(content),
-    plain,
-    identity: oneRunKey.identity,
+    ...(await enclose(plain, { ...options, kind: 'secrets', oneRunKey })),
     fingerprints: fingerprintSecrets(environment, { snapshotId: id }),
   };
 }
@@ -76,40 +61,4 @@ function describe(id: string): readonly string[] {
     "Save this as .env.production beside Mastodon's docker-compose.yml, with mode 0600: env_file takes it as it is.",
     'Whoever has it can act as this instance.',
   ];
-}
-
-/** Stores the secrets object, reads it back and opens it. Returns what the manifest says of it. Throws AppError. */
-export async function storeSecrets(
-  { repository, manifest }: Omit<StoredPart, 'part'>,
-  { secrets, ...options }: ReadOptions & { readonly secrets: SecretsObject },
-): Promise<Part> {
-  const part: Part = {
-    kind: 'secrets',
-    name: `${manifest.id}${secretsSuffix}`,
-    bytes: secrets.content.length,
-    sha256: secrets.sha256,
-    compression: 'none',
-    encryption: 'age',
-    partBytes: null,
-    etag: null,
-    // A hash of what a person chose, such as a password, would help to guess it.
-    content: null,
-  };
-  const stored = { repository, manifest, part };
-  const back = await storeDocumentPart(stored, { ...options, content: secrets.content }).catch(
-    inWordsOfSecrets(stored),
-  );
-  let opened: Buffer;
-  try {
-    opened = await decryptDocument(back, [secrets.identity]);
-  } catch (error) {
-    throw secretsProblem(stored, { text: `it cannot be decrypted: ${describeError(error)}`, cause: error });
-  }
-  if (!opened.equals(secrets.plain))
-    throw secretsProblem(stored, { text: 'it decrypts to something else than was encrypted' });
-  return part;
-}
-
-function sha256(content: Uint8Array): string {
-  return createHash('sha256').update(content).digest('hex');
 }

@@ -70,6 +70,7 @@ export function addReadingCommands(program: Command, context: CommandContext): v
           hashed: true,
           decoded: result.decoded,
           secrets: result.secrets,
+          extra: result.extra,
         },
         text: renderVerification(result),
       });
@@ -91,6 +92,7 @@ function catalogueDocument(catalogue: Placed): object {
       signer: signer.fingerprint,
       name: signer.comment === '' ? null : signer.comment,
     })),
+    withoutExtra: catalogue.withoutExtra.map(({ tier, id }) => ({ tier, id })),
     damaged: catalogue.damaged.map(({ manifest, reason }) => ({ tier: manifest.tier, id: manifest.id, reason })),
     unsigned: catalogue.unsigned.map(({ manifest, objection, damage }) => ({
       tier: manifest.tier,
@@ -157,6 +159,10 @@ function renderCatalogue(catalogue: Placed): string {
       catalogue.withoutSecrets.map((one) => [snapshotName(one)]),
     ),
     section(
+      'Restorable, but the extra files beside them are missing',
+      catalogue.withoutExtra.map((one) => [snapshotName(one)]),
+    ),
+    section(
       'Damaged, count for nothing',
       damaged.map(({ manifest, reason }) => [snapshotName(manifest), reason]),
     ),
@@ -215,18 +221,24 @@ function section(title: string, rows: readonly (readonly string[])[]): string {
 }
 
 /** The result of `verify` as text. */
-function renderVerification({ manifest, place, decoded, secrets }: VerifyResult): string {
+function renderVerification({ manifest, place, decoded, secrets, extra }: VerifyResult): string {
   const name = snapshotName(manifest);
   const tables = Object.keys(manifest.database.rows).length;
   const size = formatBytes(dumpOf(manifest).bytes);
   const dump = decoded
     ? `${name} in ${place}: ${size} read back, hash right, decoded to the end, ${tables} tables with the rows of the manifest\n`
     : `${name} in ${place}: ${size} read back, hash right; NOT decoded: it is encrypted and there is no --identity\n`;
-  return `${dump}${secretsLines[secrets]}`;
+  return `${dump}${secretsLines[secrets]}${extraLines[extra]}`;
 }
 
 const secretsLines = {
   none: '',
   hashed: "Mastodon's settings beside it: read back; NOT opened: there is no --identity\n",
   decrypted: "Mastodon's settings beside it: opened, its secrets are those of the manifest\n",
+} as const;
+
+const extraLines = {
+  none: '',
+  hashed: 'The extra files beside it: read back; NOT opened: there is no --identity\n',
+  decrypted: 'The extra files beside it: opened\n',
 } as const;

@@ -4,9 +4,11 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { AppError } from '../errors.ts';
 import type { StoreName } from '../storage/store.ts';
-import type { FileReport, RestoreReport } from '../app/restore-verb.ts';
+import type { App } from '../app/app.ts';
+import type { ExtraReport, FileReport, FileRequest, RestoreReport } from '../app/restore-verb.ts';
 import { formatBytes, formatDuration } from '../text/format.ts';
 import { formatMoment } from '../text/moment.ts';
+import { plural } from '../text/table.ts';
 import { collect, parseStore, readIdentities, snapshotForms } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { renderDataDirectory, renderMoment } from './moment-text.ts';
@@ -20,6 +22,7 @@ interface RestoreOptions {
   readonly replace?: string | true;
   readonly output?: string;
   readonly secretsOutput?: string;
+  readonly extraOutput?: string;
   readonly jobs: number;
   readonly identity?: readonly string[];
   readonly acceptUnsigned?: boolean;
@@ -44,7 +47,7 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
   program
     .command('restore')
     .description(
-      "restore a snapshot, or a moment: into a database, as a plain archive, or Mastodon's settings as an env file",
+      "restore a snapshot, or a moment: into a database, as a plain archive, or what lies beside it: Mastodon's settings, extra files",
     )
     .argument('[snapshot]', snapshotForms)
     .option('--before <time>', "the latest with data from before then: '2026-11-23 13:00', in BACKUP_TIMEZONE")
@@ -54,6 +57,10 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
     .option('--replace [name]', 'move a database with tables out of the way as NAME_before_<time>; never drops it')
     .option('--output <file>', 'write the plain pg_dump archive; - is stdout')
     .option('--secrets-output <file>', "write Mastodon's settings as an env file; - is stdout")
+    .option(
+      '--extra-output <directory>',
+      'write the extra files into a new or empty directory; - is their tar on stdout',
+    )
     .option('--jobs <number>', 'jobs of pg_restore; more than one need scratch space for the plain dump', parseJobs, 1)
     .option('--identity <file>', 'age private key, for an encrypted snapshot', collect)
     .option('--schema <name>', 'restore this schema alone; may be repeated', collect)
@@ -103,7 +110,7 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
       }
       if (goal.kind === 'directory') throw needsMoment();
       const request = { ...source, output: goal.file === '-' ? context.stdout : goal.file };
-      const report = goal.kind === 'archive' ? await app.restoreFile(request) : await app.restoreSecrets(request);
+      const report = await writeFile(app, { kind: goal.kind, request });
       progress[Symbol.dispose]();
       if (goal.file === '-') return;
       const document = { ...report, file: goal.file };
@@ -173,8 +180,9 @@ async function restoreAt(
       return print(context, { json: options.json, document, text: renderDataDirectory(document) });
     }
     case 'secrets':
-      throw new AppError('usage', "Mastodon's settings travel with snapshots, not with moments", {
-        hint: 'Restore them from a snapshot: mastodon-backup restore latest --secrets-output FILE.',
+    case 'extra':
+      throw new AppError('usage', "Mastodon's settings and extra files travel with snapshots, not with moments", {
+        hint: 'Restore them from a snapshot: mastodon-backup restore latest --secrets-output FILE, or --extra-output DIR.',
       });
     default:
       goal satisfies never;
@@ -187,26 +195,42 @@ function needsMoment(): AppError {
   });
 }
 
+async function writeFile(
+  app: App,
+  { kind, request }: { readonly kind: Exclude<Goal['kind'], 'database' | 'directory'>; readonly request: FileRequest },
+): Promise<FileReport | ExtraReport> {
+  switch (kind) {
+    case 'archive':
+      return app.restoreFile(request);
+    case 'secrets':
+      return app.restoreSecrets(request);
+    case 'extra':
+      return app.restoreExtra(request);
+    default:
+      return kind satisfies never;
+  }
+}
+
 type Goal =
   | { readonly kind: 'database'; readonly name: string; readonly replace: boolean }
-  | { readonly kind: 'archive' | 'secrets'; readonly file: string }
+  | { readonly kind: 'archive' | 'secrets' | 'extra'; readonly file: string }
   | { readonly kind: 'directory'; readonly directory: string };
 
 function readGoal(options: RestoreOptions): Goal {
-  const { toDatabase, replace, output, secretsOutput, dataDirectory } = options;
+  const { toDatabase, replace, output, secretsOutput, extraOutput, dataDirectory } = options;
   const replaced = typeof replace === 'string' ? replace : undefined;
   const name = toDatabase ?? replaced;
-  const goals = [name ?? (replace === true ? '' : undefined), output, secretsOutput, dataDirectory].filter(
-    (one) => one !== undefined,
-  );
+  const database = name ?? (replace === true ? '' : undefined);
+  const goals = [database, output, secretsOutput, extraOutput, dataDirectory].filter((one) => one !== undefined);
   if (goals.length !== 1) {
     throw new AppError('usage', goals.length === 0 ? 'Nothing says where to restore to' : 'Only one goal at a time', {
-      hint: 'Write one of --to-database NAME, --output FILE and --secrets-output FILE; with --at also --data-directory DIR.',
+      hint: 'Write one of --to-database NAME, --output FILE, --secrets-output FILE and --extra-output DIR; with --at also --data-directory DIR.',
     });
   }
   if (output !== undefined) return { kind: 'archive', file: output };
   if (secretsOutput !== undefined) return { kind: 'secrets', file: secretsOutput };
   if (dataDirectory !== undefined) return { kind: 'directory', directory: dataDirectory };
+  if (extraOutput !== undefined) return { kind: 'extra', file: extraOutput };
   if (name === undefined || (replaced !== undefined && replaced !== name)) {
     throw new AppError('usage', 'It is not clear which database is to be replaced', {
       hint: 'Write --replace NAME, with the name of the database alone.',
@@ -238,7 +262,15 @@ function renderRestore(report: RestoreReport, { timeZone }: { readonly timeZone:
   ].join('\n');
 }
 
-/** A file that was written. */
-function renderFile({ snapshot, place, file, bytes }: FileReport & { readonly file: string }): string {
-  return `Wrote ${file} (${formatBytes(bytes)}) from ${snapshot} in ${place}\n`;
+/** A file that was written, or a directory with some. */
+function renderFile({
+  snapshot,
+  place,
+  file,
+  bytes,
+  files = [],
+}: FileReport & Partial<Pick<ExtraReport, 'files'>> & { readonly file: string }): string {
+  const what = files.length === 0 ? '' : `${plural(files.length, 'file')}, `;
+  const list = files.map((one) => `  ${one}\n`).join('');
+  return `Wrote ${file} (${what}${formatBytes(bytes)}) from ${snapshot} in ${place}\n${list}`;
 }

@@ -43,6 +43,11 @@ export function findContradictions(
   if (values.BACKUP_EMAIL_TO !== undefined && environment.get('SMTP_SERVER') === undefined) {
     findings.warnings.push("BACKUP_EMAIL_TO has no effect without Mastodon's SMTP_SERVER in this environment");
   }
+  if (values.BACKUP_EXTRA_FILES !== undefined && !isGiven('BACKUP_AGE_RECIPIENTS')) {
+    findings.warnings.push(
+      'BACKUP_EXTRA_FILES has no effect without BACKUP_AGE_RECIPIENTS: the files would be stored in the clear',
+    );
+  }
   if (values.BACKUP_VERIFY === 'etag' && !isGiven('BACKUP_S3_BUCKET') && local !== undefined) {
     findings.warnings.push('BACKUP_VERIFY=etag has no effect on a directory, which is always read back');
   }

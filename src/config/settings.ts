@@ -78,6 +78,8 @@ export interface Settings {
   readonly keys: KeySettings;
   readonly signing: SigningSettings;
   readonly secrets: 'auto' | 'off';
+  /** Paths of files and directories that travel with an encrypted backup. */
+  readonly extraFiles: readonly string[];
   readonly stateDirectory: string;
   readonly scratchDirectory: string;
   readonly hooks: HookSettings;
@@ -184,6 +186,7 @@ export function readSettings(
       others: values.BACKUP_TRUSTED_SIGNERS ?? [],
     }),
     secrets: valueOf('BACKUP_SECRETS'),
+    extraFiles: values.BACKUP_EXTRA_FILES ?? [],
     stateDirectory: valueOf('BACKUP_STATE_DIR'),
     scratchDirectory: valueOf('BACKUP_SCRATCH_DIR'),
     hooks: {

@@ -15,6 +15,7 @@ import {
   parseDuration,
   parseFile,
   parseInteger,
+  parsePaths,
   parseSize,
   parseText,
   parseTimeZone,
@@ -297,6 +298,12 @@ const planVariables = {
     doc: 'how much of its log the server keeps for us at most while we are away; written as `max_slot_wal_keep_size` by `ALTER SYSTEM`, unless somebody else has set that',
   }),
   BACKUP_SCHEDULE_BASE: schedule('30 4 * * 1', 'the same for base backups, with `BACKUP_PITR=on`'),
+  BACKUP_EXTRA_FILES: planRow({
+    parse: parsePaths,
+    preset: null,
+    multiline: true,
+    doc: 'with recipients: files stored encrypted beside each backup (`docker-compose.yml`, the settings of nginx), 1 MiB each; paths in this container, separated by commas; a directory stands for all files in it',
+  }),
   BACKUP_HOOK_BEFORE: hook(
     'a program that runs before each backup, with the event as JSON on its standard input; when it fails there is no backup',
   ),

@@ -69,6 +69,15 @@ export function parseFile(text: string): string {
   return path.posix.normalize(text);
 }
 
+/** Absolute paths, separated by commas or line breaks. Throws `ValueError`. */
+export function parsePaths(text: string): readonly string[] {
+  const paths = text
+    .split(/[,\n]/)
+    .map((one) => one.trim())
+    .filter((one) => one !== '');
+  return [...new Set(paths.map(parseDirectory))];
+}
+
 /** An absolute path that is not the root. Throws `ValueError`. */
 export function parseDestinationDirectory(text: string): string {
   const directory = parseDirectory(text);

@@ -11,6 +11,7 @@ import { AppError } from '../errors.ts';
 import { formatMiB, formatSpan } from '../text/format.ts';
 import { examineMemory } from './memory-check.ts';
 import { examineEncryption } from './encryption-check.ts';
+import { examineExtraFiles } from './extra-files-check.ts';
 import { channelFinding, examineMessages } from './messages-check.ts';
 import { examineHooks } from './hooks-check.ts';
 import { examineSecretFiles } from './secret-files-check.ts';
@@ -59,6 +60,7 @@ export async function examine(examination: Examination): Promise<readonly Findin
     ...examineSecrets(examination, earlier),
     ...(await asking),
     ...(await examineHooks(examination)),
+    ...(await examineExtraFiles(examination)),
   ];
 }
 

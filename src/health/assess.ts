@@ -175,6 +175,7 @@ function isDegraded({
     attempts.destinationFailures.length > 0 ||
     (attempts.prune?.problem ?? null) !== null ||
     attempts.channels.some(({ error }) => error !== null) ||
+    attempts.leftOut.length > 0 ||
     attempts.hooks.some(({ error }) => error !== null) ||
     attempts.drill?.status === 'failed' ||
     unknownSettings.length > 0 ||

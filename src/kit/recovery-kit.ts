@@ -24,6 +24,8 @@ export interface KitFacts {
   readonly recipients: readonly string[];
   /** Whether Mastodon's settings lie beside the backups. */
   readonly secretsStored: boolean;
+  /** Whether the administrator's own files do. */
+  readonly extraStored: boolean;
   readonly database: StockDatabase;
   readonly encoding: StockEncoding;
   /** Public keys whose signatures count, as `ssh-ed25519 AAAA… name`; empty: none is asked for. */
@@ -96,6 +98,7 @@ function whatIsWhere(facts: KitFacts): KitSection {
                 ['its size', `${formatMiB(newest.objectBytes)} stored, ${formatMiB(newest.dumpBytes)} unpacked`],
               ] as const)),
           ["Mastodon's settings", facts.secretsStored ? 'beside each backup, encrypted' : 'NOT in the backups'],
+          ...(facts.extraStored ? ([['your own files', 'beside each backup, encrypted']] as const) : []),
           ['signed by', facts.signers.length === 0 ? 'nobody: backups are not signed' : facts.signers.join('; ')],
           ['uploaded files', 'NOT in the backups: public/system, or the bucket of S3_BUCKET'],
         ],
@@ -153,6 +156,7 @@ function withTool(facts: KitFacts): KitSection {
         ...(facts.secretsStored
           ? [`mastodon-backup restore latest --secrets-output .env.production.restored${identity}`]
           : []),
+        ...(facts.extraStored ? [`mastodon-backup restore latest --extra-output extra${identity}`] : []),
         `mastodon-backup restore latest --to-database ${shellQuote(facts.database.name)}${identity}`,
       ]),
       text(

@@ -15,6 +15,7 @@ import {
   getWithAws,
   getWithCurl,
   getWithRclone,
+  openExtra,
   openSecrets,
   rememberDirectory,
   restoreDatabase,
@@ -31,6 +32,7 @@ export interface StepFacts {
   readonly bucket: StockBucket | null;
   readonly directory: string | null;
   readonly secretsStored: boolean;
+  readonly extraStored: boolean;
   readonly database: StockDatabase;
   readonly encoding: StockEncoding;
   /** Public keys whose signatures count, as `ssh-ed25519 AAAA… name`; empty: none is asked for. */
@@ -111,6 +113,13 @@ function fetching({ bucket, directory, instance, signers }: StepFacts): KitSecti
 
 function settings(facts: StepFacts): KitSection {
   const title = "Step 3. Mastodon's settings";
+  const extra: readonly KitBlock[] = facts.extraStored
+    ? [
+        commands('The files of your own that travelled with it (compose file, web server), under their old paths:', [
+          openExtra,
+        ]),
+      ]
+    : [];
   if (!facts.secretsStored) {
     return {
       title,
@@ -119,6 +128,7 @@ function settings(facts: StepFacts): KitSection {
           'They are not in the backups. Without the old SECRET_KEY_BASE everybody is logged out; without the old OTP_SECRET and ' +
             'ACTIVE_RECORD_ENCRYPTION_* nobody with two factors gets in. Look for the .env.production named above first.',
         ),
+        ...extra,
       ],
     };
   }
@@ -130,6 +140,7 @@ function settings(facts: StepFacts): KitSection {
         "It becomes .env.production beside Mastodon's docker-compose.yml, which takes it as it is. Change what names the old " +
           'machine (DB_HOST, REDIS_HOST and their like); never change the secrets or LOCAL_DOMAIN.',
       ),
+      ...extra,
     ],
   };
 }

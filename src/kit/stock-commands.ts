@@ -126,6 +126,10 @@ export const checkObject: readonly string[] = [
 export const openSecrets =
   '(umask 077; age -d -i "$WORK/key.txt" "$FROM/${MANIFEST%.json}.secrets.env.age" > "$WORK/.env.production.restored")';
 
+/** Unpacks the extra files into a directory beside the others. */
+export const openExtra =
+  'mkdir "$WORK/extra" && age -d -i "$WORK/key.txt" "$FROM/${MANIFEST%.json}.extra.tar.age" | tar -xf - -C "$WORK/extra"';
+
 /** The fingerprint of the private key's public half, as the kit prints it. */
 export const fingerprintCommand = 'age-keygen -y key.txt | sha256sum | cut -c 1-16';
 

@@ -3,7 +3,7 @@
 
 import { createHash, type Hash } from 'node:crypto';
 import * as v from 'valibot';
-import { createTarReader, type TarMember } from './tar.ts';
+import { createTarReader, type TarMember } from '../codec/tar.ts';
 
 /** What a base backup's manifest is called in the tar, where it is the last member. */
 export const manifestName = 'backup_manifest';

@@ -14,7 +14,7 @@ import type { Repository } from '../snapshots/repository.ts';
 import { readPatiently, type ReadPatience } from '../storage/patient-reader.ts';
 import { createMeter } from '../stream/meter.ts';
 import { createBaseInspector, type BaseContents } from './backup-manifest.ts';
-import { createTarReader } from './tar.ts';
+import { createTarReader } from '../codec/tar.ts';
 
 /** What of a base's document is needed to read it. */
 export type StoredBase = Pick<BaseDocument, 'id' | 'systemIdentifier' | 'tar'>;

@@ -8,7 +8,7 @@ import { AppError, describeError } from '../errors.ts';
 import { manifestName } from './backup-manifest.ts';
 import { parseLsn, type Lsn } from './lsn.ts';
 import { converse, type WireConnection } from './replication-connection.ts';
-import { createTarReader, fileHeader, padding, tarEnd } from './tar.ts';
+import { createTarReader, fileHeader, padding, tarEnd } from '../codec/tar.ts';
 
 /** What the server says of a base backup. */
 export interface BaseRange {
@@ -145,7 +145,7 @@ async function readBase(
   const range = { ...readPosition(start), endLsn: readPosition(stop).startLsn };
   const content = Buffer.concat(manifest);
   for (const chunk of [
-    fileHeader(manifestName, content.length),
+    fileHeader(manifestName, { bytes: content.length }),
     content,
     Buffer.alloc(padding(content.length)),
     tarEnd,

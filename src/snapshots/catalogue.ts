@@ -7,7 +7,7 @@ import type { ObjectKey, StoredObject } from '../storage/store.ts';
 import { listFolders, type Orphan, type Pinned, type Unlisted } from './listing.ts';
 import { readManifest } from './manifest-reading.ts';
 import { dumpOf, partOf, snapshotName, type Manifest } from './manifest.ts';
-import { manifestKey, partKey } from './object-keys.ts';
+import { manifestKey, partKey, type BesideKind } from './object-keys.ts';
 import { describeObjection, signatureKey, wantsSigned, type Objection } from './origin.ts';
 import type { KnownObject, Repository } from './repository.ts';
 
@@ -16,6 +16,8 @@ export interface Catalogue {
   readonly snapshots: readonly Manifest[];
   /** Those of the snapshots whose secrets object is missing: they restore, but Mastodon's settings do not come with them. */
   readonly withoutSecrets: readonly Manifest[];
+  /** The same of the administrator's extra files. */
+  readonly withoutExtra: readonly Manifest[];
   /** Manifests whose object is missing or of another size: they count for nothing. */
   readonly damaged: readonly { readonly manifest: Manifest; readonly reason: string }[];
   /** Manifests that cannot be read or decoded, or of a newer format: their objects are protected. */
@@ -75,7 +77,7 @@ export async function readCatalogue(
     if (wasListed && !listed.has(key)) cache.delete(key);
   }
   const snapshots: Manifest[] = [];
-  const withoutSecrets: Manifest[] = [];
+  const without: Readonly<Record<BesideKind, Manifest[]>> = { secrets: [], extra: [] };
   const damaged: { manifest: Manifest; reason: string }[] = [];
   const unsigned: Unsigned[] = [];
   const signedByOthers: { manifest: Manifest; signer: PublicKey }[] = [];
@@ -122,13 +124,16 @@ export async function readCatalogue(
       const { signer } = read;
       if (signer !== null && signing.key?.publicKey.blob.equals(signer.blob) !== true)
         signedByOthers.push({ manifest, signer });
-      const secrets = partOf(manifest, 'secrets');
-      if (secrets !== undefined && find(secrets) === undefined) withoutSecrets.push(manifest);
+      for (const kind of ['secrets', 'extra'] as const) {
+        const beside = partOf(manifest, kind);
+        if (beside !== undefined && find(beside) === undefined) without[kind].push(manifest);
+      }
     }
   });
   return {
     snapshots: snapshots.toSorted(newestFirst),
-    withoutSecrets: withoutSecrets.toSorted(newestFirst),
+    withoutSecrets: without.secrets.toSorted(newestFirst),
+    withoutExtra: without.extra.toSorted(newestFirst),
     damaged: damaged.toSorted((a, b) => newestFirst(a.manifest, b.manifest)),
     unreadable: unreadable.toSorted((a, b) => (a.key < b.key ? -1 : 1)),
     unsigned: unsigned.toSorted((a, b) => newestFirst(a.manifest, b.manifest)),

@@ -16,7 +16,7 @@ import {
   sha256,
   text,
 } from '../text/document.ts';
-import { partSuffix, startOfId } from './object-keys.ts';
+import { partSuffix, startOfId, type PartKind } from './object-keys.ts';
 
 const dayMs = 86_400_000;
 /** Clocks of two machines that differ by less than this are taken to say the same. */
@@ -25,7 +25,7 @@ export const clockToleranceMs = 5 * 60_000;
 const hashed = { bytes: count, sha256 };
 
 const part = record({
-  /** `dump`, `secrets`, or a kind that a newer version writes. */
+  /** `dump`, `secrets`, `extra`, or a kind that a newer version writes. */
   kind: text,
   /** The file beside the manifest: the snapshot's id and an ending. A folder that was copied elsewhere reads the same. */
   name: text,
@@ -142,7 +142,7 @@ export function dumpOf(manifest: Pick<Manifest, 'parts'>): DumpPart {
 }
 
 /** A part by its kind; undefined when the snapshot has none. */
-export function partOf(manifest: Pick<Manifest, 'parts'>, kind: 'dump' | 'secrets'): Part | undefined {
+export function partOf(manifest: Pick<Manifest, 'parts'>, kind: PartKind): Part | undefined {
   return manifest.parts.find((one) => one.kind === kind);
 }
 

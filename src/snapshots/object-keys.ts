@@ -6,7 +6,13 @@ import type { ObjectKey } from '../storage/store.ts';
 import { asFolder, type Folder } from '../schedule/tier.ts';
 
 /** What a key names. */
-export type KeyPart = 'manifest' | 'signature' | 'pin' | 'dump' | 'secrets';
+export type KeyPart = 'manifest' | 'signature' | 'pin' | PartKind;
+
+/** A part that this version knows. */
+export type PartKind = 'dump' | BesideKind;
+
+/** A part beside the dump. */
+export type BesideKind = 'secrets' | 'extra';
 
 /** A key taken apart. */
 export interface ParsedKey {
@@ -26,6 +32,7 @@ const suffixes = {
   pin: /^\.pin$/,
   dump: /^\.dump(\.xz|\.zst)?(\.age)?$/,
   secrets: /^\.secrets\.env\.age$/,
+  extra: /^\.extra\.tar\.age$/,
 } as const satisfies Record<KeyPart, RegExp>;
 
 /** What the parts of a newer version may end in; never as the manifest and what stands beside it for itself. */
@@ -59,7 +66,7 @@ export function partSuffix(
 ): string | undefined {
   if (!name.startsWith(`${id}.`)) return undefined;
   const suffix = name.slice(id.length);
-  const known: RegExp = kind === 'dump' || kind === 'secrets' ? suffixes[kind] : laterSuffix;
+  const known: RegExp = kind === 'dump' || kind === 'secrets' || kind === 'extra' ? suffixes[kind] : laterSuffix;
   const isTaken = Object.entries(suffixes).some(([other, pattern]) => other !== kind && pattern.test(suffix));
   return known.test(suffix) && !isTaken ? suffix : undefined;
 }

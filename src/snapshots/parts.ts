@@ -13,10 +13,13 @@ import { keyOf, readStored, type ReadOptions, type StoredPart } from './part-rea
 import { partBytesFor } from './part-size.ts';
 import type { Repository } from './repository.ts';
 
+/** What extra files come to at most, 16 MiB and what a tar and age add to them; others are documents. */
+const largestExtraBytes = 24 * 1024 * 1024;
+
 /** A small part as it is stored, whole. Rejects with AppError `verify` when it is not what its manifest says, else `store`. */
 export async function readDocumentPart(stored: StoredPart, options: ReadOptions): Promise<Buffer> {
   const { bytes } = stored.part;
-  if (bytes > maxDocumentBytes)
+  if (bytes > (stored.part.kind === 'extra' ? largestExtraBytes : maxDocumentBytes))
     throw new AppError('verify', `'${keyOf(stored)}' has ${bytes} bytes, too many for a document`, {
       hint: 'Look at the object in the store; this program did not write it.',
     });

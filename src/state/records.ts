@@ -131,6 +131,8 @@ const attemptsRecord = object({
   encryption: v.optional(v.nullable(v.picklist(['age', 'none'])), null),
   /** System identifiers of earlier servers that `prune --accept-new-server` accepted. */
   acceptedServers: v.optional(list(v.string()), []),
+  /** What was to travel with the last backup and did not. */
+  leftOut: v.optional(list(v.string()), []),
   /** What the last run warned of. */
   warnings: v.optional(list(v.string()), []),
 });

@@ -149,6 +149,7 @@ function prune(snapshots: readonly Manifest[], now: Date): readonly Manifest[] {
       unsigned: [],
       withoutSecrets: [],
       signedByOthers: [],
+      withoutExtra: [],
       foreign: [],
       orphans: [],
       pinned: [],

@@ -392,6 +392,7 @@ describe('a directory that hangs', () => {
       toolVersion: 'test',
       environment: environmentOf({}),
       secrets: 'auto',
+      extraFiles: [],
       connection: stage.server.mastodon('mastodon_production'),
       clients: await findClients({ directory: null, path: process.env['PATH'] ?? '', signal }),
       lockWaitMs: 10_000,

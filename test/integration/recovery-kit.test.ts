@@ -61,6 +61,7 @@ for (const { major, oddities, clients, extra } of [
     let environment: Record<string, string>;
     const scratch = temporaryDirectory();
     const directory = path.join(scratch.path, 'back ups');
+    const extraFile = path.join(scratch.path, 'docker-compose.yml');
     const script: string[] = [];
     before(async () => {
       source = await startPostgres({ major });
@@ -70,11 +71,13 @@ for (const { major, oddities, clients, extra } of [
       shell = createStockShell(scratch.path);
       mkdirSync(directory);
       execSync(`age-keygen -o ${shell.directory}/key.txt 2>/dev/null`);
+      writeFileSync(extraFile, 'services: {}\n');
       environment = {
         ...databaseEnvironment(source.mastodon(name)),
         ...mastodon,
         ...extra,
         BACKUP_LOCAL_DIR: directory,
+        BACKUP_EXTRA_FILES: extraFile,
         BACKUP_STATE_DIR: path.join(scratch.path, 'state'),
         BACKUP_COMPRESSION_LEVEL: '1',
         BACKUP_AGE_RECIPIENTS: execSync(`age-keygen -y ${shell.directory}/key.txt`).toString().trim(),
@@ -146,6 +149,8 @@ for (const { major, oddities, clients, extra } of [
         ...mastodon,
       });
       assert.equal(statSync(file).mode & 0o777, 0o600);
+      await type(block(blocks, /^The files of your own/));
+      assert.equal(readFileSync(path.join(shell.directory, 'extra', extraFile), 'utf8'), 'services: {}\n');
     });
 
     it('restore every row, with the role as owner', async () => {

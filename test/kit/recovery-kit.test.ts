@@ -32,6 +32,7 @@ const facts: KitFacts = {
   recipients: ['age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq'],
   signers: [],
   secretsStored: true,
+  extraStored: true,
   database: { name: 'mastodon_production', role: 'mastodon', encoding: 'UTF8', extensions: [] },
   encoding: { compression: 'xz', encrypted: true },
   newest: {
@@ -138,6 +139,7 @@ describe('the recovery kit', () => {
       recipients: [],
       encoding: { compression: 'xz', encrypted: false },
       secretsStored: false,
+      extraStored: false,
       newest: null,
       bucket: null,
       directory: '/backups',

@@ -20,6 +20,7 @@ function plan(kept: number, count: number) {
     unreadable: [],
     unsigned: [],
     withoutSecrets: [],
+    withoutExtra: [],
     orphans: [],
     foreign: [],
     pinned: [],

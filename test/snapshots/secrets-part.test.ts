@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';
-import { encryptSecrets, storeSecrets, type SecretsObject } from '../../src/backup/secrets-object.ts';
+import { storeEnclosure } from '../../src/backup/enclosure.ts';
+import { encryptSecrets, type SecretsObject } from '../../src/backup/secrets-object.ts';
 import { copyParts } from '../../src/snapshots/copying.ts';
 import { verifySecrets } from '../../src/snapshots/secrets-part.ts';
 import { createOneRunKey, decryptDocument } from '../../src/codec/age.ts';
@@ -41,7 +42,7 @@ async function putWithSecrets(
     oneRunKey: await keyPair(),
   });
   assert.ok(secrets);
-  const part = await storeSecrets({ repository, manifest: base }, { ...options, secrets });
+  const part = await storeEnclosure({ repository, manifest: base }, { ...options, enclosure: secrets });
   const { fingerprints } = secrets;
   const manifest = { ...base, parts: [...base.parts, part], secrets: { fingerprints } };
   await repository.store.putDocument(dumpKey(manifest), Buffer.from('content'), { signal });
@@ -89,7 +90,7 @@ describe('a secrets object', () => {
     const forgetful: RemovableStore = { ...store, get: async () => Readable.from([other]) };
     const weekly = aManifest({ tier: 'weekly' });
     await assert.rejects(
-      storeSecrets({ repository: createRepository(forgetful), manifest: weekly }, { ...options, secrets }),
+      storeEnclosure({ repository: createRepository(forgetful), manifest: weekly }, { ...options, enclosure: secrets }),
       { code: 'verify', message: /Mastodon's settings in .* differs from what was written/ },
     );
     const another = await encryptSecrets(environment, {
@@ -102,7 +103,7 @@ describe('a secrets object', () => {
     assert.ok(another);
     const wrongKey = { ...another, identity: secrets.identity };
     await assert.rejects(
-      storeSecrets({ repository, manifest: aManifest({ tier: 'weekly' }) }, { ...options, secrets: wrongKey }),
+      storeEnclosure({ repository, manifest: aManifest({ tier: 'weekly' }) }, { ...options, enclosure: wrongKey }),
       { code: 'verify', message: /it cannot be decrypted/ },
     );
   });

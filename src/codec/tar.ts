@@ -1,4 +1,4 @@
-// A tar taken apart as it passes (POSIX ustar, as PostgreSQL writes base backups). A walsender that was killed leaves a tar that
+// A tar made, and taken apart as it passes (POSIX ustar, as PostgreSQL writes base backups). A walsender that was killed leaves a tar that
 // ends too early, and tar itself has no sum: whoever takes half of one for a whole has no backup.
 
 /** Something in the tar that a header announced. */
@@ -24,6 +24,9 @@ export interface TarReader {
 }
 
 const blockBytes = 512;
+/** What the fields of a header hold of a name, in bytes. */
+const longestRest = 100;
+const longestFolder = 155;
 
 /** A reader at the beginning of a tar. */
 export function createTarReader(): TarReader {
@@ -89,16 +92,38 @@ export function padding(bytes: number): number {
 /** The two empty blocks that end a tar. */
 export const tarEnd: Buffer = Buffer.alloc(2 * blockBytes);
 
-/** The header of an ordinary file, which nobody else may read. */
-export function fileHeader(name: string, bytes: number): Buffer {
+/** Where a name is divided between the two fields of a header; undefined: it fits into no header. */
+function divide(name: string): { readonly folder: string; readonly rest: string } | undefined {
+  if (Buffer.byteLength(name) <= longestRest) return { folder: '', rest: name };
+  const at = [...name.matchAll(/\//g)]
+    .map(({ index }) => index)
+    .find((index) => Buffer.byteLength(name.slice(index + 1)) <= longestRest);
+  if (at === undefined || at === 0 || Buffer.byteLength(name.slice(0, at)) > longestFolder) return undefined;
+  return { folder: name.slice(0, at), rest: name.slice(at + 1) };
+}
+
+/** Whether a tar without extensions can hold a file of this name. */
+export function fitsTar(name: string): boolean {
+  return divide(name) !== undefined;
+}
+
+/** The header of an ordinary file, which nobody else may read. Throws for a name that fits into none. */
+export function fileHeader(
+  name: string,
+  { bytes, modifiedAt = new Date(0) }: { readonly bytes: number; readonly modifiedAt?: Date },
+): Buffer {
+  const divided = divide(name);
+  if (divided === undefined) throw new Error(`'${name}' is too long for a tar`);
   const block = Buffer.alloc(blockBytes);
-  const write = (text: string, at: number): void => void block.write(text, at, 'latin1');
-  write(name, 0);
+  const write = (text: string, at: number): void => void block.write(text, at, 'utf8');
+  const seconds = Math.max(0, Math.floor(modifiedAt.getTime() / 1_000));
+  write(divided.rest, 0);
+  write(divided.folder, 345);
   write('0000600\0', 100);
   write('0000000\0', 108);
   write('0000000\0', 116);
   write(`${bytes.toString(8).padStart(11, '0')}\0`, 124);
-  write('00000000000\0', 136);
+  write(`${seconds.toString(8).padStart(11, '0')}\0`, 136);
   write('0', 156);
   write('ustar\u000000', 257);
   write(`${checksum(block).toString(8).padStart(6, '0')}\0 `, 148);
