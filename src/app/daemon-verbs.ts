@@ -54,10 +54,13 @@ export async function lookAround(
   const holdings = await readHoldings(context, signal);
   const { instance } = context.load();
   const troubles: string[] = [];
-  for (const { repository, error } of holdings) {
+  for (const { repository, error, standing } of holdings) {
     if (error === null) continue;
-    context.log.warn({ err: error, store: repository.store.description }, 'A destination cannot be read');
-    troubles.push(`${repository.store.description} cannot be read: ${describeError(error)}`);
+    const isStrange = standing?.kind === 'strange';
+    const what = isStrange ? 'Nothing is stored in a place that is not known' : 'A destination cannot be read';
+    context.log.warn({ err: error, store: repository.store.description }, what);
+    // Health remembers of a strange place that it is one.
+    if (!isStrange) troubles.push(`${repository.store.description} cannot be read: ${describeError(error)}`);
   }
   const { madeHere } = await context.state().readAttempts();
   for (const { repository, catalogue, snapshots } of holdings) {

@@ -3,12 +3,14 @@
 
 import { AppError, describeError } from '../errors.ts';
 import { newestFirst, pinsOf, readCatalogue, type Catalogue } from '../snapshots/catalogue.ts';
-import { dumpOf, type Manifest } from '../snapshots/manifest.ts';
+import { dumpOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import { startOfId } from '../snapshots/object-keys.ts';
+import type { PlaceStanding } from '../snapshots/place.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import { withRuns } from '../state/history.ts';
 import type { SnapshotRecord, StoreRecord } from '../state/records.ts';
 import type { AppContext } from './context.ts';
+import { examinePlace, missingFrom, recordOf, strangePlace } from './places.ts';
 
 /** A destination and what it holds. */
 export interface Holding {
@@ -17,32 +19,57 @@ export interface Holding {
   readonly catalogue: Catalogue | null;
   /** Why not. */
   readonly error: unknown;
+  /** Whether it is the place that is known; null: nobody looked, or could. */
+  readonly standing: PlaceStanding | null;
   /** The verified snapshots of our instance, newest first. */
   readonly snapshots: readonly Manifest[];
 }
 
-/** Reads all destinations. Rejects only with the reason of `signal`. */
-export async function lookIntoAll(context: AppContext, signal: AbortSignal): Promise<readonly Holding[]> {
+/** Reads all destinations, or `among` them. Rejects only with the reason of `signal`. */
+export async function lookIntoAll(
+  context: AppContext,
+  signal: AbortSignal,
+  { among }: { readonly among?: readonly Repository[] } = {},
+): Promise<readonly Holding[]> {
   const { instance } = context.load();
-  const stores = await context.stores();
+  const stores = among ?? (await context.stores());
   return Promise.all(
     stores.map(async (repository): Promise<Holding> => {
       try {
         const catalogue = await readCatalogue(repository, { signal });
         const snapshots = catalogue.snapshots.filter((manifest) => manifest.instance === instance);
-        return { repository, catalogue, error: null, snapshots };
+        return { repository, catalogue, error: null, standing: null, snapshots };
       } catch (error) {
         signal.throwIfAborted();
-        return { repository, catalogue: null, error, snapshots: [] };
+        return { repository, catalogue: null, error, standing: null, snapshots: [] };
       }
     }),
   );
 }
 
-/** Reads all destinations and remembers for health what they hold. Rejects only with the reason of `signal`. */
-export async function readHoldings(context: AppContext, signal: AbortSignal): Promise<readonly Holding[]> {
+/**
+ * Reads all destinations, or `among` them, and remembers for health what they hold. One that is another place than was known is
+ * none that can be read. Rejects only with the reason of `signal`.
+ */
+export async function readHoldings(
+  context: AppContext,
+  signal: AbortSignal,
+  options: { readonly among?: readonly Repository[] } = {},
+): Promise<readonly Holding[]> {
   const readAt = context.now().toISOString();
-  const holdings = await lookIntoAll(context, signal);
+  const { instance } = context.load();
+  const before = await context.state().readStores();
+  const records = before?.instance === instance ? before.stores : [];
+  const holdings = await Promise.all(
+    (await lookIntoAll(context, signal, options)).map(async (holding): Promise<Holding> => {
+      const { repository, catalogue } = holding;
+      if (catalogue === null) return holding;
+      const record = recordOf(repository, records);
+      const standing = await examinePlace(repository, { catalogue, record, signal });
+      if (standing.kind === 'known') return { ...holding, standing };
+      return { ...holding, standing, catalogue: null, error: strangePlace(repository, standing.reason), snapshots: [] };
+    }),
+  );
   await remember(context, { holdings, readAt });
   return holdings;
 }
@@ -54,7 +81,7 @@ export async function rememberRemoval(
 ): Promise<void> {
   const isLeft = (snapshot: Manifest): boolean => !removed.includes(snapshot);
   const left = holdings.map((one) => ({ ...one, snapshots: one.snapshots.filter(isLeft) }));
-  await remember(context, { holdings: left, readAt: context.now().toISOString() });
+  await remember(context, { holdings: left, readAt: context.now().toISOString(), removed });
 }
 
 /** All snapshots of our instance, one of each id, newest first. */
@@ -74,37 +101,69 @@ export function silentPlaces(
   });
 }
 
+/** The places that are not those that were known, each with the reason why nothing is stored there. */
+export function strangePlaces(holdings: readonly Holding[]): ReadonlyMap<Repository, AppError> {
+  return new Map(
+    holdings.flatMap(({ repository, standing }) =>
+      standing?.kind === 'strange' ? [[repository, strangePlace(repository, standing.reason)] as const] : [],
+    ),
+  );
+}
+
 // Readings overlap, those of a drill beside a run and those of a `docker exec` beside the daemon: the younger one counts.
 async function remember(
   context: AppContext,
-  { holdings, readAt }: { readonly holdings: readonly Holding[]; readonly readAt: string },
+  {
+    holdings,
+    readAt,
+    removed = [],
+  }: {
+    readonly holdings: readonly Holding[];
+    readonly readAt: string;
+    /** What retention has removed since. */
+    readonly removed?: readonly Manifest[];
+  },
 ): Promise<void> {
   const { instance } = context.load();
   await rememberHistory(context, holdings);
+  const repositories = await context.stores();
   await context.state().updateStores((before) => {
     const remembered = before?.instance === instance ? before.stores : [];
-    const stores = holdings.map(({ repository, catalogue, error, snapshots }): StoreRecord => {
+    const known = holdings.map((holding): StoreRecord => {
+      const { repository, catalogue, error, snapshots, standing } = holding;
+      const { prefix } = repository;
       const { name, description } = repository.store;
-      const same = remembered.find((one) => one.name === name && one.description === description);
+      const same = recordOf(repository, remembered);
       if (same !== undefined && same.readAt !== null && isYounger(same.readAt, { than: readAt, context })) return same;
       if (catalogue === null) {
         // What was known of it stays known: a bucket that is down does not make a fresh backup old.
-        const empty = { name, description, readAt: null, snapshots: [], damagedCount: 0, unreadableCount: 0 };
-        return { ...(same ?? empty), error: describeError(error) };
+        const empty = { name, description, prefix, readAt: null, snapshots: [], damagedCount: 0, unreadableCount: 0 };
+        return { ...(same ?? empty), error: describeError(error), strange: standing?.kind === 'strange' };
       }
       const unseen = catalogue.unlisted.filter(({ isTier }) => isTier);
       // Nor is what was known of a tier that cannot be seen forgotten.
-      const known = [...(same?.snapshots ?? []), ...writtenHere(repository, instance)].filter(
+      const unseenSnapshots = [...(same?.snapshots ?? []), ...writtenHere(repository, instance)].filter(
         ({ tier, id }, at, all) =>
           unseen.some((one) => one.tier === tier) && all.findIndex((one) => one.id === id) === at,
       );
       const own = catalogue.damaged.filter(({ manifest }) => manifest.instance === instance);
+      const present = snapshots.map(toRecord);
+      const missing = missingFrom(catalogue, {
+        context,
+        record: same,
+        repository,
+        present,
+        removed: new Set(removed.map(snapshotName)),
+      });
       return {
         name,
         description,
+        prefix,
+        placeId: standing?.kind === 'known' ? standing.id : (same?.placeId ?? null),
+        ...(missing.length === 0 ? {} : { missing }),
         readAt,
         error: unseen.length === 0 ? null : unseen.map(({ reason }) => reason).join('; '),
-        snapshots: [...snapshots.map((one) => withPin(one, catalogue)), ...known].toSorted(
+        snapshots: [...snapshots.map((one) => withPin(one, catalogue)), ...unseenSnapshots].toSorted(
           (a, b) => b.dataAt.getTime() - a.dataAt.getTime(),
         ),
         damagedCount: own.length,
@@ -112,6 +171,10 @@ async function remember(
         apart: countApart(catalogue),
       };
     });
+    // In the order of the settings; one that nobody looked into now stays as it was.
+    const stores = repositories.flatMap(
+      (repository) => recordOf(repository, known) ?? recordOf(repository, remembered) ?? [],
+    );
     return { instance, stores };
   });
 }

@@ -4,12 +4,15 @@ import type { AppContext } from './context.ts';
 import { lockFor } from './locking.ts';
 import { readHoldings, rememberRemoval, snapshotsOfAll } from './holdings.ts';
 import { currentSystemIdentifier, prunePlaces, pruneProblem, type PlacePrune } from './pruning.ts';
+import { takeStock } from './stocktaking.ts';
 
 /** Options of `prune`. */
 export interface PruneRequest {
   readonly dryRun: boolean;
   /** Whether snapshots of earlier database servers may be judged like our own from now on. */
   readonly acceptNewServer: boolean;
+  /** Whether the destinations are right as they are, whatever they were known to be and to hold. */
+  readonly acceptPlace?: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -18,7 +21,9 @@ export async function prune(context: AppContext, request: PruneRequest): Promise
   const { now } = context;
   const { dryRun, signal } = request;
   await using _lock = dryRun ? null : await lockFor(context, { command: 'prune', signal });
-  const holdings = await readHoldings(context, signal);
+  const holdings = dryRun
+    ? await readHoldings(context, signal)
+    : await takeStock(context, { acceptPlace: request.acceptPlace === true, signal });
   const snapshots = snapshotsOfAll(holdings);
   const systemIdentifier = await currentSystemIdentifier(context, { snapshots, signal });
   const { acceptedServers: before } = await context.state().readAttempts();

@@ -15,7 +15,9 @@ import type { AppContext } from './context.ts';
 import { askBeforeHook, runHookAfter } from './hooks.ts';
 import { lockFor } from './locking.ts';
 import { inTheLightOfEarlier, rememberFailure, toFailure } from './failures.ts';
-import { readHoldings, silentPlaces, snapshotsOfAll, type Holding } from './holdings.ts';
+import { silentPlaces, snapshotsOfAll, strangePlaces, type Holding } from './holdings.ts';
+import { takeStock } from './stocktaking.ts';
+import { markPlaces } from './places.ts';
 import { rememberedAs } from './provenance.ts';
 import { sweepAll } from './repositories.ts';
 import { pruneInTime } from './run-pruning.ts';
@@ -30,6 +32,8 @@ export interface RunRequest {
   readonly purpose: HandPurpose;
   /** Whether to wait while another run holds the lock. */
   readonly wait: boolean;
+  /** Whether the destinations are right as they are, whatever they were known to be and to hold. */
+  readonly acceptPlace?: boolean;
   readonly signal: AbortSignal;
   readonly onProgress: ProgressListener;
 }
@@ -50,6 +54,7 @@ export interface RunReport extends BackupResult {
 
 interface Plan {
   readonly purpose: Purpose;
+  readonly acceptPlace?: boolean;
   readonly signal: AbortSignal;
   readonly onProgress: ProgressListener;
 }
@@ -104,7 +109,7 @@ async function underLock(
 // A store that never answers ends the run by its limit, and that is remembered and told as any failure of it.
 async function listForRun(context: AppContext, plan: Plan & Limited): Promise<readonly Holding[]> {
   try {
-    return await readHoldings(context, plan.limited);
+    return await takeStock(context, { acceptPlace: plan.acceptPlace === true, signal: plan.limited });
   } catch (error) {
     await fail(context, { error, tier: folderOf(plan.purpose), before: [], signal: plan.signal });
     throw error;
@@ -157,6 +162,7 @@ async function attempt(
     await fail(context, { error, tier, before, signal: plan.signal });
     return { ...result, prunedCount: null };
   }
+  await markPlaces(context, { ...result, holdings, signal });
   const prunedCount = await pruneInTime(context, { result, holdings, signal: plan.signal, limited: signal });
   await rememberSuccess(context, result);
   context.told.forget();
@@ -210,6 +216,7 @@ async function dump(
     stores: await context.stores(),
     earlier: plan.holdings.filter(({ catalogue }) => catalogue !== null),
     silent: silentPlaces(plan.holdings),
+    refused: strangePlaces(plan.holdings),
     lastEncryption: (await context.state().readAttempts()).encryption,
     compression:
       settings.compression.kind === 'xz'

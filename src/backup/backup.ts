@@ -59,6 +59,8 @@ export interface BackupOptions {
   readonly earlier: readonly EarlierBackups[];
   /** Those that could not be asked. */
   readonly silent: readonly SilentPlace[];
+  /** Those in which nothing may be stored, each with the reason. */
+  readonly refused: ReadonlyMap<Repository, AppError>;
   readonly lastEncryption: LastEncryption;
   readonly compression: Compression;
   readonly cores: number;
@@ -109,7 +111,7 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
   const client = chooseClient(options.clients, { major: facts.serverMajor, version: facts.serverVersion });
   const { earlier } = options;
   refusePlaintextAfterEncrypted(options);
-  const spared = placesWithoutAnswer(options);
+  const spared = new Map([...placesWithoutAnswer(options), ...options.refused]);
   const stores = options.stores.filter((repository) => !spared.has(repository));
   const [firstSpared] = spared.values();
   if (stores.length === 0 && firstSpared !== undefined) throw firstSpared;

@@ -19,11 +19,13 @@ export function addRetentionCommands(program: Command, context: CommandContext):
     .description('apply retention; every line says why a snapshot stays or goes')
     .option('--dry-run', 'show it, remove nothing')
     .option('--accept-new-server', 'the database has moved: judge the snapshots of its earlier server like our own')
+    .option('--accept-place', 'take the destinations as they are: what is missing there was removed on purpose')
     .option('--json', 'print the result as one JSON document')
-    .action(async (options: { dryRun?: boolean; acceptNewServer?: boolean; json?: boolean }) => {
+    .action(async (options: { dryRun?: boolean; acceptNewServer?: boolean; acceptPlace?: boolean; json?: boolean }) => {
       const dryRun = options.dryRun === true;
       const acceptNewServer = options.acceptNewServer === true;
-      const results = await context.app.prune({ dryRun, acceptNewServer, signal: context.signal });
+      const acceptPlace = options.acceptPlace === true;
+      const results = await context.app.prune({ dryRun, acceptNewServer, acceptPlace, signal: context.signal });
       print(context, {
         json: options.json,
         document: pruneDocument(results, { dryRun }),

@@ -11,6 +11,13 @@ import { print, type CommandContext } from './command-context.ts';
 import { showProgress } from './progress-bar.ts';
 import { snapshotName } from '../snapshots/manifest.ts';
 
+interface RunOptions {
+  readonly label?: string;
+  readonly wait?: boolean;
+  readonly acceptPlace?: boolean;
+  readonly json?: boolean;
+}
+
 /** Adds the command. */
 export function addRunCommand(program: Command, context: CommandContext): void {
   const { app, signal } = context;
@@ -20,13 +27,15 @@ export function addRunCommand(program: Command, context: CommandContext): void {
     .argument('[tier]', `one of ${tiers.join(', ')}`, parseTier, 'daily')
     .option('--label <text>', 'store it under labelled/, out of ordinary retention', parseLabel)
     .option('--wait', 'wait while another run holds the lock')
+    .option('--accept-place', 'take the destinations as they are: a new disk, or a bucket that was emptied')
     .option('--json', 'print the result as one JSON document')
-    .action(async (tier: Tier, options: { label?: string; wait?: boolean; json?: boolean }) => {
+    .action(async (tier: Tier, options: RunOptions) => {
       const startedAt = performance.now();
       using progress = showProgress(context.progress, app.log);
       const result = await app.run({
         purpose: options.label === undefined ? { kind: 'by hand', tier } : { kind: 'labelled', label: options.label },
         wait: options.wait === true,
+        acceptPlace: options.acceptPlace === true,
         signal,
         onProgress: progress.update,
       });

@@ -5,7 +5,6 @@ import { chooseClient, findClients } from '../database/clients.ts';
 import { connect, describeTarget } from '../database/connection.ts';
 import { describeProtection } from '../database/tls.ts';
 import { readDatabaseFacts, type DatabaseFacts } from '../database/server.ts';
-import { readEarlierBackups, type AskedBackups } from '../snapshots/earlier-backups.ts';
 import type { ObjectStore } from '../storage/store.ts';
 import { AppError } from '../errors.ts';
 import { formatMiB, formatSpan } from '../text/format.ts';
@@ -19,7 +18,7 @@ import { examineSigning } from './signing-check.ts';
 import { examineSecrets } from './secrets-check.ts';
 import { examineLogin, examineSource } from './source-check.ts';
 import { examineStore } from './store-check.ts';
-import { problem, type Examination, type Finding } from './finding.ts';
+import { problem, type Examination, type Finding, type Inventory } from './finding.ts';
 
 const checkTimeoutMs = 60_000;
 
@@ -48,11 +47,12 @@ export async function examine(examination: Examination): Promise<readonly Findin
   const reached = examination.stores.filter(
     ({ store }) => !stores.flat().some(({ check, status }) => check === store.name && status === 'problem'),
   );
-  const earlier = await readEarlier(examination, reached);
+  const { earlier, findings: places } = await takeInventory(examination, reached);
   return [
     ...settings,
     ...findings,
     ...stores.flat(),
+    ...places,
     ...examineMemory(examination, facts),
     ...examineEncryption(examination, earlier),
     ...examineSigning(examination, earlier),
@@ -65,12 +65,11 @@ export async function examine(examination: Examination): Promise<readonly Findin
 }
 
 // What a destination that answers cannot list has no finding of its own; the checks that need it then say less.
-async function readEarlier(examination: Examination, stores: Examination['stores']): Promise<readonly AskedBackups[]> {
+async function takeInventory(examination: Examination, stores: Examination['stores']): Promise<Inventory> {
   const signal = AbortSignal.any([examination.signal, AbortSignal.timeout(checkTimeoutMs)]);
-  const { instance } = examination;
-  const earlier = await readEarlierBackups(stores, { instance, signal, onSilent: () => undefined }).catch(() => []);
+  const inventory = await examination.takeInventory(stores, signal).catch(() => ({ earlier: [], findings: [] }));
   examination.signal.throwIfAborted();
-  return earlier;
+  return inventory;
 }
 
 function patience({ name, description }: Pick<ObjectStore, 'name' | 'description'>): {

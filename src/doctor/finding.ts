@@ -7,6 +7,7 @@ import type { Settings } from '../config/settings.ts';
 import type { ConnectionSettings } from '../database/connection.ts';
 import type { Channel } from '../notify/channel.ts';
 import { AppError, describeError } from '../errors.ts';
+import type { AskedBackups } from '../snapshots/earlier-backups.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import type { LifecycleRule, ObjectKey } from '../storage/store.ts';
 
@@ -24,6 +25,13 @@ export interface StoreToExamine extends Repository {
   readonly probe: { readonly key: ObjectKey; readonly remove: () => Promise<void> };
   /** Which of the bucket's rules would delete what the settings keep, a sentence each. */
   readonly earlyExpiry: (rules: readonly LifecycleRule[]) => readonly string[];
+}
+
+/** What places that answer hold, and what is to be said of them. */
+export interface Inventory {
+  /** Those that can be read and are the places that are known. */
+  readonly earlier: readonly AskedBackups[];
+  readonly findings: readonly Finding[];
 }
 
 /** What the doctor looks at. */
@@ -47,6 +55,8 @@ export interface Examination {
   readonly cores: number;
   readonly maxClockSkewMs: number;
   readonly stores: readonly StoreToExamine[];
+  /** Looks into these. Rejects only with the reason of `signal`. */
+  readonly takeInventory: (stores: readonly Repository[], signal: AbortSignal) => Promise<Inventory>;
   readonly now: () => Date;
   readonly signal: AbortSignal;
 }

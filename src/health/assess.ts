@@ -8,6 +8,7 @@ import { formatSpan } from '../text/format.ts';
 import { formatMinute } from '../text/moment.ts';
 import type { LogStanding, PitrHealth } from './log-standing.ts';
 import { standings, type TierStanding } from './deadlines.ts';
+import { describeMissing } from './missing.ts';
 
 /** How it stands; `starting`, `late` and `failed` are unhealthy. */
 export type HealthStatus = 'starting' | 'healthy' | 'degraded' | 'late' | 'failed';
@@ -69,6 +70,7 @@ export function assessHealth(options: {
   const noSnapshot = !stores.some(({ snapshots }) => snapshots.length > 0);
   const emptyStores = perStore.filter(({ store }) => store.readAt !== null && store.snapshots.length === 0);
   const anyFailure = Object.keys(attempts.failures).length > 0;
+  const isLacking = stores.some(({ missing = [] }) => missing.length > 0);
   const drillIsOver = isPastLimit(options);
 
   const told = (at: Date | string): string => formatMinute(at, options.timetable.timeZone);
@@ -93,7 +95,12 @@ export function assessHealth(options: {
     ),
     ...attempts.destinationFailures.map(({ place, failure }) => `${place} missed the last backup: ${failure.message}`),
     ...emptyStores.flatMap(({ store }) => (noSnapshot ? [] : [`${store.description} holds no backup`])),
-    ...stores.flatMap(({ description, error }) => (error === null ? [] : [`${description} cannot be read: ${error}`])),
+    ...stores.flatMap(({ description, error, strange }) =>
+      error === null ? [] : [strange === true ? error : `${description} cannot be read: ${error}`],
+    ),
+    ...stores.flatMap(({ description, missing = [] }) =>
+      missing.length === 0 ? [] : [describeMissing(missing, description)],
+    ),
     ...stores.flatMap(({ description, damagedCount }) =>
       damagedCount === 0 ? [] : [`${description} holds ${damagedCount} damaged snapshots`],
     ),
@@ -110,7 +117,8 @@ export function assessHealth(options: {
 
   const status = ((): HealthStatus => {
     if (daemonSilent || (attempts.drill?.status === 'failed' && attempts.drill.ofNewest)) return 'failed';
-    if (noSnapshot) return anyFailure ? 'late' : 'starting';
+    // Where there were some once, nothing is about to begin.
+    if (noSnapshot) return anyFailure || isLacking ? 'late' : 'starting';
     if (late.length > 0 || options.log?.status === 'late') return 'late';
     return isDegraded(options) || options.log?.status === 'degraded' || drillIsOver || emptyStores.length > 0
       ? 'degraded'
@@ -179,7 +187,9 @@ function isDegraded({
     attempts.hooks.some(({ error }) => error !== null) ||
     attempts.drill?.status === 'failed' ||
     unknownSettings.length > 0 ||
-    (stores?.stores ?? []).some(({ damagedCount }) => damagedCount > 0) ||
+    (stores?.stores ?? []).some(
+      ({ damagedCount, strange, missing = [] }) => damagedCount > 0 || strange === true || missing.length > 0,
+    ) ||
     (heartbeat?.troubles ?? []).length > 0
   );
 }

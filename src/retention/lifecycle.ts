@@ -7,9 +7,10 @@ import { ruleIdPrefix } from '../snapshots/deletion-law.ts';
 import type { BucketRule, LifecycleRule } from '../storage/store.ts';
 
 const dayMs = 86_400_000;
-/** The longest a month and a year can be, for rules of our own; and what people count them as, for rules of theirs. */
+/** The longest a month and a year can be, for rules of our own. */
 const longest = { d: 1, w: 7, mo: 31, y: 366 } as const;
-const usual = { d: 1, w: 7, mo: 30, y: 365 } as const;
+/** What people count them as, for rules of theirs, in days. */
+export const usualDays = { d: 1, w: 7, mo: 30, y: 365 } as const;
 
 /**
  * The days a tier's snapshots stay at least by its rule; null: for ever, or by no number of days, as with a number of
@@ -17,7 +18,7 @@ const usual = { d: 1, w: 7, mo: 30, y: 365 } as const;
  */
 export function keptDays(
   tier: Folder,
-  { keep, days = longest }: { readonly keep: KeepRules; readonly days?: typeof longest | typeof usual },
+  { keep, days = longest }: { readonly keep: KeepRules; readonly days?: typeof longest | typeof usualDays },
 ): number | null {
   const rule = keep[tier];
   switch (rule.kind) {
@@ -34,10 +35,10 @@ export function keptDays(
 
 const periodDays = {
   hourly: () => 1 / 24,
-  daily: ({ d }: typeof longest | typeof usual) => d,
-  weekly: ({ w }: typeof longest | typeof usual) => w,
-  monthly: ({ mo }: typeof longest | typeof usual) => mo,
-  yearly: ({ y }: typeof longest | typeof usual) => y,
+  daily: ({ d }: typeof longest | typeof usualDays) => d,
+  weekly: ({ w }: typeof longest | typeof usualDays) => w,
+  monthly: ({ mo }: typeof longest | typeof usualDays) => mo,
+  yearly: ({ y }: typeof longest | typeof usualDays) => y,
 } as const;
 
 /** The rules that match the settings: unfinished uploads are aborted, and under `lifecycle` what is too old expires. */
@@ -71,7 +72,7 @@ export function findEarlyExpiry(
     folders.flatMap((tier): readonly EarlyExpiry[] => {
       const folder = `${prefix}${tier}/`;
       const touches = folder.startsWith(rule.prefix) || rule.prefix.startsWith(folder);
-      const days = keptDays(tier, { keep, days: usual });
+      const days = keptDays(tier, { keep, days: usualDays });
       if (!rule.enabled || rule.expireDays === null || !touches) return [];
       if (days !== null && rule.expireDays >= days) return [];
       return [{ tier, ruleId: rule.id, expireDays: rule.expireDays, keptDays: days }];

@@ -46,6 +46,14 @@ const storeRecord = object({
   unreadableCount: count,
   /** How much of it is shown apart from the snapshots, by what it is; left out by an older version. */
   apart: v.exactOptional(byName(count)),
+  /** The folder in it that was read; left out by an older version. */
+  prefix: v.exactOptional(v.string()),
+  /** The id in its marker; null: it had none. Left out by an older version. */
+  placeId: v.exactOptional(v.nullable(v.string())),
+  /** What it was known to hold, should hold, and does not; left out when there is nothing. */
+  missing: v.exactOptional(list(snapshotRecord)),
+  /** Whether it is another place than was known, for which `error` has the words. */
+  strange: v.exactOptional(v.boolean()),
 });
 
 /** What one store held when it was last read. */

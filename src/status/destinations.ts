@@ -40,7 +40,7 @@ export function viewDestinations({
       storedBytes: sizeOf(snapshots),
       newestDataAt: times.length === 0 ? null : new Date(times.reduce((a, b) => Math.max(a, b))),
       oldestDataAt: times.length === 0 ? null : new Date(times.reduce((a, b) => Math.min(a, b))),
-      apart: store.apart ?? known(store),
+      apart: { ...(store.apart ?? known(store)), ...lacking(store) },
       missed: attempts.destinationFailures.find(({ place }) => place === description)?.failure ?? null,
     };
   });
@@ -55,4 +55,8 @@ function known({ damagedCount, unreadableCount }: StoreRecord): Readonly<Record<
     ...(damagedCount === 0 ? {} : { damaged: damagedCount }),
     ...(unreadableCount === 0 ? {} : { unreadable: unreadableCount }),
   };
+}
+
+function lacking({ missing = [] }: StoreRecord): Readonly<Record<string, number>> {
+  return missing.length === 0 ? {} : { missing: missing.length };
 }

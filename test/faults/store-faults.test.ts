@@ -405,6 +405,7 @@ describe('a directory that hangs', () => {
       verify: 'full',
       recipients: [],
       allowPlaintext: true,
+      refused: new Map(),
       silent: [],
       lastEncryption: null,
       stallTimeoutMs: 2_000,

@@ -10,7 +10,6 @@ import { noAttempts } from '../../src/state/records.ts';
 import { openState } from '../../src/state/state-files.ts';
 import { openApp } from '../support/app.ts';
 import { quietLog } from '../support/quiet-log.ts';
-import { snapshotRecord } from '../support/records.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const log = quietLog;
@@ -168,20 +167,20 @@ it('keeps the younger of two readings of a store that overlap', async () => {
   await look();
   const file = path.join(folder.path, '.state', 'stores.json');
   const found = JSON.parse(readFileSync(file, 'utf8')) as {
-    record: { stores: { readAt: string; snapshots: unknown[] }[] };
+    record: { stores: { readAt: string; unreadableCount: number }[] };
   };
   const [store] = found.record.stores;
   assert.ok(store !== undefined);
   // Somebody else began to read after we begin, and was done before us.
   store.readAt = new Date(start + passedMs + 15_000).toISOString();
-  store.snapshots = [snapshotRecord('daily')];
+  store.unreadableCount = 1;
   writeFileSync(file, JSON.stringify(found));
   await look();
-  const snapshotsOf = (): number => {
+  const unreadableOf = (): number => {
     const { record } = JSON.parse(readFileSync(file, 'utf8')) as typeof found;
-    return record.stores[0]?.snapshots.length ?? -1;
+    return record.stores[0]?.unreadableCount ?? -1;
   };
-  assert.equal(snapshotsOf(), 1);
+  assert.equal(unreadableOf(), 1);
   await look();
-  assert.equal(snapshotsOf(), 0, 'what is read later counts');
+  assert.equal(unreadableOf(), 0, 'what is read later counts');
 });

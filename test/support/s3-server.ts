@@ -6,6 +6,7 @@ import { Transform } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startFauxqs } from 'fauxqs';
 import { CreateBucketCommand, HeadObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { markerName } from '../../src/snapshots/place-marker.ts';
 import { createS3Store } from '../../src/storage/s3-store.ts';
 import type { RemovableStore } from '../../src/storage/store.ts';
 
@@ -61,7 +62,7 @@ export interface S3TestServer extends AsyncDisposable {
   overwrite(key: string, content: Uint8Array): Promise<void>;
   /** The media type of an object. */
   contentType(key: string): Promise<string | undefined>;
-  /** All keys in the bucket. */
+  /** All keys in the bucket but that of the place's marker, which every bucket with a backup has. */
   keys(): Promise<readonly string[]>;
   /** The keys of all unfinished uploads. */
   unfinishedUploads(): Promise<readonly string[]>;
@@ -141,7 +142,7 @@ export async function startS3(): Promise<S3TestServer> {
     async keys() {
       const keys: string[] = [];
       for await (const { key } of store().list('', { signal: AbortSignal.timeout(300_000) })) keys.push(key);
-      return keys;
+      return keys.filter((key) => !key.endsWith(markerName));
     },
     async unfinishedUploads() {
       const keys: string[] = [];
