@@ -50,6 +50,8 @@ const wished = [
   ['pgbouncer', () => onPath('pgbouncer') || existsSync('/usr/sbin/pgbouncer')],
   ['awscli', () => existsSync('/usr/bin/aws')],
   ['rclone', () => onPath('rclone')],
+  ['fuse3', () => onPath('fusermount3')],
+  ['mergerfs', () => onPath('mergerfs')],
 ];
 
 const absent = (packages) => packages.filter(([, present]) => !present()).map(([name]) => name);

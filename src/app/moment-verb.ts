@@ -196,6 +196,7 @@ async function dumpReplayed(
     stores: [repository],
     earlier: [],
     silent: [],
+    refused: new Map(),
     lastEncryption: null,
     compression: { kind: 'zstd', level: 1 },
     cores: availableParallelism(),

@@ -32,6 +32,7 @@ import {
 } from './plaintext-guard.ts';
 import type { ProgressListener } from './progress.ts';
 import { folderOf, type Purpose } from './purpose.ts';
+import { placesWithoutRoom } from './room-check.ts';
 import { planCompression, planDestinations } from './run-plan.ts';
 import { encryptSecrets } from './secrets-object.ts';
 import { checkSource } from './source-checks.ts';
@@ -111,7 +112,15 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
   const client = chooseClient(options.clients, { major: facts.serverMajor, version: facts.serverVersion });
   const { earlier } = options;
   refusePlaintextAfterEncrypted(options);
-  const spared = new Map([...placesWithoutAnswer(options), ...options.refused]);
+  const spared = new Map([
+    ...(await placesWithoutRoom(options.stores, {
+      ...options,
+      compression: options.compression.kind,
+      databaseBytes: facts.sizeBytes,
+    })),
+    ...placesWithoutAnswer(options),
+    ...options.refused,
+  ]);
   const stores = options.stores.filter((repository) => !spared.has(repository));
   const [firstSpared] = spared.values();
   if (stores.length === 0 && firstSpared !== undefined) throw firstSpared;

@@ -17,6 +17,7 @@ import { examineSecretFiles } from './secret-files-check.ts';
 import { examineSigning } from './signing-check.ts';
 import { examineSecrets } from './secrets-check.ts';
 import { examineLogin, examineSource } from './source-check.ts';
+import { examineSpace } from './space-check.ts';
 import { examineStore } from './store-check.ts';
 import { problem, type Examination, type Finding, type Inventory } from './finding.ts';
 
@@ -53,6 +54,11 @@ export async function examine(examination: Examination): Promise<readonly Findin
     ...findings,
     ...stores.flat(),
     ...places,
+    ...(await examineSpace(earlier, {
+      compression: examination.settings.compression.kind,
+      databaseBytes: facts?.sizeBytes ?? null,
+      signal: examination.signal,
+    })),
     ...examineMemory(examination, facts),
     ...examineEncryption(examination, earlier),
     ...examineSigning(examination, earlier),

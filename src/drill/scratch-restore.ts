@@ -2,6 +2,7 @@
 // started, and it ends before the disk of whoever lives there as well is full.
 
 import type { Client } from 'pg';
+import type { Space } from '../disk/directory.ts';
 import { chooseClient, type ClientPrograms } from '../database/clients.ts';
 import { connect } from '../database/connection.ts';
 import { chooseServer, type ServerPrograms } from '../database/server-programs.ts';
@@ -15,7 +16,7 @@ import { readContents, type SnapshotSource } from '../snapshots/dump-stream.ts';
 import { dumpOf, snapshotName } from '../snapshots/manifest.ts';
 import { prepareScratchDatabase, type ScratchDatabase } from './scratch-database.ts';
 import type { ScratchServer } from './scratch-server.ts';
-import { isNearlyFull, predictBytes, readSpace, tooLittle, type Space } from './scratch-space.ts';
+import { isNearlyFull, predictBytes, spaceOfScratch, tooLittle } from './scratch-space.ts';
 
 const spaceEveryMs = 2_000;
 /** How long one statement there may take. What takes longer, such as a view that never ends, is left without a verdict. */
@@ -86,7 +87,7 @@ export async function restoreToScratch(
 
 async function readScratchSpace({ scratchDirectory }: Pick<ScratchSource, 'scratchDirectory'>): Promise<Space> {
   try {
-    return await readSpace(scratchDirectory);
+    return await spaceOfScratch(scratchDirectory);
   } catch (error) {
     throw new AppError('drill', `The scratch directory '${scratchDirectory}' cannot be used: ${describeError(error)}`, {
       cause: error,
@@ -133,7 +134,7 @@ async function analyse(control: Client): Promise<void> {
 export function watchSpace(directory: string): Disposable & { readonly signal: AbortSignal } {
   const controller = new AbortController();
   const look = async (): Promise<void> => {
-    if (isNearlyFull(await readSpace(directory)))
+    if (isNearlyFull(await spaceOfScratch(directory)))
       controller.abort(new AppError('drill', 'The scratch volume is nearly full'));
   };
   const timer = setInterval(() => {

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { makeDirectory } from '../disk/directory.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { captureChild, startChild } from '../stream/child.ts';
@@ -66,7 +67,7 @@ export async function startScratchServer(options: {
   const home = path.join(options.directory, `${purpose}-${randomBytes(6).toString('hex')}`);
   const remaining = options.remains.add(`the throw-away server's directory '${home}': the next ${purpose} removes it`);
   try {
-    await mkdir(options.directory, { recursive: true });
+    await makeDirectory(options.directory);
     await mkdir(home, { mode: 0o700 });
     const user = await prepareScratchUser(home, options.uid);
     // It is nowhere but in our memory.

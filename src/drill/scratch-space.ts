@@ -1,24 +1,17 @@
 // Whether a drill may use the scratch volume: it must leave a fifth of it free with a fifth more than predicted, and it ends
 // when less than a tenth is left. A drill that fills the disk of a live Mastodon would be the outage it is meant to prevent.
 
-import { mkdir, statfs } from 'node:fs/promises';
+import { makeDirectory, readSpace, type Space } from '../disk/directory.ts';
 import { formatBytes } from '../text/format.ts';
 
 const headroom = 1.2;
 const freeShareAfter = 0.2;
 const freeShareToStop = 0.1;
 
-/** A file system's space in bytes. */
-export interface Space {
-  readonly totalBytes: number;
-  readonly freeBytes: number;
-}
-
 /** The space where `directory` is; it is created. */
-export async function readSpace(directory: string): Promise<Space> {
-  await mkdir(directory, { recursive: true });
-  const { blocks, bavail, bsize } = await statfs(directory);
-  return { totalBytes: blocks * bsize, freeBytes: bavail * bsize };
+export async function spaceOfScratch(directory: string): Promise<Space> {
+  await makeDirectory(directory);
+  return readSpace(directory);
 }
 
 /** What a restored database takes: as much as the source did, of which bloat is the part that does not come back. */

@@ -1,10 +1,11 @@
 // A stored base back into a data directory, or only read: the hash of the object, of the tar, and the server's own manifest in
 // it are all held against what comes, whichever way it is read.
 
-import { chmod, mkdir, open, type FileHandle } from 'node:fs/promises';
+import { chmod, open, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { makeDirectory } from '../disk/directory.ts';
 import { decoders } from '../codec/codec.ts';
 import { AppError, describeError, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -89,7 +90,7 @@ export function createUnpacker(
         case 'member': {
           const file = placeIn(directory, event.member.name);
           if (event.member.kind === 'directory') {
-            await mkdir(file, { recursive: true, mode: 0o700 });
+            await makeDirectory(file, { mode: 0o700 });
             await own(file);
           } else if (event.member.kind === 'file') {
             handle = await open(file, 'wx', 0o600);

@@ -3,6 +3,7 @@
 
 import { appendFile, chmod, mkdir, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { makeDirectory } from '../disk/directory.ts';
 import { AppError, describeError } from '../errors.ts';
 import { createUnpacker, readBase } from './base-reader.ts';
 import { formatMicros } from './moment.ts';
@@ -76,7 +77,7 @@ export async function layOutDataDirectory(
 
 async function makeEmpty(directory: string): Promise<void> {
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await makeDirectory(directory, { mode: 0o700 });
     if ((await readdir(directory)).length > 0)
       throw new AppError('usage', `'${directory}' is not empty`, {
         hint: 'Name a new directory: what is there is never written over.',

@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs';
 import { chown, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { makeDirectory } from '../disk/directory.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { throwAwaySettings } from '../database/throw-away-settings.ts';
 import type { ServerPrograms } from '../database/server-programs.ts';
@@ -57,7 +58,7 @@ export async function createReplayHome(options: {
   await removeReplayLeftovers(options);
   const directory = path.join(options.scratchDirectory, `replay-${options.use}-${randomBytes(6).toString('hex')}`);
   try {
-    await mkdir(options.scratchDirectory, { recursive: true });
+    await makeDirectory(options.scratchDirectory);
     await mkdir(directory, { mode: 0o700 });
     const user = await prepareScratchUser(directory, options.uid);
     const own = async (file: string): Promise<void> => {

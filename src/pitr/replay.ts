@@ -4,7 +4,7 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { ServerPrograms } from '../database/server-programs.ts';
-import { readSpace, tooLittle } from '../drill/scratch-space.ts';
+import { spaceOfScratch, tooLittle } from '../drill/scratch-space.ts';
 import { AppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { BaseDocument } from '../snapshots/base-document.ts';
@@ -189,7 +189,7 @@ function expectedBytes({ base, segments }: ReplayPlan): number {
 async function assertSpace({ base, segments }: ReplayPlan, scratchDirectory: string): Promise<void> {
   // The directory, its log, and a dump of it.
   const predicted = 2 * base.tar.content.bytes + segments.length * base.segmentBytes;
-  const lack = tooLittle(await readSpace(scratchDirectory), predicted);
+  const lack = tooLittle(await spaceOfScratch(scratchDirectory), predicted);
   if (lack === null) return;
   throw new AppError('restore', `There is too little space to replay: ${lack}`, {
     reason: 'no-space',

@@ -3,10 +3,11 @@
 
 import { randomBytes } from 'node:crypto';
 import { constants, createWriteStream } from 'node:fs';
-import { access, lstat, mkdir, open, readdir, rename, rm, statfs } from 'node:fs/promises';
+import { access, lstat, open, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { makeDirectory, readSpace } from '../disk/directory.ts';
 import type { ArchiveItem } from '../database/archive-reader.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -31,7 +32,7 @@ export async function writeScratchArchive(
   source: SnapshotSource,
   { directory, ...options }: StreamOptions & { readonly directory: string },
 ): Promise<ScratchArchive> {
-  await mkdir(directory, { recursive: true }).catch((error: unknown) => {
+  await makeDirectory(directory).catch((error: unknown) => {
     throw cannotWrite(`'${directory}'`, error);
   });
   await assertSpace(directory, { bytes: dumpOf(source.manifest).content.bytes });
@@ -163,8 +164,7 @@ async function assertSpace(directory: string, { bytes }: { readonly bytes: numbe
   } catch (error) {
     throw cannotWrite(`'${directory}'`, error);
   }
-  const { bavail, bsize } = await statfs(directory);
-  const free = bavail * bsize;
+  const { freeBytes: free } = await readSpace(directory);
   if (free >= headroom * bytes) return;
   throw new AppError(
     'restore',

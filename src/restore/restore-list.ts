@@ -2,9 +2,10 @@
 // archive, however it was made.
 
 import { randomBytes } from 'node:crypto';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { makeDirectory } from '../disk/directory.ts';
 import type { ArchiveItem } from '../database/archive-reader.ts';
 import { AppError, describeError } from '../errors.ts';
 
@@ -24,7 +25,7 @@ export async function writeRestoreList(
   for (const folder of [directory, tmpdir()]) {
     const file = path.join(folder, name);
     try {
-      await mkdir(folder, { recursive: true });
+      await makeDirectory(folder);
       await writeFile(file, content, { flag: 'wx', mode: 0o600 });
       return { file, [Symbol.asyncDispose]: async () => rm(file, { force: true }) };
     } catch (error) {

@@ -1,11 +1,12 @@
 // The state directory, or where to go without one: a read-only or lost volume must not stop a backup, and everything in a
 // container shares /tmp. On a host other users and other instances share it too: it is used only where it is ours alone.
 
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import type { Stats } from 'node:fs';
 import { lstat, mkdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { makeDirectory } from '../disk/directory.ts';
 import { AppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 
@@ -36,6 +37,33 @@ export function fallbackDirectory(): string {
   return path.join(tmpdir(), 'mastodon-backup');
 }
 
+/**
+ * Where the locks of `directory` are when its file system has no sockets, as rclone's mounts, vfat and some shares: a place that all in
+ * this container find by its name. In the fallback itself there is nothing else to go to.
+ */
+function socketDirectory(directory: string): string {
+  const name = createHash('sha256').update(path.resolve(directory)).digest('hex').slice(0, 12);
+  return directory === fallbackDirectory() ? directory : path.join(fallbackDirectory(), name);
+}
+
+/** Those of the places that are believed, each with the one for its sockets. */
+export async function lockDirectories(directory: string): Promise<readonly string[]> {
+  const believed = await believedDirectories(directory);
+  // Nobody but we can make anything in a place that is ours.
+  const isOurPlace = believed.includes(fallbackDirectory());
+  return [...new Set(believed.flatMap((one) => (isOurPlace ? [one, socketDirectory(one)] : [one])))];
+}
+
+/** Makes the place for the sockets of a directory that can have none. Rejects where it cannot be made, or is somebody else's. */
+export async function makeSocketDirectory(directory: string): Promise<string> {
+  const place = socketDirectory(directory);
+  for (const folder of [fallbackDirectory(), place]) {
+    await makeDirectory(folder, { mode: 0o700 });
+    await assertOurs(folder);
+  }
+  return place;
+}
+
 /** Whether a file or directory belongs to the user we run as: anybody may put something into /tmp. */
 export function isOurs({ uid }: Pick<Stats, 'uid'>): boolean {
   const own = process.geteuid?.();
@@ -50,7 +78,7 @@ export async function usableDirectory(directory: string, log: Log): Promise<stri
   const candidates = stateDirectories(directory);
   for (const candidate of candidates) {
     try {
-      await mkdir(candidate, { recursive: true, mode: 0o700 });
+      await makeDirectory(candidate, { mode: 0o700 });
       if (candidate === fallbackDirectory()) await assertOurs(candidate);
       const probe = path.join(candidate, `.probe.${randomBytes(4).toString('hex')}`);
       await mkdir(probe);

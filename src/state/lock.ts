@@ -7,9 +7,9 @@ import * as v from 'valibot';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { pause } from '../stream/patience.ts';
-import { believedDirectories, usableDirectory } from './directory.ts';
+import { lockDirectories, makeSocketDirectory, usableDirectory } from './directory.ts';
 import { removeHalfMade } from './half-made.ts';
-import { askLock, removeStale, tryLock, type LockState } from './socket-lock.ts';
+import { askLock, isWithoutSockets, removeStale, tryLock, type LockState } from './socket-lock.ts';
 
 /**
  * What excludes what: `run` is held by all that writes snapshots or a database, `drill` by a drill, `open` by whoever looks into a
@@ -48,11 +48,18 @@ export async function takeLock(options: {
 }): Promise<AsyncDisposable> {
   const { name, signal, now, log } = options;
   const directory = await usableDirectory(options.directory, log);
-  const file = path.join(directory, fileOf(name));
+  let file = path.join(directory, fileOf(name));
   let said = false;
   for (;;) {
     signal.throwIfAborted();
     const lock = await take(file, { ...options.holder, since: now().toISOString() });
+    if (lock === 'no sockets') {
+      const place = await makeSocketDirectory(directory).catch(() => null);
+      if (place === null || path.join(place, fileOf(name)) === file) throw cannotBeTaken(file);
+      log.debug({ directory, used: place }, 'There are no sockets in BACKUP_STATE_DIR; the lock is kept elsewhere');
+      file = path.join(place, fileOf(name));
+      continue;
+    }
     if (lock !== undefined) {
       await removeHalfMade(directory, now());
       return lock;
@@ -84,7 +91,7 @@ export async function findHolder({
   readonly directory: string;
   readonly name: LockName;
 }): Promise<LockHolder | 'unknown' | null> {
-  for (const candidate of await believedDirectories(directory)) {
+  for (const candidate of await lockDirectories(directory)) {
     const state = await askLock(path.join(candidate, fileOf(name)));
     if (state.kind === 'held' || state.kind === 'silent') return decodeHolder(state);
   }
@@ -95,15 +102,21 @@ function fileOf(name: LockName): string {
   return `${name}.lock`;
 }
 
-async function take(file: string, holder: LockHolder): Promise<AsyncDisposable | undefined> {
+async function take(file: string, holder: LockHolder): Promise<AsyncDisposable | 'no sockets' | undefined> {
   try {
     return await tryLock(file, JSON.stringify(holder));
   } catch (error) {
-    throw new AppError('settings', `The lock '${file}' cannot be taken: ${describeError(error)}`, {
-      cause: error,
-      hint: 'Set BACKUP_STATE_DIR to a directory on a local disk.',
-    });
+    if (isWithoutSockets(error)) return 'no sockets';
+    throw cannotBeTaken(file, error);
   }
+}
+
+function cannotBeTaken(file: string, error?: unknown): AppError {
+  const why = error === undefined ? 'there can be no socket here' : describeError(error);
+  return new AppError('settings', `The lock '${file}' cannot be taken: ${why}`, {
+    cause: error,
+    hint: 'Set BACKUP_STATE_DIR to a directory on a local disk, or mount a /tmp that can be written.',
+  });
 }
 
 async function clear(file: string, now: () => Date): Promise<void> {

@@ -45,6 +45,25 @@ export async function tryLock(file: string, words: string): Promise<AsyncDisposa
   }
 }
 
+/** What making a socket, or a second name for it, answers where the file system has none. */
+const withoutSockets = [
+  'EIO',
+  'EPERM',
+  'EACCES',
+  'ENOSYS',
+  'ENOTSUP',
+  'EOPNOTSUPP',
+  'EINVAL',
+  'EADDRNOTAVAIL',
+  'EXDEV',
+  'EMLINK',
+];
+
+/** Whether a failure to take a lock means that there can be none on this file system. */
+export function isWithoutSockets(error: unknown): boolean {
+  return withoutSockets.includes((error as NodeJS.ErrnoException).code ?? '');
+}
+
 /** Asks who holds the lock. Never rejects. */
 export async function askLock(file: string): Promise<LockState> {
   return new Promise((resolve) => {

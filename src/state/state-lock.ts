@@ -5,7 +5,8 @@
 import path from 'node:path';
 import type { Log } from '../log.ts';
 import { jittered, pause } from '../stream/patience.ts';
-import { askLock, removeStale, tryLock } from './socket-lock.ts';
+import { makeSocketDirectory } from './directory.ts';
+import { askLock, isWithoutSockets, removeStale, tryLock } from './socket-lock.ts';
 
 /** An update takes milliseconds. Whoever holds the lock for so long hangs. */
 const usualPatienceMs = 15_000;
@@ -20,11 +21,16 @@ export async function lockState(
     patienceMs = usualPatienceMs,
   }: { readonly now: () => Date; readonly log: Log; readonly patienceMs: number | undefined },
 ): Promise<AsyncDisposable | null> {
-  const file = path.join(place, 'state.lock');
+  let file = path.join(place, 'state.lock');
   const deadline = performance.now() + patienceMs;
   try {
     for (;;) {
-      const lock = await tryLock(file, '');
+      const lock = await tryLock(file, '').catch(async (error: unknown) => {
+        const other = path.join(await makeSocketDirectory(place), 'state.lock');
+        if (!isWithoutSockets(error) || other === file) throw error;
+        file = other;
+        return tryLock(file, '');
+      });
       if (lock !== undefined) return lock;
       if ((await askLock(file)).kind === 'stale') await removeStale(file, now);
       if (performance.now() > deadline) {

@@ -1,7 +1,8 @@
 // What went wrong with a directory, in words an administrator can act on: who owns it, how full it is.
 
-import { stat, statfs } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
+import { readSpace } from '../disk/directory.ts';
 import { AppError, describeError } from '../errors.ts';
 import { formatBytes } from '../text/format.ts';
 
@@ -37,18 +38,18 @@ export async function localError(
         reason: 'no-space',
         hint: 'Free space there or keep fewer backups, then run the backup again; older backups are untouched.',
       });
-    case 'EACCES':
-    case 'EPERM':
     case 'EROFS':
-      return new AppError(
-        'store',
-        `${action}: ${await describeOwner(file === undefined ? [directory] : [file, path.dirname(file), directory], code)}`,
-        {
-          cause: error,
-          reason: 'access-denied',
-          hint: `Make it writable: chown -R <uid of the backup service> '${directory}' on the host.`,
-        },
-      );
+      return new AppError('store', `${action}: the file system is read-only`, {
+        cause: error,
+        reason: 'access-denied',
+        hint: `Mount it for writing: take 'ro' from its volume or its line in /etc/fstab, then on the host: mount -o remount,rw '${directory}'; if it was made read-only by itself, look at the disk with: dmesg.`,
+      });
+    case 'EACCES':
+    case 'EPERM': {
+      const places = file === undefined ? [directory] : [file, path.dirname(file), directory];
+      const { says, hint } = await describeRefusal(places, directory);
+      return new AppError('store', `${action}: ${says}`, { cause: error, reason: 'access-denied', hint });
+    }
     case 'EEXIST':
       return new AppError('store', `${action}: the key exists already`, {
         cause: error,
@@ -78,18 +79,36 @@ export async function localError(
 }
 
 async function describeSpace(directory: string): Promise<string> {
-  const { bavail, bsize, blocks } = await statfs(directory).catch(() => ({ bavail: 0, bsize: 0, blocks: 0 }));
-  return `no space is left (${formatBytes(bavail * bsize)} of ${formatBytes(blocks * bsize)} free)`;
+  const space = await readSpace(directory).catch(() => null);
+  if (space === null) return 'no space is left';
+  return `no space is left (${formatBytes(space.freeBytes)} of ${formatBytes(space.totalBytes)} free)`;
 }
 
 // Of the first of the places that can be looked at: a file, or the directory above it that lets nobody in.
-async function describeOwner(places: readonly string[], code: string): Promise<string> {
-  if (code === 'EROFS') return 'the file system is read-only';
+async function describeRefusal(
+  places: readonly string[],
+  directory: string,
+): Promise<{ readonly says: string; readonly hint: string }> {
+  const own = process.geteuid?.() ?? 0;
   for (const place of places) {
     const found = await stat(place).catch(() => null);
     if (found === null) continue;
     const { uid, gid, mode } = found;
-    return `permission denied (owner ${uid}:${gid}, mode ${(mode & 0o7777).toString(8).padStart(4, '0')})`;
+    const says = `permission denied (owner ${uid}:${gid}, mode ${(mode & 0o7777).toString(8).padStart(4, '0')})`;
+    if (own === 0)
+      return {
+        says: `${says}, although we are root`,
+        hint: `Look what forbids it: a NAS that maps root to nobody (no_root_squash), or an attribute (lsattr -d '${place}').`,
+      };
+    if (uid !== own)
+      return {
+        says: `${says}, and we are ${own}`,
+        hint: `Give it to the user of the backup service, on the host: chown -R ${own} '${directory}'.`,
+      };
+    return { says, hint: `Let its owner write, on the host: chmod -R u+rwX '${directory}'.` };
   }
-  return 'permission denied';
+  return {
+    says: `permission denied for user ${own}`,
+    hint: `Give it to the user of the backup service, on the host: chown -R ${own} '${directory}'.`,
+  };
 }

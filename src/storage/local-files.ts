@@ -2,13 +2,17 @@
 // A rename alone would overwrite somebody's backup; an entry that was never synced is gone after a power cut.
 
 import type { Dirent, Stats } from 'node:fs';
-import { link, lstat, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { link, lstat, open, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { makeDirectory } from '../disk/directory.ts';
 import { AppError } from '../errors.ts';
 import type { ObjectKey, StoredObject } from './store.ts';
 
-/** What link() answers on file systems without hard links, or with no more of them. */
-const withoutLinks = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'];
+/**
+ * What link() answers on file systems without hard links, or with no more of them: rclone's mounts say EIO, mergerfs EXDEV where the
+ * two would lie on different disks.
+ */
+const withoutLinks = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EIO', 'EXDEV'];
 
 /** Whether a failed link() means that there can be none here. */
 export function isWithoutLinks(error: unknown): boolean {
@@ -30,7 +34,7 @@ export async function requireDirectory(directory: string): Promise<void> {
 
 /** Makes a folder and those above it. Answers whether the entry of a new one has yet to be put on the disk, and where. */
 export async function makeFolder(folder: string): Promise<string | undefined> {
-  const made = await mkdir(folder, { recursive: true, mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+  const made = await makeDirectory(folder, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
     throw error.code === 'EEXIST' ? Object.assign(new Error('not a directory'), { code: 'ENOTDIR' }) : error;
   });
   return made === undefined ? undefined : path.dirname(made);

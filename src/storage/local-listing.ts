@@ -72,6 +72,22 @@ async function* filesUnder(
   }
 }
 
+/** Folders that a file system or a NAS keeps for itself in every folder, often readable by nobody: there is nothing of ours. */
+const folders = [
+  'lost+found',
+  '@eaDir',
+  '#recycle',
+  '#snapshot',
+  '.snapshot',
+  '.zfs',
+  'System Volume Information',
+  '$RECYCLE.BIN',
+];
+
+function isOfTheSystem(entry: Dirent): boolean {
+  return entry.isDirectory() && (folders.includes(entry.name) || entry.name.startsWith('.Trash-'));
+}
+
 async function* walk(
   directory: string,
   { folder, onObscured }: Told & { readonly folder: string },
@@ -89,11 +105,12 @@ async function* walk(
   // The order of keys: a folder's name goes on with its slash.
   const keyOf = (entry: Dirent): string => (entry.isDirectory() ? `${entry.name}/` : entry.name);
   for (const entry of entries.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))) {
+    if (isOfTheSystem(entry)) continue;
     const name = folder === '' ? entry.name : `${folder}/${entry.name}`;
     if (entry.isFile()) yield name;
     else {
       onObscured?.({ key: name, error: noFile(name, kindOf(entry)) });
-      if (entry.isDirectory() && entry.name !== 'lost+found') yield* walk(directory, { folder: name, onObscured });
+      if (entry.isDirectory()) yield* walk(directory, { folder: name, onObscured });
     }
   }
 }

@@ -8,6 +8,7 @@ import { link, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { readSpace, type Space } from '../disk/directory.ts';
 import { AppError } from '../errors.ts';
 import { unlessAborted } from '../stream/abortable.ts';
 import { createBodyCheck } from './body-check.ts';
@@ -87,9 +88,11 @@ export function createLocalStore({
       return { bytes, etag: null };
     } catch (error) {
       body.destroy(error instanceof Error ? error : undefined);
+      // Before what was written is taken away: what is free afterwards is no reason.
+      const told = await localError(error, { action, directory, file });
       await rm(partial, { force: true }).catch(() => undefined);
       options.signal.throwIfAborted();
-      throw await localError(error, { action, directory, file });
+      throw told;
     }
   }
 
@@ -166,6 +169,15 @@ export function createLocalStore({
     }
   }
 
+  async function measure(): Promise<Space> {
+    try {
+      await requireDirectory(directory);
+      return await readSpace(directory);
+    } catch (error) {
+      throw await localError(error, { action: `The space in '${directory}' could not be measured`, directory });
+    }
+  }
+
   async function removeFile(file: string, name: string): Promise<void> {
     try {
       await rm(file, { force: true });
@@ -191,6 +203,7 @@ export function createLocalStore({
     head: async (key, { signal }) => answered(lookUp(key), signal),
     list: (prefix, { signal, ...told }) => each(objectsUnder(directory, { prefix, ...told }), signal),
     listUnfinished: (prefix, { signal }) => each(partialsUnder(directory, prefix), signal),
+    space: async ({ signal }) => answered(measure(), signal),
     now: async () => null,
     lifecycleRules: async () => [],
     async replaceLifecycleRules() {

@@ -33,6 +33,7 @@ export function createS3Store(
     head: async (key, options) => lookUp(place, key, options),
     list: (prefix, { signal }) => list(place, prefix, { signal, pageSize }),
     listUnfinished: (prefix, options) => listUnfinished(place, prefix, options),
+    space: async () => null,
     now: async ({ signal }) => readClock(place, signal),
     lifecycleRules: async ({ signal }) => rulesOf(place, signal),
     async replaceLifecycleRules(rules, { idPrefix, signal }) {

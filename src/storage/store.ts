@@ -3,6 +3,7 @@
 // split any mistake anywhere could delete somebody's only copy.
 
 import type { Readable } from 'node:stream';
+import type { Space } from '../disk/directory.ts';
 import type { AppError } from '../errors.ts';
 
 declare const objectKeyBrand: unique symbol;
@@ -130,6 +131,9 @@ export interface ObjectStore {
 
   /** All unfinished uploads whose key starts with `prefix`, as far as they can be seen. Empty where the store cannot tell. */
   listUnfinished(prefix: string, options: { readonly signal: AbortSignal }): AsyncIterable<UnfinishedUpload>;
+
+  /** What is free there and how large it is; null where nobody can say, as of a bucket. */
+  space(options: { readonly signal: AbortSignal }): Promise<Space | null>;
 
   /** The store's clock, for comparing with ours; null only where it has none of its own (`hasClock`). */
   now(options: { readonly signal: AbortSignal }): Promise<Date | null>;

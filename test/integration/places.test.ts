@@ -18,7 +18,12 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 const signal = AbortSignal.timeout(480_000);
 const startedAt = new Date();
 const scheduled = { tier: 'daily', slot: null, signal, onProgress: () => undefined } as const;
-const byHand = { tier: 'daily', label: null, wait: false, signal, onProgress: () => undefined } as const;
+const byHand = {
+  purpose: { kind: 'by hand', tier: 'daily' },
+  wait: false,
+  signal,
+  onProgress: () => undefined,
+} as const;
 
 let server: PostgresServer;
 let s3: S3TestServer;

@@ -1,0 +1,60 @@
+// Directories as they are made and measured. The system's own `mkdir -p` of Node never ends where a directory is there and none can
+// be made in it, as in /proc: it takes "no such directory" for a parent that is missing, for ever.
+
+import { mkdir, stat, statfs } from 'node:fs/promises';
+import path from 'node:path';
+
+/** A file system's space in bytes; what only root may use does not count as free. */
+export interface Space {
+  readonly totalBytes: number;
+  readonly freeBytes: number;
+}
+
+/**
+ * Makes a directory and those above it. Answers the first that it had to make; undefined: all were there. Rejects with the system's
+ * error: `EEXIST` where a file stands in its place, `ENOENT` where none can be made.
+ */
+export async function makeDirectory(
+  directory: string,
+  { mode }: { readonly mode?: number } = {},
+): Promise<string | undefined> {
+  const first = await attempt(directory, mode);
+  if (first.kind === 'done') return first.made;
+  const above = path.dirname(directory);
+  if (above === directory) throw first.error;
+  // Where it is there, somebody else may have made it this moment: asked once more, and never again.
+  const made = (await isDirectory(above)) ? undefined : await makeDirectory(above, mode === undefined ? {} : { mode });
+  const second = await attempt(directory, mode);
+  if (second.kind === 'orphan') throw second.error;
+  return made ?? second.made;
+}
+
+/** The space of the file system in which `directory` is. */
+export async function readSpace(directory: string): Promise<Space> {
+  const { blocks, bavail, bsize } = await statfs(directory);
+  return { totalBytes: blocks * bsize, freeBytes: bavail * bsize };
+}
+
+type Attempt =
+  | { readonly kind: 'done'; readonly made: string | undefined }
+  /** There is nothing above it to make it in. */
+  | { readonly kind: 'orphan'; readonly error: unknown };
+
+async function attempt(directory: string, mode: number | undefined): Promise<Attempt> {
+  try {
+    await mkdir(directory, { mode });
+    return { kind: 'done', made: directory };
+  } catch (error) {
+    // Some answer otherwise of what is there already, such as one that is read-only.
+    if (await isDirectory(directory)) return { kind: 'done', made: undefined };
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { kind: 'orphan', error };
+    throw error;
+  }
+}
+
+async function isDirectory(directory: string): Promise<boolean> {
+  return stat(directory).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+}
