@@ -1,7 +1,8 @@
 // A dump as the pipeline takes it: its rows are counted as it passes, and an archive that ends early is told in the words of
 // the pg_dump that died.
 
-import { ArchiveError, createArchiveReader, type ArchiveSummary } from '../database/archive-reader.ts';
+import { ArchiveError } from '../database/archive-grammar.ts';
+import { createArchiveReader, type ArchiveSummary } from '../database/archive-reader.ts';
 import type { Dump } from '../database/dump.ts';
 import { AppError, describeError, toAppError } from '../errors.ts';
 import { unlessAborted } from '../stream/abortable.ts';

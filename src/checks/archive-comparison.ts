@@ -2,7 +2,7 @@
 // was dumped must be there, and every sequence where it stood.
 
 import { escapeIdentifier, type Client } from 'pg';
-import type { ArchiveItem } from '../database/archive-reader.ts';
+import type { ArchiveItem } from '../database/archive-contents.ts';
 import { failed, ok, type CheckResult } from './check.ts';
 
 const relationKinds: ReadonlySet<string> = new Set([

@@ -2,7 +2,7 @@
 // constraints hold; of a Mastodon, that it would work. Everything is rolled back or done in a throw-away server.
 
 import { escapeIdentifier, type Client } from 'pg';
-import { qualifiedName } from '../database/archive-reader.ts';
+import { qualifiedName } from '../database/archive-contents.ts';
 import { findSequencesBehind } from '../database/sequences.ts';
 import { failed, list, note, ok, type CheckResult } from './check.ts';
 import { createSource, type Source, type SourceOddity } from './source.ts';

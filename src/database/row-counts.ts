@@ -3,7 +3,7 @@
 
 import { escapeIdentifier, type Client } from 'pg';
 import { describeError } from '../errors.ts';
-import { qualifiedName } from './archive-reader.ts';
+import { qualifiedName } from './archive-contents.ts';
 import { dumpedSchemas } from './dumped-tables.ts';
 import { queryCanceled, sqlStateOf } from './sql-state.ts';
 

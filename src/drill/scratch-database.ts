@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { escapeIdentifier, escapeLiteral, type Client } from 'pg';
 import { note, type CheckResult } from '../checks/check.ts';
-import type { ArchiveItem } from '../database/archive-reader.ts';
+import type { ArchiveItem } from '../database/archive-contents.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { scramVerifier } from '../database/scram-verifier.ts';
 import type { DatabaseLocale } from '../database/server.ts';

@@ -3,7 +3,7 @@
 // differently from it.
 
 import { escapeIdentifier, type Client } from 'pg';
-import type { ArchiveItem } from '../database/archive-reader.ts';
+import type { ArchiveItem } from '../database/archive-contents.ts';
 import { note, type CheckResult } from '../checks/check.ts';
 import { describeError } from '../errors.ts';
 import type { Manifest } from '../snapshots/manifest.ts';

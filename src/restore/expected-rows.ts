@@ -2,7 +2,7 @@
 // of the tables that extensions keep, where only some belong to the dump.
 
 import type { Client } from 'pg';
-import { qualifiedName, type ArchiveItem } from '../database/archive-reader.ts';
+import { qualifiedName, type ArchiveItem } from '../database/archive-contents.ts';
 import type { Manifest } from '../snapshots/manifest.ts';
 import { readConfiguration, type ConfigurationTable } from './extensions.ts';
 

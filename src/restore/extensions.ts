@@ -4,7 +4,7 @@
 import { escapeIdentifier, type Client } from 'pg';
 import { AppError, describeError } from '../errors.ts';
 import { failed, ok, type CheckResult } from '../checks/check.ts';
-import { qualifiedName, type ArchiveItem } from '../database/archive-reader.ts';
+import { qualifiedName, type ArchiveItem } from '../database/archive-contents.ts';
 import { missingExtensions } from './database-creation.ts';
 import { dependentsOf, list, type WantedExtension } from './restore-plan.ts';
 

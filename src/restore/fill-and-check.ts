@@ -1,7 +1,7 @@
 // What happens inside the database that is restored into: it is filled by pg_restore with what was planned, and then asked for
 // everything that the manifest and the archive's own table of contents say.
 
-import type { ArchiveItem } from '../database/archive-reader.ts';
+import type { ArchiveItem } from '../database/archive-contents.ts';
 import type { ClientPrograms } from '../database/clients.ts';
 import { connect } from '../database/connection.ts';
 import { AppError } from '../errors.ts';

@@ -2,7 +2,7 @@
 // several jobs are to share the work.
 
 import { Writable } from 'node:stream';
-import type { ArchiveItem } from '../database/archive-reader.ts';
+import type { ArchiveItem } from '../database/archive-contents.ts';
 import type { ClientPrograms } from '../database/clients.ts';
 import { describeTarget, type ConnectionSettings } from '../database/connection.ts';
 import { startRestore, type RestoreFailure, type RestoreProcess } from '../database/restore-client.ts';

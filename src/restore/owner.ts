@@ -2,7 +2,7 @@
 // answers Mastodon with "permission denied", and nobody saw it coming.
 
 import { escapeIdentifier, escapeLiteral, type Client } from 'pg';
-import type { ArchiveItem } from '../database/archive-reader.ts';
+import type { ArchiveItem } from '../database/archive-contents.ts';
 import { scramVerifier } from '../database/scram-verifier.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { ExistingDatabase, TargetServer } from './target.ts';

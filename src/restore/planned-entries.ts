@@ -1,6 +1,6 @@
 // The entries of a plan against what is really there: the database that they go into, and the archive that they come out of.
 
-import type { ArchiveItem } from '../database/archive-reader.ts';
+import type { ArchiveItem } from '../database/archive-contents.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { AppError } from '../errors.ts';
 import type { RestorePlan } from './restore-plan.ts';

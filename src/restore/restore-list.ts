@@ -6,7 +6,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { makeDirectory } from '../disk/directory.ts';
-import type { ArchiveItem } from '../database/archive-reader.ts';
+import type { ArchiveItem } from '../database/archive-contents.ts';
 import { AppError, describeError } from '../errors.ts';
 
 /** A list for `pg_restore --use-list`; its disposer removes it. */

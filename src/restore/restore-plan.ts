@@ -1,7 +1,7 @@
 // What of an archive is restored, decided before anything is: everything that a database can have without a superuser. What
 // is not is counted by kind and reason, so that no restore leaves something out without a word.
 
-import { qualifiedName, type ArchiveItem } from '../database/archive-reader.ts';
+import { qualifiedName, type ArchiveItem } from '../database/archive-contents.ts';
 import { AppError } from '../errors.ts';
 import { isRoutineOfSuperuser } from './routines.ts';
 

@@ -1,7 +1,7 @@
 // Functions and procedures that only a superuser may create. One of them would end a restore that runs, as all do, in a login
 // without such rights.
 
-import type { ArchiveItem } from '../database/archive-reader.ts';
+import type { ArchiveItem } from '../database/archive-contents.ts';
 
 const routines: ReadonlySet<string> = new Set(['FUNCTION', 'PROCEDURE', 'AGGREGATE']);
 

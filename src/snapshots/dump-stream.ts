@@ -1,7 +1,7 @@
 // A stored snapshot as the plain dump it was, together with the archive's own table of contents, for whoever restores it.
 
 import { Writable } from 'node:stream';
-import { createContentsReader, type ArchiveItem } from '../database/archive-reader.ts';
+import { createContentsReader, type ArchiveItem } from '../database/archive-contents.ts';
 import type { Manifest } from './manifest.ts';
 import { readDump, type ReadOptions } from './part-reader.ts';
 import type { Repository } from './repository.ts';

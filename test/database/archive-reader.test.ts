@@ -4,12 +4,9 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
 import fc from 'fast-check';
-import {
-  ArchiveError,
-  createArchiveReader,
-  createContentsReader,
-  type ArchiveSummary,
-} from '../../src/database/archive-reader.ts';
+import { ArchiveError } from '../../src/database/archive-grammar.ts';
+import { createArchiveReader, type ArchiveSummary } from '../../src/database/archive-reader.ts';
+import { createContentsReader } from '../../src/database/archive-contents.ts';
 import { createCopyLineCounter } from '../../src/database/copy-lines.ts';
 import { mastodonSchema, oddities } from '../support/mastodon-schema.ts';
 import { startPostgres, testPassword, type PostgresServer } from '../support/postgres-server.ts';
