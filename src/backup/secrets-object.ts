@@ -6,7 +6,14 @@ import type { Environment } from '../config/environment.ts';
 import type { Log } from '../log.ts';
 import { collectMastodonVariables } from '../mastodon/documented-variables.ts';
 import { encodeEnvFile } from '../mastodon/env-file.ts';
-import { fingerprintSecrets, requiredSecrets } from '../mastodon/secret-fingerprints.ts';
+import {
+  compareFingerprints,
+  describeDifference,
+  fingerprintSecrets,
+  requiredSecrets,
+} from '../mastodon/secret-fingerprints.ts';
+import { newestWithFingerprints, type EarlierBackups } from '../snapshots/earlier-backups.ts';
+import { snapshotName } from '../snapshots/manifest.ts';
 import { enclose, type Enclosure } from './enclosure.ts';
 
 /** Mastodon's settings of one run. */
@@ -61,4 +68,12 @@ function describe(id: string): readonly string[] {
     "Save this as .env.production beside Mastodon's docker-compose.yml, with mode 0600: env_file takes it as it is.",
     'Whoever has it can act as this instance.',
   ];
+}
+
+/** What differs in Mastodon's secrets from the newest backup that knows them, as warnings. */
+export function lookForOtherSecrets(earlier: readonly EarlierBackups[], environment: Environment): readonly string[] {
+  const newest = newestWithFingerprints(earlier);
+  const comparison = newest === undefined ? null : compareFingerprints(newest, environment);
+  if (newest === undefined || comparison === null) return [];
+  return describeDifference(comparison, { snapshot: snapshotName(newest) });
 }
