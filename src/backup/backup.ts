@@ -7,10 +7,11 @@ import type { Environment } from '../config/environment.ts';
 import { chooseClient, type ClientPrograms } from '../database/clients.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { startDump } from '../database/dump.ts';
+import { estimateDumpBytes } from '../database/dump-size.ts';
 import { readDatabaseFacts, type DatabaseFacts } from '../database/server.ts';
 import { AppError, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { newestWithFingerprints, type EarlierBackups } from '../snapshots/earlier-backups.ts';
+import { lastDumpBytes, newestWithFingerprints, type EarlierBackups } from '../snapshots/earlier-backups.ts';
 import { compareFingerprints, describeDifference } from '../mastodon/secret-fingerprints.ts';
 import { dumpOf, snapshotName } from '../snapshots/manifest.ts';
 import { createSnapshotId } from '../snapshots/object-keys.ts';
@@ -139,6 +140,7 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
   const extra = await encloseExtra(options, oneRunKey);
   for (const text of extra.leftOut) log.warn({}, text);
   const enclosures = [secrets, extra.enclosure].filter((one) => one !== null);
+  const expectedBytes = lastDumpBytes(earlier, facts) ?? (await estimateDumpBytes(control));
   log.info(
     {
       id,
@@ -176,7 +178,7 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
     observeObject: (chunk) => {
       for (const { etagMeter } of destinations) etagMeter?.push(chunk);
     },
-    onProgress: (bytes) => options.onProgress({ step: 'dump', bytes, expectedBytes: facts.sizeBytes }),
+    onProgress: (bytes) => options.onProgress({ step: 'dump', bytes, expectedBytes }),
   });
   const puts = destinations.map(async (destination, index) => {
     const branch = pipeline.branches[index];

@@ -3,6 +3,7 @@
 import type { Progress, ProgressListener } from '../backup/progress.ts';
 import type { Log } from '../log.ts';
 import { formatBytes, formatDuration } from '../text/format.ts';
+import { createPace, type Pace } from './pace.ts';
 
 /** Where progress goes. */
 export interface ProgressOutput {
@@ -24,14 +25,14 @@ const verbs = { dump: 'Dumping', verify: 'Reading back', restore: 'Restoring' } 
 
 /** Starts showing; its disposer takes the line away. */
 export function showProgress(output: ProgressOutput, log: Log): Disposable & { readonly update: ProgressListener } {
-  let latest: { readonly progress: Progress; readonly since: number } | undefined;
+  let latest: { readonly progress: Progress; readonly pace: Pace } | undefined;
   const timer = setInterval(
     () => {
       if (latest === undefined) return;
-      const elapsedMs = performance.now() - latest.since;
+      const rate = latest.pace.rate(performance.now());
       // A line that fills the last column has begun the next one, which nothing would take away again.
       const columns = output.isTerminal ? output.columns() - 1 : Number.POSITIVE_INFINITY;
-      const text = describeProgress(latest.progress, { elapsedMs, columns });
+      const text = describeProgress(latest.progress, { rate, columns });
       if (output.isTerminal) output.write(`${eraseLine}${text}`);
       else log.info({ ...latest.progress }, text);
     },
@@ -40,8 +41,10 @@ export function showProgress(output: ProgressOutput, log: Log): Disposable & { r
   timer.unref();
   return {
     update(progress) {
-      const since = latest?.progress.step === progress.step ? latest.since : performance.now();
-      latest = { progress, since };
+      const now = performance.now();
+      const pace = latest?.progress.step === progress.step ? latest.pace : createPace(now);
+      pace.push(progress.bytes, now);
+      latest = { progress, pace };
     },
     [Symbol.dispose]() {
       clearInterval(timer);
@@ -51,27 +54,29 @@ export function showProgress(output: ProgressOutput, log: Log): Disposable & { r
   };
 }
 
+/** What comes to this many times what was expected was expected wrongly. */
+const mostBeyond = 1.5;
+
 /**
- * One line of at most `columns` characters: bytes, rate, the time it will still take, estimated from the expected size, and
- * a bar where there is room for it.
+ * One line of at most `columns` characters: the share of what is expected first, then bytes, the rate in bytes a second, the time
+ * it will still take at that rate, and a bar where there is room for it.
  */
 export function describeProgress(
   progress: Progress,
-  { elapsedMs, columns }: { readonly elapsedMs: number; readonly columns: number },
+  { rate, columns }: { readonly rate: number; readonly columns: number },
 ): string {
-  const { bytes, expectedBytes } = progress;
-  const rate = elapsedMs > 0 ? (bytes / elapsedMs) * 1_000 : 0;
-  const known = expectedBytes !== null && expectedBytes > 0 && bytes <= expectedBytes;
-  const share = known ? bytes / expectedBytes : null;
+  const { bytes, step } = progress;
+  const expected = progress.expectedBytes ?? 0;
+  const known = expected > 0 && bytes <= expected * mostBeyond;
+  // A dump that grows beyond the last one is not done at 100 %.
+  const share = Math.min(bytes > expected ? 0.99 : 1, bytes / expected);
   const left =
-    share === null || rate === 0
-      ? ''
-      : `, about ${formatDuration(((expectedBytes ?? 0) - bytes) / (rate / 1_000))} left`;
-  const verb = verbs[progress.step];
-  const figures = `${formatBytes(bytes)}${known ? ` of about ${formatBytes(expectedBytes)}` : ''}, ${formatBytes(rate)}/s${left}`;
-  const room = Math.min(barWidth, columns - `${verb} [] ${figures}`.length);
-  const bar = share === null || room < shortestBar ? '' : ` ${drawBar(share, room)}`;
-  return `${verb}${bar} ${figures}`.slice(0, Math.max(0, columns));
+    known && rate > 0 && bytes < expected ? `, about ${formatDuration(((expected - bytes) / rate) * 1_000)} left` : '';
+  const head = known ? `${verbs[step]} ${Math.floor(share * 100)} %` : verbs[step];
+  const figures = `${formatBytes(bytes)}${known ? ` of about ${formatBytes(expected)}` : ''}, ${formatBytes(rate)}/s${left}`;
+  const room = Math.min(barWidth, columns - `${head} [] ${figures}`.length);
+  const bar = !known || room < shortestBar ? ' ' : ` ${drawBar(share, room)} `;
+  return `${head}${bar}${figures}`.slice(0, Math.max(0, columns));
 }
 
 function drawBar(share: number, width: number): string {

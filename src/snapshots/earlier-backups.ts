@@ -2,7 +2,7 @@
 // were made with.
 
 import { newestFirst, type Unsigned } from './catalogue.ts';
-import type { Manifest } from './manifest.ts';
+import { dumpOf, type Manifest } from './manifest.ts';
 import type { Repository } from './repository.ts';
 
 /** The snapshots of one instance in one store, newest first. */
@@ -22,4 +22,16 @@ export function newestWithFingerprints(earlier: readonly EarlierBackups[]): Mani
     .flatMap(({ snapshots }) => snapshots)
     .toSorted(newestFirst)
     .find(({ secrets }) => secrets !== null);
+}
+
+/** The bytes of the newest dump of this database; null: there is none. */
+export function lastDumpBytes(
+  earlier: readonly EarlierBackups[],
+  { systemIdentifier, name }: Pick<Manifest['database'], 'systemIdentifier' | 'name'>,
+): number | null {
+  const [newest] = earlier
+    .flatMap(({ snapshots }) => snapshots)
+    .filter(({ database }) => database.systemIdentifier === systemIdentifier && database.name === name)
+    .toSorted(newestFirst);
+  return newest === undefined ? null : dumpOf(newest).content.bytes;
 }
