@@ -35,7 +35,7 @@ export function planDestinations(
       partBytes: choosePartBytes({
         databaseBytes: facts.sizeBytes,
         compressed,
-        maxObjectBytes: repository.store.maxObjectBytes,
+        store: repository.store,
       }),
       verify: options.verify,
     }),

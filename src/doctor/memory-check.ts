@@ -15,7 +15,7 @@ export function examineMemory(examination: Examination, facts: DatabaseFacts | n
   try {
     const parts = examination.stores.map(({ store, partsInMemory }) => ({
       partsInMemory,
-      partBytes: choosePartBytes({ databaseBytes: facts.sizeBytes, compressed, maxObjectBytes: store.maxObjectBytes }),
+      partBytes: choosePartBytes({ databaseBytes: facts.sizeBytes, compressed, store }),
     }));
     const plan = planMemory({
       threads: compression.kind === 'xz' ? threads : 1,

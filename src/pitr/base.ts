@@ -84,7 +84,7 @@ export async function makeBase(options: BaseOptions): Promise<BaseDocument> {
   const partBytes = choosePartBytes({
     databaseBytes: source.dataBytes + 64 * 1024 * 1024,
     compressed: form.compression.kind !== 'none',
-    maxObjectBytes: store.maxObjectBytes,
+    store,
   });
   const [put, passed] = await Promise.allSettled([store.put(key, branch.body, { signal, partBytes }), pipeline.done]);
   signal.throwIfAborted();

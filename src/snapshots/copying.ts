@@ -7,7 +7,7 @@ import { commit, createDestination, type Destination, type DestinationOutcome } 
 import { dumpOf, snapshotName, type Manifest, type Part, type VerificationMethod } from './manifest.ts';
 import { nameUnder } from './object-keys.ts';
 import { hashStored, keyOf, type ReadOptions } from './part-reader.ts';
-import { partBytesFor } from './part-size.ts';
+import { partBytesAgain } from './part-size.ts';
 import { copyPart, type CopyTarget } from './parts.ts';
 import type { Repository } from './repository.ts';
 import { verifyByEtag, verifyFully } from './verification.ts';
@@ -59,7 +59,7 @@ async function copy(
   const { source, signal, verify } = options;
   const { repository, id, tier } = way.to;
   const dump = dumpOf(source);
-  const partBytes = dump.partBytes ?? partBytesFor(dump.bytes);
+  const partBytes = partBytesAgain(dump, repository.store);
   const destination = createDestination(repository, {
     tier,
     name: nameUnder(id, { part: dump, of: source }),

@@ -10,7 +10,7 @@ import { maxDocumentBytes } from './document-reading.ts';
 import type { Part } from './manifest.ts';
 import { nameUnder } from './object-keys.ts';
 import { keyOf, readStored, type ReadOptions, type StoredPart } from './part-reader.ts';
-import { partBytesFor } from './part-size.ts';
+import { partBytesAgain } from './part-size.ts';
 import type { Repository } from './repository.ts';
 
 /** What extra files come to at most, 16 MiB and what a tar and age add to them; others are documents. */
@@ -80,7 +80,7 @@ export async function copyPart(
     });
     return { ...copied, etag: part.etag === null ? null : etag, partBytes: etag === part.etag ? part.partBytes : null };
   }
-  const partBytes = options.partBytes ?? part.partBytes ?? partBytesFor(part.bytes);
+  const partBytes = options.partBytes ?? partBytesAgain(part, store);
   const meter = createMeter({ observe: (chunk) => options.observe?.(chunk) });
   const upload = new PassThrough({ highWaterMark: 1024 * 1024 });
   const [receipt] = await Promise.all([

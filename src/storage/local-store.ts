@@ -190,6 +190,7 @@ export function createLocalStore({
     name: 'local',
     description: `directory ${directory}`,
     maxObjectBytes: null,
+    maxParts: null,
     comparesEtags: false,
     hasParts: false,
     hasRules: false,

@@ -7,6 +7,7 @@ import type { S3Settings } from '../config/bucket.ts';
 import { AppError } from '../errors.ts';
 import { createS3Client } from './s3-client.ts';
 import { s3Error } from './s3-errors.ts';
+import { maxPartsAt } from './s3-limits.ts';
 
 /** How a store treats a network that does not answer; tests shorten it. */
 export interface S3Patience {
@@ -28,6 +29,8 @@ export interface S3Bucket {
   readonly description: string;
   /** Parts in flight. */
   readonly concurrency: number;
+  /** The most parts of one upload. */
+  readonly maxParts: number;
   readonly patience: S3Patience;
   /** For what is answered at once. */
   readonly client: S3Client;
@@ -70,6 +73,7 @@ export function openBucket(settings: S3Settings, patience: S3Patience): S3Bucket
     bucket,
     description,
     concurrency,
+    maxParts: maxPartsAt(settings.endpoint),
     patience,
     client,
     patient,

@@ -11,7 +11,7 @@ import {
 import { contentTypeOf } from './content-type.ts';
 import type { S3Bucket } from './s3-bucket.ts';
 import { etagOf } from './s3-etag.ts';
-import { maxPartBytes, maxParts } from './s3-limits.ts';
+import { maxPartBytes } from './s3-limits.ts';
 import type { ObjectKey } from './store.ts';
 
 const abortDeadlineMs = 10_000;
@@ -32,7 +32,7 @@ export async function copyObject(place: S3Bucket, copy: S3Copy): Promise<string 
   const { source, signal } = copy;
   // A store answers when it has copied.
   const { patient: client, bucket } = place;
-  const partBytes = partBytesOf(source);
+  const partBytes = partBytesOf(source, place);
   const from = {
     CopySource: `${bucket}/${copy.from.split('/').map(encodeURIComponent).join('/')}`,
     ...(source.etag === null ? {} : { CopySourceIfMatch: `"${source.etag}"` }),
@@ -118,9 +118,12 @@ async function copyParts(
 }
 
 // Null: one request.
-function partBytesOf({ bytes, etag, partBytes }: S3Copy['source']): number | null {
+function partBytesOf(
+  { bytes, etag, partBytes }: S3Copy['source'],
+  { maxParts }: Pick<S3Bucket, 'maxParts'>,
+): number | null {
   const parts = partBytes === null ? 1 : Math.ceil(bytes / partBytes);
-  if (partBytes !== null && parts > 1 && etag?.endsWith(`-${parts}`) === true) return partBytes;
+  if (partBytes !== null && parts > 1 && parts <= maxParts && etag?.endsWith(`-${parts}`) === true) return partBytes;
   if (bytes <= maxPartBytes) return null;
   return Math.max(gib, Math.ceil(bytes / maxParts / gib) * gib);
 }

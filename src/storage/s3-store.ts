@@ -22,6 +22,7 @@ export function createS3Store(
     name: 's3',
     description: place.description,
     maxObjectBytes,
+    maxParts: place.maxParts,
     comparesEtags: true,
     hasParts: true,
     hasRules: true,

@@ -96,6 +96,8 @@ export interface ObjectStore {
   readonly description: string;
   /** What the store itself limits: R2 and S3 take 5 TB an object; null where there is no limit. */
   readonly maxObjectBytes: number | null;
+  /** The most parts of an object: a tenth of what S3 takes at some stores; null where there are no parts. */
+  readonly maxParts: number | null;
   /** Whether it says an ETag of what it holds, which can be compared without reading it. */
   readonly comparesEtags: boolean;
   /** Whether an object is put in parts of `partBytes`, which its ETag depends on and a manifest notes. */
