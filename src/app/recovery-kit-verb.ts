@@ -32,6 +32,7 @@ export async function recoveryKit(context: AppContext, request: RecoveryKitReque
   const facts: KitFacts = {
     instance,
     madeAt: context.now(),
+    timeZone: settings.timeZone,
     toolVersion: context.toolVersion,
     bucket: describeBucket(settings),
     directory: directoryOf(settings),

@@ -3,6 +3,8 @@
 import type { Command } from 'commander';
 import { AppError } from '../errors.ts';
 import type { Health } from '../health/assess.ts';
+import { formatMinute, withLocalTimes } from '../text/moment.ts';
+import { wrap, type Width } from '../text/table.ts';
 import { print, type CommandContext } from './command-context.ts';
 
 /** Adds the command. */
@@ -17,7 +19,11 @@ export function addHealthCommand(program: Command, context: CommandContext): voi
         if (error instanceof AppError) throw new AppError('unhealthy', error.message, { cause: error });
         throw error;
       });
-      print(context, { json, document: health, text: renderHealth(health) });
+      print(context, {
+        json,
+        document: health,
+        text: renderHealth(health, { columns: context.columns(), timeZone: context.app.timetable().timeZone }),
+      });
       if (!health.healthy) {
         throw new AppError('unhealthy', `The backups are not healthy: ${health.status}`, {
           hint: health.warnings[0] === undefined ? 'See: docker compose logs backup.' : 'See the warnings above.',
@@ -27,25 +33,27 @@ export function addHealthCommand(program: Command, context: CommandContext): voi
 }
 
 /** Health in a few lines, the first of which says it all. */
-function renderHealth(health: Health): string {
+export function renderHealth(health: Health, { columns, timeZone }: Width & { readonly timeZone: string }): string {
+  const at = (moment: string | null): string => (moment === null ? 'never' : formatMinute(moment, timeZone));
   const tiers = Object.entries(health.tiers).map(
     ([tier, { lastSuccessAt, deadlineAt }]) =>
-      `  ${tier.padEnd(8)} last ${lastSuccessAt ?? 'never'}, next due by ${deadlineAt ?? 'never'}`,
+      `  ${tier.padEnd(8)} last ${at(lastSuccessAt)}, next due by ${at(deadlineAt)}`,
   );
   const drill =
-    health.drill === null
-      ? []
-      : [`  drill    ${health.drill.status}, last passed ${health.drill.lastSuccessAt ?? 'never'}`];
-  const running = health.running === null ? [] : [`  running  ${health.running.command} since ${health.running.since}`];
+    health.drill === null ? [] : [`  drill    ${health.drill.status}, last passed ${at(health.drill.lastSuccessAt)}`];
+  const running =
+    health.running === null ? [] : [`  running  ${health.running.command} since ${at(health.running.since)}`];
   const drilling =
-    health.drilling === null ? [] : [`  drilling ${health.drilling.snapshot} since ${health.drilling.since}`];
+    health.drilling === null ? [] : [`  drilling ${health.drilling.snapshot} since ${at(health.drilling.since)}`];
   return [
     health.status,
     ...tiers,
     ...drill,
     ...running,
     ...drilling,
-    ...health.warnings.map((text) => `  warning: ${text}`),
+    ...health.warnings.map(
+      (text) => `  ${wrap(`warning: ${withLocalTimes(text, timeZone)}`, { columns, indent: 4, firstIndent: 2 })}`,
+    ),
     '',
   ].join('\n');
 }

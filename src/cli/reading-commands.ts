@@ -7,10 +7,10 @@ import { dumpOf, snapshotName } from '../snapshots/manifest.ts';
 import { describeObjection } from '../snapshots/origin.ts';
 import type { PublicKey } from '../config/ssh-keys.ts';
 import type { StoreName } from '../storage/store.ts';
-import type { Catalogue } from '../snapshots/catalogue.ts';
-import type { Manifest } from '../snapshots/manifest.ts';
+import { pinsOf, type Catalogue } from '../snapshots/catalogue.ts';
 import { formatBytes } from '../text/format.ts';
-import { formatTable } from '../text/table.ts';
+import { formatAge, formatDayAndTime, formatMinute, zoneName } from '../text/moment.ts';
+import { formatTable, wrap, type Width } from '../text/table.ts';
 import type { VerifyResult } from '../app/reading-verbs.ts';
 import { collect, parseFolder, parseStore, readIdentities, snapshotForms } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
@@ -38,7 +38,11 @@ export function addReadingCommands(program: Command, context: CommandContext): v
       print(context, {
         json: options.json,
         document: catalogueDocument(catalogue),
-        text: renderCatalogue(catalogue),
+        text: renderCatalogue(catalogue, {
+          columns: context.columns(),
+          timeZone: app.timetable().timeZone,
+          now: new Date(),
+        }),
       });
     });
 
@@ -112,34 +116,26 @@ function catalogueDocument(catalogue: Placed): object {
   };
 }
 
+/** How it is shown. */
+interface View extends Width {
+  readonly timeZone: string;
+  readonly now: Date;
+}
+
 /** The result of `list` as text. */
-function renderCatalogue(catalogue: Placed): string {
+export function renderCatalogue(catalogue: Placed, view: View): string {
   const { snapshots, damaged, unsigned, unreadable, unlisted, foreign } = catalogue;
-  const signers = new Map(catalogue.signedByOthers.map(({ manifest, signer }) => [manifest, signer] as const));
-  const several = new Set(snapshots.map(({ instance }) => instance)).size > 1;
+  const section = (title: string, rows: readonly (readonly string[])[]): string =>
+    rows.length === 0
+      ? ''
+      : `${wrap(`${title}:`, { ...view, indent: 0 })}\n${formatTable(
+          rows.map((row) => ['', ...row]),
+          view,
+        )}`;
   const parts = [
     snapshots.length === 0
       ? `No snapshots in ${catalogue.place}${unlisted.some(({ isTier }) => isTier) ? ', as far as it can be seen' : ''}\n`
-      : formatTable([
-          [
-            'SNAPSHOT',
-            'DATA AT',
-            'DUMP',
-            'STORED',
-            'ENCRYPTED',
-            'ROWS',
-            'VERIFIED',
-            ...(several ? ['INSTANCE'] : []),
-            ...(signers.size > 0 ? ['SIGNED BY'] : []),
-            'LABEL',
-          ],
-          ...snapshots.map((snapshot) =>
-            renderSnapshot(snapshot, [
-              ...(several ? [snapshot.instance] : []),
-              ...(signers.size > 0 ? [describeSigner(signers.get(snapshot))] : []),
-            ]),
-          ),
-        ]),
+      : renderTable(catalogue, view),
     section(
       'Tables that had rows in the snapshot before and have none',
       snapshots.flatMap((one) => {
@@ -170,7 +166,7 @@ function renderCatalogue(catalogue: Placed): string {
       'Not signed by anybody trusted here, count for nothing and are never touched',
       unsigned.map(({ manifest, objection, damage }) => [
         snapshotName(manifest),
-        formatDataAt(manifest),
+        formatMinute(manifest.dataAt, view.timeZone),
         [describeObjection(objection), ...(damage === null ? [] : [damage])].join('; '),
       ]),
     ),
@@ -196,28 +192,38 @@ function describeSigner(signer: PublicKey | undefined): string {
   return signer.comment === '' ? signer.fingerprint : signer.comment;
 }
 
-function renderSnapshot(snapshot: Manifest, between: readonly string[]): readonly string[] {
-  const dump = dumpOf(snapshot);
-  const rows = Object.values(snapshot.database.rows).reduce((sum, count) => sum + count, 0);
-  return [
-    snapshotName(snapshot),
-    formatDataAt(snapshot),
-    formatBytes(dump.content.bytes),
-    formatBytes(dump.bytes),
-    dump.encryption ?? 'NO',
-    String(rows),
-    snapshot.verified.method,
-    ...between,
-    snapshot.label ?? '',
-  ];
-}
+/** Where there is less room than this, what few snapshots have stands under them. */
+const widest = 120;
 
-function formatDataAt({ dataAt }: Manifest): string {
-  return dataAt.toISOString().replace(/\.\d+Z$/, 'Z');
-}
-
-function section(title: string, rows: readonly (readonly string[])[]): string {
-  return rows.length === 0 ? '' : `${title}:\n${formatTable(rows.map((row) => ['', ...row]))}`;
+function renderTable(catalogue: Placed, view: View): string {
+  const { snapshots } = catalogue;
+  const isWide = view.columns >= widest;
+  const signers = new Map(catalogue.signedByOthers.map(({ manifest, signer }) => [manifest, signer] as const));
+  const several = new Set(snapshots.map(({ instance }) => instance)).size > 1;
+  const isPinned = pinsOf(catalogue);
+  const rows = snapshots.map((snapshot) => {
+    const dump = dumpOf(snapshot);
+    const signer = describeSigner(signers.get(snapshot));
+    const notes = [
+      ...(isPinned(snapshot) ? ['pinned'] : []),
+      ...(snapshot.label === null ? [] : [`"${snapshot.label}"`]),
+      ...(several ? [`of ${snapshot.instance}`] : []),
+      ...(signer === '' || isWide ? [] : [`signed by ${signer}`]),
+      ...(snapshot.verified.method === 'size' ? ['of its object the size alone was compared'] : []),
+    ];
+    return [
+      snapshotName(snapshot),
+      formatDayAndTime(snapshot.dataAt, view.timeZone),
+      formatAge(snapshot.dataAt, view.now).replace(/ ago$/, ''),
+      dump.encryption ?? 'NO',
+      formatBytes(dump.bytes),
+      ...(isWide && signers.size > 0 ? [signer] : []),
+      ...(notes.length === 0 ? [] : [notes.join(', ')]),
+    ];
+  });
+  const signedBy = isWide && signers.size > 0 ? ['SIGNED BY'] : [];
+  const head = ['SNAPSHOT', `AT ${zoneName(view.now, view.timeZone)}`, 'AGE', 'ENCRYPTED', 'STORED', ...signedBy];
+  return formatTable([head, ...rows], view);
 }
 
 /** The result of `verify` as text. */

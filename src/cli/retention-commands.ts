@@ -7,7 +7,9 @@ import type { PlacePrune } from '../app/pruning.ts';
 import { dumpOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import type { Verdict } from '../retention/policy.ts';
 import { formatBytes } from '../text/format.ts';
-import { formatUtcMinute } from '../text/moment.ts';
+import { folders, type Folder } from '../schedule/tier.ts';
+import { formatMinute } from '../text/moment.ts';
+import { formatTable, wrap, type Width } from '../text/table.ts';
 import type { LifecycleReport } from '../app/lifecycle-verb.ts';
 import type { BucketRule, LifecycleRule } from '../storage/store.ts';
 import { print, type CommandContext } from './command-context.ts';
@@ -29,7 +31,11 @@ export function addRetentionCommands(program: Command, context: CommandContext):
       print(context, {
         json: options.json,
         document: pruneDocument(results, { dryRun }),
-        text: renderPrune(results, { dryRun }),
+        text: renderPrune(results, {
+          dryRun,
+          columns: context.columns(),
+          timeZone: context.app.timetable().timeZone,
+        }),
       });
       const failed = results.find(({ error }) => error !== null);
       if (failed !== undefined) {
@@ -67,8 +73,10 @@ function parseAction(text: string): 'show' | 'apply' {
   return text;
 }
 
-interface Lines {
+interface Lines extends Partial<Width> {
   readonly dryRun: boolean;
+  /** Left out: UTC. */
+  readonly timeZone?: string;
 }
 
 /** The JSON document of `prune --json`. */
@@ -96,30 +104,62 @@ export function renderPrune(results: readonly PlacePrune[], options: Lines): str
   return results.map((result) => renderPlace(result, options)).join('\n');
 }
 
-function renderPlace({ place, plan, removed, error }: PlacePrune, { dryRun }: Lines): string {
-  const lines = [`${place}:`];
-  for (const verdict of plan?.verdicts ?? []) lines.push(renderVerdict(verdict, plan?.remove ?? []));
-  if (plan?.verdicts.length === 0) lines.push('  no snapshots');
-  for (const hold of plan?.holds ?? [])
-    lines.push(`  HELD${hold.tier === null ? '' : ` (${hold.tier})`}: ${hold.reason}. ${hold.remedy}`);
-  if (error !== null) lines.push(`  FAILED: ${error}`);
+function renderPlace({ place, plan, removed, error }: PlacePrune, options: Lines): string {
+  const { dryRun, columns = Number.POSITIVE_INFINITY } = options;
+  const line = (text: string): string => `  ${wrap(text, { columns, indent: 4, firstIndent: 2 })}\n`;
+  const verdicts = plan?.verdicts ?? [];
   const bytes = (list: readonly Manifest[]): string =>
     formatBytes(list.reduce((sum, manifest) => sum + dumpOf(manifest).bytes, 0));
   const planned = plan?.remove ?? [];
-  lines.push(
+  return [
+    `${wrap(`${place}:`, { columns, indent: 4, firstIndent: 0 })}\n`,
+    ...(columns < widest
+      ? folders.map((tier) => renderTier(tier, { verdicts, planned, ...options }))
+      : [formatTable(verdicts.map((verdict) => renderVerdict(verdict, { ...options, planned })))]),
+    ...(plan?.verdicts.length === 0 ? [line('no snapshots')] : []),
+    ...(plan?.holds ?? []).map((hold) =>
+      line(`HELD${hold.tier === null ? '' : ` (${hold.tier})`}: ${hold.reason}. ${hold.remedy}`),
+    ),
+    ...(error === null ? [] : [line(`FAILED: ${error}`)]),
     dryRun
-      ? `  ${planned.length} would be removed (${bytes(planned)}); nothing was`
-      : `  ${removed.length} removed (${bytes(removed)})`,
-  );
-  return `${lines.join('\n')}\n`;
+      ? `  ${planned.length} would be removed (${bytes(planned)}); nothing was\n`
+      : `  ${removed.length} removed (${bytes(removed)})\n`,
+  ].join('');
 }
 
-function renderVerdict({ snapshot, keep, reason }: Verdict<Manifest>, remove: readonly Manifest[]): string {
-  const verb = remove.includes(snapshot) ? 'remove' : 'keep';
+/** Below this width there is a line for the tier, and none of its snapshots says it again. */
+const widest = 120;
+
+function renderTier(
+  tier: Folder,
+  options: Lines & { readonly verdicts: readonly Verdict<Manifest>[]; readonly planned: readonly Manifest[] },
+): string {
+  const { columns = Number.POSITIVE_INFINITY } = options;
+  const own = options.verdicts.filter(({ snapshot }) => snapshot.tier === tier);
+  if (own.length === 0) return '';
+  const rows = own.map((verdict) => {
+    const [verb = '', , when = '', id = '', , reason = ''] = renderVerdict(verdict, options);
+    return [verb, id, when.replace(/ \S+$/, ''), reason];
+  });
+  return `  ${tier}, times in ${options.timeZone ?? 'UTC'}\n${formatTable(rows, { columns })}`;
+}
+
+function renderVerdict(
+  { snapshot, keep, reason }: Verdict<Manifest>,
+  { planned, timeZone = 'UTC' }: Lines & { readonly planned: readonly Manifest[] },
+): readonly string[] {
+  const verb = planned.includes(snapshot) ? 'remove' : 'keep';
   const held = !keep && verb === 'keep' ? ', held' : '';
-  const day = new Intl.DateTimeFormat('en-GB', { weekday: 'short', timeZone: 'UTC' }).format(snapshot.dataAt);
-  const when = `${day} ${formatUtcMinute(snapshot.dataAt)}`;
-  return `  ${verb.padEnd(6)} ${snapshot.tier.padEnd(8)} ${when}  ${snapshot.id}  ${formatBytes(dumpOf(snapshot).bytes).padStart(9)}  ${reason}${held}`;
+  const day = new Intl.DateTimeFormat('en-GB', { weekday: 'short', timeZone }).format(snapshot.dataAt);
+  const when = `${day} ${formatMinute(snapshot.dataAt, timeZone)}`;
+  return [
+    `  ${verb.padEnd(6)}`,
+    snapshot.tier,
+    when,
+    snapshot.id,
+    formatBytes(dumpOf(snapshot).bytes),
+    `${reason}${held}`,
+  ];
 }
 
 /** The comparison as text. */

@@ -12,12 +12,14 @@ import {
   type StockEncoding,
 } from './stock-commands.ts';
 import { formatMiB } from '../text/format.ts';
-import { formatUtcMinute } from '../text/moment.ts';
+import { formatMoment } from '../text/moment.ts';
 
 /** What a kit is made of; none of it may be a secret. */
 export interface KitFacts {
   readonly instance: string;
   readonly madeAt: Date;
+  /** In which times are said. */
+  readonly timeZone: string;
   readonly toolVersion: string;
   readonly bucket: StockBucket | null;
   readonly directory: string | null;
@@ -69,7 +71,7 @@ function whatIsWhere(facts: KitFacts): KitSection {
     title: 'What is where',
     blocks: [
       text(
-        `Made ${formatUtcMinute(facts.madeAt)} by mastodon-backup ${facts.toolVersion}. Print it, or keep it where you can read it when ` +
+        `Made ${formatMoment(facts.madeAt, facts.timeZone)} by mastodon-backup ${facts.toolVersion}. Print it, or keep it where you can read it when ` +
           'this server is gone. It holds no secret; make it anew when a key, a place or the database changes.',
       ),
       {
@@ -86,7 +88,9 @@ function whatIsWhere(facts: KitFacts): KitSection {
           ['database', `${database.name}, owned by the role ${database.role}, encoding ${database.encoding}`],
           [
             'newest backup',
-            newest === null ? 'not known when this was made' : `${newest.name}, data of ${newest.dataAt}`,
+            newest === null
+              ? 'not known when this was made'
+              : `${newest.name}, data of ${formatMoment(newest.dataAt, facts.timeZone)}`,
           ],
           ...(newest === null
             ? []

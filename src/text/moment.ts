@@ -31,6 +31,24 @@ export function formatMinuteBare(moment: Date | string, timeZone: string): strin
   return `${day} ${time}`;
 }
 
+/** A moment to the minute in a zone, without zone and year, for a table that has them elsewhere: `23 Nov 13:00`. */
+export function formatDayAndTime(moment: Date | string, timeZone: string): string {
+  const { day, time } = parts(moment, timeZone);
+  return `${day.slice(8)} ${months[Number(day.slice(5, 7)) - 1]} ${time}`;
+}
+
+/** What a zone is called at that moment, such as `CET`. */
+export function zoneName(moment: Date, timeZone: string): string {
+  return parts(moment, timeZone).zone;
+}
+
+const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'] as const;
+
+/** A text with each instant in it (ISO 8601 in UTC) as a moment in the zone. */
+export function withLocalTimes(text: string, timeZone: string): string {
+  return text.replaceAll(/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, (instant) => formatMinute(instant, timeZone));
+}
+
 /** A moment in the zone, and in UTC where that is another one, such as `2026-11-23 13:00 CET (12:00 UTC)`. */
 export function formatMoment(moment: Date | string, timeZone: string): string {
   const local = formatMinute(moment, timeZone);

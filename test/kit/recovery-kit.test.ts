@@ -20,6 +20,7 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 const facts: KitFacts = {
   instance: 'social.example',
   madeAt: new Date('2026-11-23T12:34:56.000Z'),
+  timeZone: 'UTC',
   toolVersion: '0.0.0',
   bucket: {
     bucket: 'social-backups',
@@ -56,7 +57,7 @@ describe('the recovery kit', () => {
     for (const wanted of [
       'Made 2026-11-23 12:34 UTC',
       'social-backups at https://0123.r2.cloudflarestorage.com, region auto',
-      'daily/2026-11-23T120000Z-4f1c2a, data of 2026-11-23T12:00:01.000Z',
+      'daily/2026-11-23T120000Z-4f1c2a, data of 2026-11-23 12:00 UTC',
       '14.23; pg_restore 17 or newer reads it',
       `${recipientFingerprint(recipient)}  ${recipient}`,
       'The private key is kept at: ____',
