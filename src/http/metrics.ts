@@ -1,9 +1,13 @@
 // What Prometheus scrapes, made anew from what is remembered at every scrape: a counter in memory would start from zero with
 // every new container. Times are seconds since 1970, sizes bytes, durations seconds.
 
-import { Gauge, Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
 import type { Remembered } from '../app/remembered.ts';
+import type { ErrorCode } from '../errors.ts';
 import type { SnapshotRecord } from '../state/records.ts';
+
+const runSteps: readonly ErrorCode[] = ['database', 'dump', 'codec', 'store', 'verify', 'timeout', 'stalled'];
+const drillSteps: readonly ErrorCode[] = ['store', 'undrilled', 'timeout'];
 
 /** The metrics in Prometheus's text format, and their content type. */
 export async function renderMetrics(
@@ -15,10 +19,12 @@ export async function renderMetrics(
     new Gauge({ name: `mastodon_backup_${name}`, help, labelNames: [...labelNames], registers: [registry] });
   const seconds = (time: string | Date): number => new Date(time).getTime() / 1_000;
 
-  gauge('info', 'Version and instance; always 1', ['version', 'instance']).set(
-    { version: toolVersion, instance: remembered.instance },
+  // Not `instance`: that label is what Prometheus itself calls whom it scrapes.
+  gauge('info', 'Version, and whose backups these are; always 1', ['version', 'domain']).set(
+    { version: toolVersion, domain: remembered.instance },
     1,
   );
+  gauge('clock_timestamp_seconds', 'What the clock showed at this scrape').set(seconds(remembered.now));
   gauge('healthy', '1 when the healthcheck passes').set(remembered.health.healthy ? 1 : 0);
   const status = gauge('status', '1 for the status that holds', ['status']);
   for (const name of ['starting', 'healthy', 'degraded', 'late', 'failed'])
@@ -37,10 +43,15 @@ export async function renderMetrics(
   const oldest = gauge('oldest_restorable_timestamp_seconds', 'Oldest moment that can be restored', ['destination']);
   const newest = gauge('newest_restorable_timestamp_seconds', 'Newest moment that can be restored', ['destination']);
   const readable = gauge('destination_readable', '1 when the destination could be read last time', ['destination']);
+  const missed = gauge('destination_missed', '1 when the last backup did not get into the destination', [
+    'destination',
+  ]);
   const damaged = gauge('damaged_snapshots', 'Manifests whose object is missing or of another size', ['destination']);
   for (const store of remembered.stores) {
     const destination = store.name;
     readable.set({ destination }, store.error === null ? 1 : 0);
+    const isMissing = remembered.attempts.destinationFailures.some((one) => one.place === store.description);
+    missed.set({ destination }, isMissing ? 1 : 0);
     damaged.set({ destination }, store.damagedCount);
     const times = store.snapshots.map(({ dataAt }) => seconds(dataAt));
     if (times.length > 0) {
@@ -70,10 +81,18 @@ export async function renderMetrics(
 
   const next = gauge('next_run_timestamp_seconds', 'When the next run begins', ['schedule']);
   for (const { schedule, at } of remembered.next) next.set({ schedule }, seconds(at));
-  const failures = gauge('failures', 'Failed runs since the state directory was made', ['tier', 'step']);
+  const failures = new Counter({
+    name: 'mastodon_backup_failures_total',
+    help: 'Failed runs since the state directory was made',
+    labelNames: ['tier', 'step'],
+    registers: [registry],
+  });
+  // From zero on: of a counter that appears with its first failure Prometheus sees no increase.
+  for (const { schedule: tier } of remembered.next)
+    for (const step of tier === 'drill' ? drillSteps : runSteps) failures.inc({ tier, step }, 0);
   for (const [name, value] of Object.entries(remembered.attempts.failureCounts)) {
     const [tier = '', step = ''] = name.split(' ');
-    failures.set({ tier, step }, value);
+    failures.inc({ tier, step }, value);
   }
   const { drill, prune, channels } = remembered.attempts;
   if (drill !== null) {

@@ -84,7 +84,7 @@ export async function startHttp(
 }
 
 interface Shown extends Pick<App, 'remembered' | 'status' | 'drillReport'> {
-  readonly document: () => Promise<string>;
+  readonly document: () => Promise<Buffer>;
   readonly page: () => Promise<{ readonly refreshSeconds: number | null; readonly text: string }>;
   readonly heldPage: Shown['page'];
 }
@@ -93,9 +93,10 @@ function prepare(app: Pick<App, 'remembered' | 'status' | 'drillReport'>): Shown
   const status = madeOnce(async () => app.status());
   return {
     status,
-    remembered: async () => app.remembered(),
+    remembered: madeOnce(async () => app.remembered()),
     drillReport: async (id) => app.drillReport(id),
-    document: madeOnce(async () => `${JSON.stringify(await status(), null, 2)}\n`),
+    // Of ten thousand snapshots it has megabytes, which are not turned into bytes for each who asks.
+    document: madeOnce(async () => Buffer.from(`${JSON.stringify(await status(), null, 2)}\n`)),
     page: madeOnce(async () => {
       const known = await status();
       const refreshSeconds = known.activities.length > 0 ? activeSeconds : idleSeconds;
@@ -143,16 +144,15 @@ async function answer(
     send(response, { status: 401, type: 'text/plain', body: 'a bearer token is needed, or it as the password\n' });
     return;
   }
-  const remembered = async (): ReturnType<App['remembered']> => app.remembered();
   switch (path) {
     case '/healthz': {
-      const { health } = await remembered();
+      const { health } = await app.remembered();
       const body = `${JSON.stringify(health, null, 2)}\n`;
       send(response, { status: health.healthy ? 200 : 503, type: 'application/json', body });
       return;
     }
     case '/metrics': {
-      const { contentType, text } = await renderMetrics(await remembered(), { toolVersion });
+      const { contentType, text } = await renderMetrics(await app.remembered(), { toolVersion });
       send(response, { status: 200, type: contentType, body: text });
       return;
     }
@@ -203,7 +203,7 @@ const policy =
 
 function send(
   response: ServerResponse,
-  { status, type, body }: { readonly status: number; readonly type: string; readonly body: string },
+  { status, type, body }: { readonly status: number; readonly type: string; readonly body: string | Buffer },
 ): void {
   response.writeHead(status, {
     'content-type': type,

@@ -1,6 +1,6 @@
 // The hour, day, ISO week, month or year a moment falls into, in a time zone: what "one of each of the last 24 hours" counts.
 
-import { formatters } from '../text/time-zone.ts';
+import { wallTime } from '../text/time-zone.ts';
 
 /** A length of time that retention counts in. */
 export type Period = 'hour' | 'day' | 'week' | 'month' | 'year';
@@ -10,45 +10,29 @@ export function periodOf(
   date: Date,
   { period, timeZone }: { readonly period: Period; readonly timeZone: string },
 ): string {
-  const { year, month, day, hour } = localParts(date, timeZone);
-  const pad = (value: number): string => String(value).padStart(2, '0');
+  const wall = wallTime(date, timeZone);
+  const text = wall.toISOString();
   switch (period) {
     case 'hour':
       // An hour that comes twice in autumn counts as one.
-      return `${year}-${pad(month)}-${pad(day)} ${pad(hour)}:00`;
+      return `${text.slice(0, 10)} ${text.slice(11, 13)}:00`;
     case 'day':
-      return `${year}-${pad(month)}-${pad(day)}`;
+      return text.slice(0, 10);
     case 'week':
-      return isoWeek(Date.UTC(year, month - 1, day));
+      return isoWeek(wall);
     case 'month':
-      return `${year}-${pad(month)}`;
+      return text.slice(0, 7);
     case 'year':
-      return String(year);
+      return text.slice(0, 4);
     default:
       return period satisfies never;
   }
 }
 
-function localParts(
-  date: Date,
-  timeZone: string,
-): { readonly year: number; readonly month: number; readonly day: number; readonly hour: number } {
-  // Digits alone, in the order of this locale, which every build of Node has: to take them apart by name takes five times as long.
-  const [month = 0, day = 0, year = 0, hour = 0] = formatterOf(timeZone).format(date).split(/\D+/).map(Number);
-  return { year, month, day, hour };
-}
-
-const formatterOf = formatters('en-US-u-ca-gregory-nu-latn', {
-  hourCycle: 'h23',
-  year: 'numeric',
-  month: 'numeric',
-  day: 'numeric',
-  hour: 'numeric',
-});
-
 // ISO 8601: weeks begin on Monday, and belong to the year that has their Thursday.
-function isoWeek(midnight: number): string {
+function isoWeek(wall: Date): string {
   const dayMs = 86_400_000;
+  const midnight = Date.UTC(wall.getUTCFullYear(), wall.getUTCMonth(), wall.getUTCDate());
   const weekday = (new Date(midnight).getUTCDay() + 6) % 7;
   const thursday = new Date(midnight + (3 - weekday) * dayMs);
   const year = thursday.getUTCFullYear();

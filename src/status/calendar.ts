@@ -3,6 +3,7 @@
 
 import { nextSlot, scheduledTiers, type Timetable } from '../schedule/timetable.ts';
 import type { PastFailure, SnapshotRecord } from '../state/records.ts';
+import { wallTime } from '../text/time-zone.ts';
 
 /**
  * What became of a day. `kept`: a snapshot of it is stored; `gone`: there was one; `failed`: it was tried in vain; `missed`: it
@@ -86,14 +87,14 @@ function startOf(date: string, dayOf: (moment: Date) => string): number {
   return moment;
 }
 
-// Zones differ from UTC by whole quarters of an hour, so all moments of one are on the same day.
+// A name is made once a day and not once a snapshot.
 function dayNamer(timeZone: string): (moment: Date) => string {
-  const format = new Intl.DateTimeFormat('en-CA', { timeZone, year: 'numeric', month: '2-digit', day: '2-digit' });
   const known = new Map<number, string>();
   return (moment) => {
-    const quarter = Math.floor(moment.getTime() / 900_000);
-    const found = known.get(quarter) ?? format.format(moment);
-    known.set(quarter, found);
+    const wall = wallTime(moment, timeZone);
+    const day = Math.floor(wall.getTime() / dayMs);
+    const found = known.get(day) ?? wall.toISOString().slice(0, 10);
+    known.set(day, found);
     return found;
   };
 }

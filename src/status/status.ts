@@ -5,7 +5,6 @@ import type { KeepRules } from '../config/settings.ts';
 import type { Health } from '../health/assess.ts';
 import type { PitrHealth } from '../health/log-standing.ts';
 import type { Scheduled, Timetable } from '../schedule/timetable.ts';
-import { mergeRuns } from '../state/history.ts';
 import type {
   AttemptsRecord,
   DrillsRecord,
@@ -13,10 +12,10 @@ import type {
   HeartbeatRecord,
   PastFailure,
   ProgressRecord,
-  SnapshotRecord,
   StoreRecord,
 } from '../state/records.ts';
 import { viewCalendar, type CalendarDay } from './calendar.ts';
+import { collect, type RunPoint } from './collection.ts';
 import { viewDestinations, type DestinationView } from './destinations.ts';
 import { viewDrills, type DrillsView } from './drills.ts';
 import { outlook, type SnapshotView } from './outlook.ts';
@@ -31,15 +30,6 @@ export interface ActivityView {
   readonly name: string;
   readonly since: string;
   readonly progress: ProgressRecord['run'];
-}
-
-/** A dump that was made, gone or not. */
-export interface RunPoint {
-  readonly dataAt: Date;
-  readonly dumpBytes: number;
-  readonly objectBytes: number;
-  /** Null where it is not known: of a copy whose original is gone. */
-  readonly durationMs: number | null;
 }
 
 /** The whole document. */
@@ -102,12 +92,10 @@ export interface StatusFacts {
 export function viewStatus(facts: StatusFacts): Status {
   const { attempts, history, timetable, now } = facts;
   const { timeZone } = timetable;
-  const present = snapshotsOf(facts.stores);
-  const runs = mergeRuns(history?.runs ?? [], present);
+  const { present, places, runs, dumps } = collect(facts.stores, history);
   const since = history === null ? now : new Date(history.since);
-  const snapshots = outlook(present, { ...facts, places: placesOf(facts.stores) });
+  const snapshots = outlook(present, { ...facts, places });
   const failures = history?.failures ?? [];
-  const dumps = dumpsOf(runs);
   const tiers = viewTiers({ ...facts, present, runs, since });
   const drills = viewDrills(facts);
   return {
@@ -136,33 +124,6 @@ export function viewStatus(facts: StatusFacts): Status {
     channels: attempts.channels,
     failures,
   };
-}
-
-/** All snapshots of all stores, one of each name, newest first. */
-function snapshotsOf(stores: readonly StoreRecord[]): readonly SnapshotRecord[] {
-  const all = stores.flatMap((store) => store.snapshots);
-  const byName = new Map(all.map((one) => [`${one.tier}/${one.id}`, one] as const));
-  return [...byName.values()].toSorted((a, b) => b.dataAt.getTime() - a.dataAt.getTime());
-}
-
-function placesOf(stores: readonly StoreRecord[]): (snapshot: SnapshotRecord) => readonly string[] {
-  const held = stores.map(({ name, snapshots }) => ({
-    name,
-    ids: new Set(snapshots.map(({ tier, id }) => `${tier}/${id}`)),
-  }));
-  return ({ tier, id }) => held.filter(({ ids }) => ids.has(`${tier}/${id}`)).map(({ name }) => name);
-}
-
-// A copy is no dump of its own; where its original is gone it stands for it.
-function dumpsOf(runs: readonly SnapshotRecord[]): readonly RunPoint[] {
-  const byMoment = new Map<number, RunPoint>();
-  for (const { dataAt, dumpBytes, objectBytes, copiedFrom, committedAt, startedAt } of runs.toReversed()) {
-    const durationMs = copiedFrom === null ? Math.max(0, committedAt.getTime() - startedAt.getTime()) : null;
-    const known = byMoment.get(dataAt.getTime());
-    if (known === undefined || known.durationMs === null)
-      byMoment.set(dataAt.getTime(), { dataAt, dumpBytes, objectBytes, durationMs });
-  }
-  return [...byMoment.values()].toSorted((a, b) => a.dataAt.getTime() - b.dataAt.getTime());
 }
 
 function activitiesOf({ attempts: { running, drilling }, progress }: StatusFacts): readonly ActivityView[] {

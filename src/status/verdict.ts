@@ -31,6 +31,7 @@ export function pronounce(facts: {
   readonly health: Health;
   readonly attempts: AttemptsRecord;
   readonly heartbeat: HeartbeatRecord | null;
+  /** Newest first. */
   readonly present: readonly SnapshotRecord[];
   readonly next: readonly { readonly schedule: Scheduled; readonly at: Date }[];
   readonly now: Date;
@@ -92,8 +93,7 @@ function words(facts: Parameters<typeof pronounce>[0]): Pick<Verdict, 'headline'
 }
 
 function describeNewest({ present, next, now }: Parameters<typeof pronounce>[0]): string {
-  const past = present.filter(({ dataAt }) => dataAt <= now);
-  const [newest] = past.toSorted((a, b) => b.dataAt.getTime() - a.dataAt.getTime());
+  const newest = present.find(({ dataAt }) => dataAt <= now);
   const backups = next
     .filter(({ schedule }) => schedule !== 'drill')
     .toSorted((a, b) => a.at.getTime() - b.at.getTime());

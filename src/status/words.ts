@@ -3,7 +3,8 @@
 import { formatBytes, formatSpan } from '../text/format.ts';
 import { formatAge, formatSecond, wholeSecondAfter } from '../text/moment.ts';
 import { plural } from '../text/table.ts';
-import type { ActivityView, RunPoint, Status } from './status.ts';
+import type { RunPoint } from './collection.ts';
+import type { ActivityView, Status } from './status.ts';
 
 const dayMs = 86_400_000;
 const verbs = { dump: 'Dumping', verify: 'Reading back', restore: 'Restoring' } as const;

@@ -23,13 +23,41 @@ const wallClock = formatters('en-US-u-ca-gregory-nu-latn', {
   second: 'numeric',
 });
 
-/** How far the clocks of the zone are ahead of UTC at that moment (milliseconds since 1970), in milliseconds. */
+const dayMs = 86_400_000;
+/** So many days are remembered of a zone. */
+const mostDays = 10_000;
+/** By zone, its offset on a day of UTC; null where it changes within it. */
+const daysByZone = new Map<string, Map<number, number | null>>();
+
+/**
+ * How far the clocks of the zone are ahead of UTC at that moment (milliseconds since 1970), in milliseconds. Asked of Intl twice a
+ * day of UTC and not at every moment, which takes a hundred times as long; no zone has changed its clocks and back within a day.
+ */
 export function zoneOffsetMs(at: number, timeZone: string): number {
+  const days = daysByZone.get(timeZone) ?? new Map<number, number | null>();
+  daysByZone.set(timeZone, days);
+  const day = Math.floor(at / dayMs);
+  let offset = days.get(day);
+  if (offset === undefined) {
+    const begin = askOffset(day * dayMs, timeZone);
+    offset = begin === askOffset((day + 1) * dayMs - 1, timeZone) ? begin : null;
+    if (days.size >= mostDays) days.clear();
+    days.set(day, offset);
+  }
+  return offset ?? askOffset(at, timeZone);
+}
+
+function askOffset(at: number, timeZone: string): number {
   const [month = 0, day = 0, year = 0, hour = 0, minute = 0, second = 0] = wallClock(timeZone)
     .format(at)
     .split(/\D+/)
     .map(Number);
   return Date.UTC(year, month - 1, day, hour, minute, second) - Math.floor(at / 1_000) * 1_000;
+}
+
+/** What the clocks of the zone show at that moment, as a date whose UTC parts they are. */
+export function wallTime(at: Date, timeZone: string): Date {
+  return new Date(at.getTime() + zoneOffsetMs(at.getTime(), timeZone));
 }
 
 /** What `Z`, `UTC`, `+01`, `+0100` or `+01:00` is ahead of UTC, in milliseconds. */

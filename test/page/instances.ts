@@ -1,19 +1,12 @@
 // Real daemons in every state that an administrator can find theirs in: what they remember and what lies in their directory is
 // made, then they run as always, by a clock that shows the moment at which the pictures are taken.
 
-import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
-import { asFolder } from '../../src/schedule/tier.ts';
-import { dumpOf, encodeManifest } from '../../src/snapshots/manifest.ts';
 import { takeLock } from '../../src/state/lock.ts';
-import type { SnapshotRecord } from '../../src/state/records.ts';
-import { openState } from '../../src/state/state-files.ts';
-import type { Status, StatusFacts } from '../../src/status/status.ts';
-import { clockVariable } from '../support/clock-ahead.ts';
+import type { Status } from '../../src/status/status.ts';
 import { databaseEnvironment } from '../support/command.ts';
 import { startDaemon } from '../support/daemon.ts';
-import { aManifest } from '../support/manifests.ts';
-import { freePort, type PostgresServer } from '../support/postgres-server.ts';
+import type { PostgresServer } from '../support/postgres-server.ts';
+import { furnish } from '../support/furnished-instance.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import {
   drillAt,
@@ -30,7 +23,6 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { until } from '../support/until.ts';
 
 const hourMs = 3_600_000;
-const instance = 'social.example';
 
 /** How it may stand. */
 export type StateName = 'healthy' | 'late' | 'failed' | 'running' | 'empty' | 'full';
@@ -155,25 +147,10 @@ export async function startInstance(
   const facts = statusFacts(state.facts);
   await using stack = new AsyncDisposableStack();
   const folder = stack.use(temporaryDirectory());
-  const directory = path.join(folder.path, 'state');
-  const store = path.join(folder.path, 'backups');
-  for (const one of [directory, store]) mkdirSync(one);
-  for (const snapshot of facts.stores.flatMap(({ snapshots }) => snapshots)) putSparse(store, snapshot);
-  await remember(directory, {
-    ...facts,
-    stores: facts.stores.map((one) => ({ ...one, name: 'local', description: `directory ${store}` })),
-  });
-  const port = await freePort();
   const environment: Readonly<Record<string, string>> = {
     ...databaseEnvironment(server.mastodon('mastodon_production')),
     ...(state.hasDatabase ? {} : { DB_PORT: '1' }),
-    LOCAL_DOMAIN: instance,
-    BACKUP_LOCAL_DIR: store,
-    BACKUP_STATE_DIR: directory,
-    BACKUP_SCRATCH_DIR: path.join(folder.path, 'scratch'),
-    BACKUP_HTTP_PORT: String(port),
-    BACKUP_HTTP_LISTEN: '127.0.0.1',
-    [clockVariable]: String(now.getTime() - Date.now()),
+    ...(await furnish(folder.path, facts)),
     ...state.environment,
     ...more,
   };
@@ -181,7 +158,7 @@ export async function startInstance(
   if (running !== null)
     stack.use(
       await takeLock({
-        directory,
+        directory: environment['BACKUP_STATE_DIR'] ?? '',
         name: 'run',
         holder: { command: running.command, processId: process.pid },
         now: () => new Date(running.since),
@@ -191,7 +168,7 @@ export async function startInstance(
       }),
     );
   stack.use(startDaemon(environment));
-  const url = `http://127.0.0.1:${port}`;
+  const url = `http://127.0.0.1:${environment['BACKUP_HTTP_PORT']}`;
   const token = environment['BACKUP_HTTP_TOKEN'];
   const headers = token === undefined ? undefined : { authorization: `Bearer ${token}` };
   const status = async (): Promise<Status> =>
@@ -202,36 +179,4 @@ export async function startInstance(
   });
   const kept = stack.move();
   return { url, environment, status, [Symbol.asyncDispose]: async () => kept.disposeAsync() };
-}
-
-// A snapshot whose object has its size and no content: nobody reads it here.
-function putSparse(folder: string, snapshot: SnapshotRecord): void {
-  const { id, tier, label = null, dataAt, slot, committedAt, copiedFrom, dumpBytes, objectBytes } = snapshot;
-  const sample = aManifest({ tier: asFolder(tier) ?? 'daily', dataAt, slot, label, copiedFrom, instance });
-  const dump = dumpOf(sample);
-  const part = { ...dump, name: `${id}.dump.xz`, bytes: objectBytes, compression: 'xz' as const };
-  const manifest = {
-    ...sample,
-    id,
-    committedAt,
-    verified: { method: 'full' as const, at: committedAt },
-    database: { ...sample.database, sizeBytes: snapshot.databaseBytes ?? 0 },
-    parts: [{ ...part, content: { sha256: dump.sha256, bytes: dumpBytes } }],
-  };
-  mkdirSync(path.join(folder, tier), { recursive: true });
-  const object = path.join(folder, tier, part.name);
-  writeFileSync(object, '');
-  truncateSync(object, objectBytes);
-  writeFileSync(path.join(folder, tier, `${id}.json`), encodeManifest(manifest));
-}
-
-async function remember(directory: string, facts: StatusFacts): Promise<void> {
-  const state = openState({ directory, instance, now: () => now, log: quietLog });
-  const { history, drills, progress } = facts;
-  // What a daemon shows that waits for its database.
-  await state.updateStores(() => ({ instance, stores: [...facts.stores] }));
-  await state.updateAttempts(() => facts.attempts);
-  if (history !== null) await state.updateHistory(() => history);
-  if (drills !== null) await state.updateDrills(() => drills);
-  if (progress !== null) await state.updateProgress(progress);
 }

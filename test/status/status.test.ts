@@ -272,6 +272,20 @@ describe('destinations', () => {
   });
 });
 
+it('what was put together once is put together anew when a store, or what is remembered, is another', () => {
+  const facts = statusFacts();
+  const [store] = facts.stores;
+  assert.ok(store !== undefined);
+  const before = viewStatus(facts);
+  const more = madeAt('labelled', new Date(now.getTime() - hourMs));
+  const held = viewStatus({ ...facts, stores: [{ ...store, snapshots: [more, ...store.snapshots] }] });
+  assert.equal(held.snapshots.length, before.snapshots.length + 1);
+  const second = viewStatus({ ...facts, stores: [store, holding([more], { name: 'local' })] });
+  assert.deepEqual(second.snapshots.find(({ name }) => name === `labelled/${more.id}`)?.places, ['local']);
+  assert.ok(viewStatus({ ...facts, history: null }).history.length < before.history.length);
+  assert.deepEqual(viewStatus(facts).snapshots, before.snapshots);
+});
+
 it('ten thousand snapshots are looked at in a moment', () => {
   const plan = { ...timetable, schedules: { ...timetable.schedules, hourly: '0 * * * *' } };
   const runs = yearOfRuns(417, plan);
