@@ -1,19 +1,19 @@
 #!/bin/sh
-# Puts PostgreSQL's client programs and one server for restore drills into the image, with the libraries they load and nothing
+# Puts PostgreSQL's client programs and its servers for drills and moments into the image, with the libraries they load and nothing
 # else: their packages also bring Perl, cluster scripts and a compiler for JIT, which is most of their size.
 #
 # PG_SOURCE   pgdg (PostgreSQL's own apt repository, all majors) or debian (the one major of this release)
-# PG_CLIENTS  majors of pg_dump and pg_restore; PG_SERVER the major of the drills' server
+# PG_CLIENTS  majors of pg_dump and pg_restore; PG_SERVERS majors of servers; a moment is replayed by its own major alone
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 
 case "$PG_SOURCE" in
   pgdg)
-    : "${PG_CLIENTS:=14 15 16 17 18}" "${PG_SERVER:=18}"
+    : "${PG_CLIENTS:=14 15 16 17 18}" "${PG_SERVERS:=$PG_CLIENTS}"
     ;;
   debian)
     release=$(apt-cache depends postgresql-client | sed -n 's/.*Depends: postgresql-client-\([0-9]*\)$/\1/p')
-    : "${PG_CLIENTS:=$release}" "${PG_SERVER:=$release}"
+    : "${PG_CLIENTS:=$release}" "${PG_SERVERS:=$release}"
     ;;
   *)
     echo "PG_SOURCE is '$PG_SOURCE': write pgdg or debian" >&2
@@ -33,7 +33,8 @@ if [ "$PG_SOURCE" = pgdg ]; then
 fi
 mkdir -p /etc/postgresql-common
 echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf
-packages="postgresql-$PG_SERVER"
+packages=
+for major in $PG_SERVERS; do packages="$packages postgresql-$major"; done
 for major in $PG_CLIENTS; do packages="$packages postgresql-client-$major"; done
 # shellcheck disable=SC2086 # a list
 apt-get install -y --no-install-recommends $packages
@@ -50,11 +51,13 @@ for major in $PG_CLIENTS; do
   bin=/usr/lib/postgresql/$major/bin
   keep "$bin/pg_dump" "$bin/pg_restore" "$bin/psql" "$bin/createdb"
 done
-bin=/usr/lib/postgresql/$PG_SERVER/bin
-keep "$bin/initdb" "$bin/postgres" "/usr/lib/postgresql/$PG_SERVER/lib" "/usr/share/postgresql/$PG_SERVER"
-rm -rf "$kept/usr/lib/postgresql/$PG_SERVER/lib/bitcode" "$kept/usr/lib/postgresql/$PG_SERVER/lib/pgxs" \
-  "$kept/usr/share/postgresql/$PG_SERVER/man"
-rm -f "$kept/usr/lib/postgresql/$PG_SERVER/lib"/llvmjit*
+for major in $PG_SERVERS; do
+  bin=/usr/lib/postgresql/$major/bin
+  lib=/usr/lib/postgresql/$major/lib
+  keep "$bin/initdb" "$bin/postgres" "$lib" "/usr/share/postgresql/$major"
+  rm -rf "$kept$lib/bitcode" "$kept$lib/pgxs" "$kept/usr/share/postgresql/$major/man"
+  rm -f "$kept$lib"/llvmjit*
+done
 # Scanners of the image look here for packages that dpkg does not know (any more).
 mkdir -p "$kept/var/lib/dpkg/status.d"
 for package in $packages; do dpkg-query -s "$package" > "$kept/var/lib/dpkg/status.d/$package"; done
@@ -78,5 +81,5 @@ cp -a "$kept/." /
 rm -rf "$kept"
 
 for major in $PG_CLIENTS; do "/usr/lib/postgresql/$major/bin/pg_dump" --version; done
-"/usr/lib/postgresql/$PG_SERVER/bin/postgres" --version
+for major in $PG_SERVERS; do "/usr/lib/postgresql/$major/bin/postgres" --version; done
 ! find /usr/lib/postgresql -type f \( -perm -u+x -o -name '*.so' \) -exec ldd {} + 2> /dev/null | grep 'not found'
