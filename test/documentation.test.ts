@@ -29,6 +29,7 @@ const typedBy: Readonly<Record<string, readonly string[]>> = {
     '--to-database mastodon_staging',
     '--to-database mastodon_rehearsal',
   ],
+  'test/pitr/stock-moment.test.ts': ['recovery_target_time'],
   'test/integration/recovery-kit.test.ts': ['createdb -T template0'],
   'test/image/documented-commands.image.ts': [
     'docker build',
