@@ -81,6 +81,8 @@ const reasons = {
   'not-found': 'slowly',
   /** Another object has taken the place of the one that was meant. */
   changed: 'slowly',
+  /** Nobody may remove it before a time that was set when it was stored. */
+  locked: 'slowly',
   /** Something of that name is there, and nothing is overwritten. */
   exists: 'slowly',
   /** An address, a region, a clock or a certificate is wrong. */

@@ -5,7 +5,7 @@ import { applyBucketRules } from '../snapshots/deletion-law.ts';
 import { describeEarlyExpiry, findEarlyExpiry, keptDays, wantedRules } from '../retention/lifecycle.ts';
 import { ruleIdPrefix } from '../snapshots/deletion-law.ts';
 import { folders, type Folder } from '../schedule/tier.ts';
-import type { BucketRule, LifecycleRule } from '../storage/store.ts';
+import type { BucketRule, LifecycleRule, ObjectStore } from '../storage/store.ts';
 import type { AppContext } from './context.ts';
 
 /** What `lifecycle show` shows. */
@@ -28,7 +28,8 @@ export async function showLifecycle(context: AppContext, signal: AbortSignal): P
   const { settings } = context.load();
   const { store, prefix } = await bucketOf(context);
   const present = await store.lifecycleRules({ signal });
-  const wanted = wantedRules(settings, { prefix });
+  const isVersioned = await keepsVersions(store, signal);
+  const wanted = wantedRules(settings, { prefix, isVersioned });
   const { mode, keep } = settings.retention;
   return {
     place: store.description,
@@ -48,8 +49,14 @@ export async function showLifecycle(context: AppContext, signal: AbortSignal): P
 export async function applyLifecycle(context: AppContext, signal: AbortSignal): Promise<LifecycleReport> {
   const { settings } = context.load();
   const repository = await bucketOf(context);
-  await applyBucketRules(repository, { rules: wantedRules(settings, repository), signal });
+  const { store, prefix } = repository;
+  const isVersioned = await keepsVersions(store, signal);
+  await applyBucketRules(repository, { rules: wantedRules(settings, { prefix, isVersioned }), signal });
   return showLifecycle(context, signal);
+}
+
+async function keepsVersions(store: ObjectStore, signal: AbortSignal): Promise<boolean> {
+  return (await store.protection({ signal }))?.versioning === 'on';
 }
 
 async function bucketOf(context: AppContext): ReturnType<AppContext['storeToRead']> {
@@ -67,6 +74,7 @@ function isSame(wanted: BucketRule, present: LifecycleRule): boolean {
     present.enabled &&
     present.prefix === wanted.prefix &&
     present.expireDays === wanted.expireDays &&
-    present.abortIncompleteDays === wanted.abortIncompleteDays
+    present.abortIncompleteDays === wanted.abortIncompleteDays &&
+    present.noncurrentDays === wanted.noncurrentDays
   );
 }

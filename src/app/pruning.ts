@@ -3,10 +3,11 @@
 
 import { connect } from '../database/connection.ts';
 import { readDatabaseFacts } from '../database/server.ts';
-import { describeError } from '../errors.ts';
+import { describeError, reasonOf } from '../errors.ts';
 import { snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import { removeSnapshot } from '../snapshots/deletion-law.ts';
-import { planPrune, type Hold, type PruneOccasion, type PrunePlan } from '../retention/prune.ts';
+import { describeLock, lockedUntil } from '../snapshots/lock-check.ts';
+import { planPrune, withoutLocked, type Hold, type PruneOccasion, type PrunePlan } from '../retention/prune.ts';
 import type { AppContext } from './context.ts';
 import type { Holding } from './holdings.ts';
 
@@ -66,18 +67,28 @@ async function prunePlace(
     for (const hold of plan.holds)
       context.log.warn({ store: store.description, tier: hold.tier, remedy: hold.remedy }, describeHold(hold));
     const failures: string[] = [];
-    for (const manifest of dryRun ? [] : plan.remove) {
+    const locked = new Map<Manifest, string>();
+    const now = context.now();
+    for (const manifest of plan.remove) {
       try {
-        await removeSnapshot(place.repository, { manifest, instance, log: context.log, signal });
+        const until = dryRun ? await lockedUntil(place.repository, { manifest, now, signal }) : null;
+        if (until !== null) locked.set(manifest, `locked ${describeLock(until)}`);
+        if (dryRun) continue;
+        await removeSnapshot(place.repository, { manifest, instance, now, log: context.log, signal });
         removed.push(manifest);
       } catch (error) {
         signal.throwIfAborted();
+        if (reasonOf(error) === 'locked') {
+          locked.set(manifest, `locked${/ until [^ ]+$/.exec(describeError(error))?.[0] ?? ''}`);
+          continue;
+        }
         // One that stays keeps none of the others.
         context.log.warn({ err: error, snapshot: snapshotName(manifest) }, 'A snapshot could not be removed');
         failures.push(describeError(error));
         if (failures.length >= mostFailures) break;
       }
     }
+    plan = withoutLocked(plan, locked);
     return { place: store.description, plan, removed, error: failures.length === 0 ? null : failures.join('; ') };
   } catch (error) {
     signal.throwIfAborted();

@@ -187,15 +187,23 @@ function renderLifecycle(report: LifecycleReport): string {
 /** The wanted rules, a line each, as they can be entered by hand. */
 function renderWanted(rules: readonly BucketRule[]): readonly string[] {
   return rules.map(
-    ({ id, prefix, expireDays, abortIncompleteDays }) =>
-      `  ${id}: prefix '${prefix}', ${expireDays === null ? '' : `delete objects after ${expireDays} days, `}abort incomplete multipart uploads after ${abortIncompleteDays} days`,
+    ({ id, prefix, expireDays, abortIncompleteDays, noncurrentDays }) =>
+      `  ${id}: prefix '${prefix}', ${expireDays === null ? '' : `delete objects after ${expireDays} days, `}abort incomplete multipart uploads after ${abortIncompleteDays} days${noncurrentDays === undefined ? '' : `, delete noncurrent versions after ${noncurrentDays} days`}`,
   );
 }
 
-function renderPresent({ id, prefix, enabled, expireDays, abortIncompleteDays }: LifecycleRule): string {
+function renderPresent({
+  id,
+  prefix,
+  enabled,
+  expireDays,
+  abortIncompleteDays,
+  noncurrentDays,
+}: LifecycleRule): string {
   const does = [
     ...(expireDays === null ? [] : [`deletes after ${expireDays} days`]),
     ...(abortIncompleteDays === null ? [] : [`aborts uploads after ${abortIncompleteDays} days`]),
+    ...(noncurrentDays === undefined ? [] : [`deletes older versions after ${noncurrentDays} days`]),
   ];
   return `${id ?? '(no name)'}: prefix '${prefix}', ${does.length === 0 ? 'something else' : does.join(', ')}${enabled ? '' : ' (off)'}`;
 }

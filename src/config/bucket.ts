@@ -24,6 +24,8 @@ export interface S3Settings {
   readonly prefix: string;
   /** Parts in flight. */
   readonly concurrency: number;
+  /** For how many days what is stored is locked; left out: it is not. */
+  readonly objectLockDays?: number;
   readonly profile: S3Profile;
 }
 
@@ -44,7 +46,7 @@ export function readS3Settings(
   { environment, findings }: { readonly environment: Environment; readonly findings: Findings },
 ): S3Settings | null {
   if (!wantsBucket(environment)) {
-    for (const name of ['BACKUP_S3_PREFIX', 'BACKUP_S3_CONCURRENCY'] as const) {
+    for (const name of ['BACKUP_S3_PREFIX', 'BACKUP_S3_CONCURRENCY', 'BACKUP_S3_OBJECT_LOCK_DAYS'] as const) {
       if (environment.status(name) === 'set') findings.warnings.push(`${name} has no effect without BACKUP_S3_BUCKET`);
     }
     return null;
@@ -72,6 +74,16 @@ export function readS3Settings(
       `BACKUP_S3_ENDPOINT begins with the bucket's name '${bucket}'; write the host alone, the bucket is added to the path`,
     );
   }
+  const objectLockDays = values.BACKUP_S3_OBJECT_LOCK_DAYS;
+  if (objectLockDays !== undefined && address.profile === 'r2') {
+    findings.problems.push({
+      variable: 'BACKUP_S3_OBJECT_LOCK_DAYS',
+      shownValue: String(objectLockDays),
+      problem: 'R2 has no Object Lock',
+      remedy:
+        "Remove it, and make a bucket lock rule in Cloudflare's dashboard (R2, the bucket, Settings, Bucket lock rules)",
+    });
+  }
   return {
     bucket,
     accessKeyId,
@@ -79,6 +91,7 @@ export function readS3Settings(
     ...address,
     prefix: values.BACKUP_S3_PREFIX ?? '',
     concurrency: values.BACKUP_S3_CONCURRENCY ?? (address.profile === 'r2' ? 2 : 4),
+    ...(objectLockDays === undefined ? {} : { objectLockDays }),
   };
 }
 

@@ -147,6 +147,12 @@ const destinationVariables = {
     presetNote: '`2` on R2, `4` elsewhere',
     doc: 'parts in flight',
   }),
+  BACKUP_S3_OBJECT_LOCK_DAYS: destinationRow({
+    parse: parseInteger(1, 366),
+    preset: null,
+    presetNote: 'none',
+    doc: 'days for which nobody, not even we, can delete what is stored, in a bucket with Object Lock; [how](object-lock.md)',
+  }),
   BACKUP_LOCAL_DIR: destinationRow({
     parse: parseDestinationDirectory,
     preset: null,

@@ -1,6 +1,7 @@
 // Checks everything that can be checked without taking a backup, each finding with its remedy. One check that fails does
 // not hide the others: an administrator mends all of it in one go.
 
+import { bucketOf } from '../config/settings.ts';
 import { chooseClient, findClients } from '../database/clients.ts';
 import { connect, describeTarget } from '../database/connection.ts';
 import { describeProtection } from '../database/tls.ts';
@@ -36,7 +37,12 @@ export async function examine(examination: Examination): Promise<readonly Findin
     examination.stores.map(async (store) => {
       const { signal, clear } = patience(store.store);
       try {
-        return await examineStore(store, { ...examination, signal: AbortSignal.any([examination.signal, signal]) });
+        const objectLockDays = bucketOf(examination.settings)?.objectLockDays ?? null;
+        return await examineStore(store, {
+          ...examination,
+          objectLockDays,
+          signal: AbortSignal.any([examination.signal, signal]),
+        });
       } finally {
         clear();
       }

@@ -1,6 +1,7 @@
 // Whether a destination can be reached, read, written and cleaned, whether the clocks agree, and what lies about in it.
 
 import { AppError } from '../errors.ts';
+import { folders } from '../schedule/tier.ts';
 import { readAll } from '../snapshots/document-reading.ts';
 import { formatSpan } from '../text/format.ts';
 import { problem, type Finding, type StoreToExamine } from './finding.ts';
@@ -13,6 +14,8 @@ export async function examineStore(
   options: {
     readonly now: () => Date;
     readonly maxClockSkewMs: number;
+    /** BACKUP_S3_OBJECT_LOCK_DAYS; null: it is not set. */
+    readonly objectLockDays: number | null;
     readonly signal: AbortSignal;
   },
 ): Promise<readonly Finding[]> {
@@ -25,6 +28,8 @@ export async function examineStore(
     [`${store.name} clock`, async () => examineClock(store, options)],
     [`${store.name} unfinished uploads`, async () => examineUnfinished(store, { prefix, ...options })],
     [`${store.name} lifecycle`, async () => examineLifecycle(store, { ...options, earlyExpiry })],
+    [`${store.name} versions`, async () => examineVersions(store, { prefix, ...options })],
+    [`${store.name} lock`, async () => examineLock(store, options)],
   ];
   for (const [check, run] of checks) {
     try {
@@ -143,4 +148,61 @@ async function examineLifecycle(
     detail,
     remedy: aborts ? null : 'Have unfinished uploads aborted: mastodon-backup lifecycle apply.',
   };
+}
+
+// What retention deletes stays as an older version, unless a rule removes it.
+async function examineVersions(
+  store: Store,
+  { prefix, signal }: { readonly prefix: string; readonly signal: AbortSignal },
+): Promise<Finding | null> {
+  const protection = await store.protection({ signal });
+  if (protection?.versioning !== 'on') return null;
+  const rules = await store.lifecycleRules({ signal });
+  if (rules === null) {
+    const detail =
+      'the bucket keeps versions of what is deleted, and the token may not look whether a rule removes them';
+    return { check: '', status: 'warning', detail, remedy: versionsRemedy };
+  }
+  const missing = folders.filter(
+    (tier) =>
+      !rules.some(
+        (rule) => rule.enabled && rule.noncurrentDays !== undefined && `${prefix}${tier}/`.startsWith(rule.prefix),
+      ),
+  );
+  if (missing.length === 0)
+    return { check: '', status: 'ok', detail: 'older versions of what is deleted are removed by a rule', remedy: null };
+  const detail = `the bucket keeps versions: what is deleted in ${missing.join(', ')} frees nothing`;
+  return { check: '', status: 'warning', detail, remedy: versionsRemedy };
+}
+
+const versionsRemedy =
+  'Have noncurrent versions removed after some days: mastodon-backup lifecycle apply; or in the dashboard (NoncurrentVersionExpiration).';
+
+async function examineLock(
+  store: Store,
+  { objectLockDays, signal }: { readonly objectLockDays: number | null; readonly signal: AbortSignal },
+): Promise<Finding | null> {
+  const protection = await store.protection({ signal });
+  if (protection === null) return null;
+  const days = objectLockDays === 1 ? 'a day' : `${objectLockDays} days`;
+  if (objectLockDays === null) {
+    if (protection.lock !== 'on') return null;
+    const detail =
+      'the bucket has Object Lock; BACKUP_S3_OBJECT_LOCK_DAYS is not set, so it locks by its own rule alone';
+    return { check: '', status: 'ok', detail, remedy: null };
+  }
+  switch (protection.lock) {
+    case 'on':
+      return { check: '', status: 'ok', detail: `nobody can delete a backup for ${days} (COMPLIANCE)`, remedy: null };
+    case 'off': {
+      const detail = `BACKUP_S3_OBJECT_LOCK_DAYS=${objectLockDays}, and the bucket has no Object Lock`;
+      return { check: '', status: 'problem', detail, remedy: 'Make a bucket with Object Lock, or remove the setting.' };
+    }
+    case null: {
+      const detail = 'the token may not look whether the bucket has Object Lock';
+      return { check: '', status: 'warning', detail, remedy: 'Give it the right s3:GetBucketObjectLockConfiguration.' };
+    }
+    default:
+      return protection.lock satisfies never;
+  }
 }

@@ -41,16 +41,23 @@ const periodDays = {
   yearly: ({ y }: typeof longest | typeof usualDays) => y,
 } as const;
 
-/** The rules that match the settings: unfinished uploads are aborted, and under `lifecycle` what is too old expires. */
+/** So long what was deleted in a bucket with versions can still be had back. */
+const noncurrentDays = 7;
+
+/**
+ * The rules that match the settings: unfinished uploads are aborted, under `lifecycle` what is too old expires, and where the bucket
+ * keeps versions of what is deleted they are removed after a week.
+ */
 export function wantedRules(
   { retention, timeoutMs }: Pick<Settings, 'retention' | 'timeoutMs'>,
-  { prefix }: { readonly prefix: string },
+  { prefix, isVersioned = false }: { readonly prefix: string; readonly isVersioned?: boolean },
 ): readonly BucketRule[] {
   return folders.map((tier) => ({
     id: `${ruleIdPrefix}${tier}`,
     prefix: `${prefix}${tier}/`,
     expireDays: retention.mode === 'lifecycle' ? keptDays(tier, retention) : null,
     abortIncompleteDays: Math.max(2, Math.ceil((2 * timeoutMs) / dayMs)),
+    ...(isVersioned ? { noncurrentDays } : {}),
   }));
 }
 

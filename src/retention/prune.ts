@@ -67,6 +67,18 @@ export function planPrune(
   return { verdicts, holds, remove };
 }
 
+/** The plan without what is locked, which is kept, each with what holds it. */
+export function withoutLocked(plan: PrunePlan, locked: ReadonlyMap<Manifest, string>): PrunePlan {
+  return {
+    ...plan,
+    verdicts: plan.verdicts.map((verdict) => {
+      const reason = locked.get(verdict.snapshot);
+      return reason === undefined ? verdict : { ...verdict, keep: true, reason: `${reason}, ${verdict.reason}` };
+    }),
+    remove: plan.remove.filter((snapshot) => !locked.has(snapshot)),
+  };
+}
+
 function holdAll(own: readonly Manifest[], options: Parameters<typeof planPrune>[1]): readonly Hold[] {
   const holds: Hold[] = [];
   const skewMs = options.storeNow === null ? 0 : options.now.getTime() - options.storeNow.getTime();

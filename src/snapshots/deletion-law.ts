@@ -2,10 +2,12 @@
 // pinned, what interrupted runs left, and a pin, a probe or a false signature by its name) is named here and nowhere else; for
 // everything it is not sure about it does nothing. A backup tool that deletes by mistake is worse than none.
 
+import { AppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Catalogue } from './catalogue.ts';
 import { readAll } from './document-reading.ts';
 import type { Pinned } from './listing.ts';
+import { describeLock, lockedUntil } from './lock-check.ts';
 import { decodeManifest, encodeManifest, type Manifest } from './manifest.ts';
 import { manifestKey, parseKey, partKey, pinKey } from './object-keys.ts';
 import { maxSignatureBytes, readSignature, signatureKey } from './origin.ts';
@@ -104,7 +106,7 @@ export async function removeProbe(
 }
 
 /**
- * Removes a snapshot that retention has given up and nobody has pinned: the manifest first, then its parts and its signature, so that a crash between
+ * Removes a snapshot that retention has given up, nobody has pinned and no lock holds: the manifest first, then its parts and its signature, so that a crash between
  * them leaves no manifest without an object. The manifest is read once more: it must still be the one that was judged. Its parts are
  * named by its own id, or it could not be read.
  */
@@ -113,6 +115,7 @@ export async function removeSnapshot(
   options: {
     readonly manifest: Manifest;
     readonly instance: string;
+    readonly now: Date;
     readonly log: Log;
     readonly signal: AbortSignal;
   },
@@ -128,6 +131,11 @@ export async function removeSnapshot(
   // Asked for at the last moment: it may have been pinned since the catalogue was read.
   if ((await store.head(pinKey(prefix, manifest), { signal })) !== null)
     throw new Error(`'${key}' in ${store.description} has been pinned`);
+  const until = await lockedUntil({ store, prefix }, { ...options, manifest: decoded.manifest });
+  if (until !== null)
+    throw new AppError('store', `'${key}' in ${store.description} is locked ${describeLock(until)}`, {
+      reason: 'locked',
+    });
   options.log.info({ key, store: store.description }, 'Removing a snapshot that retention does not keep');
   await store.remove(key, { signal });
   for (const { name } of decoded.manifest.parts)

@@ -89,6 +89,7 @@ export async function storeBranch(
     return await store.put(key, branch.body, {
       signal: AbortSignal.any([options.signal, stop.signal]),
       partBytes: destination.partBytes,
+      retained: true,
       onProgress: () => clock.moved(),
     });
   } catch (error) {
@@ -136,7 +137,7 @@ export async function commit(
   }
   const { signal } = options;
   const signature = await storeSignature(destination.repository, { key, content, signal });
-  await store.putDocument(key, content, options);
+  await store.putDocument(key, content, { signal, retained: true });
   if (!(await isStored(store, { key, content, signal }))) {
     await takeBackManifest(destination.repository, { key, written: content, log: options.log, signal });
     throw new AppError('verify', `The manifest '${key}' in ${store.description} is not what was written`, {

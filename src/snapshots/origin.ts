@@ -116,6 +116,6 @@ export async function storeSignature(
 ): Promise<{ readonly bytes: number } | null> {
   if (signing.key === null) return null;
   const signature = Buffer.from(createSignature(content, signing.key));
-  await store.putDocument(signatureKey(key), signature, { signal });
+  await store.putDocument(signatureKey(key), signature, { signal, retained: true });
   return { bytes: signature.length };
 }

@@ -34,7 +34,7 @@ export async function storeDocumentPart(
   { content, ...options }: ReadOptions & { readonly content: Buffer },
 ): Promise<Buffer> {
   const { store } = stored.repository;
-  await store.putDocument(keyOf(stored), content, options);
+  await store.putDocument(keyOf(stored), content, { signal: options.signal, retained: true });
   const back = await readDocumentPart(stored, options);
   options.log.info(
     { key: keyOf(stored), store: store.description, bytes: content.length },
@@ -77,6 +77,7 @@ export async function copyPart(
       to: target,
       source: isAsWritten ? part : { bytes: part.bytes, etag: found?.etag ?? null, partBytes: null },
       signal,
+      retained: true,
     });
     return { ...copied, etag: part.etag === null ? null : etag, partBytes: etag === part.etag ? part.partBytes : null };
   }
@@ -84,7 +85,7 @@ export async function copyPart(
   const meter = createMeter({ observe: (chunk) => options.observe?.(chunk) });
   const upload = new PassThrough({ highWaterMark: 1024 * 1024 });
   const [receipt] = await Promise.all([
-    store.put(target, upload, { signal, partBytes }),
+    store.put(target, upload, { signal, partBytes, retained: true }),
     pipeline([readStored(source, options), meter.stream, upload], { signal }),
   ]);
   return { ...copied, partBytes: store.hasParts ? partBytes : null, etag: receipt.etag };

@@ -36,7 +36,8 @@ export async function readMarker(repository: Repository, signal: AbortSignal): P
   } catch (error) {
     signal.throwIfAborted();
     // Whether it is missing is asked for itself: a refusal says as little as a bucket that is not there.
-    if (reasonOf(error) === 'not-found' && (await store.head(key, { signal })) === null) return null;
+    const isMissing = ['not-found', 'access-denied'].includes(reasonOf(error) ?? '');
+    if (isMissing && (await store.head(key, { signal })) === null) return null;
     throw error;
   }
   const decoded = decodeDocument(content, { schema: marker, format });

@@ -194,6 +194,7 @@ export function createLocalStore({
     comparesEtags: false,
     hasParts: false,
     hasRules: false,
+    hasLocks: false,
     hasClock: false,
     put: async (key, body, options) =>
       unlessAborted(write(key, body, options), { signal: options.signal, graceMs: cleanUpMs }),
@@ -219,6 +220,7 @@ export function createLocalStore({
       }
       await answered(removeFile(upload.uploadId, upload.key), signal);
     },
+    protection: async () => null,
     close: async () => undefined,
   };
 }

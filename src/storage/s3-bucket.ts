@@ -31,6 +31,8 @@ export interface S3Bucket {
   readonly concurrency: number;
   /** The most parts of one upload. */
   readonly maxParts: number;
+  /** For how many days what is retained is locked; null: it is not. */
+  readonly objectLockDays: number | null;
   readonly patience: S3Patience;
   /** For what is answered at once. */
   readonly client: S3Client;
@@ -56,7 +58,7 @@ export interface S3Bucket {
 
 /** Opens a bucket; nothing is sent before something is asked. */
 export function openBucket(settings: S3Settings, patience: S3Patience): S3Bucket {
-  const { bucket, concurrency } = settings;
+  const { bucket, concurrency, objectLockDays = null } = settings;
   const description = `bucket '${bucket}' at ${settings.endpoint ?? `AWS ${settings.region}`}`;
   const clientWith = (socketTimeoutMs: number): S3Client =>
     createS3Client({
@@ -74,6 +76,7 @@ export function openBucket(settings: S3Settings, patience: S3Patience): S3Bucket
     description,
     concurrency,
     maxParts: maxPartsAt(settings.endpoint),
+    objectLockDays,
     patience,
     client,
     patient,

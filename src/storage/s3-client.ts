@@ -4,6 +4,7 @@
 import { S3Client } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { refuseForeignAnswers } from './s3-answers.ts';
+import { sendDigests } from './s3-digests.ts';
 
 /** What a client needs to know. */
 export interface S3ClientSettings {
@@ -33,7 +34,7 @@ export function createS3Client(settings: S3ClientSettings): S3Client {
     defaultsMode: 'standard',
     maxAttempts: settings.maxAttempts,
     retryMode: 'standard',
-    // CRC32 trailers, the SDK's default, are refused by R2 and older servers; we verify with SHA-256 of our own.
+    // CRC32 trailers, the SDK's default, are refused by R2 and older servers; we send the MD5, and verify with SHA-256 of our own.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     useDualstackEndpoint: false,
@@ -57,6 +58,7 @@ export function createS3Client(settings: S3ClientSettings): S3Client {
     }),
   });
   refuseForeignAnswers(client);
+  sendDigests(client);
   return client;
 }
 

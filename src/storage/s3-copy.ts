@@ -12,6 +12,7 @@ import { contentTypeOf } from './content-type.ts';
 import type { S3Bucket } from './s3-bucket.ts';
 import { etagOf } from './s3-etag.ts';
 import { maxPartBytes } from './s3-limits.ts';
+import { assureRetention, retentionOf } from './s3-protection.ts';
 import type { ObjectKey } from './store.ts';
 
 const abortDeadlineMs = 10_000;
@@ -23,6 +24,8 @@ export interface S3Copy {
   readonly to: ObjectKey;
   readonly source: { readonly bytes: number; readonly etag: string | null; readonly partBytes: number | null };
   readonly signal: AbortSignal;
+  /** Whether it is locked as the settings say; the lock of the source does not come with it. */
+  readonly retained: boolean;
   /** Called with the bytes copied so far. */
   readonly onProgress: (bytes: number) => void;
 }
@@ -38,13 +41,14 @@ export async function copyObject(place: S3Bucket, copy: S3Copy): Promise<string 
     ...(source.etag === null ? {} : { CopySourceIfMatch: `"${source.etag}"` }),
   };
   const to = { Bucket: bucket, Key: copy.to };
+  const lock = retentionOf(copy.retained ? place.objectLockDays : null);
   if (partBytes === null) {
-    const answer = await client.send(new CopyObjectCommand({ ...to, ...from }), { abortSignal: signal });
+    const answer = await client.send(new CopyObjectCommand({ ...to, ...from, ...lock }), { abortSignal: signal });
     copy.onProgress(source.bytes);
     return etagOf({ ...answer, ETag: answer.CopyObjectResult?.ETag });
   }
   // What was said of the source is not copied with its parts.
-  const create = new CreateMultipartUploadCommand({ ...to, ContentType: contentTypeOf(copy.to) });
+  const create = new CreateMultipartUploadCommand({ ...to, ...lock, ContentType: contentTypeOf(copy.to) });
   const { UploadId } = await client.send(create, { abortSignal: signal });
   try {
     const parts = await copyParts(place, copy, { partBytes, from, to: { ...to, UploadId } });
@@ -52,6 +56,7 @@ export async function copyObject(place: S3Bucket, copy: S3Copy): Promise<string 
       new CompleteMultipartUploadCommand({ ...to, UploadId, MultipartUpload: { Parts: parts } }),
       { abortSignal: signal },
     );
+    await assureRetention(place, { key: copy.to, retention: lock, signal });
     return etagOf(answer);
   } catch (error) {
     await client

@@ -62,6 +62,11 @@ export function isNotFound(error: unknown): boolean {
   return $metadata?.httpStatusCode === 404 && name !== 'NoSuchBucket' && !(error instanceof ForeignAnswer);
 }
 
+/** Whether the server refused. */
+export function isRefused(error: unknown): boolean {
+  return (error as ServiceError).$metadata?.httpStatusCode === 403 && !(error instanceof ForeignAnswer);
+}
+
 /** Whether the server does not know the request at all. */
 export function isNotImplemented(error: unknown): boolean {
   const { name, $metadata } = error as ServiceError;

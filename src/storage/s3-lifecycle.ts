@@ -47,12 +47,16 @@ function toS3Rule(rule: BucketRule): S3Rule {
     Filter: { Prefix: rule.prefix },
     ...(rule.expireDays === null ? {} : { Expiration: { Days: rule.expireDays } }),
     AbortIncompleteMultipartUpload: { DaysAfterInitiation: rule.abortIncompleteDays },
+    ...(rule.noncurrentDays === undefined
+      ? {}
+      : { NoncurrentVersionExpiration: { NoncurrentDays: rule.noncurrentDays } }),
   };
 }
 
 /** The rule in our own words; S3 writes a rule's prefix in one of three places. */
 export function toLifecycleRule(rule: S3Rule): LifecycleRule {
   // Our objects have no tags, so a rule for a tag does not touch them.
+  const noncurrentDays = rule.NoncurrentVersionExpiration?.NoncurrentDays;
   const forTags = rule.Filter?.Tag !== undefined || (rule.Filter?.And?.Tags ?? []).length > 0;
   return {
     id: rule.ID ?? null,
@@ -60,6 +64,7 @@ export function toLifecycleRule(rule: S3Rule): LifecycleRule {
     enabled: rule.Status === 'Enabled' && !forTags,
     expireDays: expiryDays(rule),
     abortIncompleteDays: rule.AbortIncompleteMultipartUpload?.DaysAfterInitiation ?? null,
+    ...(noncurrentDays === undefined ? {} : { noncurrentDays }),
   };
 }
 

@@ -6,8 +6,9 @@ import { AppError } from '../errors.ts';
 import { createBodyCheck } from './body-check.ts';
 import { etagOf } from './s3-etag.ts';
 import type { S3Bucket } from './s3-bucket.ts';
-import { isNotFound } from './s3-errors.ts';
+import { isNotFound, isRefused } from './s3-errors.ts';
 import { assertListing } from './s3-listing.ts';
+import { lockOf } from './s3-protection.ts';
 import type { GetOptions, ObjectKey, StoredObject } from './store.ts';
 
 interface Asking {
@@ -24,8 +25,8 @@ export async function lookUp(place: S3Bucket, key: ObjectKey, { signal }: Asking
       } catch (error) {
         const isListed = await askInWords(place, key, signal);
         // What is listed is not missing, whatever a proxy or a cache says of it.
-        if (!isNotFound(error)) throw error;
-        if (isListed) throw contradiction(place, { key, error });
+        if (isListed) throw isNotFound(error) ? contradiction(place, { key, error }) : error;
+        if (!isNotFound(error) && !isRefused(error)) throw error;
         return null;
       }
     },
@@ -56,7 +57,8 @@ export async function isTaken(place: S3Bucket, key: ObjectKey, { signal }: Askin
         return true;
       } catch (error) {
         if (isNotFound(error)) return false;
-        await askInWords(place, key, signal);
+        const isListed = await askInWords(place, key, signal);
+        if (!isListed && isRefused(error)) return false;
         throw error;
       }
     },
@@ -65,11 +67,19 @@ export async function isTaken(place: S3Bucket, key: ObjectKey, { signal }: Askin
 
 async function describe({ client, bucket }: S3Bucket, key: ObjectKey, signal: AbortSignal): Promise<StoredObject> {
   const found = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: signal });
-  return { key, bytes: found.ContentLength ?? 0, modifiedAt: found.LastModified ?? new Date(0), etag: etagOf(found) };
+  const until = lockOf(found);
+  return {
+    key,
+    bytes: found.ContentLength ?? 0,
+    modifiedAt: found.LastModified ?? new Date(0),
+    etag: etagOf(found),
+    ...(until === null ? {} : { lockedUntil: until }),
+  };
 }
 
 // The answer to HEAD has no body: a missing bucket looks like a missing object, and every refusal looks alike, until the
-// store is asked for something it has to answer in words.
+// store is asked for something it has to answer in words. To a token that may list a prefix alone, S3 refuses HEAD of what is missing
+// ("HeadObject", permissions): then the listing is the answer.
 async function askInWords({ client, bucket }: S3Bucket, key: ObjectKey, signal: AbortSignal): Promise<boolean> {
   const command = new ListObjectsV2Command({ Bucket: bucket, Prefix: key, MaxKeys: 1 });
   const page = await client.send(command, { abortSignal: signal });

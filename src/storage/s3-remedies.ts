@@ -60,6 +60,24 @@ export const remedies: readonly Remedy[] = [
     hint: 'Raise the quota or keep fewer backups; older backups are untouched.',
   },
   {
+    when: /missing object ?lock ?configuration|ObjectLockConfigurationNotFound/i,
+    reason: 'misconfigured',
+    says: 'the bucket has no Object Lock',
+    hint: 'Make a bucket with Object Lock, or remove BACKUP_S3_OBJECT_LOCK_DAYS.',
+  },
+  {
+    when: /ObjectLocked|object.?lock|WORM.protected|protected by retention/i,
+    reason: 'locked',
+    says: 'the object is locked',
+    hint: 'Wait until its lock has ended; until then nobody can delete it.',
+  },
+  {
+    when: /BadDigest|InvalidDigest|SHA256Mismatch/,
+    reason: 'unreachable',
+    says: 'what arrived is not what was sent',
+    hint: 'Try again; when it repeats, look at what stands between here and the store, and at the memory of this machine.',
+  },
+  {
     when: /InvalidObjectState/,
     reason: 'archived',
     says: 'the object lies in an archive tier and cannot be read now',
@@ -147,6 +165,12 @@ export const remedies: readonly Remedy[] = [
     reason: 'misconfigured',
     says: 'what is sent is too large for the store, or for a proxy in front of it',
     hint: 'Raise the limit of the proxy (nginx: client_max_body_size 0), or have BACKUP_S3_ENDPOINT go past it: parts have 8 MiB and more.',
+  },
+  {
+    when: /InvalidRequest|InvalidArgument/,
+    reason: 'misconfigured',
+    says: 'the store takes the request for wrong',
+    hint: 'With BACKUP_S3_OBJECT_LOCK_DAYS the bucket must have Object Lock; else look up this answer with the provider.',
   },
   {
     when: /NotImplemented|MethodNotAllowed/,

@@ -9,6 +9,7 @@ import { readRules, replaceRules, toLifecycleRule } from './s3-lifecycle.ts';
 import { maxObjectBytes } from './s3-limits.ts';
 import { list, listUnfinished } from './s3-listing.ts';
 import { lookUp, read } from './s3-reading.ts';
+import { readProtection } from './s3-protection.ts';
 import { copy, putDocument, putStream } from './s3-writing.ts';
 import type { LifecycleRule, ObjectKey, RemovableStore, UnfinishedUpload } from './store.ts';
 
@@ -26,10 +27,11 @@ export function createS3Store(
     comparesEtags: true,
     hasParts: true,
     hasRules: true,
+    hasLocks: true,
     hasClock: true,
     put: async (key, body, options) => putStream(place, { key, body, options }),
     copy: async (from, options) => copy(place, { from, options }),
-    putDocument: async (key, content, { signal }) => putDocument(place, { key, content, signal }),
+    putDocument: async (key, content, options) => putDocument(place, { key, content, ...options }),
     get: async (key, options) => read(place, key, options),
     head: async (key, options) => lookUp(place, key, options),
     list: (prefix, { signal }) => list(place, prefix, { signal, pageSize }),
@@ -45,6 +47,7 @@ export function createS3Store(
     },
     remove: async (key, { signal }) => remove(place, key, signal),
     discard: async (unfinished, { signal }) => discard(place, unfinished, signal),
+    protection: async ({ signal }) => readProtection(place, signal),
     close: async () => place.close(),
   };
 }

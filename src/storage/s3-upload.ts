@@ -16,6 +16,7 @@ import { Upload } from '@aws-sdk/lib-storage';
 import { contentTypeOf } from './content-type.ts';
 import type { S3Bucket } from './s3-bucket.ts';
 import { etagOf } from './s3-etag.ts';
+import type { Retention } from './s3-protection.ts';
 import type { ObjectKey, PutReceipt } from './store.ts';
 
 /** Bytes handed to the socket at once; progress is seen in steps of this. */
@@ -39,6 +40,8 @@ export async function upload(
     /** How long one attempt at a part may take, in milliseconds. */
     readonly partTimeoutMs: number;
     readonly signal: AbortSignal;
+    /** How it is locked. */
+    readonly retention: Retention;
     readonly onProgress: (sentBytes: number) => void;
   },
 ): Promise<PutReceipt> {
@@ -97,7 +100,13 @@ export async function upload(
   try {
     const result = await new Upload({
       client: Object.create(client, { send: { value: send } }) as S3Client,
-      params: { Bucket: bucket, Key: key, Body: guarded, ContentType: contentTypeOf(key) },
+      params: {
+        Bucket: bucket,
+        Key: key,
+        Body: guarded,
+        ContentType: contentTypeOf(key),
+        ...options.retention,
+      },
       partSize: options.partBytes,
       queueSize: place.concurrency,
       leavePartsOnError: false,

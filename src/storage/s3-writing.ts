@@ -7,6 +7,7 @@ import { contentTypeOf } from './content-type.ts';
 import type { S3Bucket } from './s3-bucket.ts';
 import { copyObject } from './s3-copy.ts';
 import { isNotImplemented, isPreconditionFailed } from './s3-errors.ts';
+import { assureRetention, retentionOf } from './s3-protection.ts';
 import { isTaken, read } from './s3-reading.ts';
 import { upload } from './s3-upload.ts';
 import type { CopyOptions, ObjectKey, PutOptions, PutReceipt } from './store.ts';
@@ -20,7 +21,7 @@ export async function putStream(
   { key, body, options }: { readonly key: ObjectKey; readonly body: Readable; readonly options: PutOptions },
 ): Promise<PutReceipt> {
   const action = `'${key}' could not be stored`;
-  const { partBytes, signal, onProgress = () => undefined } = options;
+  const { partBytes, signal, retained = false, onProgress = () => undefined } = options;
   // Nobody listens to the body until the upload begins.
   body.on('error', () => undefined);
   return place.attempt(action, {
@@ -32,7 +33,11 @@ export async function putStream(
         throw error;
       }
       const partTimeoutMs = place.patience.socketTimeoutMs + (partBytes / slowestBytesPerSecond) * 1_000;
-      return upload(place, { key, body, partBytes, partTimeoutMs, signal, onProgress });
+      const retention = retentionOf(retained ? place.objectLockDays : null);
+      const receipt = await upload(place, { key, body, partBytes, partTimeoutMs, signal, retention, onProgress });
+      // What cannot be locked now is there without a manifest, and the sweep's.
+      if (receipt.bytes > partBytes) await assureRetention(place, { key, retention, signal });
+      return receipt;
     },
   });
 }
@@ -42,13 +47,13 @@ export async function copy(
   place: S3Bucket,
   { from, options }: { readonly from: ObjectKey; readonly options: CopyOptions },
 ): Promise<PutReceipt> {
-  const { to, source, signal, onProgress = () => undefined } = options;
+  const { to, source, signal, retained = false, onProgress = () => undefined } = options;
   const action = `'${from}' could not be copied to '${to}'`;
   return place.attempt(action, {
     signal,
     run: async () => {
       if (await isTaken(place, to, { signal })) throw place.overwriting(action);
-      const etag = await copyObject(place, { from, to, source, signal, onProgress });
+      const etag = await copyObject(place, { from, to, source, signal, retained, onProgress });
       return { bytes: source.bytes, etag };
     },
   });
@@ -57,14 +62,30 @@ export async function copy(
 /** Puts a document whole, on condition that nothing is under its key, or the same. */
 export async function putDocument(
   place: S3Bucket,
-  { key, content, signal }: { readonly key: ObjectKey; readonly content: Uint8Array; readonly signal: AbortSignal },
+  {
+    key,
+    content,
+    signal,
+    retained = false,
+  }: {
+    readonly key: ObjectKey;
+    readonly content: Uint8Array;
+    readonly signal: AbortSignal;
+    readonly retained?: boolean;
+  },
 ): Promise<void> {
   await place.attempt(`'${key}' could not be stored`, {
     signal,
     run: async () => {
       // Asked first: some stores take the condition below and do not look at it.
       if (await isTaken(place, key, { signal })) return comparePresent(place, { key, content, signal });
-      const input = { Bucket: place.bucket, Key: key, Body: content, ContentType: contentTypeOf(key) };
+      const input = {
+        Bucket: place.bucket,
+        Key: key,
+        Body: content,
+        ContentType: contentTypeOf(key),
+        ...retentionOf(retained ? place.objectLockDays : null),
+      };
       const { client } = place;
       try {
         await client.send(new PutObjectCommand({ ...input, IfNoneMatch: '*' }), { abortSignal: signal });

@@ -22,6 +22,8 @@ export interface StoredObject {
   readonly modifiedAt: Date;
   /** ETag without quotes; null where the store has none. */
   readonly etag: string | null;
+  /** Until when nobody may remove it, as `head` says; left out: it is not locked. */
+  readonly lockedUntil?: Date;
 }
 
 /** An upload that was begun and neither completed nor aborted: a multipart upload, or a temporary file. */
@@ -36,6 +38,8 @@ export interface PutOptions {
   readonly signal: AbortSignal;
   /** Size in bytes of every part but the last; see `snapshots/part-size.ts`. Ignored where there are no parts. */
   readonly partBytes: number;
+  /** Whether it is locked as long as the settings say, where the store has locks. */
+  readonly retained?: boolean;
   /**
    * Called when bytes reached the store, with the high-water mark of bytes sent since the start of the put: bytes sent
    * again by a retry do not count, so a hanging server does not look alive.
@@ -73,6 +77,8 @@ export interface CopyOptions {
   /** The source as its manifest describes it. */
   readonly source: { readonly bytes: number; readonly etag: string | null; readonly partBytes: number | null };
   readonly signal: AbortSignal;
+  /** As of a put. */
+  readonly retained?: boolean;
   /** Called with the bytes copied so far. */
   readonly onProgress?: (bytes: number) => void;
 }
@@ -104,6 +110,8 @@ export interface ObjectStore {
   readonly hasParts: boolean;
   /** Whether rules of its own can remove what is in it. */
   readonly hasRules: boolean;
+  /** Whether objects can be locked in it. */
+  readonly hasLocks: boolean;
   /** Whether it has a clock of its own, which ours can be compared with. */
   readonly hasClock: boolean;
 
@@ -120,7 +128,11 @@ export interface ObjectStore {
   copy(from: ObjectKey, options: CopyOptions): Promise<PutReceipt>;
 
   /** Stores a small document whole. Rejects when the key exists with other content; equal content is success. */
-  putDocument(key: ObjectKey, content: Uint8Array, options: { readonly signal: AbortSignal }): Promise<void>;
+  putDocument(
+    key: ObjectKey,
+    content: Uint8Array,
+    options: { readonly signal: AbortSignal; readonly retained?: boolean },
+  ): Promise<void>;
 
   /** Opens an object for reading. Rejects with code `store` when it is missing. The stream fails on a short read. */
   get(key: ObjectKey, options: GetOptions): Promise<Readable>;
@@ -143,8 +155,19 @@ export interface ObjectStore {
   /** Lifecycle rules as the store enforces them, none where there is no such thing (`hasRules`); null: we may not look. */
   lifecycleRules(options: { readonly signal: AbortSignal }): Promise<readonly LifecycleRule[] | null>;
 
+  /** What the store does with what is deleted; null where nothing but deleting is possible. */
+  protection(options: { readonly signal: AbortSignal }): Promise<BucketProtection | null>;
+
   /** Ends sockets and handles. */
   close(): Promise<void>;
+}
+
+/** What a bucket does with what is deleted; null: we may not look. */
+export interface BucketProtection {
+  /** Whether what is deleted stays as an older version, at its full price. */
+  readonly versioning: 'on' | 'off' | null;
+  /** Whether objects can be locked. */
+  readonly lock: 'on' | 'off' | null;
 }
 
 /** A bucket's lifecycle rule, as far as this program looks at it. */
@@ -154,6 +177,8 @@ export interface LifecycleRule {
   readonly enabled: boolean;
   readonly expireDays: number | null;
   readonly abortIncompleteDays: number | null;
+  /** Days after which older versions are removed; left out: never. */
+  readonly noncurrentDays?: number;
 }
 
 /** A bucket rule of this program's. */
@@ -164,6 +189,8 @@ export interface BucketRule {
   readonly expireDays: number | null;
   /** Days after which an unfinished multipart upload is aborted. */
   readonly abortIncompleteDays: number;
+  /** Days after which older versions are removed; left out where there are none. */
+  readonly noncurrentDays?: number;
 }
 
 /** The half of a store that removes things; `snapshots/deletion-law.ts` is its only caller. */

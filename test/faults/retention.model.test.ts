@@ -145,7 +145,7 @@ async function live(world: World, { deed, hours, crash }: Step): Promise<void> {
         for (const manifest of plan.remove) {
           // Its manifest goes first: as soon as that is tried, it may be gone.
           world.mayGo.add(snapshotName(manifest));
-          await removeSnapshot(repository, { manifest, instance, log: quietLog, signal });
+          await removeSnapshot(repository, { manifest, instance, now: new Date(), log: quietLog, signal });
         }
         return;
       }

@@ -44,6 +44,7 @@ describe("on Ceph's gateway", () => {
         TEST_S3_BUCKET: 'contract',
         TEST_S3_ACCESS_KEY_ID: 'testkey',
         TEST_S3_SECRET_ACCESS_KEY: 'testsecret',
+        TEST_S3_LIMITED_USER: 'limited:limitedkey:limitedsecret',
         TEST_S3_LIFECYCLE_DAY_SECONDS: '10',
       },
     });
@@ -57,6 +58,9 @@ describe("on Ceph's gateway", () => {
   };
 
   it('the store keeps its contract', async () => passes('test/storage/stores.test.ts'));
+
+  it('what is locked stays, and a user limited to a prefix is one who can back up', async () =>
+    passes('test/integration/object-lock.test.ts'));
 
   it('bucket rules expire what the policy would', async () => passes('test/integration/lifecycle-expiry.test.ts'));
 });

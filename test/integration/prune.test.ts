@@ -235,7 +235,13 @@ for (const [name, open] of Object.entries(stages)) {
       await app.unpin({ snapshot: 'latest', from: null, instance: null, signal });
       const repository = createRepository(stage.store);
       await assert.rejects(
-        removeSnapshot(repository, { manifest: pinned, instance: 'social.example', log: quietLog, signal }),
+        removeSnapshot(repository, {
+          manifest: pinned,
+          instance: 'social.example',
+          now: new Date(),
+          log: quietLog,
+          signal,
+        }),
         /has been pinned/,
         'the law looks once more',
       );
@@ -336,7 +342,7 @@ for (const [name, open] of Object.entries(stages)) {
           removed.push(key);
         },
       };
-      const options = { instance: 'social.example', log: quietLog, signal };
+      const options = { instance: 'social.example', now: new Date(), log: quietLog, signal };
       await assert.rejects(removeSnapshot(createRepository(crashing), { ...options, manifest }), /the machine is gone/);
       assert.deepEqual(removed, [`daily/${manifest.id}.json`]);
       assert.deepEqual(await stage.keys(), [dumpKey(manifest)]);

@@ -1,7 +1,13 @@
 // An S3 server in this process, and in front of it a door that can hang, answer errors or drop connections: the ways real
 // stores fail. What passes through is counted, so that a test can say what was sent.
 
-import { createServer, request as forward, type IncomingMessage, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  request as forward,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http';
 import { Transform } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startFauxqs } from 'fauxqs';
@@ -32,6 +38,8 @@ export type DoorAction =
   | { readonly kind: 'trickle'; readonly chunkBytes: number; readonly pauseMs: number }
   /** Passes the request on with one bit of its body flipped, so far into it. */
   | { readonly kind: 'flip'; readonly atShare: number }
+  /** Answers itself, whatever the server would have said. */
+  | { readonly kind: 'reply'; readonly status: number; readonly body: string }
   /** Passes the answer on with another text in its place. */
   | { readonly kind: 'rewrite'; readonly change: (text: string) => string };
 
@@ -40,6 +48,7 @@ export interface SeenRequest {
   readonly method: string;
   readonly path: string;
   readonly query: URLSearchParams;
+  readonly headers: IncomingHttpHeaders;
 }
 
 /** A running server. */
@@ -55,7 +64,7 @@ export interface S3TestServer extends AsyncDisposable {
   /** The settings of the bucket as environment variables. */
   readonly environment: Readonly<Record<string, string>>;
   /** A store on the bucket, behind the door. */
-  storeBehindDoor(): RemovableStore;
+  storeBehindDoor(options?: { readonly objectLockDays?: number }): RemovableStore;
   /** A store on the bucket, behind no door. */
   store(options?: { readonly pageSize?: number; readonly prefix?: string }): RemovableStore;
   /** Puts an object in the place of another one, which our stores never do. */
@@ -84,7 +93,12 @@ export async function startS3(): Promise<S3TestServer> {
   const seen: SeenRequest[] = [];
   const door = createServer((incoming, outgoing) => {
     const url = new URL(incoming.url ?? '/', 'http://door');
-    const request = { method: incoming.method ?? 'GET', path: url.pathname, query: url.searchParams };
+    const request = {
+      method: incoming.method ?? 'GET',
+      path: url.pathname,
+      query: url.searchParams,
+      headers: incoming.headers,
+    };
     seen.push(request);
     answer(decide(request), { incoming, outgoing, port: inner.port });
   });
@@ -99,7 +113,10 @@ export async function startS3(): Promise<S3TestServer> {
   door.on('connection', () => {
     connections += 1;
   });
-  const storeAt = (at: string, options: { readonly pageSize?: number } = {}): RemovableStore => {
+  const storeAt = (
+    at: string,
+    { objectLockDays, ...options }: { readonly pageSize?: number; readonly objectLockDays?: number } = {},
+  ): RemovableStore => {
     const made = createS3Store(
       {
         bucket,
@@ -110,6 +127,7 @@ export async function startS3(): Promise<S3TestServer> {
         prefix: '',
         concurrency: 4,
         profile: 'other',
+        ...(objectLockDays === undefined ? {} : { objectLockDays }),
       },
       options,
     );
@@ -131,7 +149,7 @@ export async function startS3(): Promise<S3TestServer> {
       BACKUP_S3_SECRET_ACCESS_KEY: 'test-secret-key',
     },
     connections: () => connections,
-    storeBehindDoor: () => storeAt(endpoint),
+    storeBehindDoor: (options) => storeAt(endpoint, options),
     store,
     async contentType(key) {
       return (await admin.send(new HeadObjectCommand({ Bucket: bucket, Key: key }))).ContentType;
@@ -184,6 +202,13 @@ function answer(
             ? undefined
             : `<?xml version="1.0" encoding="UTF-8"?><Error><Code>${action.code}</Code><Message>said the door</Message></Error>`,
         );
+      });
+      return;
+    case 'reply':
+      incoming.resume();
+      incoming.once('end', () => {
+        outgoing.writeHead(action.status, { 'content-type': 'application/xml' });
+        outgoing.end(incoming.method === 'HEAD' ? undefined : action.body);
       });
       return;
     case 'pass':

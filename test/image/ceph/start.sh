@@ -14,4 +14,6 @@ for pool in index data non-ec; do
   ceph osd pool application enable "default.rgw.buckets.$pool" rgw
 done
 timeout 60 radosgw-admin user create --uid=test --display-name=test --access-key=testkey --secret=testsecret > /dev/null
+# Whom a policy lets into one folder.
+timeout 60 radosgw-admin user create --uid=limited --display-name=limited --access-key=limitedkey --secret=limitedsecret > /dev/null
 exec radosgw -f -n client.rgw.a
