@@ -50,6 +50,8 @@ const wished = [
   ['pgbouncer', () => onPath('pgbouncer') || existsSync('/usr/sbin/pgbouncer')],
   ['awscli', () => existsSync('/usr/bin/aws')],
   ['rclone', () => onPath('rclone')],
+  ['zsh', () => onPath('zsh')],
+  ['fish', () => onPath('fish')],
   ['fuse3', () => onPath('fusermount3')],
   ['mergerfs', () => onPath('mergerfs')],
 ];

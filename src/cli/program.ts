@@ -6,6 +6,7 @@ import { AppError, describeError, exitStatusOf, exitStatuses } from '../errors.t
 import { wrap } from '../text/table.ts';
 import type { CommandContext } from './command-context.ts';
 import { addCompareCommand } from './compare-command.ts';
+import { addCompletionCommand } from './completion-command.ts';
 import { addDaemonCommand } from './daemon-command.ts';
 import { addDrillCommand } from './drill-command.ts';
 import { addHealthCommand } from './health-command.ts';
@@ -99,6 +100,7 @@ function createProgram(context: CommandContext, words: readonly string[]): Comma
   addSigningCommands(program, context);
   addUpgradeCommand(program, context);
   addInspectionCommands(program, context);
+  addCompletionCommand(program, context);
   for (const command of program.commands) command.exitOverride().configureOutput(output);
   return program;
 }
