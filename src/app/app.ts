@@ -23,6 +23,7 @@ import { applyLifecycle, showLifecycle, type LifecycleReport } from './lifecycle
 import { keygen, type Keygen, type KeygenRequest } from './keygen-verb.ts';
 import { followLog } from './log-following.ts';
 import { mend } from './mend-verb.ts';
+import { drillMoment, type MomentDrill, type MomentDrillRequest } from './moment-drill.ts';
 import {
   layOutMoment,
   restoreMoment,
@@ -116,6 +117,7 @@ export interface App extends AsyncDisposable {
   restoreMoment(request: MomentRequest): Promise<MomentReport>;
   writeMoment(request: MomentFileRequest): Promise<MomentFileReport>;
   layOutMoment(request: MomentDirectoryRequest): Promise<DataDirectory>;
+  drillMoment(request: MomentDrillRequest): Promise<MomentDrill>;
   pitrStatus(signal: AbortSignal): Promise<PitrStatus>;
   pitrBase(request: BaseRequest): Promise<BaseReport>;
   /** Whether log and base backups are wanted. */
@@ -181,6 +183,7 @@ export function createApp(input: AppInput): App {
     restoreMoment: async (request) => restoreMoment(context, request),
     writeMoment: async (request) => writeMoment(context, request),
     layOutMoment: async (request) => layOutMoment(context, request),
+    drillMoment: async (request) => drillMoment(context, request),
     pitrStatus: async (signal) => pitrStatus(context, signal),
     pitrBase: async (request) => pitrBase(context, request),
     wantsPitr: () => context.load().settings.pitr.isOn,

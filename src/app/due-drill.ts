@@ -8,6 +8,7 @@ import type { AttemptsRecord, DrillRecord } from '../state/records.ts';
 import type { AppContext } from './context.ts';
 import { recallDrills } from './drill-memory.ts';
 import { drill, toDrillRecord } from './drill-verb.ts';
+import { drillMomentToo } from './moment-drill.ts';
 import { rememberFailure } from './failures.ts';
 import { readHoldings, snapshotsOfAll } from './holdings.ts';
 
@@ -58,6 +59,7 @@ export async function drillIfDue(context: AppContext, signal: AbortSignal): Prom
   } as const;
   try {
     await drill(context, { ...request, onProgress: () => undefined });
+    await drillMomentToo(context, signal);
     return { kind: 'drilled' };
   } catch (error) {
     signal.throwIfAborted();

@@ -140,10 +140,9 @@ async function replayOptions(
   const { log, environment } = context;
   const { signal } = request;
   const repository = await context.storeToRead(request.from);
-  const systemIdentifiers = await listChains(repository, { signal });
   return {
     repository,
-    chain: ofInstance(await readNewestChain(repository, { systemIdentifiers, signal }), request),
+    chain: await readMomentChain(context, request),
     moment,
     identities: [...request.identities, ...identitiesOf(settings.keys)],
     threads: settings.threads,
@@ -158,7 +157,17 @@ async function replayOptions(
   };
 }
 
-// The newest chain is the one of the server that was followed last.
+/** What is stored of the server that was followed last, as far as it counts. */
+export async function readMomentChain(
+  context: AppContext,
+  request: Pick<MomentSource, 'from' | 'instance' | 'acceptUnsigned' | 'signal'>,
+): Promise<Chain> {
+  const { signal } = request;
+  const repository = await context.storeToRead(request.from);
+  const systemIdentifiers = await listChains(repository, { signal });
+  return ofInstance(await readNewestChain(repository, { systemIdentifiers, signal }), request);
+}
+
 function ofInstance(
   chain: Chain,
   { instance, acceptUnsigned }: Pick<MomentSource, 'instance' | 'acceptUnsigned'>,
@@ -173,9 +182,10 @@ function ofInstance(
   return { ...chain, bases: bases.toSorted((a, b) => b.endedAt.getTime() - a.endedAt.getTime()) };
 }
 
-// The dump goes where the replayed server is, and with it. Made, read back and committed as every other, so that what is restored
+// Made, read back and committed as every other, so that what is restored
 // was counted and hashed.
-async function dumpReplayed(
+/** Dumps the database of a replayed server into a store beside it, which goes with it. */
+export async function dumpReplayed(
   context: AppContext,
   { replayed, request }: { readonly replayed: Replayed; readonly request: MomentSource },
 ): Promise<SnapshotSource> {
@@ -216,7 +226,8 @@ async function dumpReplayed(
   return { repository, manifest: outcome.manifest, identities: null, threads: settings.threads };
 }
 
-function factsOf({ base, staged, stagedMs, unpackedMs, replayedMs }: Replayed): MomentFacts {
+/** What came back, in figures. */
+export function factsOf({ base, staged, stagedMs, unpackedMs, replayedMs }: Replayed): MomentFacts {
   const { lastMicros, segments } = staged;
   const lastTransactionAt = lastMicros === null ? null : formatMicros(lastMicros);
   return { lastTransactionAt, base: base.id, segments, stagedMs, unpackedMs, replayedMs };

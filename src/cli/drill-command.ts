@@ -2,6 +2,7 @@
 // every check, status 21 tells a script that one failed, and 22 that not everything was looked at.
 
 import type { Command } from 'commander';
+import type { MomentDrill } from '../app/moment-drill.ts';
 import { AppError } from '../errors.ts';
 import type { StoreName } from '../storage/store.ts';
 import type { DrillDocument } from '../drill/drill-record.ts';
@@ -11,6 +12,7 @@ import { print, type CommandContext } from './command-context.ts';
 import { showProgress } from './progress-bar.ts';
 
 interface DrillOptions {
+  readonly pitr?: boolean;
   readonly identity?: readonly string[];
   readonly acceptUnsigned?: boolean;
   readonly from?: StoreName;
@@ -26,6 +28,7 @@ export function addDrillCommand(program: Command, context: CommandContext): void
     .command('drill')
     .description('restore a snapshot into a throw-away server and check that it is a working Mastodon')
     .argument('[snapshot]', snapshotForms, 'latest')
+    .option('--pitr', 'the newest moment of base backup and log, instead of a snapshot')
     .option('--identity <file>', 'age private key, for an encrypted snapshot', collect)
     .option('--from <store>', 's3 or local', parseStore)
     .option('--accept-unsigned', 'take what nobody who is trusted has signed for ours')
@@ -34,8 +37,7 @@ export function addDrillCommand(program: Command, context: CommandContext): void
     .option('--json', 'print the report as one JSON document')
     .action(async (snapshot: string, options: DrillOptions) => {
       using progress = showProgress(context.progress, app.log);
-      const document = await app.drill({
-        snapshot,
+      const source = {
         from: options.from ?? null,
         instance: options.instance ?? null,
         identities: await readIdentities(options.identity, context),
@@ -43,7 +45,9 @@ export function addDrillCommand(program: Command, context: CommandContext): void
         wait: options.wait === true,
         signal,
         onProgress: progress.update,
-      });
+      };
+      const document =
+        options.pitr === true ? named(await app.drillMoment(source)) : await app.drill({ ...source, snapshot });
       progress[Symbol.dispose]();
       print(context, { json: options.json, document, text: renderDrill(document) });
       if (document.status === 'failed') {
@@ -66,8 +70,14 @@ export function addDrillCommand(program: Command, context: CommandContext): void
 
 const signs = { ok: 'ok', failed: 'FAILED', note: 'note' } as const;
 
+function named(drilled: MomentDrill): MomentDrill & { readonly snapshot: string } {
+  return { ...drilled, snapshot: `the newest moment (base ${drilled.moment?.base ?? 'unknown'})` };
+}
+
 /** The report. */
-function renderDrill(document: DrillDocument): string {
+function renderDrill(
+  document: Pick<DrillDocument, 'snapshot' | 'serverVersion' | 'durationMs' | 'status' | 'checks'>,
+): string {
   const server = document.serverVersion === null ? '' : ` into PostgreSQL ${document.serverVersion}`;
   const time = document.durationMs === null ? '' : `, recovered in ${formatDuration(document.durationMs)}`;
   return [

@@ -54,6 +54,7 @@ export function assessLog(options: {
   const isBehind = behindMs > degradedAfterMs;
   const isWithoutBase = from === null && ageMs > degradedAfterMs;
   const problem = following?.problem ?? null;
+  const hasFailed = pitr?.drill?.status === 'failed';
   const held = pitr?.window?.retentionProblem ?? null;
   const warnings = [
     ...(isBehind
@@ -63,15 +64,14 @@ export function assessLog(options: {
       : []),
     ...(isWithoutBase ? ['No moment can be had yet: there is no base backup of this server'] : []),
     ...(isFilling
-      ? [
-          `The server keeps ${formatBytes(keptBytes)} of its log for us, of at most ${formatBytes(limitBytes)}`,
-        ]
+      ? [`The server keeps ${formatBytes(keptBytes)} of its log for us, of at most ${formatBytes(limitBytes)}`]
       : []),
     ...(withoutSlot === null ? [] : [`The server keeps no log for us while we are away: ${withoutSlot}`]),
+    ...(hasFailed ? [`The last drill of the newest moment failed: ${pitr?.drill?.findings[0] ?? 'see the log'}`] : []),
     ...(held === null ? [] : [`Old base backups and log stay: ${held}`]),
     ...(pitr?.window?.gaps ?? []).map((gap) => `Not every moment can be had: ${gap}`),
   ];
-  const isOdd = isBehind || isWithoutBase || isFilling || withoutSlot !== null || held !== null;
+  const isOdd = isBehind || isWithoutBase || isFilling || withoutSlot !== null || held !== null || hasFailed;
   return {
     document: {
       restorableFrom: from,

@@ -80,8 +80,22 @@ async function runSession(
   onFollowing: (position: Position) => void,
 ): Promise<Position> {
   await using session = await openSession(options, before);
-  await follow(session, { ...options, onFollowing: () => onFollowing(session.position) });
-  return session.position;
+  const { position } = session;
+  let isTaken = position === before;
+  try {
+    await follow(session, {
+      ...options,
+      onFollowing() {
+        isTaken = true;
+        onFollowing(position);
+      },
+    });
+  } catch (error) {
+    // A server that never began to stream, such as one whose slot another has: nobody else knows of what was begun for it.
+    if (!isTaken) await position.uploads[Symbol.asyncDispose]();
+    throw error;
+  }
+  return position;
 }
 
 /** Somebody has to do something first. */

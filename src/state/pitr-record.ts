@@ -69,6 +69,17 @@ export const pitrRecord = record({
   following: v.nullable(followingRecord),
   base: v.nullable(baseRecord),
   window: v.nullable(windowRecord),
+  /** How the newest moment was last drilled; left out by an older version. */
+  drill: v.exactOptional(
+    v.nullable(
+      record({
+        at: instant,
+        status: v.picklist(['passed', 'failed', 'incomplete', 'skipped']),
+        durationMs: v.nullable(count),
+        findings: list(v.string()),
+      }),
+    ),
+  ),
 });
 
 /** What is remembered of base backups and log. */

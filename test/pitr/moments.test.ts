@@ -176,6 +176,16 @@ describe('with BACKUP_PITR=on', () => {
     assert.deepEqual(await server.query("select 1 from pg_database where datname = 'never'"), []);
   });
 
+  it('the newest moment is drilled like a snapshot, and what came of it is remembered', async () => {
+    const drilled = await daemon.app.drillMoment(source);
+    assert.equal(drilled.status, 'passed', JSON.stringify(drilled.checks));
+    assert.ok(drilled.moment !== null && drilled.checks.some(({ check }) => check === 'rows'));
+    assert.equal(
+      (await daemon.app.health()).warnings.filter((one) => /drill of the newest moment/.test(one)).length,
+      0,
+    );
+  });
+
   it('a base backup by hand needs nobody but the daemon, and none is made where the log is not followed', async () => {
     const report = await daemon.app.pitrBase({ wait: true, signal, onProgress: () => undefined });
     const { chains } = await daemon.app.pitrStatus(signal);
