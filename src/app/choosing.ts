@@ -1,14 +1,16 @@
 // The snapshot that a command is about, chosen alike by all of them; whoever gets an older one than there is, is told why.
 
-import { readCatalogue, withUnsigned, type Catalogue } from '../snapshots/catalogue.ts';
+import { readCatalogue, whyUnlisted, withUnsigned, type Catalogue } from '../snapshots/catalogue.ts';
 import { note, type CheckResult } from '../checks/check.ts';
 import { wantsEncrypted } from '../config/age-keys.ts';
 import { AppError } from '../errors.ts';
 import { chooseSnapshot, objectToPlaintext, type Choice, type PassedOver, type Unseen } from '../snapshots/choice.ts';
 import { snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import { describeObjection } from '../snapshots/origin.ts';
+import { isSnapshotId } from '../snapshots/object-keys.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import { readMoment } from '../text/moment-reader.ts';
+import { asFolder } from '../schedule/tier.ts';
 import type { StoreName } from '../storage/store.ts';
 import type { AppContext } from './context.ts';
 
@@ -44,7 +46,7 @@ export async function choose(
   const { keys, timeZone } = context.load().settings;
   const encryptedOnly = wantsEncrypted(keys, request);
   const repository = await context.storeToRead(request.from);
-  const found = await readCatalogue(repository, request);
+  const found = await readWithNamed(repository, request);
   const catalogue = request.acceptUnsigned === true ? withUnsigned(found) : found;
   const choice = chooseSnapshot(catalogue, {
     text: request.snapshot,
@@ -70,6 +72,31 @@ export async function choose(
     ...(remark === null ? [] : [note('latest', `${snapshotName(manifest)}: ${remark}`)]),
   ];
   return { repository, catalogue, manifest, notes };
+}
+
+// One that is named in full is found also where its tier cannot be listed, as with very many objects in it.
+async function readWithNamed(
+  repository: Repository,
+  { snapshot, signal }: { readonly snapshot: string; readonly signal: AbortSignal },
+): Promise<Catalogue> {
+  const catalogue = await readCatalogue(repository, { signal });
+  const [tier = '', id = ''] = snapshot.split('/');
+  const folder = asFolder(tier);
+  if (folder === undefined || !isSnapshotId(id) || whyUnlisted(catalogue, folder) === null) return catalogue;
+  const named = await readCatalogue(repository, { folders: [folder], id, signal }).catch((error: unknown) => {
+    if (signal.aborted) throw error;
+    return undefined;
+  });
+  if (named === undefined) return catalogue;
+  const all = <Kind extends 'snapshots' | 'damaged' | 'unsigned' | 'unreadable'>(kind: Kind): Catalogue[Kind] =>
+    [...catalogue[kind], ...named[kind]] as unknown as Catalogue[Kind];
+  return {
+    ...catalogue,
+    snapshots: all('snapshots'),
+    damaged: all('damaged'),
+    unsigned: all('unsigned'),
+    unreadable: all('unreadable'),
+  };
 }
 
 function readBefore(text: string | undefined, timeZone: string): Date | undefined {

@@ -62,11 +62,16 @@ const mostUnsignedBytes = 32 * 1024 * 1024;
  */
 export async function readCatalogue(
   repository: Repository,
-  options: { readonly signal: AbortSignal; readonly folders?: readonly Folder[] },
+  options: {
+    readonly signal: AbortSignal;
+    readonly folders?: readonly Folder[];
+    /** Only the snapshots with this id; left out: all. */
+    readonly id?: string;
+  },
 ): Promise<Catalogue> {
   const { prefix, manifests: cache, signing } = repository;
   const asked = options.folders ?? folders;
-  const listing = await listFolders(repository, { tiers: asked, signal: options.signal });
+  const listing = await listFolders(repository, { tiers: asked, ...options });
   const { objects, manifests, foreign, others, unlisted, obscured } = listing;
   const unreadable: Unreadable[] = [...listing.unreadable];
   const listed = new Set<string>([...manifests.map(({ stored }) => stored.key), ...unreadable.map(({ key }) => key)]);
@@ -74,7 +79,7 @@ export async function readCatalogue(
     const wasListed = asked.some(
       (tier) => key.startsWith(`${prefix}${tier}/`) && !unlisted.some((one) => one.isTier && one.tier === tier),
     );
-    if (wasListed && !listed.has(key)) cache.delete(key);
+    if (options.id === undefined && wasListed && !listed.has(key)) cache.delete(key);
   }
   const snapshots: Manifest[] = [];
   const without: Readonly<Record<BesideKind, Manifest[]>> = { secrets: [], extra: [] };

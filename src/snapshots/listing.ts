@@ -53,10 +53,13 @@ export interface Listing {
 /** All that a folder holds is held in memory: seven years of every hour, or somebody's flood. */
 const mostObjects = 250_000;
 
-/** Lists these tiers, every page. Rejects with AppError `store` when the store lists none of them. */
+/**
+ * Lists these tiers, every page, or what belongs to one snapshot in them. Rejects with AppError `store` when the store lists none
+ * of them.
+ */
 export async function listFolders(
   { store, prefix }: Repository,
-  { tiers, signal }: { readonly tiers: readonly Folder[]; readonly signal: AbortSignal },
+  { tiers, id = '', signal }: { readonly tiers: readonly Folder[]; readonly id?: string; readonly signal: AbortSignal },
 ): Promise<Listing> {
   const listing = {
     objects: new Map<string, StoredObject>(),
@@ -93,7 +96,7 @@ export async function listFolders(
   // All at once: that a store does not answer is known when the first of them has lost its patience.
   await Promise.all(
     tiers.map(async (tier) => {
-      const key = `${prefix}${tier}/`;
+      const key = `${prefix}${tier}/${id}`;
       const found: StoredObject[] = [];
       try {
         const onObscured = (one: Obscured): void => addObscured(one, tier);

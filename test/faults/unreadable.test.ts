@@ -182,6 +182,8 @@ describe('a manifest that the bucket does not give', () => {
         const [pruned] = await app.prune({ dryRun: true, acceptNewServer: false, signal });
         assert.ok(pruned?.plan?.holds.some(({ tier }) => tier === 'daily'));
         assert.match((await app.health()).warnings.join(), /daily/);
+        const named = await app.verify({ ...latest, snapshot: `daily/${older}` });
+        assert.equal(named.manifest.id, older, 'what is named in full is asked for alone');
       } finally {
         stage.s3.rule(() => ({ kind: 'pass' }));
       }

@@ -1,5 +1,6 @@
 // `npm run test:faults -- --minutes N --seed S [--faults N]`: thousands of faults, drawn from a seed, each tried on one operation and
-// judged by what must hold after any. `--fault INDEX` repeats one alone.
+// judged by what must hold after any. `--fault INDEX` repeats one alone; `--only REGEX` takes those whose description matches;
+// `--plants` tries whether bugs that are planted on purpose are caught.
 
 import { fork, spawnSync, type ChildProcess } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync } from 'node:fs';
@@ -7,7 +8,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { removeHome, type Verdict, type verdictOf } from './fault-case.ts';
+import { drawCase, removeHome, verdictOf, type Verdict } from './fault-case.ts';
 import { operations, type Fault, type Operation } from './fault.ts';
 import type { LaneOrder } from './lane.ts';
 import { tryPlants } from './plants.ts';
@@ -22,7 +23,9 @@ const { values } = parseArgs({
     lanes: { type: 'string', default: '2' },
     operation: { type: 'string' },
     family: { type: 'string' },
+    only: { type: 'string' },
     plant: { type: 'string' },
+    plants: { type: 'boolean', default: false },
     until: { type: 'string' },
     verbose: { type: 'boolean', default: false },
   },
@@ -32,6 +35,11 @@ const only: LaneOrder['only'] = {
   operation: operations.find((one): one is Operation => one === values.operation),
   family: values.family as Fault['family'] | undefined,
 };
+/** What a fault was drawn with, which it must be drawn with again. */
+const narrowed = (['operation', 'family'] as const).flatMap((name) => {
+  const value = values[name];
+  return value === undefined ? [] : [`--${name} ${value}`];
+});
 const alone = values.fault === undefined ? undefined : Number(values.fault);
 const mostFaults =
   alone === undefined ? Number(values.faults ?? (values.minutes === undefined ? 300 : Number.POSITIVE_INFINITY)) : 1;
@@ -40,13 +48,20 @@ const lanes = Math.min(Number(values.lanes), mostFaults);
 /** A lane that says nothing for so long hangs, in milliseconds. */
 const silenceMs = 420_000;
 
-if (values.plant !== undefined) process.exit((await tryPlants(values.plant, { seed, lanes })) ? 0 : 1);
+const pattern = new RegExp(values.only ?? '');
+const isMeant = (index: number): boolean => pattern.test(verdictOf(drawCase(seed, index, only)).what);
+
+if (values.plants || values.plant !== undefined) {
+  const each = { seed, lanes, minutes: Number(values.minutes ?? 5) };
+  process.exit((await tryPlants(values.plant ?? 'all', each)) ? 0 : 1);
+}
 
 const home = mkdtempSync(path.join(tmpdir(), 'mastodon-backup-campaign-'));
 chmodSync(home, 0o755);
 const startedAt = performance.now();
 const verdicts: Verdict[] = [];
 let next = alone ?? 0;
+let begun = 0;
 let stopping = false;
 process.once('SIGINT', () => {
   stopping = true;
@@ -114,9 +129,11 @@ function giveNumber(lane: ChildProcess): void {
 }
 
 function takeNumber({ peek }: { readonly peek: boolean }): number | null {
-  const isOver = stopping || next >= (alone ?? 0) + mostFaults || performance.now() - startedAt > minutes * 60_000;
+  const isOver = stopping || begun >= mostFaults || performance.now() - startedAt > minutes * 60_000;
   if (isOver) return null;
+  while (!isMeant(next)) next += 1;
   if (peek) return next;
+  begun += 1;
   next += 1;
   return next - 1;
 }
@@ -124,7 +141,7 @@ function takeNumber({ peek }: { readonly peek: boolean }): number | null {
 function record(verdict: Verdict): void {
   verdicts.push(verdict);
   if (verdict.violations.length > 0) {
-    process.stdout.write(renderViolations(verdict, seed));
+    process.stdout.write(renderViolations(verdict, { seed, tried: verdicts.length, narrowed }));
     if (values.until !== undefined && verdict.violations.join('\n').includes(values.until)) stopping = true;
   }
   if (values.verbose)

@@ -1,5 +1,5 @@
 // Bugs planted on purpose, each in a copy of the sources: a campaign that finds nothing has shown something only when it finds
-// these. `npm run test:faults -- --plant NAME`, or `--plant all`.
+// these. `npm run test:faults -- --plants` tries all of them, `--plant NAME` one.
 
 import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ interface Plant {
   /** Words of the violation that it brings about; any other is none of its own. */
   readonly shows: string;
   readonly edits: readonly { readonly file: string; readonly find: string; readonly put: string }[];
-  /** Where to look first; the whole campaign finds it too, later. */
+  /** The faults that touch it; the whole campaign finds it too, later. */
   readonly where: readonly string[];
 }
 
@@ -23,7 +23,7 @@ const plants: readonly Plant[] = [
     shows: 'was stored of a dump that failed',
     what: "the gate does not wait for pg_dump's exit",
     edits: [{ file: 'src/stream/gate.ts', find: 'producers().then(', put: 'Promise.resolve().then(' }],
-    where: ['--operation', 'run', '--family', 'process'],
+    where: ['--operation', 'run', '--family', 'process', '--only', 'pg_dump (killed|terminated|fails) after'],
   },
   {
     name: 'exit-status',
@@ -36,7 +36,7 @@ const plants: readonly Plant[] = [
         put: 'ended = true;',
       },
     ],
-    where: ['--operation', 'run', '--family', 'process'],
+    where: ['--operation', 'run', '--family', 'process', '--only', 'pg_dump (fails|is killed) after all'],
   },
   {
     name: 'manifest-first',
@@ -54,7 +54,7 @@ const plants: readonly Plant[] = [
         put: 'manifest: await commit(destination, { ...options, manifest, method }).then(async (made) => { await verifyAt(destination, { base, identities, threads, options }); return made; }),',
       },
     ],
-    where: ['--operation', 'run', '--family', 'network'],
+    where: ['--operation', 'run', '--family', 'network', '--only', 'flipped bit.*dump'],
   },
   {
     name: 'prune-after-failure',
@@ -67,14 +67,14 @@ const plants: readonly Plant[] = [
         put: 'manifests.length > 0 && repository !== undefined,',
       },
     ],
-    where: ['--operation', 'run', '--family', 'directory'],
+    where: ['--operation', 'run', '--family', 'directory', '--only', 'full|read-only|vanished'],
   },
   {
     name: 'upload-not-aborted',
     shows: 'is left unfinished',
     what: 'an upload that is given up is not aborted',
     edits: [{ file: 'src/storage/s3-upload.ts', find: 'leavePartsOnError: false', put: 'leavePartsOnError: true' }],
-    where: ['--operation', 'run'],
+    where: ['--operation', 'run', '--family', 'process', '--only', '\\(large.*pg_dump (killed|terminated|fails)'],
   },
   {
     name: 'database-left',
@@ -87,7 +87,7 @@ const plants: readonly Plant[] = [
         put: '',
       },
     ],
-    where: ['--operation', 'restore'],
+    where: ['--operation', 'restore', '--family', 'process', '--only', 'pg_restore (killed|terminated|fails)'],
   },
   {
     name: 'no-lock',
@@ -100,7 +100,7 @@ const plants: readonly Plant[] = [
         put: 'name: `run-${process.pid}-${Math.random()}` as never,',
       },
     ],
-    where: ['--operation', 'run', '--family', 'process'],
+    where: ['--operation', 'run', '--family', 'process', '--only', 'another run is started'],
   },
   {
     name: 'parts-first',
@@ -113,37 +113,53 @@ const plants: readonly Plant[] = [
         put: '  for (const { name } of decoded.manifest.parts)\n    await store.remove(partKey(prefix, { tier: manifest.tier, name }), { signal });\n  await store.remove(key, { signal });',
       },
     ],
-    where: ['--operation', 'prune', '--family', 'process'],
+    where: ['--operation', 'prune', '--family', 'process', '--only', 'killed at request'],
   },
 ];
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 /** Each is found long before. */
-const mostFaults = 150;
+const mostFaults = 60;
 
-/** Plants one bug, or all one after the other, and says how each was caught. Resolves to whether all were. */
-export async function tryPlants(
-  name: string,
-  { seed, lanes }: { readonly seed: number; readonly lanes: number },
-): Promise<boolean> {
+interface Trial {
+  readonly seed: number;
+  readonly lanes: number;
+  /** Longest for each. */
+  readonly minutes: number;
+}
+
+/** Plants one bug, or all one after the other, and says in a table how each was caught. Resolves to whether all were. */
+export async function tryPlants(name: string, trial: Trial): Promise<boolean> {
   const wanted = plants.filter((plant) => name === 'all' || plant.name === name);
   if (wanted.length === 0)
     throw new Error(`There is no plant '${name}': ${plants.map((plant) => plant.name).join(', ')}`);
+  const rows: (readonly string[])[] = [];
   const caught: boolean[] = [];
   for (const plant of wanted) {
-    const words = await tryPlant(plant, { seed, lanes });
-    caught.push(words !== undefined);
-    process.stdout.write(
-      `${plant.name}: ${plant.what}\n  ${words === undefined ? 'NOT CAUGHT' : `caught: ${words}`}\n`,
-    );
+    const startedAt = performance.now();
+    const found = await tryPlant(plant, trial);
+    caught.push(found !== undefined);
+    process.stdout.write(`${plant.name}: ${plant.what}\n  ${found?.words ?? 'NOT CAUGHT'}\n`);
+    rows.push([
+      plant.name,
+      plant.what,
+      found === undefined ? 'NOT CAUGHT' : `at the ${found.tried}. fault`,
+      `${Math.round((performance.now() - startedAt) / 1_000)} s`,
+    ]);
   }
+  const table = [['plant', 'what is wrong', 'caught', 'in'], ...rows];
+  const widths = [0, 1, 2].map((column) => Math.max(...table.map((row) => row[column]?.length ?? 0)));
+  const lines = table.map((row) => row.map((text, column) => text.padEnd(widths[column] ?? 0)).join('  '));
+  process.stdout.write(
+    `\n${lines.join('\n')}\n${caught.filter(Boolean).length} of ${caught.length} caught, seed ${trial.seed}\n`,
+  );
   return caught.every(Boolean);
 }
 
 async function tryPlant(
   plant: Plant,
-  { seed, lanes }: { readonly seed: number; readonly lanes: number },
-): Promise<string | undefined> {
+  { seed, lanes, minutes }: Trial,
+): Promise<{ readonly tried: number; readonly words: string } | undefined> {
   const copy = mkdtempSync(path.join(tmpdir(), 'mastodon-backup-plant-'));
   try {
     for (const folder of ['src', 'test']) {
@@ -159,6 +175,8 @@ async function tryPlant(
       String(seed),
       '--faults',
       String(mostFaults),
+      '--minutes',
+      String(minutes),
       '--lanes',
       String(lanes),
       '--until',
@@ -178,7 +196,9 @@ async function tryPlant(
     await new Promise<void>((resolve) => child.once('close', () => resolve()));
     const violations = output.split(/^VIOLATION at /m).slice(1);
     const found = violations.find((text) => text.includes(plant.shows))?.split('\n');
-    return found === undefined ? undefined : `${found[0]}: ${found.find((line) => line.includes(plant.shows))?.trim()}`;
+    if (found === undefined) return undefined;
+    const words = `${found[0]}: ${found.find((line) => line.includes(plant.shows))?.trim()}`;
+    return { words, tried: Number(/the (\d+)\. that was tried/.exec(words)?.[1]) };
   } finally {
     rmSync(copy, { recursive: true, force: true });
   }

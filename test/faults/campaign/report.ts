@@ -50,12 +50,15 @@ export function renderReport(
 }
 
 /** One violation, with how to have it again. */
-export function renderViolations({ index, what, status, violations }: Verdict, seed: number): string {
+export function renderViolations(
+  { index, what, status, violations }: Verdict,
+  { seed, tried, narrowed }: { readonly seed: number; readonly tried: number; readonly narrowed: readonly string[] },
+): string {
   const lines = violations.map((text) => `    ${text.replaceAll('\n', '\n      ')}`);
   return [
-    `VIOLATION at fault ${index}: ${what}; it ended with ${status ?? 'no status'}`,
+    `VIOLATION at fault ${index}, the ${tried}. that was tried: ${what}; it ended with ${status ?? 'no status'}`,
     ...lines,
-    `    again: npm run test:faults -- --seed ${seed} --fault ${index}`,
+    `    again: npm run test:faults -- ${[`--seed ${seed}`, ...narrowed, `--fault ${index}`].join(' ')}`,
     '',
   ].join('\n');
 }
