@@ -4,6 +4,7 @@
 import { readFile, readdir, readlink, realpath, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Log } from '../log.ts';
+import { isTrustedScratch } from '../state/scratch-directory.ts';
 import { pause } from '../stream/patience.ts';
 
 /** What a throw-away server is for: each under the lock of that name. */
@@ -18,6 +19,8 @@ export async function removeLeftovers(options: {
   readonly log: Log;
 }): Promise<void> {
   const { directory, purpose, log } = options;
+  // What somebody else put there is neither read nor removed.
+  if (!(await isTrustedScratch(directory))) return;
   const names = (await readdir(directory).catch(() => [])).filter((name) => namePatterns[purpose].test(name));
   for (const name of names) {
     const home = path.join(directory, name);

@@ -6,7 +6,6 @@ import { randomBytes } from 'node:crypto';
 import { chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { makeDirectory } from '../disk/directory.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { captureChild, startChild } from '../stream/child.ts';
@@ -18,6 +17,7 @@ import { prepareScratchUser, type ScratchUser } from './scratch-user.ts';
 import type { Remains } from '../stream/remains.ts';
 import type { ServerPrograms } from '../database/server-programs.ts';
 import { pause } from '../stream/patience.ts';
+import { makeScratchDirectory } from '../state/scratch-directory.ts';
 
 /** A running server. */
 export interface ScratchServer extends AsyncDisposable {
@@ -67,7 +67,7 @@ export async function startScratchServer(options: {
   const home = path.join(options.directory, `${purpose}-${randomBytes(6).toString('hex')}`);
   const remaining = options.remains.add(`the throw-away server's directory '${home}': the next ${purpose} removes it`);
   try {
-    await makeDirectory(options.directory);
+    await makeScratchDirectory(options.directory);
     await mkdir(home, { mode: 0o700 });
     const user = await prepareScratchUser(home, options.uid);
     // It is nowhere but in our memory.

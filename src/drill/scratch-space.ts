@@ -1,7 +1,8 @@
 // Whether a drill may use the scratch volume: it must leave a fifth of it free with a fifth more than predicted, and it ends
 // when less than a tenth is left. A drill that fills the disk of a live Mastodon would be the outage it is meant to prevent.
 
-import { makeDirectory, readSpace, type Space } from '../disk/directory.ts';
+import { readSpace, type Space } from '../disk/directory.ts';
+import { makeScratchDirectory } from '../state/scratch-directory.ts';
 import { formatBytes } from '../text/format.ts';
 
 const headroom = 1.2;
@@ -10,7 +11,7 @@ const freeShareToStop = 0.1;
 
 /** The space where `directory` is; it is created. */
 export async function spaceOfScratch(directory: string): Promise<Space> {
-  await makeDirectory(directory);
+  await makeScratchDirectory(directory);
   return readSpace(directory);
 }
 

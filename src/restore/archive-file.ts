@@ -7,13 +7,14 @@ import { access, lstat, open, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { makeDirectory, readSpace } from '../disk/directory.ts';
 import type { ArchiveItem } from '../database/archive-contents.ts';
+import { readSpace } from '../disk/directory.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { formatBytes } from '../text/format.ts';
 import { dumpOf } from '../snapshots/manifest.ts';
 import { streamDump, type SnapshotSource, type StreamOptions } from '../snapshots/dump-stream.ts';
+import { isTrustedScratch, makeScratchDirectory } from '../state/scratch-directory.ts';
 
 const scratchPattern = /^restore-[0-9a-f]{12}\.(?:dump|list)$/;
 /** Room left beside the archive, as a share of it. */
@@ -32,7 +33,8 @@ export async function writeScratchArchive(
   source: SnapshotSource,
   { directory, ...options }: StreamOptions & { readonly directory: string },
 ): Promise<ScratchArchive> {
-  await makeDirectory(directory).catch((error: unknown) => {
+  await makeScratchDirectory(directory).catch((error: unknown) => {
+    if (error instanceof AppError) throw error;
     throw cannotWrite(`'${directory}'`, error);
   });
   await assertSpace(directory, { bytes: dumpOf(source.manifest).content.bytes });
@@ -55,6 +57,7 @@ export async function removeScratchArchives({
   readonly directory: string;
   readonly log: Log;
 }): Promise<void> {
+  if (!(await isTrustedScratch(directory))) return;
   const names = (await readdir(directory).catch(() => [])).filter((name) => scratchPattern.test(name));
   for (const name of names) {
     const file = path.join(directory, name);

@@ -5,9 +5,9 @@ import { randomBytes } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { makeDirectory } from '../disk/directory.ts';
 import type { ArchiveItem } from '../database/archive-contents.ts';
 import { AppError, describeError } from '../errors.ts';
+import { makeScratchDirectory } from '../state/scratch-directory.ts';
 
 /** A list for `pg_restore --use-list`; its disposer removes it. */
 export interface RestoreList extends AsyncDisposable {
@@ -25,7 +25,7 @@ export async function writeRestoreList(
   for (const folder of [directory, tmpdir()]) {
     const file = path.join(folder, name);
     try {
-      await makeDirectory(folder);
+      await makeScratchDirectory(folder);
       await writeFile(file, content, { flag: 'wx', mode: 0o600 });
       return { file, [Symbol.asyncDispose]: async () => rm(file, { force: true }) };
     } catch (error) {

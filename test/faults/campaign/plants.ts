@@ -67,7 +67,7 @@ const plants: readonly Plant[] = [
         put: 'manifests.length > 0 && repository !== undefined,',
       },
     ],
-    where: ['--operation', 'run', '--family', 'directory', '--only', 'full|read-only|vanished'],
+    where: ['--operation', 'run', '--family', 'directory', '--only', 'directory: .*(full|answers)'],
   },
   {
     name: 'upload-not-aborted',

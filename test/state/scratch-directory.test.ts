@@ -1,0 +1,62 @@
+// Where everybody may write, another user can have made the scratch directory before us, to change there what is restored.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, chownSync, lchownSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterEach, beforeEach, it } from 'node:test';
+import { removeLeftovers } from '../../src/drill/scratch-leftovers.ts';
+import { removeScratchArchives } from '../../src/restore/archive-file.ts';
+import { isTrustedScratch, makeScratchDirectory } from '../../src/state/scratch-directory.ts';
+import { quietLog } from '../support/quiet-log.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+const nobody = 65_534;
+let shared: ReturnType<typeof temporaryDirectory>;
+beforeEach(() => {
+  shared = temporaryDirectory();
+  chmodSync(shared.path, 0o1777);
+});
+afterEach(() => shared[Symbol.dispose]());
+
+it('is made, and is ours', async () => {
+  const directory = path.join(shared.path, 'scratch');
+  assert.equal(await isTrustedScratch(directory), false, 'what is not there is not trusted');
+  await makeScratchDirectory(directory);
+  assert.equal(await isTrustedScratch(directory), true);
+  await makeScratchDirectory(directory);
+});
+
+it('is refused where another user made it, or a link to a directory of ours, and what is in it is not opened', async () => {
+  const theirs = path.join(shared.path, 'theirs');
+  const home = path.join(theirs, 'drill-0123456789ab');
+  mkdirSync(path.join(home, 'data'), { recursive: true });
+  execFileSync('mkfifo', [path.join(home, 'data', 'postmaster.pid')]);
+  writeFileSync(path.join(theirs, 'restore-0123456789ab.dump'), '');
+  chownSync(theirs, nobody, nobody);
+  const link = path.join(shared.path, 'link');
+  symlinkSync(temporaryOfOurs(), link);
+  lchownSync(link, nobody, nobody);
+  for (const directory of [theirs, link])
+    await assert.rejects(makeScratchDirectory(directory), {
+      code: 'settings',
+      message: /made by another user \(uid 65534\)/,
+    });
+  await removeLeftovers({ directory: theirs, purpose: 'drill', log: quietLog });
+  await removeScratchArchives({ directory: theirs, log: quietLog });
+  execFileSync('ls', [path.join(theirs, 'restore-0123456789ab.dump'), home]);
+});
+
+it('is taken as an administrator made it where nobody else may write', async () => {
+  chmodSync(shared.path, 0o755);
+  const theirs = path.join(shared.path, 'theirs');
+  mkdirSync(theirs);
+  chownSync(theirs, nobody, nobody);
+  await makeScratchDirectory(theirs);
+});
+
+function temporaryOfOurs(): string {
+  const directory = path.join(shared.path, 'ours');
+  mkdirSync(directory);
+  return directory;
+}
