@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createApp } from './app/app.ts';
 import { eraseLine } from './cli/progress-bar.ts';
-import { runProgram } from './cli/program.ts';
+import { describeFailure, runProgram } from './cli/program.ts';
 import { AppError, describeError, exitStatusOf } from './errors.ts';
 import { endAllChildren } from './stream/child.ts';
 import { runInForeground } from './stream/foreground.ts';
@@ -66,11 +66,7 @@ const app = createApp({
 let status = 0;
 const fail = (error: unknown): void => {
   status = exitStatusOf(error);
-  const hint = error instanceof AppError ? error.hint : undefined;
-  const message = error instanceof AppError ? error.message : `Unexpected failure: ${describeError(error)}`;
-  process.stderr.write(
-    forTerminal(app.redact(`mastodon-backup: ${message}${hint === undefined ? '' : `. ${hint}`}\n`)),
-  );
+  process.stderr.write(describeFailure(error, app.redact));
 };
 try {
   await runProgram(process.argv.slice(2), {

@@ -3,7 +3,9 @@
 
 import { Command, CommanderError } from 'commander';
 import { AppError, describeError, exitStatusOf, exitStatuses } from '../errors.ts';
+import type { Redact } from '../log.ts';
 import { wrap } from '../text/table.ts';
+import { forTerminal } from '../text/terminal.ts';
 import type { CommandContext } from './command-context.ts';
 import { addCompareCommand } from './compare-command.ts';
 import { addCompletionCommand } from './completion-command.ts';
@@ -46,6 +48,15 @@ export async function runProgram(argv: readonly string[], context: CommandContex
     if (!printed && argv.includes('--json')) context.write(context.app.redact(failureDocument(failure)));
     throw failure;
   }
+}
+
+/** The line on stderr that says what failed and what to do. */
+export function describeFailure(error: unknown, redact: Redact): string {
+  const [message, hint] =
+    error instanceof AppError
+      ? [error.message, error.hint]
+      : [`Unexpected failure: ${describeError(error)}`, undefined];
+  return forTerminal(redact(`mastodon-backup: ${message}${hint === undefined ? '' : `. ${hint}`}\n`));
 }
 
 function usageError(error: CommanderError): AppError {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { runCommand } from '../support/command.ts';
+import { runProcess } from '../support/command.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 it('a failure is one JSON document on stdout where --json is asked for', async () => {
@@ -15,7 +15,7 @@ it('a failure is one JSON document on stdout where --json is asked for', async (
     { args: ['run', 'sometimes', '--json'], status: 2, code: 'usage' },
     { args: ['run', '--json', '--no-such-option'], status: 2, code: 'usage' },
   ]) {
-    const result = await runCommand(args, { ...environment, BACKUP_STATE_DIR: `${folder.path}/.state` });
+    const result = await runProcess(args, { ...environment, BACKUP_STATE_DIR: `${folder.path}/.state` });
     assert.equal(result.status, status, result.stderr);
     const { error } = JSON.parse(result.stdout) as {
       error: { code: string; exitStatus: number; message: string; hint: string | null };
@@ -25,14 +25,14 @@ it('a failure is one JSON document on stdout where --json is asked for', async (
     assert.ok(result.stderr.includes(error.message));
     assert.ok(error.hint !== null);
   }
-  const broken = await runCommand(['config', '--json'], { ...environment, BACKUP_TIMEOUT: 'soon' });
+  const broken = await runProcess(['config', '--json'], { ...environment, BACKUP_TIMEOUT: 'soon' });
   assert.equal(broken.status, 2);
   assert.match((JSON.parse(broken.stdout) as { error: { message: string } }).error.message, /BACKUP_TIMEOUT 'soon'/);
 });
 
 it('what doctor finds is its document, and nothing follows it', async () => {
   using folder = temporaryDirectory();
-  const result = await runCommand(['doctor', '--json'], {
+  const result = await runProcess(['doctor', '--json'], {
     BACKUP_LOCAL_DIR: folder.path,
     DB_HOST: '127.0.0.1',
     DB_PORT: '9',
@@ -48,7 +48,7 @@ it('wrong arguments are told in one line', async () => {
     [['run', 'sometimes'], /^mastodon-backup: .*'sometimes'.*Write one of hourly, .*yearly\. See .*--help\.$/],
     [['run', 'daily', 'weekly'], /^mastodon-backup: too many arguments.*[^.]\. See .*--help\.$/],
   ] as const) {
-    const result = await runCommand(args, {});
+    const result = await runProcess(args, {});
     assert.equal(result.status, 2);
     assert.equal(result.stdout, '');
     assert.match(result.stderr.trimEnd(), says);

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { createPace } from '../../src/cli/pace.ts';
 import { describeProgress } from '../../src/cli/progress-bar.ts';
-import { databaseEnvironment } from '../support/command.ts';
+import { databaseEnvironment, processVariables } from '../support/command.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres } from '../support/postgres-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
@@ -68,10 +68,10 @@ it('on a terminal it redraws one line, and log lines stand by themselves', async
     return;
   }
   await using server = await startPostgres({ major: 15 });
-  await createMastodonDatabase(server, { name: 'mastodon_production', megabytes: 6 });
+  await createMastodonDatabase(server, { name: 'mastodon_production', megabytes: 3 });
   using folder = temporaryDirectory();
   const env = {
-    PATH: process.env['PATH'],
+    ...processVariables,
     ...databaseEnvironment(server.mastodon('mastodon_production')),
     BACKUP_LOCAL_DIR: folder.path,
     BACKUP_STATE_DIR: path.join(folder.path, '.state'),

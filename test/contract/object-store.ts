@@ -9,7 +9,7 @@ import { createEtagMeter } from '../../src/snapshots/etag.ts';
 import type { ObjectKey, ObjectStore, RemovableStore } from '../../src/storage/store.ts';
 
 const partBytes = 5 * 1024 * 1024;
-const signal = AbortSignal.timeout(900_000);
+const signal = AbortSignal.timeout(1_800_000);
 
 function expectedEtag(content: Buffer): string {
   const meter = createEtagMeter(partBytes);

@@ -5,7 +5,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { databaseEnvironment, runCommand } from '../support/command.ts';
+import { databaseEnvironment, runProcess } from '../support/command.ts';
 import { countRows, createMastodonDatabase } from '../support/mastodon-data.ts';
 import { linkPrograms, startPostgres, testPassword } from '../support/postgres-server.ts';
 import { dumpKey, manifestFrom } from '../support/manifests.ts';
@@ -19,7 +19,7 @@ function say(text: string): void {
 
 async function command(args: readonly string[], environment: Readonly<Record<string, string>>): Promise<string> {
   console.log(`$ mastodon-backup ${args.join(' ')}`);
-  const { status, stdout, stderr } = await runCommand(args, environment);
+  const { status, stdout, stderr } = await runProcess(args, environment);
   if (status !== 0) throw new Error(`It ended with status ${status}:\n${stderr}`);
   return stdout;
 }
@@ -48,7 +48,7 @@ process.stdout.write(await command(['list'], environment));
 process.stdout.write(await command(['verify', 'latest:weekly'], environment));
 
 say('Restoring it without this program: xz -d | pg_restore');
-const { snapshots } = JSON.parse((await runCommand(['list', '--json'], environment)).stdout) as {
+const { snapshots } = JSON.parse((await runProcess(['list', '--json'], environment)).stdout) as {
   snapshots: unknown[];
 };
 const [manifest] = snapshots.map(manifestFrom);

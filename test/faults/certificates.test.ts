@@ -11,7 +11,7 @@ import { connect, type ConnectionSettings } from '../../src/database/connection.
 import { AppError } from '../../src/errors.ts';
 import type { Finding } from '../../src/doctor/finding.ts';
 import { createAuthority, giveToServer, issueCertificate, type Pair } from '../support/certificates.ts';
-import { runCommand, type CommandResult } from '../support/command.ts';
+import { runCommand, runProcess, type CommandResult } from '../support/command.ts';
 import { countRows } from '../support/mastodon-data.ts';
 import { linkPrograms } from '../support/postgres-server.ts';
 import { startStage, type FaultStage } from './support.ts';
@@ -130,7 +130,7 @@ describe('a server with certificates', () => {
     copyFileSync(authority.certificate, path.join(places, 'root.crt'));
     copyFileSync(ours.certificate, path.join(places, 'postgresql.crt'));
     copyFileSync(ours.key, path.join(places, 'postgresql.key'));
-    done(await runCommand(['run', '--label', 'places'], { ...environment, HOME: inFolder('home') }));
+    done(await runProcess(['run', '--label', 'places'], { ...environment, HOME: inFolder('home') }));
     // They are Mastodon's, and a URL of our own says everything itself.
     const { host, port, user, password } = { ...stage.server.mastodon(database), host: 'localhost' };
     const [, query = ''] = (withParameters()['DATABASE_URL'] ?? '').split('?');
@@ -324,7 +324,7 @@ describe('a server with certificates', () => {
     copyFileSync(foreign.certificate, path.join(places, 'root.crt'));
     const environment = withParameters({ sslmode: 'require', sslrootcert: undefined });
     done(await runCommand(['run', '--label', 'unchecked'], environment));
-    const result = await runCommand(['run'], { ...environment, HOME: inFolder('elsewhere') });
+    const result = await runProcess(['run'], { ...environment, HOME: inFolder('elsewhere') });
     assert.equal(result.status, 10, result.stderr);
     assert.match(result.stderr, /certificate.*sslrootcert=\/path\/ca\.crt/);
   });

@@ -20,7 +20,7 @@ import { healthOf, untilHealth } from '../support/health.ts';
 import { until } from '../support/until.ts';
 import { fixtureClient, startStage, type FaultStage } from './support.ts';
 
-const signal = AbortSignal.timeout(300_000);
+const signal = AbortSignal.timeout(1_800_000);
 const never = '0 0 29 2 *';
 
 describe('a daemon', () => {

@@ -146,7 +146,7 @@ describe('a damaged source', () => {
     };
     const runs = [];
     for (const _ of [1, 2]) {
-      const run = startCommand(['run'], crashing);
+      await using run = startCommand(['run'], crashing);
       await crash();
       runs.push(await run.result);
       await until('the server', {

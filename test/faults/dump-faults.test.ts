@@ -5,15 +5,21 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { runCommand, startCommand } from '../support/command.ts';
 import { connectTest } from '../support/mastodon-data.ts';
-import { startPostgres } from '../support/postgres-server.ts';
-import { fixtureClient, startStage, type FaultStage } from './support.ts';
+import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
+import { fixtureClient, startStage, startStageServer, type FaultStage } from './support.ts';
+
+let server: PostgresServer;
+before(async () => {
+  server = await startStageServer({ auth: 'scram-sha-256' });
+});
+after(async () => server[Symbol.asyncDispose]());
 
 const waitsForLock = "application_name like 'mastodon-backup%' and wait_event_type = 'Lock'";
 
 describe('a dump that fails', () => {
   let stage: FaultStage;
   before(async () => {
-    stage = await startStage({ auth: 'scram-sha-256' });
+    stage = await startStage({ server });
   });
   after(async () => stage[Symbol.asyncDispose]());
 
@@ -182,7 +188,7 @@ describe('a dump that fails', () => {
       const holder = await connectTest(stage.server.mastodon('mastodon_production'));
       await holder.query('begin; lock table statuses in access exclusive mode');
       try {
-        const running = startCommand(['run'], stage.environment);
+        await using running = startCommand(['run'], stage.environment);
         await running.saw('Dump started');
         await stage.saw(waitsForLock);
         // Ctrl-C reaches everybody in the terminal's group; what pg_dump makes of it is not the reason.
@@ -202,7 +208,7 @@ describe('a dump that fails', () => {
     await holder.query('begin; lock table statuses in access exclusive mode');
     try {
       const directory = fixtureClient(stage.scratch, { name: 'deaf', script: 'trap "" TERM; "$real" "$@"' });
-      const running = startCommand(['run'], { ...stage.environment, BACKUP_PG_BIN: directory });
+      await using running = startCommand(['run'], { ...stage.environment, BACKUP_PG_BIN: directory });
       await running.saw('Dump started');
       await stage.saw(waitsForLock);
       running.child.kill('SIGTERM');
@@ -218,7 +224,7 @@ describe('a dump that fails', () => {
     const holder = await connectTest(stage.server.mastodon('mastodon_production'));
     await holder.query('begin; lock table statuses in access exclusive mode');
     try {
-      const running = startCommand(['run'], { ...stage.environment, BACKUP_LOCK_WAIT: '1m' });
+      await using running = startCommand(['run'], { ...stage.environment, BACKUP_LOCK_WAIT: '1m' });
       await running.saw('Dump started');
       await stage.saw(waitsForLock);
       running.child.kill('SIGTERM');
@@ -233,9 +239,9 @@ describe('a dump that fails', () => {
 
 describe('a dropped ssh', () => {
   it('hangs up and closes the streams, and the backup is made all the same', async () => {
-    await using stage = await startStage();
+    await using stage = await startStage({ server });
     const script = 'sleep 1; exec "$real" "$@"';
-    const running = startCommand(['run', '--json'], {
+    await using running = startCommand(['run', '--json'], {
       ...stage.environment,
       BACKUP_LOG_LEVEL: 'trace',
       BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'slow-start', script }),
@@ -253,7 +259,7 @@ describe('a dropped ssh', () => {
 
 describe('a pg_dump that warns', () => {
   it('is heard, and the backup counts', async () => {
-    await using stage = await startStage();
+    await using stage = await startStage({ server });
     const script = 'echo "pg_dump: warning: there are circular foreign keys" >&2; exec "$real" "$@"';
     const result = await runCommand(['run', '--json'], {
       ...stage.environment,
@@ -268,7 +274,7 @@ describe('a pg_dump that warns', () => {
 
 describe('a database without tables', () => {
   it('is backed up with a warning', async () => {
-    await using stage = await startStage();
+    await using stage = await startStage({ server });
     await stage.server.createDatabase('empty');
     const result = await runCommand(['run', '--json'], { ...stage.environment, DB_NAME: 'empty' });
     assert.equal(result.status, 0, result.stderr);
@@ -279,7 +285,7 @@ describe('a database without tables', () => {
 
 describe('a backup whose retention never ends', () => {
   it('is a good one, and health tells what was cut off when BACKUP_TIMEOUT was over', async () => {
-    await using stage = await startStage({ megabytes: 1 });
+    await using stage = await startStage({ server });
     const environment = { ...stage.environment, BACKUP_TIMEOUT: '8s' };
     // Nothing is listed any more once the manifest is there.
     let committed = false;

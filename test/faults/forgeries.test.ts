@@ -24,7 +24,7 @@ import { sshKeygen } from '../support/stock-tools.ts';
 type Settings = Readonly<Record<string, string>>;
 const dayMs = 86_400_000;
 const ago = (days: number): Date => new Date(Date.now() - days * dayMs);
-const signal = AbortSignal.timeout(900_000);
+const signal = AbortSignal.timeout(1_800_000);
 
 describe('a bucket with forgeries in it', () => {
   let server: PostgresServer;

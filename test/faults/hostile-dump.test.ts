@@ -163,7 +163,7 @@ describe('code in a dump that was made by an ordinary role', () => {
     const settings = { ...environment, BACKUP_PG_BIN: bin, SMTP_PASSWORD: secret };
     const run = await runCommand(['run'], settings);
     assert.equal(run.status, 0, run.stderr);
-    const drilling = startCommand(['drill'], settings);
+    await using drilling = startCommand(['drill'], settings);
     const home = await until('a server that waits for the view', {
       seconds: 30,
       look: async () => {

@@ -15,7 +15,7 @@ const patienceMs = 15_000;
 describe('a migration behind a dump', () => {
   let stage: FaultStage;
   before(async () => {
-    stage = await startStage({ megabytes: 40 });
+    stage = await startStage({ megabytes: 24 });
   });
   after(async () => stage[Symbol.asyncDispose]());
 
@@ -45,7 +45,7 @@ describe('a migration behind a dump', () => {
   ]) {
     it(`goes on: ${statement.split(' ').slice(0, 3).join(' ')}`, async () => {
       holdDump();
-      const running = startCommand(['run'], { ...environmentOf(), BACKUP_YIELD_AFTER: '2s' });
+      await using running = startCommand(['run'], { ...environmentOf(), BACKUP_YIELD_AFTER: '2s' });
       await dumpHoldsLocks();
       const startedAt = performance.now();
       await stage.server.query(statement, 'mastodon_production');
@@ -61,7 +61,10 @@ describe('a migration behind a dump', () => {
 
   it('does not end a dump that nobody waits for', async () => {
     holdDump();
-    const running = startCommand(['run', '--label', 'undisturbed'], { ...environmentOf(), BACKUP_YIELD_AFTER: '1s' });
+    await using running = startCommand(['run', '--label', 'undisturbed'], {
+      ...environmentOf(),
+      BACKUP_YIELD_AFTER: '1s',
+    });
     await dumpHoldsLocks();
     // What does not conflict with a reader does not wait, and ends nothing.
     await stage.server.query('update accounts set updated_at = now() where id is not null', 'mastodon_production');

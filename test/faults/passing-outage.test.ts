@@ -30,7 +30,7 @@ describe('a server that is away for a moment', () => {
       const run = await runCommand(['run'], environment);
       assert.equal(run.status, 0, run.stderr);
 
-      const restoring = startCommand(['restore', 'latest', '--to-database', 'wanted'], environment);
+      await using restoring = startCommand(['restore', 'latest', '--to-database', 'wanted'], environment);
       const filling = "select from pg_stat_activity where datname like 'wanted%' and query ~ '^(COPY|CREATE)'";
       await until('a restore that fills its database', {
         seconds: 15,

@@ -94,7 +94,7 @@ describe('a restore that fails', () => {
     assert.deepEqual(readdirSync(scratch.path).includes('scratch') ? readdirSync(`${scratch.path}/scratch`) : [], []);
   });
 
-  const signal = AbortSignal.timeout(600_000);
+  const signal = AbortSignal.timeout(1_800_000);
   const bytes = async (key: string): Promise<Buffer> => buffer(await s3.store().get(key as ObjectKey, { signal }));
   const text = async (key: string): Promise<string> => (await bytes(key)).toString('utf8');
   const put = async (key: string, content: Uint8Array): Promise<void> => s3.overwrite(key, content);
@@ -125,9 +125,9 @@ describe('a restore that fails', () => {
     s3.rule(({ method, path: at }) =>
       method === 'GET' && at.includes('.dump') ? { kind: 'stall', afterBytes: original.length / 2 } : { kind: 'pass' },
     );
-    const command = startCommand(
-      ['restore', 'latest', '--identity', identity, '--to-database', 'wanted', ...args],
-      into,
+    await using unlessReached = new AsyncDisposableStack();
+    const command = unlessReached.use(
+      startCommand(['restore', 'latest', '--identity', identity, '--to-database', 'wanted', ...args], into),
     );
     await command.saw('Restore started');
     const copying =
@@ -136,6 +136,7 @@ describe('a restore that fails', () => {
       seconds: 15,
       look: async () => (await target.query(copying)).length > 0,
     });
+    unlessReached.move();
     return command;
   };
 
@@ -328,12 +329,12 @@ describe('a restore that fails', () => {
   });
 
   it('cleans up when it is interrupted, and when its pg_restore or its backend is killed', async () => {
-    const stopped = await halfWay();
+    await using stopped = await halfWay();
     stopped.child.kill('SIGTERM');
     assert.equal((await stopped.result).status, 130);
     assert.equal(await picture(), earlier);
 
-    const beheaded = await halfWay();
+    await using beheaded = await halfWay();
     const children = execFileSync('ps', ['-o', 'pid=,comm=', '--ppid', String(beheaded.child.pid)], {
       encoding: 'utf8',
     });
@@ -341,7 +342,7 @@ describe('a restore that fails', () => {
     failed(await beheaded.result, /pg_restore into \S+ ended with SIGKILL/);
     assert.equal(await picture(), earlier);
 
-    const cutOff = await halfWay();
+    await using cutOff = await halfWay();
     await target.query(
       "select pg_terminate_backend(pid) from pg_stat_activity where datname like 'wanted_restoring_%' and application_name = 'mastodon-backup'",
     );
@@ -350,7 +351,7 @@ describe('a restore that fails', () => {
   });
 
   it('says at once that it stops, and told twice ends with all of its children, naming what it leaves and how to remove it', async () => {
-    const running = await halfWay();
+    await using running = await halfWay();
     const processId = running.child.pid;
     const [found] = await target.query(
       "select datname as name from pg_database where datname like 'wanted_restoring_%'",
@@ -393,7 +394,7 @@ describe('a restore that fails', () => {
   });
 
   it('drops what a killed one left at the next restore, and nothing else', async () => {
-    const killed = await halfWay();
+    await using killed = await halfWay();
     killed.child.kill('SIGKILL');
     await killed.result;
     s3.rule(() => ({ kind: 'pass' }));
@@ -410,7 +411,7 @@ describe('a restore that fails', () => {
   });
 
   it('keeps what is whole when the name cannot be given, and says how to', async () => {
-    const waiting = await halfWay();
+    await using waiting = await halfWay();
     await target.createDatabase('wanted');
     s3.rule(() => ({ kind: 'pass' }));
     const result = await waiting.result;
@@ -435,7 +436,10 @@ describe('a restore that fails', () => {
       const inTemplate = await connectTest(target.superuser('template0'));
       const creating = "select from pg_stat_activity where query ~* '^\\s*create database' and state = 'active'";
       try {
-        const running = startCommand(['restore', 'latest', '--identity', identity, '--to-database', 'wanted'], into);
+        await using running = startCommand(
+          ['restore', 'latest', '--identity', identity, '--to-database', 'wanted'],
+          into,
+        );
         await until('the creation', { seconds: 15, look: async () => (await target.query(creating)).length > 0 });
         running.child.kill(kill);
         // What the command ends, it has ended by now; the server itself notices nothing.
@@ -458,7 +462,7 @@ describe('a restore that fails', () => {
 
   it('gives what is whole its name also when it is interrupted at that moment', async () => {
     await target.createDatabase('wanted');
-    const running = await halfWay();
+    await using running = await halfWay();
     const client = await connectTest(target.superuser());
     try {
       await client.query("begin; comment on database wanted is 'nobody renames me now'");

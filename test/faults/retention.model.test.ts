@@ -25,7 +25,7 @@ const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 const timeoutMs = 12 * hourMs;
 const instance = 'social.example';
-const signal = AbortSignal.timeout(600_000);
+const signal = AbortSignal.timeout(1_800_000);
 const tiers = ['daily', 'weekly'] as const;
 const keep = (() => {
   const { settings } = readSettings(createEnvironment({ BACKUP_LOCAL_DIR: '/backups' }, { uid: 0 }));

@@ -14,19 +14,26 @@ import { createLocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectKey, RemovableStore } from '../../src/storage/store.ts';
 import { environmentOf } from '../config/environments.ts';
 import { openApp } from '../support/app.ts';
+import type { PostgresServer } from '../support/postgres-server.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import type { SeenRequest } from '../support/s3-server.ts';
 import { until } from '../support/until.ts';
-import { fixtureClient, startStage, type FaultStage } from './support.ts';
+import { fixtureClient, startStage, startStageServer, type FaultStage } from './support.ts';
 import { createRepository } from '../../src/snapshots/repository.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+let server: PostgresServer;
+before(async () => {
+  server = await startStageServer();
+});
+after(async () => server[Symbol.asyncDispose]());
 
 const isPart = ({ method, query }: SeenRequest): boolean => method === 'PUT' && query.has('partNumber');
 
 describe('a destination that fails', () => {
   let stage: FaultStage;
   before(async () => {
-    stage = await startStage();
+    stage = await startStage({ server });
   });
   after(async () => stage[Symbol.asyncDispose]());
 
@@ -120,7 +127,7 @@ describe('a destination that fails', () => {
   });
 
   it('is read back over a line that breaks every 6 MiB', async () => {
-    await using apart = await startStage({ megabytes: 16 });
+    await using apart = await startStage({ server });
     const reads: number[] = [];
     apart.s3.rule(({ method, path: key }) => {
       if (method !== 'GET' || !key.endsWith('.dump')) return { kind: 'pass' };
@@ -156,7 +163,7 @@ describe('a destination that fails', () => {
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
     it(`has no multipart upload left after ${name} in mid-upload`, async () => {
       const script = '"$real" "$@" | head -c 11000000; exec sleep 60';
-      const running = startCommand(['run'], {
+      await using running = startCommand(['run'], {
         ...stage.environment,
         BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'held', script }),
       });
@@ -171,7 +178,7 @@ describe('a destination that fails', () => {
 describe('an ETag', () => {
   let stage: FaultStage;
   before(async () => {
-    stage = await startStage();
+    stage = await startStage({ server });
   });
   after(async () => stage[Symbol.asyncDispose]());
   const other = { etag: '"0123456789abcdef0123456789abcdef-2"' };
@@ -206,7 +213,7 @@ describe('the doctor', () => {
   const isProbeRead = ({ method, path: key }: SeenRequest): boolean => method === 'GET' && key.includes('/probe-');
 
   it('takes its probe away also when it cannot be read', async () => {
-    await using stage = await startStage();
+    await using stage = await startStage({ server });
     stage.s3.rule((request) =>
       isProbeRead(request) ? { kind: 'answer', status: 403, code: 'AccessDenied' } : { kind: 'pass' },
     );
@@ -217,7 +224,7 @@ describe('the doctor', () => {
   });
 
   it('asks a destination that failed for nothing more than to remove its probe', async () => {
-    await using stage = await startStage();
+    await using stage = await startStage({ server });
     stage.s3.rule(() => ({ kind: 'answer', status: 403, code: 'AccessDenied' }));
     const result = await runCommand(['doctor'], stage.environment);
     assert.equal(result.status, 5, result.stderr);
@@ -225,9 +232,9 @@ describe('the doctor', () => {
   });
 
   it('is interrupted by SIGTERM, which is no finding, and takes its probe away', async () => {
-    await using stage = await startStage();
+    await using stage = await startStage({ server });
     stage.s3.rule((request) => ({ kind: isProbeRead(request) ? 'hang' : 'pass' }));
-    const running = startCommand(['doctor', '--json'], stage.environment);
+    await using running = startCommand(['doctor', '--json'], stage.environment);
     while (!stage.s3.seen.some(isProbeRead)) await new Promise((resolve) => setTimeout(resolve, 50));
     running.child.kill('SIGTERM');
     const result = await running.result;
@@ -238,7 +245,7 @@ describe('the doctor', () => {
 
 describe('a destination that fails for a while', () => {
   it('still has its backup when the line breaks once while its manifest is read back', async () => {
-    await using stage = await startStage({ megabytes: 1 });
+    await using stage = await startStage({ server });
     let isWritten = false;
     let reads = 0;
     stage.s3.rule(({ method, path: key }) => {
@@ -254,7 +261,7 @@ describe('a destination that fails for a while', () => {
   });
 
   it('still gets its backup', async () => {
-    await using stage = await startStage();
+    await using stage = await startStage({ server });
     const failures = new Map<string, number>();
     stage.s3.rule((request) => {
       const part = request.query.get('partNumber');
@@ -273,7 +280,7 @@ describe('a destination that fails for a while', () => {
 describe('of two destinations', () => {
   let stage: FaultStage;
   before(async () => {
-    stage = await startStage();
+    stage = await startStage({ server });
   });
   after(async () => stage[Symbol.asyncDispose]());
 
@@ -335,7 +342,7 @@ describe('of two destinations', () => {
 
 describe('a disk that hangs', () => {
   it('answers no call, and neither holds up the bucket nor outlives its own time-out', async (context) => {
-    await using stage = await startStage();
+    await using stage = await startStage({ server });
     const image = path.join(stage.scratch, 'disk.img');
     const directory = path.join(stage.scratch, 'disk');
     mkdirSync(directory);
@@ -378,7 +385,7 @@ describe('a disk that hangs', () => {
 
 describe('a directory that hangs', () => {
   it('is cut off, and the bucket is finished', async () => {
-    await using stage = await startStage();
+    await using stage = await startStage({ server });
     const hung: RemovableStore = {
       ...createLocalStore({ directory: stage.scratch }),
       // A disk that takes no byte and answers nothing.
@@ -424,12 +431,12 @@ describe('a directory that hangs', () => {
 
 describe('a run that was killed', () => {
   it('lists nothing, does not lock the next one out, and is swept when the deletion law allows it', async () => {
-    await using stage = await startStage();
+    await using stage = await startStage({ server });
     // Killed when the object is stored and the manifest is not.
     stage.s3.rule(({ method, path: key }) =>
       method === 'GET' && key.endsWith('.dump') ? { kind: 'hang' } : { kind: 'pass' },
     );
-    const running = startCommand(['run'], stage.environment);
+    await using running = startCommand(['run'], stage.environment);
     await running.saw('Reading back');
     running.child.kill('SIGKILL');
     await running.result;
@@ -458,7 +465,7 @@ describe('a run that was killed', () => {
   });
 
   it('leaves only a temporary file in a directory, which is swept later', async () => {
-    await using stage = await startStage();
+    await using stage = await startStage({ server });
     using directory = temporaryDirectory();
     const script = '"$real" "$@" | head -c 11000000; exec sleep 60';
     const { BACKUP_S3_BUCKET: _bucket, ...withoutBucket } = stage.environment;
@@ -467,7 +474,7 @@ describe('a run that was killed', () => {
       BACKUP_LOCAL_DIR: directory.path,
       BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'held', script }),
     };
-    const running = startCommand(['run'], environment);
+    await using running = startCommand(['run'], environment);
     await running.saw('Dump started');
     const daily = path.join(directory.path, 'daily');
     await until('a file in the directory', {

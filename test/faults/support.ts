@@ -25,26 +25,31 @@ export interface FaultStage extends AsyncDisposable {
   assertFailed(result: CommandResult, expected: { readonly status: number; readonly says: RegExp }): Promise<void>;
 }
 
-/** Starts a stage; `auth` as for the server. */
-export async function startStage(
-  options: {
-    readonly auth?: 'scram-sha-256';
-    readonly major?: 14 | 15;
-    readonly megabytes?: number;
-    readonly settings?: Readonly<Record<string, string>>;
-  } = {},
-): Promise<FaultStage> {
+/** What the server of a stage is like; `auth` as for every server. */
+interface StageServer {
+  readonly auth?: 'scram-sha-256';
+  readonly major?: 14 | 15;
+  /** The size of its database. */
+  readonly megabytes?: number;
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+/** Starts a server with a database of data. */
+export async function startStageServer({
+  major = 15,
+  megabytes = 12,
+  ...options
+}: StageServer = {}): Promise<PostgresServer> {
+  const server = await startPostgres({ major, ...options });
+  await createMastodonDatabase(server, { name: 'mastodon_production', megabytes });
+  return server;
+}
+
+/** Starts a stage, on a server of its own or on one that others share. */
+export async function startStage(options: StageServer | { readonly server: PostgresServer } = {}): Promise<FaultStage> {
   const scratch = temporaryDirectory();
-  const server = await startPostgres({
-    major: options.major ?? 15,
-    ...(options.settings === undefined ? {} : { settings: options.settings }),
-    ...(options.auth === undefined ? {} : { auth: options.auth }),
-  });
+  const server = 'server' in options ? options.server : await startStageServer(options);
   const s3 = await startS3();
-  await createMastodonDatabase(server, {
-    name: 'mastodon_production',
-    megabytes: options.megabytes ?? 12,
-  });
   const environment = {
     ...databaseEnvironment(server.mastodon('mastodon_production')),
     ...s3.environment,
@@ -88,7 +93,7 @@ export async function startStage(
     },
     async [Symbol.asyncDispose]() {
       await s3[Symbol.asyncDispose]();
-      await server[Symbol.asyncDispose]();
+      if (!('server' in options)) await server[Symbol.asyncDispose]();
       scratch[Symbol.dispose]();
     },
   };

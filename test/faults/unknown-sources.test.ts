@@ -18,7 +18,7 @@ import { startS3, type S3TestServer } from '../support/s3-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 type Settings = Readonly<Record<string, string>>;
-const signal = AbortSignal.timeout(600_000);
+const signal = AbortSignal.timeout(1_800_000);
 const soon = (seconds: number): Date => new Date(Date.now() + seconds * 1_000);
 
 for (const isEncrypted of [true, false]) {

@@ -24,14 +24,14 @@ import type { Manifest } from '../../src/snapshots/manifest.ts';
 import { createRepository } from '../../src/snapshots/repository.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import { openApp } from '../support/app.ts';
-import { runCommand, type CommandResult } from '../support/command.ts';
+import { runCommand, runProcess, type CommandResult } from '../support/command.ts';
 import { aManifest, dumpKey, putSnapshot } from '../support/manifests.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import type { DoorAction, SeenRequest } from '../support/s3-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { startStage, type FaultStage } from './support.ts';
 
-const signal = AbortSignal.timeout(900_000);
+const signal = AbortSignal.timeout(1_800_000);
 /** Somebody who is not root, and whom no file belongs to. */
 const nobody = 65_534;
 const latest = { snapshot: 'latest', from: null, instance: null, identities: [], signal, onProgress: () => undefined };
@@ -268,7 +268,7 @@ describe('a directory of backups', () => {
       directory,
       good,
       bad,
-      command: async (...args) => runCommand(args, environment, { uid: nobody }),
+      command: async (...args) => runProcess(args, environment, { uid: nobody }),
       asRoot: async (...args) => runCommand(args, environment),
     };
   }
@@ -456,7 +456,7 @@ describe('a directory of backups', () => {
 
   it('is not troubled by a folder of somebody else in a tier that it may not look into', async () => {
     const { directory, good, bad, command } = await make();
-    mkdirSync(path.join(directory, 'daily', '@eaDir'), { mode: 0o700 });
+    mkdirSync(path.join(directory, 'daily', 'of-somebody-else'), { mode: 0o700 });
     symlinkSync('nowhere', path.join(directory, 'daily', 'latest'));
     const listed = await command('list', '--json');
     const { snapshots, unlisted } = JSON.parse(listed.stdout) as {
@@ -466,7 +466,7 @@ describe('a directory of backups', () => {
     assert.deepEqual(new Set(snapshots.map(({ id }) => id)), new Set([good, ...bad.values()].map(({ id }) => id)));
     assert.deepEqual(
       unlisted.map(({ key }) => key),
-      ['daily/@eaDir/'],
+      ['daily/of-somebody-else/'],
     );
     const run = await command('run');
     assert.equal(run.status, 0, run.stderr);

@@ -6,7 +6,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { it } from 'node:test';
-import { databaseEnvironment } from '../support/command.ts';
+import { databaseEnvironment, processVariables } from '../support/command.ts';
 import { checkout, commandBlock } from '../support/documentation.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { outputOf } from '../support/output.ts';
@@ -23,7 +23,7 @@ function type(lines: string, cwd: string): string {
     cwd,
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'] },
+    env: { ...processVariables, HOME: process.env['HOME'] },
   });
 }
 
@@ -114,7 +114,7 @@ it('bin/mastodon-backup hands on every variable, also one that a slip has given 
 it('bin/mastodon-backup becomes the program, so that a signal reaches it', async () => {
   using scratch = temporaryDirectory();
   mkdirSync(`${scratch.path}/backups`);
-  const child = spawn(path.join(checkout, 'bin/mastodon-backup'), ['daemon'], {
+  using child = spawn(path.join(checkout, 'bin/mastodon-backup'), ['daemon'], {
     // Nobody listens there: the daemon waits for its database.
     env: {
       PATH: '/usr/bin:/bin',

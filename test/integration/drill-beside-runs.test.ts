@@ -15,7 +15,7 @@ import { healthOf, untilHealth } from '../support/health.ts';
 import { until } from '../support/until.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-const signal = AbortSignal.timeout(500_000);
+const signal = AbortSignal.timeout(1_800_000);
 const never = '0 0 29 2 *';
 
 describe('a drill beside everything else', () => {
@@ -86,7 +86,7 @@ describe('a drill beside everything else', () => {
   it('a backup that comes due while a drill is on is made at once, and TERM ends both within ten seconds', async () => {
     const environment = environmentOf(minuteBegins({ inSeconds: 8 }));
     await backUp(environment);
-    const daemon = startCommand(['daemon'], {
+    await using daemon = startCommand(['daemon'], {
       ...environment,
       BACKUP_SCHEDULE_DAILY: '* * * * *',
       BACKUP_SCHEDULE_DRILL: '* * * * *',
@@ -144,7 +144,7 @@ describe('a drill beside everything else', () => {
   it('two drills exclude each other, a drill and a run do not', async () => {
     const environment = environmentOf();
     await backUp(environment);
-    const first = startCommand(['drill'], environment);
+    await using first = startCommand(['drill'], environment);
     await drillIsHeld(environment);
     const second = await runCommand(['drill'], environment);
     assert.equal(second.status, 3);
@@ -193,11 +193,11 @@ describe('a drill beside everything else', () => {
   it('a drill whose process was killed is remembered as cut off, and not tried again at once', async () => {
     const environment = environmentOf(minuteBegins({ inSeconds: 8 }));
     await backUp(environment);
-    const killed = startCommand(['daemon'], { ...environment, BACKUP_SCHEDULE_DRILL: '* * * * *' });
+    await using killed = startCommand(['daemon'], { ...environment, BACKUP_SCHEDULE_DRILL: '* * * * *' });
     await drillIsHeld(environment);
     killed.child.kill('SIGKILL');
     await killed.result;
-    const again = startCommand(['daemon'], { ...environment, BACKUP_SCHEDULE_DRILL: '* * * * *' });
+    await using again = startCommand(['daemon'], { ...environment, BACKUP_SCHEDULE_DRILL: '* * * * *' });
     await again.saw('An earlier drill was cut off');
     const health = await untilHealth('the cut in health', {
       environment,

@@ -257,7 +257,7 @@ describe('the restore drill', () => {
 
   it('breaks off with a next step, and disproves nothing, when its server dies', async () => {
     const settings = await backUp();
-    const running = startCommand(['drill'], settings);
+    await using running = startCommand(['drill'], settings);
     await running.saw('Drill started');
     const processId = await until('the throw-away server', {
       seconds: 30,
@@ -279,7 +279,7 @@ describe('the restore drill', () => {
 
   it('leaves nothing behind when it is interrupted, and removes what a killed one left', async () => {
     const settings = await backUp();
-    const stopped = startCommand(['drill'], settings);
+    await using stopped = startCommand(['drill'], settings);
     await stopped.saw('Drill started');
     while (leftovers().length === 0) await sleep(20);
     await sleep(200);
@@ -290,7 +290,7 @@ describe('the restore drill', () => {
     // Also where the directory is reached through a symbolic link.
     symlinkSync(drills, `${drills}-link`);
     const linked = { ...settings, BACKUP_SCRATCH_DIR: `${drills}-link` };
-    const killed = startCommand(['drill'], linked);
+    await using killed = startCommand(['drill'], linked);
     await killed.saw('Drill started');
     // initdb keeps a postmaster.pid too for moments; only that of a server that takes connections says "ready".
     const postmaster = (): string => {

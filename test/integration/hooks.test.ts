@@ -128,7 +128,7 @@ describe('hooks', () => {
       ),
       BACKUP_HOOK_FAILED: program('undo', `cat > ${at('undone.json')}`),
     };
-    const running = startCommand(['run'], { ...stage.environment, ...hooks });
+    await using running = startCommand(['run'], { ...stage.environment, ...hooks });
     await running.saw('waiting');
     running.child.kill('SIGTERM');
     const { status } = await running.result;

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
-import { databaseEnvironment, runCommand, startCommand } from '../support/command.ts';
+import { databaseEnvironment, runCommand, runProcess, startCommand } from '../support/command.ts';
 import { checkout, commandBlock } from '../support/documentation.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
@@ -87,7 +87,7 @@ describe('open', () => {
       'set role drill;',
       'set session authorization postgres;',
     ];
-    const { status, stdout, stderr } = await runCommand(['open'], environment, {
+    const { status, stdout, stderr } = await runProcess(['open'], environment, {
       input: `${refused.map((text, index) => `\\warn asked ${index}\n${text}\nrollback;`).join('\n')}\nselect count(*) from apart.found;\n`,
     });
     assert.equal(status, 0, stderr);
@@ -114,7 +114,7 @@ describe('open', () => {
   });
 
   it('keeps neither a backup nor a drill waiting, is one at a time, and leaves nothing when it is ended', async () => {
-    const opened = startCommand(['open', '--', 'select pg_sleep(600)'], environment);
+    await using opened = startCommand(['open', '--', 'select pg_sleep(600)'], environment);
     await opened.saw('is open for reading');
     const second = await runCommand(['open', '--', 'select 1'], environment);
     assert.equal(second.status, 3, second.stderr);
@@ -179,7 +179,7 @@ ${commandBlock(words).replace('daily/2026-11-23', 'latest')}`,
   it('leaves Ctrl-C to psql, for which it ends a query', async () => {
     // From inside the query: before it is on there is nothing to end.
     const input = "do $$ begin raise warning 'begun'; perform pg_sleep(600); end $$;\n";
-    const opened = startCommand(['open'], environment, { input });
+    await using opened = startCommand(['open'], environment, { input });
     await opened.saw('begun');
     opened.killGroup('SIGINT');
     const { status, stderr } = await opened.result;

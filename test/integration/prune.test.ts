@@ -24,7 +24,7 @@ import { until } from '../support/until.ts';
 import { createRepository } from '../../src/snapshots/repository.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-const signal = AbortSignal.timeout(480_000);
+const signal = AbortSignal.timeout(1_800_000);
 const dayMs = 86_400_000;
 const never = '0 0 29 2 *';
 const byHand = { dryRun: false, acceptNewServer: false, signal } as const;
@@ -401,7 +401,7 @@ describe('retention', () => {
       method === 'DELETE' && key.endsWith('.dump') ? { kind: 'hang' } : { kind: 'pass' },
     );
     const environment = { ...stage.environment, BACKUP_KEEP_DAILY: '7d' };
-    const running = startCommand(['prune'], environment);
+    await using running = startCommand(['prune'], environment);
     await until('the object on its way', {
       seconds: 30,
       look: async () => s3.seen.some(({ method, path: key }) => method === 'DELETE' && key.endsWith('.dump')),

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import { after, before, describe, it } from 'node:test';
 import { escapeIdentifier } from 'pg';
 import type { RestoreReport } from '../../src/app/restore-verb.ts';
-import { databaseEnvironment, runCommand, type CommandResult } from '../support/command.ts';
+import { databaseEnvironment, processVariables, runCommand, type CommandResult } from '../support/command.ts';
 import { connectTest, countRows, createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { until } from '../support/until.ts';
@@ -227,7 +227,7 @@ describe('restore', () => {
     if (existsSync('/dev/full')) {
       const command = `exec "$0" src/main.ts restore latest:weekly --identity "$1" --secrets-output - > /dev/full`;
       const full = spawnSync('/bin/sh', ['-c', command, process.execPath, identity], {
-        env: { PATH: process.env['PATH'], ...into },
+        env: { ...processVariables, ...into },
         encoding: 'utf8',
       });
       assert.equal(full.status, 20, full.stderr);

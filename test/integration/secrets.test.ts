@@ -17,7 +17,7 @@ import { startS3, type S3TestServer } from '../support/s3-server.ts';
 import { manifestFrom, secretsKey } from '../support/manifests.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-const signal = AbortSignal.timeout(900_000);
+const signal = AbortSignal.timeout(1_800_000);
 
 /** What an instance has in its .env.production; values that must be seen nowhere. */
 const mastodon = {

@@ -12,7 +12,7 @@ import { startS3, type S3TestServer } from '../support/s3-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { until } from '../support/until.ts';
 
-const signal = AbortSignal.timeout(500_000);
+const signal = AbortSignal.timeout(1_800_000);
 const run = {
   purpose: { kind: 'by hand', tier: 'daily' },
   wait: false,

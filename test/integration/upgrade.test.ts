@@ -142,7 +142,7 @@ describe('upgrade', () => {
   });
 
   it('run finds what was written behind its back, and does it again', async () => {
-    const running = startCommand(['upgrade', 'run', '--to', to], environment);
+    await using running = startCommand(['upgrade', 'run', '--to', to], environment);
     await running.saw('Restore started');
     await old.query("insert into accounts (username, created_at, updated_at) select 'late', now(), now()", name);
     const result = await running.result;
@@ -216,7 +216,7 @@ describe('both servers side by side', () => {
       const { status, stderr } = await runCommand(args, { ...databaseEnvironment(server.mastodon(name)), ...settings });
       assert.equal(status, 0, stderr);
     }
-    const signal = AbortSignal.timeout(300_000);
+    const signal = AbortSignal.timeout(1_800_000);
     await using here = await connect(old.mastodon(name), signal);
     await using there = await connect(next.mastodon(name), signal);
     const wrong = async (): Promise<readonly string[]> =>

@@ -8,7 +8,7 @@ import { after, before, describe, it, type TestContext } from 'node:test';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import { findHolder, takeLock } from '../../src/state/lock.ts';
 import { testObjectStore } from '../contract/object-store.ts';
-import { databaseEnvironment, runCommand } from '../support/command.ts';
+import { databaseEnvironment, runProcess } from '../support/command.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { quietLog } from '../support/quiet-log.ts';
@@ -77,7 +77,7 @@ describe('a backup', () => {
         [['restore', 'latest', '--output', output], /./],
         [['health'], /./],
       ] as const) {
-        const { status, stdout, stderr } = await runCommand(args, settings);
+        const { status, stdout, stderr } = await runProcess(args, settings);
         assert.equal(status, 0, `${args.join(' ')}: ${stdout}${stderr}`);
         assert.match(stdout, says);
         assert.doesNotMatch(stderr, /cannot be used|could not be written/, args.join(' '));
@@ -91,7 +91,7 @@ describe('a backup', () => {
     using place = mounted('a small disk', context);
     if (place === undefined) return;
     const settings = { ...environment, BACKUP_LOCAL_DIR: place.path };
-    const first = await runCommand(['run'], settings);
+    const first = await runProcess(['run'], settings);
     assert.equal(first.status, 0, first.stderr);
     const ballast = path.join(place.path, 'ballast');
     // All but some KiB.
@@ -99,13 +99,13 @@ describe('a backup', () => {
       (await createLocalStore({ directory: place.path }).space({ signal: context.signal })) ?? {};
     writeFileSync(ballast, Buffer.alloc(freeBytes - 64 * 1024));
     const before_ = readdirSync(place.path, { recursive: true });
-    const doctor = await runCommand(['doctor'], settings);
+    const doctor = await runProcess(['doctor'], settings);
     assert.equal(doctor.status, 5);
     assert.match(
       doctor.stdout,
       /local space: the next backup takes about .*, and 6\d\.?\d* KiB of 8\.?0* MiB are free/i,
     );
-    const second = await runCommand(['run'], settings);
+    const second = await runProcess(['run'], settings);
     assert.equal(second.status, 12, second.stderr);
     assert.match(second.stderr, /There is no room in the directory .*6\d\.?\d* KiB of 8/);
     assert.deepEqual(readdirSync(place.path, { recursive: true }), before_);
@@ -115,7 +115,7 @@ describe('a backup', () => {
     using place = mounted('a small disk', context);
     if (place === undefined) return;
     writeFileSync(path.join(place.path, 'ballast'), Buffer.alloc(7.9 * 1024 * 1024));
-    const { status, stderr } = await runCommand(['run'], {
+    const { status, stderr } = await runProcess(['run'], {
       ...environment,
       BACKUP_LOCAL_DIR: place.path,
       BACKUP_STATE_DIR: path.join(scratch.path, 'full'),
@@ -131,7 +131,7 @@ describe('a backup', () => {
   it('on a read-only mount is told how that is mended', async (context) => {
     using place = mounted('a read-only mount', context);
     if (place === undefined) return;
-    const { status, stderr } = await runCommand(['run'], { ...environment, BACKUP_LOCAL_DIR: place.path });
+    const { status, stderr } = await runProcess(['run'], { ...environment, BACKUP_LOCAL_DIR: place.path });
     assert.equal(status, 12, stderr);
     assert.match(stderr, /the file system is read-only.*remount,rw/s);
     assert.doesNotMatch(stderr, /chown|chmod/);

@@ -22,7 +22,7 @@ import { aManifest, dumpKey, putSnapshot } from '../support/manifests.ts';
 import { startS3 } from '../support/s3-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-const signal = AbortSignal.timeout(900_000);
+const signal = AbortSignal.timeout(1_800_000);
 const options = { signal };
 const now = new Date('2026-02-01T00:00:00Z');
 

@@ -16,7 +16,7 @@ import { quietLog } from '../support/quiet-log.ts';
 import { startS3 } from '../support/s3-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-const signal = AbortSignal.timeout(300_000);
+const signal = AbortSignal.timeout(1_800_000);
 const now = new Date('2026-01-10T12:00:00.000Z');
 const options = { verify: 'full', now: () => now, log: quietLog, signal } as const;
 const weekly = {

@@ -19,7 +19,7 @@ import { aManifest, dumpKey, secretsKey } from '../support/manifests.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-const signal = AbortSignal.timeout(900_000);
+const signal = AbortSignal.timeout(1_800_000);
 const options = { log: quietLog, signal };
 const destination = { etagMeter: null, partBytes: 8 * 1024 * 1024 };
 const environment = environmentOf({ SECRET_KEY_BASE: 'secret-key-base', LOCAL_DOMAIN: 'social.example' });

@@ -61,7 +61,7 @@ it('of a holder that was killed is taken over', async () => {
     const held = await takeLock({ name: 'run', directory: ${JSON.stringify(folder.path)}, holder: { command: 'x', processId: 1 }, now: () => new Date(), wait: false, signal: new AbortController().signal, log });
     console.log('held');
     setInterval(() => held, 1000);`;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+  using child = spawn(process.execPath, ['--input-type=module', '-e', script], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   await new Promise((resolve) => child.stdout.once('data', resolve));

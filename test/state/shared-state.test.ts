@@ -73,7 +73,7 @@ it('loses no update of several processes that change it at once', async () => {
 
 it('is not held up by a lock whose holder was killed', async () => {
   using folder = temporaryDirectory({ on: 'disk' });
-  const holder = await holdsTheLock(folder.path);
+  using holder = await holdsTheLock(folder.path);
   holder.kill('SIGKILL');
   await ended(holder);
   assert.deepEqual(readdirSync(folder.path), ['state.lock']);
@@ -85,7 +85,7 @@ it('is not held up by a lock whose holder was killed', async () => {
 
 it('is written without the lock when its holder hangs', async () => {
   using folder = temporaryDirectory({ on: 'disk' });
-  const holder = await holdsTheLock(folder.path);
+  using holder = await holdsTheLock(folder.path);
   holder.kill('SIGSTOP');
   const said: string[] = [];
   const state = openState({

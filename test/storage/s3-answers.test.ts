@@ -21,7 +21,7 @@ import { quietLog } from '../support/quiet-log.ts';
 import { startS3, type S3TestServer } from '../support/s3-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-const signal = AbortSignal.timeout(600_000);
+const signal = AbortSignal.timeout(1_800_000);
 const key = 'daily/2026-01-01T000000Z-aaaaaa.json' as ObjectKey;
 
 interface Answer {

@@ -15,7 +15,7 @@ import { realS3 } from '../support/real-s3.ts';
 import { startS3 } from '../support/s3-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-const signal = AbortSignal.timeout(900_000);
+const signal = AbortSignal.timeout(1_800_000);
 
 testObjectStore('directory', {
   open: async () => {

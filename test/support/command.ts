@@ -1,13 +1,22 @@
-// Runs the command as a user does: a process of its own, its environment, its exit status. Nothing is inherited from the
-// environment the tests run in but the search path.
+// Runs the command as a user does: with its arguments and its environment, to its exit status. Nothing is inherited from the
+// environment the tests run in but the search path. What a process adds (signals, streams, its exit) is src/main.ts alone: a
+// command is given one of its own where that is what a test is about, for a start takes longer than most of what is done.
 
 import { spawn, type ChildProcess } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { describeFailure, runProgram } from '../../src/cli/program.ts';
 import type { ConnectionSettings } from '../../src/database/connection.ts';
+import { exitStatusOf } from '../../src/errors.ts';
+import { openApp } from './app.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
-/** A command starts in half the time when it need not be compiled again. */
-const compileCache = fileURLToPath(new URL('../../node_modules/.cache/compile', import.meta.url));
+/** What every process of the program is given: it starts in half the time when it need not be compiled again. */
+export const processVariables: Readonly<Record<string, string>> = {
+  PATH: process.env['PATH'] ?? '',
+  NODE_COMPILE_CACHE: fileURLToPath(new URL('../../node_modules/.cache/compile', import.meta.url)),
+};
 
 /** How a command ended. */
 export interface CommandResult {
@@ -25,8 +34,8 @@ export interface RunAs {
   readonly input?: string;
 }
 
-/** A command that runs. */
-export interface RunningCommand {
+/** A command that runs; its disposer ends it, so that a test that fails does not wait for it for ever. */
+export interface RunningCommand extends AsyncDisposable {
   readonly child: ChildProcess;
   readonly result: Promise<CommandResult>;
   /** Sends a signal to the command and all of its children, as a terminal does. */
@@ -46,7 +55,7 @@ export function startCommand(
 ): RunningCommand {
   const child = spawn(process.execPath, [main, ...args], {
     ...(uid === undefined ? {} : { uid, gid: uid }),
-    env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: compileCache, ...environment },
+    env: { ...processVariables, ...environment },
     stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     detached: true,
   });
@@ -86,16 +95,67 @@ export function startCommand(
         waiting.push({ text, resolve, reject });
       });
     },
+    async [Symbol.asyncDispose]() {
+      child.kill();
+      const timer = setTimeout(killNow, 10_000);
+      await result;
+      clearTimeout(timer);
+    },
   };
 }
 
-/** Runs a command to its end. */
-export async function runCommand(
+/** Runs a command to its end in a process of its own. */
+export async function runProcess(
   args: readonly string[],
   environment: Readonly<Record<string, string>>,
   as: RunAs = {},
 ): Promise<CommandResult> {
   return startCommand(args, environment, as).result;
+}
+
+/**
+ * Runs a command to its end in this process, as `src/main.ts` does in its own. What others than this program read of an environment
+ * is that of the tests: HOME, TMPDIR, NODE_OPTIONS, and whatever a package might, such as AWS_REGION.
+ */
+export async function runCommand(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  { input = '' }: Pick<RunAs, 'input'> = {},
+): Promise<CommandResult> {
+  const printed: Buffer[] = [];
+  let stderr = '';
+  const app = openApp(environment, { write: (text) => (stderr += text) });
+  const stdout = new Writable({
+    write(chunk: Buffer, _encoding, callback) {
+      printed.push(chunk);
+      callback();
+    },
+  });
+  let status = 0;
+  try {
+    await runProgram(args, {
+      app,
+      signal: new AbortController().signal,
+      write: (text) => void stdout.write(text),
+      stdout,
+      columns: () => Number.POSITIVE_INFINITY,
+      hasColours: false,
+      progress: { isTerminal: false, columns: () => 80, write: (text) => (stderr += text) },
+      readFile: async (file) => readFile(file, 'utf8'),
+      readInput: async () => input,
+      terminal: null,
+      runInForeground: async () => {
+        throw new Error('What has our streams needs a process of its own: runProcess()');
+      },
+      toolVersion: '0.0.0-test',
+    });
+  } catch (error) {
+    status = exitStatusOf(error);
+    stderr += describeFailure(error, app.redact);
+  } finally {
+    await app[Symbol.asyncDispose]();
+  }
+  return { status, signal: null, stdout: Buffer.concat(printed).toString('utf8'), stderr };
 }
 
 /** Mastodon's own variables for a database. */

@@ -7,7 +7,7 @@ import { createSnapshotId, manifestKey, partKey } from '../../src/snapshots/obje
 import { signatureKey } from '../../src/snapshots/origin.ts';
 import type { ObjectKey, ObjectStore } from '../../src/storage/store.ts';
 
-const signal = AbortSignal.timeout(900_000);
+const signal = AbortSignal.timeout(1_800_000);
 
 /** Reads an object whole, as anybody can who may read the store. */
 export async function readObject(store: ObjectStore, key: string): Promise<Buffer> {
