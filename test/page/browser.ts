@@ -48,7 +48,7 @@ export async function startBrowser(): Promise<Browser> {
   const browser = await puppeteer.launch({
     executablePath: '/usr/bin/chromium',
     // A container has no user namespaces to give; the pages are our own.
-    args: ['--no-sandbox', '--disable-dev-shm-usage', '--hide-scrollbars'],
+    args: ['--no-sandbox', '--disable-dev-shm-usage', '--hide-scrollbars', '--disable-lcd-text'],
   });
   return {
     async open(url, { password } = {}) {
