@@ -1,16 +1,18 @@
 // Point-in-time recovery as it is switched on: one setting, the daemon, and the commands.
 
 import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { connect } from '../../src/database/connection.ts';
 import { renderStatus } from '../../src/cli/status-text.ts';
 import { renderMetrics } from '../../src/http/metrics.ts';
 import { statusPage } from '../../src/http/status-page.ts';
 import { openApp } from '../support/app.ts';
 import { startDaemon, type RunningDaemon } from '../support/daemon.ts';
-import { linkPrograms, testPassword } from '../support/postgres-server.ts';
+import { freePort, linkPrograms, reachableBinaries, serverUser, testPassword } from '../support/postgres-server.ts';
 import { startStockServer, type StockServer } from '../support/stock-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { until } from '../support/until.ts';
@@ -166,6 +168,41 @@ describe('with BACKUP_PITR=on', () => {
       (report.moment.lastTransactionAt ?? '') < at.replace('Z', '+00'),
       String(report.moment.lastTransactionAt),
     );
+  });
+
+  it('a moment becomes a data directory that the same PostgreSQL replays by itself, and none that is not empty', async () => {
+    const [row] = await server.query('select max(counter) as last from counters', 'mastodon_production');
+    const directory = path.join(path.dirname(server.data), 'brought-back');
+    const made = await daemon.app.layOutMoment({ ...source, at: 'latest', directory });
+    assert.equal(made.serverMajor, major);
+    await assert.rejects(daemon.app.layOutMoment({ ...source, at: 'latest', directory }), /is not empty/);
+    if (serverUser.uid !== undefined) execFileSync('chown', ['-R', `${serverUser.uid}:${serverUser.gid}`, directory]);
+    const port = await freePort();
+    const child = spawn(
+      path.join(reachableBinaries(major), 'bin/postgres'),
+      ['-D', directory, '-c', `port=${port}`, '-c', `unix_socket_directories=${path.dirname(server.data)}`],
+      { ...serverUser, stdio: 'ignore', env: { LC_ALL: 'C' } },
+    );
+    const closed = new Promise((resolve) => child.once('close', resolve));
+    try {
+      const last = await until('it to be promoted', {
+        seconds: 30,
+        async look() {
+          assert.equal(child.exitCode, null);
+          const settings = { ...server.superuser('mastodon_production'), port };
+          await using client = await connect(settings, signal).catch(() => null);
+          const { rows } =
+            (await client?.query(
+              'select pg_is_in_recovery() as recovers, max(counter) as last from public.counters',
+            )) ?? {};
+          return rows?.[0]?.recovers === false ? (rows[0].last as unknown) : undefined;
+        },
+      });
+      assert.equal(last, row?.['last']);
+    } finally {
+      child.kill('SIGQUIT');
+      await closed;
+    }
   });
 
   it('a moment that cannot be had is refused in words, and leaves no database', async () => {
