@@ -2,7 +2,7 @@
 // argv and environment in, an exit status out. Arguments, environment, signals, standard streams and the exit enter here and
 // nowhere else: what reads them deep inside cannot be tested with others, and ends a run in its middle.
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createApp } from './app/app.ts';
 import { eraseLine } from './cli/progress-bar.ts';
@@ -66,7 +66,7 @@ const app = createApp({
 let status = 0;
 const fail = (error: unknown): void => {
   status = exitStatusOf(error);
-  process.stderr.write(describeFailure(error, app.redact));
+  process.stderr.write(describeFailure(error, { redact: app.redact, program: calledAs() }));
 };
 try {
   await runProgram(process.argv.slice(2), {
@@ -93,6 +93,7 @@ try {
       }
     },
     toolVersion: version,
+    program: calledAs(),
   });
 } catch (error) {
   fail(error);
@@ -120,6 +121,12 @@ process.exit(status);
 // A terminal that was told no size says 0.
 function widthOf(stream: NodeJS.WriteStream): number {
   return stream.isTTY && stream.columns > 0 ? stream.columns : Number.POSITIVE_INFINITY;
+}
+
+// As somebody types it who reads our hints: in a checkout, on the host of our container, or where it is installed.
+function calledAs(): string {
+  if (import.meta.url.endsWith('.ts')) return 'bin/mastodon-backup';
+  return existsSync('/.dockerenv') ? 'docker compose exec backup mastodon-backup' : 'mastodon-backup';
 }
 
 // In the middle of tidying up: what is left is told.

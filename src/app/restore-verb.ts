@@ -251,7 +251,7 @@ function assertSecrets(context: AppContext, manifest: Manifest): void {
     ...(missing.length === 0 ? [] : [`${missing.join(', ')} are not set here`]),
   ].join('; ');
   throw new AppError('restore', `${what}: ${describeConsequences(wrong)}`, {
-    hint: `Put the right ones into .env.production (mastodon-backup restore ${snapshotName(manifest)} --secrets-output FILE has them), or use --ignore-secrets.`,
+    hint: `Put the right ones into .env.production, or use --ignore-secrets; the snapshot has them: mastodon-backup restore ${snapshotName(manifest)} --secrets-output FILE`,
   });
 }
 

@@ -27,6 +27,8 @@ export interface CommandContext {
   /** Lets a program have our streams, and Ctrl-C, until it ends; answers its exit status. */
   readonly runInForeground: (program: PsqlInvocation & { readonly signal: AbortSignal }) => Promise<number>;
   readonly toolVersion: string;
+  /** How this program is called where its output is read. */
+  readonly program: string;
 }
 
 /** Writes the answer as it was asked for. */

@@ -7,6 +7,7 @@ import { AppError } from '../errors.ts';
 import type { StoreName } from '../storage/store.ts';
 import type { DrillDocument } from '../drill/drill-record.ts';
 import { formatDuration } from '../text/format.ts';
+import { layOutHint } from '../text/hint.ts';
 import { collect, parseStore, readIdentities, snapshotForms } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { showProgress } from './progress-bar.ts';
@@ -49,7 +50,7 @@ export function addDrillCommand(program: Command, context: CommandContext): void
       const document =
         options.pitr === true ? named(await app.drillMoment(source)) : await app.drill({ ...source, snapshot });
       progress[Symbol.dispose]();
-      print(context, { json: options.json, document, text: renderDrill(document) });
+      print(context, { json: options.json, document, text: renderDrill(document, context) });
       if (document.status === 'failed') {
         const first = document.checks.find(({ status }) => status === 'failed');
         throw new AppError('drill', `The drill of ${document.snapshot} failed: ${first?.check}: ${first?.detail}`, {
@@ -77,6 +78,7 @@ function named(drilled: MomentDrill): MomentDrill & { readonly snapshot: string 
 /** The report. */
 function renderDrill(
   document: Pick<DrillDocument, 'snapshot' | 'serverVersion' | 'durationMs' | 'status' | 'checks'>,
+  { program }: Pick<CommandContext, 'program'>,
 ): string {
   const server = document.serverVersion === null ? '' : ` into PostgreSQL ${document.serverVersion}`;
   const time = document.durationMs === null ? '' : `, recovered in ${formatDuration(document.durationMs)}`;
@@ -84,7 +86,7 @@ function renderDrill(
     `Drill of ${document.snapshot}${server}: ${document.status}${time}`,
     ...document.checks.map(
       ({ check, status, detail, remedy }) =>
-        `  ${signs[status].padEnd(6)} ${check}: ${detail}${remedy === null ? '' : `\n         ${remedy}`}`,
+        `  ${signs[status].padEnd(6)} ${check}: ${detail}${remedy === null ? '' : `\n         ${layOutHint(remedy, { program, indent: 9 })}`}`,
     ),
     '',
   ].join('\n');

@@ -5,7 +5,8 @@ import { settingsError } from '../config/problem.ts';
 import { AppError } from '../errors.ts';
 import type { ShownSetting } from '../config/shown.ts';
 import type { Finding } from '../doctor/finding.ts';
-import { formatTable, type Width } from '../text/table.ts';
+import { layOutHint } from '../text/hint.ts';
+import { formatTable, plural, wrap, type Width } from '../text/table.ts';
 import { print, type CommandContext } from './command-context.ts';
 
 /** Adds the commands. */
@@ -27,12 +28,16 @@ export function addInspectionCommands(program: Command, context: CommandContext)
     .option('--json', 'print the findings as one JSON document')
     .action(async ({ json }: { json?: boolean }) => {
       const findings = await app.doctor(signal);
-      print(context, { json, document: findings, text: renderFindings(findings) });
+      print(context, {
+        json,
+        document: findings,
+        text: renderFindings(findings, { columns: context.columns(), program: context.program }),
+      });
       const problems = findings.filter(({ status }) => status === 'problem');
       if (problems.length > 0) {
         throw new AppError(
           'findings',
-          `The doctor found ${problems.length} problems: ${problems.map(({ check }) => check).join(', ')}`,
+          `The doctor found ${plural(problems.length, 'problem')}: ${problems.map(({ check }) => check).join(', ')}`,
           { hint: 'Follow the remedies above.' },
         );
       }
@@ -56,12 +61,18 @@ function renderConfig(settings: readonly ShownSetting[], width: Width): string {
 
 const marks = { ok: 'ok     ', warning: 'warning', problem: 'PROBLEM' } as const;
 
-/** The findings, one line each, remedies below. */
-function renderFindings(findings: readonly Finding[]): string {
+const remedyIndent = 12;
+
+/** The findings, remedies below. */
+export function renderFindings(
+  findings: readonly Finding[],
+  { columns, program }: Width & { readonly program: string },
+): string {
   return findings
-    .map(
-      ({ check, status, detail, remedy }) =>
-        `${marks[status]}  ${check}: ${detail}\n${remedy === null ? '' : `         -> ${remedy}\n`}`,
-    )
+    .map(({ check, status, detail, remedy }) => {
+      const found = wrap(`${check}: ${detail}`, { columns, indent: marks.ok.length + 2 });
+      const next = remedy === null ? '' : layOutHint(remedy, { program, columns, indent: remedyIndent });
+      return `${marks[status]}  ${found}\n${next === '' ? '' : `         -> ${next}\n`}`;
+    })
     .join('');
 }

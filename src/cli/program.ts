@@ -4,6 +4,7 @@
 import { Command, CommanderError } from 'commander';
 import { AppError, describeError, exitStatusOf, exitStatuses } from '../errors.ts';
 import type { Redact } from '../log.ts';
+import { layOutHint } from '../text/hint.ts';
 import { wrap } from '../text/table.ts';
 import { forTerminal } from '../text/terminal.ts';
 import type { CommandContext } from './command-context.ts';
@@ -51,12 +52,16 @@ export async function runProgram(argv: readonly string[], context: CommandContex
 }
 
 /** The line on stderr that says what failed and what to do. */
-export function describeFailure(error: unknown, redact: Redact): string {
+export function describeFailure(
+  error: unknown,
+  { redact, program }: { readonly redact: Redact; readonly program: string },
+): string {
   const [message, hint] =
     error instanceof AppError
       ? [error.message, error.hint]
       : [`Unexpected failure: ${describeError(error)}`, undefined];
-  return forTerminal(redact(`mastodon-backup: ${message}${hint === undefined ? '' : `. ${hint}`}\n`));
+  const next = hint === undefined ? '' : `. ${layOutHint(hint, { program, indent: 2 })}`;
+  return forTerminal(redact(`mastodon-backup: ${message}${next}\n`));
 }
 
 function usageError(error: CommanderError): AppError {

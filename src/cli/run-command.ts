@@ -6,6 +6,7 @@ import { firstError, type RunReport } from '../app/run-verb.ts';
 import { tiers, type Tier } from '../schedule/tier.ts';
 import type { DestinationOutcome } from '../snapshots/destination.ts';
 import { formatBytes, formatDuration } from '../text/format.ts';
+import { plural } from '../text/table.ts';
 import { parseLabel, parseTier } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { showProgress } from './progress-bar.ts';
@@ -82,7 +83,7 @@ function renderRun(result: RunReport, { durationMs }: { readonly durationMs: num
     ...result.outcomes.map(renderOutcome),
     ...(result.prunedCount === null || result.prunedCount === 0
       ? []
-      : [`  retention removed ${result.prunedCount} older snapshots`]),
+      : [`  retention removed ${plural(result.prunedCount, 'older snapshot')}`]),
     '',
   ].join('\n');
 }

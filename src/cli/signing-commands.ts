@@ -53,7 +53,7 @@ export function addSigningCommands(program: Command, context: CommandContext): v
     .action(async (snapshots: readonly string[], options: AdoptOptions) => {
       if ((options.all === true) === snapshots.length > 0) {
         throw new AppError('usage', 'It is not said what is to be adopted', {
-          hint: 'Name snapshots as mastodon-backup list shows them, or write --all.',
+          hint: 'Write --all, or name snapshots as they are listed by: mastodon-backup list.',
         });
       }
       using progress = showProgress(context.progress, app.log);

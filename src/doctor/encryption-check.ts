@@ -6,6 +6,7 @@ import { recipientsOf } from '../config/age-keys.ts';
 import type { Settings } from '../config/settings.ts';
 import type { EarlierBackups } from '../snapshots/earlier-backups.ts';
 import { dumpOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
+import { plural } from '../text/table.ts';
 import type { Examination, Finding } from './finding.ts';
 
 const check = 'encryption';
@@ -68,7 +69,12 @@ function examineSettings({ keys }: Settings, held: string): Finding {
     keys.kind === 'identities'
       ? 'a private key is on this machine'
       : 'no private key on this machine, `verify` hashes only';
-  return { check, status: 'ok', detail: `age, ${keys.recipients.length} recipients; ${identity}${held}`, remedy: null };
+  return {
+    check,
+    status: 'ok',
+    detail: `age, ${plural(keys.recipients.length, 'recipient')}; ${identity}${held}`,
+    remedy: null,
+  };
 }
 
 function isEncrypted(manifest: Manifest): boolean {

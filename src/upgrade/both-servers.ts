@@ -8,7 +8,7 @@ import { countLiveRows } from '../database/row-counts.ts';
 import { plural } from '../text/table.ts';
 
 const shown = 5;
-const again = 'Do not switch: run mastodon-backup upgrade run again';
+const again = 'Do not switch, but run it again: mastodon-backup upgrade run';
 
 /** Compares; `failed` findings mean that the new database is not the old one. Both clients are in Mastodon's database. */
 export async function compareServers(

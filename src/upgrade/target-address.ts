@@ -18,7 +18,7 @@ export function targetConnection(text: string, current: ConnectionSettings): Con
   }
   if (host === current.host && port === current.port) {
     throw new AppError('usage', `'${text}' is the server that Mastodon uses now`, {
-      hint: 'Name the new server, which runs beside the old one: see the command mastodon-backup upgrade check.',
+      hint: 'Name the new server, which runs beside the old one: see: mastodon-backup upgrade check.',
     });
   }
   return { ...current, host, port };

@@ -41,12 +41,18 @@ it('what doctor finds is its document, and nothing follows it', async () => {
   assert.ok(Array.isArray(JSON.parse(result.stdout)));
 });
 
-it('wrong arguments are told in one line', async () => {
+it('wrong arguments are told in one line, and the command that helps in the next', async () => {
   for (const [args, says] of [
-    [[], /^mastodon-backup: No command was given\. See .*--help\.$/],
-    [['frobnicate'], /^mastodon-backup: unknown command 'frobnicate'\. See .*--help\.$/],
-    [['run', 'sometimes'], /^mastodon-backup: .*'sometimes'.*Write one of hourly, .*yearly\. See .*--help\.$/],
-    [['run', 'daily', 'weekly'], /^mastodon-backup: too many arguments.*[^.]\. See .*--help\.$/],
+    [[], /^mastodon-backup: No command was given\. See .*:\n {4}bin\/mastodon-backup --help$/],
+    [['frobnicate'], /^mastodon-backup: unknown command 'frobnicate'\. See .*:\n {4}bin\/mastodon-backup --help$/],
+    [
+      ['run', 'sometimes'],
+      /^mastodon-backup: .*'sometimes'.*Write one of hourly, .*yearly\. See .*:\n {4}bin\/mastodon-backup --help$/,
+    ],
+    [
+      ['run', 'daily', 'weekly'],
+      /^mastodon-backup: too many arguments.*[^.]\. See .*:\n {4}bin\/mastodon-backup --help$/,
+    ],
   ] as const) {
     const result = await runProcess(args, {});
     assert.equal(result.status, 2);

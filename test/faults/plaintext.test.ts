@@ -240,7 +240,7 @@ describe('a run whose recipients were lost', () => {
     };
     assert.match(
       (await doctor(encrypted)).join('\n'),
-      /^ok age, 1 recipients.* holds 1 encrypted and 1 in the clear\nwarning in the clear, and later than encrypted ones: daily\//,
+      /^ok age, 1 recipient;.* holds 1 encrypted and 1 in the clear\nwarning in the clear, and later than encrypted ones: daily\//,
     );
     assert.match(
       (await doctor(settings)).join('\n'),

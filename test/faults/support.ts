@@ -78,7 +78,9 @@ export async function startStage(options: StageServer | { readonly server: Postg
     async assertFailed(result, { status, says }) {
       assert.match(result.stderr, says);
       assert.equal(result.status, status, result.stderr);
-      const last = result.stderr.trimEnd().split('\n').at(-1) ?? '';
+      // A command in it stands on a line of its own below.
+      const lines = result.stderr.trimEnd().split('\n');
+      const last = lines.findLast((line) => !line.startsWith('  ')) ?? '';
       assert.match(last, /^mastodon-backup: .+\. .+/, 'one line says what failed and what to do');
       assert.doesNotMatch(result.stderr + result.stdout, /test-secret-key/);
       s3.rule(() => ({ kind: 'pass' }));

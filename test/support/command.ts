@@ -148,15 +148,19 @@ export async function runCommand(
         throw new Error('What has our streams needs a process of its own: runProcess()');
       },
       toolVersion: '0.0.0-test',
+      program,
     });
   } catch (error) {
     status = exitStatusOf(error);
-    stderr += describeFailure(error, app.redact);
+    stderr += describeFailure(error, { redact: app.redact, program });
   } finally {
     await app[Symbol.asyncDispose]();
   }
   return { status, signal: null, stdout: Buffer.concat(printed).toString('utf8'), stderr };
 }
+
+/** As in a checkout. */
+const program = 'bin/mastodon-backup';
 
 /** Mastodon's own variables for a database. */
 export function databaseEnvironment(connection: ConnectionSettings): Readonly<Record<string, string>> {

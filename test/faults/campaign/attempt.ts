@@ -182,6 +182,7 @@ export const quiet = {
   stdout: new Writable({ write: (_chunk, _encoding, callback) => callback() }),
   columns: () => Number.POSITIVE_INFINITY,
   hasColours: false,
+  program: 'mastodon-backup',
   progress: { isTerminal: false, columns: () => Number.POSITIVE_INFINITY, write: () => undefined },
   readFile: async (file: string) => readFileSync(file, 'utf8'),
   readInput: async () => '',
