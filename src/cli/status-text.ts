@@ -165,9 +165,11 @@ function renderDestinations({ destinations, at }: Status, { columns, paint }: Lo
   return [paint(head, 'quiet'), ...lines].join('\n');
 }
 
-function renderFailures({ failures, at }: Status, { columns, paint }: Look): string {
-  if (failures.length === 0) return '';
-  const rows = failures.slice(0, 3).map((one) => [formatAge(one.at, at), one.tier, `${one.step}: ${one.message}`]);
+// What a warning says already is not said again: on a screen of 24 lines the verdict must stay in sight.
+function renderFailures({ failures, warnings, at }: Status, { columns, paint }: Look): string {
+  const others = failures.filter(({ message }) => !warnings.some((text) => text.endsWith(message)));
+  if (others.length === 0) return '';
+  const rows = others.slice(0, 3).map((one) => [formatAge(one.at, at), one.tier, `${one.step}: ${one.message}`]);
   const [head = '', ...lines] = formatTable([['FAILED', 'TIER', 'WHY'], ...rows], { columns }).split('\n');
   return [paint(head, 'quiet'), ...lines].join('\n');
 }
