@@ -16,7 +16,7 @@ import { readNewestChain, replay, type Replayed, type ReplayOptions, type Replay
 import type { ReplayUse } from '../pitr/replay-server.ts';
 import { writeArchive, type FileOutput } from '../restore/archive-file.ts';
 import { assertUsableName } from '../restore/target.ts';
-import { listChains, type Chain } from '../snapshots/chain-catalogue.ts';
+import { listChains, readChain, type Chain } from '../snapshots/chain-catalogue.ts';
 import type { SnapshotSource } from '../snapshots/dump-stream.ts';
 import { dumpOf } from '../snapshots/manifest.ts';
 import { describeObjection } from '../snapshots/origin.ts';
@@ -164,7 +164,26 @@ export async function readMomentChain(
 ): Promise<Chain> {
   const { signal } = request;
   const repository = await context.storeToRead(request.from);
-  const systemIdentifiers = await listChains(repository, { signal });
+  const owners = new Map<string, ReadonlySet<string>>();
+  for (const systemIdentifier of await listChains(repository, { signal })) {
+    const { bases, unsigned } = await readChain(repository, { systemIdentifier, signal });
+    owners.set(
+      systemIdentifier,
+      new Set([...bases, ...unsigned.map(({ document }) => document)].map((one) => one.instance)),
+    );
+  }
+  const instances = new Set([...owners.values()].flatMap((names) => [...names]));
+  if (request.instance === null && instances.size > 1)
+    throw new AppError(
+      'usage',
+      `There are base backups of several instances: ${[...instances].toSorted().join(', ')}`,
+      {
+        hint: 'Say which one with --instance NAME.',
+      },
+    );
+  const systemIdentifiers = [...owners]
+    .filter(([, names]) => request.instance === null || names.has(request.instance))
+    .map(([systemIdentifier]) => systemIdentifier);
   return ofInstance(await readNewestChain(repository, { systemIdentifiers, signal }), request);
 }
 

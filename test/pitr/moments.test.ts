@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { chmodSync, mkdirSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -211,6 +211,26 @@ describe('with BACKUP_PITR=on', () => {
     const late = { ...early, at: '2099-01-01 00:00:00Z' };
     await assert.rejects(daemon.app.restoreMoment(late), /after the last transaction that is stored/);
     assert.deepEqual(await server.query("select 1 from pg_database where datname = 'never'"), []);
+  });
+
+  it('where several instances share a place it asks which one, and takes no other for it', async () => {
+    const pitr = path.join(environment['BACKUP_LOCAL_DIR'] ?? '', 'pitr');
+    const [system = ''] = readdirSync(pitr);
+    const other = path.join(pitr, '7');
+    cpSync(path.join(pitr, system, 'base'), path.join(other, 'base'), { recursive: true });
+    try {
+      for (const name of readdirSync(path.join(other, 'base')).filter((one) => one.endsWith('.json'))) {
+        const file = path.join(other, 'base', name);
+        const text = readFileSync(file, 'utf8').replace(system, '7').replace('example.social', 'other.social');
+        writeFileSync(file, text);
+      }
+      const request = { ...source, ...goal, at: '2020-01-01 00:00:00Z', database: 'never' };
+      await assert.rejects(daemon.app.restoreMoment(request), /several instances: example.social, other.social/);
+      const ours = { ...request, instance: 'example.social' };
+      await assert.rejects(daemon.app.restoreMoment(ours), /the first moment that can be had is/);
+    } finally {
+      rmSync(other, { recursive: true });
+    }
   });
 
   it('the newest moment is drilled like a snapshot, and what came of it is remembered', async () => {
