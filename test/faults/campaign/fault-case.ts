@@ -151,6 +151,7 @@ export async function carryOut(
   await inspectListing(environment, views, violations);
   const silenced = fault.silences === true && ending.status !== 0;
   if (operation === 'restore') await inspectRestored(stage, { drawn, ending, silenced }, violations);
+  if (operation === 'restore') await inspectUnnamed(stage, { drawn, ending }, violations);
   // Nobody begins again beside what is still alive: a container that is restarted has ended it.
   const left = await leftBehind(stage, { traces: silenced ? 'any' : 'none' });
   violations.push(...left.map((one) => `left: ${one}`));
@@ -286,16 +287,36 @@ async function inspectRestored(
   const isThere = rows.length > 0;
   if (ending.status === 0 && !isThere) violations.push('it says that it restored, and there is no such database');
   if (!isThere) return;
-  const problem = await stage.judge(drawn.flavour).problemOfDatabase({
-    PGHOST: '127.0.0.1',
-    PGPORT: String(stage.server.port),
-    PGUSER: 'postgres',
-    PGDATABASE: restored,
-  });
+  const problem = await problemOf(stage, { flavour: drawn.flavour, database: restored });
   if (problem !== undefined) violations.push(`the restored database: ${problem}`);
   if (ending.status !== 0 && ending.status !== 130 && !silenced)
     violations.push(`it says that it failed, and the database is there: ${tail(ending.stderr)}`);
   await stage.ask(`drop database ${restored} with (force)`);
+}
+
+// One that could not be given its name, because somebody was in it, is kept on purpose and told with the command that names it.
+async function inspectUnnamed(
+  stage: Stage,
+  { drawn, ending }: { readonly drawn: FaultCase; readonly ending: Ending },
+  violations: string[],
+): Promise<void> {
+  const database = /is restored and whole, but still called '(\w+)'/.exec(ending.stderr)?.[1];
+  if (database === undefined) return;
+  const problem = await problemOf(stage, { flavour: drawn.flavour, database });
+  if (problem !== undefined) violations.push(`the database that is said to be whole: ${problem}`);
+  await stage.ask(`drop database if exists ${database} with (force)`);
+}
+
+async function problemOf(
+  stage: Stage,
+  { flavour, database }: { readonly flavour: FlavourName; readonly database: string },
+): Promise<string | undefined> {
+  return stage.judge(flavour).problemOfDatabase({
+    PGHOST: '127.0.0.1',
+    PGPORT: String(stage.server.port),
+    PGUSER: 'postgres',
+    PGDATABASE: database,
+  });
 }
 
 /** Removes a stage's directory. */
