@@ -3,8 +3,10 @@
 // nowhere else: what reads them deep inside cannot be tested with others, and ends a run in its middle.
 
 import { existsSync, readFileSync } from 'node:fs';
+import http from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { createApp } from './app/app.ts';
+import { findProxyProblems, readProxy } from './config/proxy.ts';
 import { eraseLine } from './cli/progress-bar.ts';
 import { describeFailure, runProgram } from './cli/program.ts';
 import { AppError, describeError, exitStatusOf } from './errors.ts';
@@ -48,6 +50,10 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   const nobodyReads = error.code === 'EPIPE' || (error.code === 'EIO' && process.stdout.isTTY);
   if (!nobodyReads) outputError ??= error;
 });
+
+// `fetch` hears of a proxy in no other way. What is wrong with it is told with the settings.
+const proxy = readProxy((name) => process.env[name]);
+if (proxy !== null && findProxyProblems(proxy).length === 0) http.setGlobalProxyFromEnv({ ...proxy });
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;

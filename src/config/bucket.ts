@@ -4,6 +4,7 @@
 
 import { isIP } from 'node:net';
 import type { Environment } from './environment.ts';
+import { readProxy, type ProxySettings } from './proxy.ts';
 import { ValueError } from './problem.ts';
 import type { Findings } from './reader.ts';
 import type { Values } from './table.ts';
@@ -24,6 +25,8 @@ export interface S3Settings {
   readonly prefix: string;
   /** Parts in flight. */
   readonly concurrency: number;
+  /** The proxy that leads there; left out: none. */
+  readonly proxy?: ProxySettings;
   /** For how many days what is stored is locked; left out: it is not. */
   readonly objectLockDays?: number;
   readonly profile: S3Profile;
@@ -74,6 +77,7 @@ export function readS3Settings(
       `BACKUP_S3_ENDPOINT begins with the bucket's name '${bucket}'; write the host alone, the bucket is added to the path`,
     );
   }
+  const proxy = readProxy((name) => environment.get(name)?.text);
   const objectLockDays = values.BACKUP_S3_OBJECT_LOCK_DAYS;
   if (objectLockDays !== undefined && address.profile === 'r2') {
     findings.problems.push({
@@ -92,6 +96,7 @@ export function readS3Settings(
     prefix: values.BACKUP_S3_PREFIX ?? '',
     concurrency: values.BACKUP_S3_CONCURRENCY ?? (address.profile === 'r2' ? 2 : 4),
     ...(objectLockDays === undefined ? {} : { objectLockDays }),
+    ...(proxy === null ? {} : { proxy }),
   };
 }
 

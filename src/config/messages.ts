@@ -44,6 +44,8 @@ export interface MailServer {
   readonly domain: string | null;
   readonly from: string;
   readonly returnPath: string | null;
+  /** The proxy that leads there; left out: none. */
+  readonly proxy?: string;
 }
 
 /** Where messages go, from values that are all valid; a channel of which a part is missing is none. */

@@ -10,6 +10,7 @@ import type { Environment } from './environment.ts';
 import type { KeepRule } from './keep-rule.ts';
 import { toMessages, type MessageSettings } from './messages.ts';
 import type { SettingProblem } from './problem.ts';
+import { findProxyProblems, readProxy } from './proxy.ts';
 import { readValues, type Findings } from './reader.ts';
 import { toSigningSettings, type SigningSettings } from './signing-keys.ts';
 import { isOptional, type Values, type VariableName } from './table.ts';
@@ -111,6 +112,7 @@ export function readSettings(
   const values = readValues(environment, findings);
   const context = { environment, findings };
   const s3 = readS3Settings(values, context);
+  findings.problems.push(...findProxyProblems(readProxy((name) => environment.get(name)?.text)));
   if (!wantsBucket(environment) && environment.status('BACKUP_LOCAL_DIR') === 'unset') {
     findings.problems.push({
       variable: 'BACKUP_S3_BUCKET',

@@ -3,6 +3,7 @@
 
 import type { Environment } from '../config/environment.ts';
 import type { MailServer } from '../config/messages.ts';
+import { mailProxy, readProxy } from '../config/proxy.ts';
 
 /** Net::SMTP's default, which Rails leaves alone. */
 const defaultPort = 25;
@@ -14,10 +15,16 @@ export function readMailServer(environment: Environment): MailServer | null {
   if (host === null || (text('SMTP_DELIVERY_METHOD') ?? 'smtp') !== 'smtp') return null;
   const user = text('SMTP_LOGIN');
   const method = text('SMTP_AUTH_METHOD') ?? 'plain';
-  const port = Number(text('SMTP_PORT') ?? defaultPort);
+  const wanted = Number(text('SMTP_PORT') ?? defaultPort);
+  const port = Number.isInteger(wanted) && wanted > 0 && wanted < 65_536 ? wanted : defaultPort;
+  const proxy = mailProxy(
+    readProxy((name) => environment.get(name)?.text),
+    { host, port },
+  );
   return {
     host,
-    port: Number.isInteger(port) && port > 0 && port < 65_536 ? port : defaultPort,
+    port,
+    ...(proxy === null ? {} : { proxy }),
     implicitTls: text('SMTP_TLS') === 'true' || text('SMTP_SSL') === 'true',
     startTls: readStartTls(text),
     verifyCertificate: text('SMTP_OPENSSL_VERIFY_MODE') !== 'none',

@@ -96,6 +96,7 @@ async function transportOptions(server: MailServer) {
     connectionTimeout: timeoutMs,
     greetingTimeout: timeoutMs,
     socketTimeout: timeoutMs,
+    ...(server.proxy === undefined ? {} : { proxy: server.proxy }),
     disableFileAccess: true,
     disableUrlAccess: true,
   };

@@ -3,6 +3,7 @@
 
 import { S3Client } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
+import type { ProxySettings } from '../config/proxy.ts';
 import { refuseForeignAnswers } from './s3-answers.ts';
 import { sendDigests } from './s3-digests.ts';
 
@@ -13,6 +14,8 @@ export interface S3ClientSettings {
   /** Null: AWS's own for the region. */
   readonly endpoint: string | null;
   readonly region: string;
+  /** The proxy that leads there; left out: none. */
+  readonly proxy?: ProxySettings;
   readonly maxAttempts: number;
   /** How long a socket may be silent, in milliseconds. */
   readonly socketTimeoutMs: number;
@@ -25,7 +28,12 @@ const silent = { trace: noop, debug: noop, info: noop, warn: noop, error: noop }
 
 /** A client that reads no environment variable and no file; `destroy()` ends its sockets. */
 export function createS3Client(settings: S3ClientSettings): S3Client {
-  const agentOptions = { keepAlive: true, maxSockets: 64 };
+  // Told here: the agents of Node's own do not know how many sockets we want.
+  const agentOptions = {
+    keepAlive: true,
+    maxSockets: 64,
+    ...(settings.proxy === undefined ? {} : { proxyEnv: { ...settings.proxy } }),
+  };
   const client = new S3Client({
     region: settings.region,
     credentials: { accessKeyId: settings.accessKeyId, secretAccessKey: settings.secretAccessKey },

@@ -104,6 +104,12 @@ export const remedies: readonly Remedy[] = [
     hint: 'Check BACKUP_S3_ACCESS_KEY_ID and BACKUP_S3_SECRET_ACCESS_KEY.',
   },
   {
+    when: /ERR_PROXY/,
+    reason: 'misconfigured',
+    says: 'the proxy lets nothing through to the endpoint',
+    hint: 'Check HTTPS_PROXY, with user and password where it asks for them, or name the endpoint in NO_PROXY.',
+  },
+  {
     when: /ENOTFOUND|EAI_AGAIN/,
     reason: 'unreachable',
     says: "the endpoint's name cannot be resolved",
