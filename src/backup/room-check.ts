@@ -64,8 +64,7 @@ export async function placesWithoutRoom(
   return without;
 }
 
-// Of this place; a new one is asked by what the other one holds.
+// Of this place: what another one took says nothing of what fits here.
 function newestOf(earlier: readonly EarlierBackups[], { store }: Repository): Manifest | undefined {
-  const own = earlier.find(({ repository }) => repository.store === store)?.snapshots[0];
-  return own ?? earlier.flatMap(({ snapshots }) => snapshots.slice(0, 1))[0];
+  return earlier.find(({ repository }) => repository.store === store)?.snapshots[0];
 }

@@ -5,7 +5,7 @@ import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { it } from 'node:test';
 import { makeDirectory } from '../../src/disk/directory.ts';
-import { runCommand } from '../support/command.ts';
+import { runProcess } from '../support/command.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 it('makes a directory with those above it, and says which was the first', async () => {
@@ -45,11 +45,11 @@ it('is asked for in /proc by no setting without an answer', async () => {
     DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/none',
   };
   const nowhere = { ...environment, TMPDIR: folder.path, BACKUP_STATE_DIR: '/proc/nowhere' };
-  const listed = await runCommand(['list'], { ...environment, BACKUP_LOCAL_DIR: '/proc/nowhere' });
+  const listed = await runProcess(['list'], { ...environment, BACKUP_LOCAL_DIR: '/proc/nowhere' });
   assert.match(listed.stderr, /The directory '\/proc\/nowhere' does not exist/);
   for (const changed of [nowhere, { ...environment, BACKUP_SCRATCH_DIR: '/proc/nowhere' }]) {
     // The database cannot be reached, which is as far as it gets.
-    const { status, stderr } = await runCommand(['run'], changed);
+    const { status, stderr } = await runProcess(['run'], changed);
     assert.equal(status, 10, stderr);
   }
 });

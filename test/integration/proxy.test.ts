@@ -9,7 +9,7 @@ import { after, before, describe, it } from 'node:test';
 import { SMTPServer } from 'smtp-server';
 import { mailProxy, readProxy } from '../../src/config/proxy.ts';
 import { createAuthority } from '../support/certificates.ts';
-import { runCommand } from '../support/command.ts';
+import { runProcess } from '../support/command.ts';
 import { startProvider } from '../support/providers/provider.ts';
 import { startS3, type S3TestServer } from '../support/s3-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
@@ -101,7 +101,7 @@ describe('behind a proxy', () => {
   it('the bucket is reached through it over TLS, with the authority of NODE_EXTRA_CA_CERTS', async () => {
     await using proxy = await startProxy();
     for (const name of ['HTTPS_PROXY', 'https_proxy']) {
-      const { status, stderr } = await runCommand(['list'], {
+      const { status, stderr } = await runProcess(['list'], {
         ...environment(),
         BACKUP_S3_ENDPOINT: `https://localhost:${tlsPort}`,
         NODE_EXTRA_CA_CERTS: authority.certificate,
@@ -115,10 +115,10 @@ describe('behind a proxy', () => {
   it('the bucket without TLS is reached through HTTP_PROXY, and what NO_PROXY names directly', async () => {
     await using proxy = await startProxy();
     const settings = { ...environment(), HTTP_PROXY: proxy.url };
-    assert.equal((await runCommand(['list'], settings)).status, 0);
+    assert.equal((await runProcess(['list'], settings)).status, 0);
     const { host } = new URL(s3.endpoint);
     assert.deepEqual([...new Set(proxy.asked.splice(0))], [`GET ${host}`]);
-    assert.equal((await runCommand(['list'], { ...settings, no_proxy: '127.0.0.1' })).status, 0);
+    assert.equal((await runProcess(['list'], { ...settings, no_proxy: '127.0.0.1' })).status, 0);
     assert.deepEqual(proxy.asked, []);
   });
 
@@ -152,22 +152,22 @@ describe('behind a proxy', () => {
       SMTP_SERVER: 'mail.far.example',
       SMTP_PORT: '2525',
     };
-    const { status, stdout, stderr } = await runCommand(['notify', 'test'], settings);
+    const { status, stdout, stderr } = await runProcess(['notify', 'test'], settings);
     assert.equal(status, 0, stdout + stderr);
     assert.deepEqual(proxy.asked.toSorted(), ['CONNECT mail.far.example:2525', `POST ${new URL(chat.url).host}`]);
     assert.deepEqual([mails, chat.requests.length], [['one'], 1]);
     proxy.asked.length = 0;
-    assert.equal((await runCommand(['run'], { ...settings, BACKUP_NOTIFY: 'off', no_proxy: '127.0.0.1' })).status, 10);
+    assert.equal((await runProcess(['run'], { ...settings, BACKUP_NOTIFY: 'off', no_proxy: '127.0.0.1' })).status, 10);
     assert.deepEqual(proxy.asked, []);
   });
 
   it('that refuses is named, and what is no proxy is an error of the settings', async () => {
     await using proxy = await startProxy({ refuses: 407 });
     const settings = { ...environment(), BACKUP_S3_ENDPOINT: `https://localhost:${tlsPort}`, HTTPS_PROXY: proxy.url };
-    const refused = await runCommand(['list'], settings);
+    const refused = await runProcess(['list'], settings);
     assert.equal(refused.status, 12);
     assert.match(refused.stderr, /the proxy lets nothing through.*Check HTTPS_PROXY.*NO_PROXY/s);
-    const wrong = await runCommand(['list'], { ...settings, HTTPS_PROXY: 'proxy:secret-password@3128' });
+    const wrong = await runProcess(['list'], { ...settings, HTTPS_PROXY: 'proxy:secret-password@3128' });
     assert.equal(wrong.status, 2, wrong.stderr);
     assert.match(wrong.stderr, /HTTPS_PROXY.*not the address of a proxy/s);
     assert.doesNotMatch(wrong.stderr, /secret-password/);
