@@ -1,7 +1,6 @@
 // The proxy that the network asks for, as Node means these variables (NODE_USE_ENV_PROXY): one reading for every client, or what
 // reaches the bucket would not reach the chat. The database is never behind it.
 
-import { isNearby } from './bucket.ts';
 import type { SettingProblem } from './problem.ts';
 
 /** The variables in the form that Node's agents take. */
@@ -32,25 +31,4 @@ export function findProxyProblems(proxy: ProxySettings | null): readonly Setting
     const remedy = "Write a URL such as 'http://proxy.example:3128', or remove it";
     return [{ variable, shownValue: '[hidden]', problem: 'not the address of a proxy', remedy }];
   });
-}
-
-/**
- * The proxy through which a mail server is reached; null: none. One that is near, by its name or address, is reached directly: a
- * proxy for the web seldom leads to the container beside us.
- */
-export function mailProxy(
-  proxy: ProxySettings | null,
-  { host, port }: { readonly host: string; readonly port: number },
-): string | null {
-  const url = URL.parse(`https://${host.includes(':') ? `[${host}]` : host}:${port}`);
-  if (proxy?.HTTPS_PROXY === undefined || url === null || isNearby(url)) return null;
-  const direct = (proxy.NO_PROXY ?? '').split(/[\s,]+/).some((entry) => {
-    const name = entry.replace(/^\*?\.?/, '').toLowerCase();
-    if (entry === '*') return true;
-    return (
-      name !== '' &&
-      [host.toLowerCase(), `${host.toLowerCase()}:${port}`].some((one) => one === name || one.endsWith(`.${name}`))
-    );
-  });
-  return direct ? null : proxy.HTTPS_PROXY;
 }

@@ -3,7 +3,8 @@
 
 import type { Environment } from '../config/environment.ts';
 import type { MailServer } from '../config/messages.ts';
-import { mailProxy, readProxy } from '../config/proxy.ts';
+import { readProxy } from '../config/proxy.ts';
+import { mailProxy } from './mail-proxy.ts';
 
 /** Net::SMTP's default, which Rails leaves alone. */
 const defaultPort = 25;
