@@ -13,5 +13,7 @@ export function etagOf(answer: {
   const opaque =
     answer.ServerSideEncryption?.startsWith('aws:kms') === true || answer.SSECustomerAlgorithm !== undefined;
   if (opaque || answer.ETag === undefined || /^W\//i.test(answer.ETag)) return null;
-  return answer.ETag.replaceAll('"', '');
+  const etag = answer.ETag.replaceAll('"', '');
+  // Ceph 16 answers the end of a multipart upload with an empty one.
+  return etag === '' ? null : etag;
 }

@@ -410,6 +410,9 @@ describe('behind something that spoils answers', () => {
   it('an object whose ETag was weakened on its way is read, and says nothing of its bytes', async () => {
     server.rule(() => ({ kind: 'headers', headers: { etag: 'W/"0123456789abcdef0123456789abcdef"' } }));
     assert.equal((await store.head(key, { signal }))?.etag, null);
+    // As Ceph 16 answers the end of a multipart upload.
+    server.rule(() => ({ kind: 'headers', headers: { etag: '""' } }));
+    assert.equal((await store.head(key, { signal }))?.etag, null);
     assert.ok((await readAll()).equals(content));
   });
 
