@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-interface Plant {
+/** A bug, and how it is found. */
+export interface Plant {
   readonly name: string;
   readonly what: string;
   /** Words of the violation that it brings about; any other is none of its own. */
@@ -17,7 +18,8 @@ interface Plant {
   readonly where: readonly string[];
 }
 
-const plants: readonly Plant[] = [
+/** All of them. */
+export const plants: readonly Plant[] = [
   {
     name: 'gate',
     shows: 'was stored of a dump that failed',
@@ -95,9 +97,9 @@ const plants: readonly Plant[] = [
     what: 'a run takes no lock',
     edits: [
       {
-        file: 'src/app/run-verb.ts',
-        find: "name: 'run',",
-        put: 'name: `run-${process.pid}-${Math.random()}` as never,',
+        file: 'src/app/locking.ts',
+        find: "name = 'run',",
+        put: 'name = `run-${process.pid}-${Math.random()}` as never,',
       },
     ],
     where: ['--operation', 'run', '--family', 'process', '--only', 'another run is started'],
