@@ -53,7 +53,7 @@ function chooseWork(
 ): OpenWork {
   const { format } = options;
   if (sql !== '') return { kind: 'statement', format, sql, to: context.stdout };
-  const hint = 'Write the statement after --, as in: mastodon-backup open latest -- "select count(*) from accounts".';
+  const hint = 'Write the statement after --, as in: mastodon-backup open latest -- "table accounts".';
   if (format === 'json')
     throw new AppError('usage', 'psql does not write JSON; one statement can be answered so', { hint });
   if (options.identity?.includes('-') === true)

@@ -45,6 +45,7 @@ describe('completion', () => {
   function bash(line: string): readonly string[] {
     const words = line.split(' ');
     return run('bash', [
+      '--norc',
       '-uc',
       `source ${file('bash')}; COMP_LINE=$0 COMP_POINT=\${#0} COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _mastodon_backup; printf '%s\\n' "\${COMPREPLY[@]}"`,
       line,

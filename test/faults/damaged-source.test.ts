@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { databaseEnvironment, runCommand, startCommand } from '../support/command.ts';
+import { databaseEnvironment, runCommand, startCommand, lastSentence } from '../support/command.ts';
 import { startDaemon } from '../support/daemon.ts';
 import { damageTable, pageBytes, pageOf } from '../support/damaged-table.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
@@ -102,7 +102,7 @@ describe('a damaged source', () => {
       const { status, stderr } = await runCommand(['run'], environment);
       assert.equal(status, 10, stderr);
       assert.match(stderr, says);
-      assert.match(stderr.trimEnd().split('\n').at(-1) ?? '', /Keep every older snapshot, copy the data directory/);
+      assert.match(lastSentence({ stderr }), /Keep every older snapshot, copy the data directory/);
     });
   }
 

@@ -15,6 +15,7 @@ import {
   startCommand,
   type CommandResult,
   type RunningCommand,
+  lastSentence,
 } from '../support/command.ts';
 import { connectTest, createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
@@ -113,11 +114,7 @@ describe('a restore that fails', () => {
   const failed = (result: CommandResult, says: RegExp): void => {
     assert.match(result.stderr, says);
     assert.equal(result.status, 20, result.stderr);
-    assert.match(
-      result.stderr.trimEnd().split('\n').at(-1) ?? '',
-      /^mastodon-backup: .+\. .+/,
-      'one line with a next step',
-    );
+    assert.match(lastSentence(result), /^mastodon-backup: .+\. .+/, 'one line with a next step');
     assert.doesNotMatch(result.stderr, /test-secret-key|AGE-SECRET-KEY/);
   };
   // The object's download stops in its middle: the restore stands still with half of the data in the target.

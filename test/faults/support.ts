@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { databaseEnvironment, runCommand, type CommandResult } from '../support/command.ts';
+import { databaseEnvironment, runCommand, type CommandResult, lastSentence } from '../support/command.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { startS3, type S3TestServer } from '../support/s3-server.ts';
@@ -78,10 +78,7 @@ export async function startStage(options: StageServer | { readonly server: Postg
     async assertFailed(result, { status, says }) {
       assert.match(result.stderr, says);
       assert.equal(result.status, status, result.stderr);
-      // A command in it stands on a line of its own below.
-      const lines = result.stderr.trimEnd().split('\n');
-      const last = lines.findLast((line) => !line.startsWith('  ')) ?? '';
-      assert.match(last, /^mastodon-backup: .+\. .+/, 'one line says what failed and what to do');
+      assert.match(lastSentence(result), /^mastodon-backup: .+\. .+/, 'one line says what failed and what to do');
       assert.doesNotMatch(result.stderr + result.stdout, /test-secret-key/);
       s3.rule(() => ({ kind: 'pass' }));
       assert.deepEqual(await s3.unfinishedUploads(), [], 'no multipart upload is left');

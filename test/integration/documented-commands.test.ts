@@ -47,7 +47,7 @@ it('the commands for a checkout back up and list', async () => {
   });
   const said = type(block('bin/mastodon-backup doctor').replaceAll('/path/to', scratch.path), checkout);
   assert.match(said, /ok +database:/);
-  assert.match(said, /^weekly\/\S+ .* full/m);
+  assert.match(said, /^weekly\/\S+ .* NO +\S+ .iB$/m);
 });
 
 it('the commands for a key make one, and show its public half', () => {

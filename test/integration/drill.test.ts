@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DrillDocument } from '../../src/drill/drill-record.ts';
 import type { Manifest } from '../../src/snapshots/manifest.ts';
-import { databaseEnvironment, runCommand, startCommand } from '../support/command.ts';
+import { databaseEnvironment, runCommand, startCommand, lastSentence } from '../support/command.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { linkPrograms, startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { until } from '../support/until.ts';
@@ -273,7 +273,7 @@ describe('the restore drill', () => {
     process.kill(processId, 'SIGQUIT');
     const result = await running.result;
     assert.equal(result.status, 21, result.stderr);
-    assert.match(result.stderr.trimEnd().split('\n').at(-1) ?? '', /^mastodon-backup: .*\. \S.*\.$/);
+    assert.match(lastSentence(result), /^mastodon-backup: .*\. \S.*[.:]$/);
     assert.deepEqual(leftovers(), []);
   });
 

@@ -129,7 +129,7 @@ describe('open', () => {
 
   it('says with exit status 2 or 4 what cannot be asked, before anything is restored', async () => {
     for (const [args, expected, words] of [
-      [['open', '--format', 'json'], 2, /psql does not write JSON.*-- "select/],
+      [['open', '--format', 'json'], 2, /psql does not write JSON[^]*open latest -- "table accounts"$/m],
       [['open', '--format', 'html', '--', 'select 1'], 2, /Allowed choices are table, csv, json/],
       [['open', '--identity', '-'], 2, /Standard input is the key/],
       [['open', '2020-01-01T000000Z-aaaaaa', '--', 'select 1'], 4, /no snapshot|There is no/i],

@@ -119,7 +119,7 @@ describe('with BACKUP_PITR=on', () => {
       seconds: 15,
       async look() {
         const found = await daemon.app.health();
-        return found.pitr?.restorableFrom === null ? undefined : found;
+        return (found.pitr?.restorableFrom ?? null) === null ? undefined : found;
       },
     });
     assert.deepEqual([pitr?.slot, warnings.filter((one) => /log|moment/i.test(one))], ['reserved', []]);

@@ -172,3 +172,13 @@ export function databaseEnvironment(connection: ConnectionSettings): Readonly<Re
     DB_PASS: connection.password,
   };
 }
+
+/** The sentence that a command which failed ends with: a command to type in it stands below, indented. */
+export function lastSentence({ stderr }: Pick<CommandResult, 'stderr'>): string {
+  return (
+    stderr
+      .trimEnd()
+      .split('\n')
+      .findLast((line) => !line.startsWith('  ')) ?? ''
+  );
+}
