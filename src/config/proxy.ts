@@ -16,7 +16,10 @@ const names = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'] as const;
 export function readProxy(valueOf: (name: string) => string | undefined): ProxySettings | null {
   const found = names.flatMap((name) => {
     const value = [name.toLowerCase(), name].map(valueOf).find((text) => text !== undefined && text !== '');
-    return value === undefined ? [] : [[name, value] as const];
+    if (value === undefined) return [];
+    // curl and what else reads them take a bare host and port for HTTP.
+    const isBare = name !== 'NO_PROXY' && !value.includes('://');
+    return [[name, isBare ? `http://${value}` : value] as const];
   });
   const settings: ProxySettings = Object.fromEntries(found);
   return settings.HTTP_PROXY === undefined && settings.HTTPS_PROXY === undefined ? null : settings;

@@ -168,11 +168,21 @@ describe('behind a proxy', () => {
     const refused = await runProcess(['list'], settings);
     assert.equal(refused.status, 12);
     assert.match(refused.stderr, /the proxy lets nothing through.*Check HTTPS_PROXY.*NO_PROXY/s);
-    const wrong = await runProcess(['list'], { ...settings, HTTPS_PROXY: 'proxy:secret-password@3128' });
+    const wrong = await runProcess(['list'], {
+      ...settings,
+      HTTPS_PROXY: 'socks5://proxy:secret-password@proxy.example:1080',
+    });
     assert.equal(wrong.status, 2, wrong.stderr);
     assert.match(wrong.stderr, /HTTPS_PROXY.*not the address of a proxy/s);
     assert.doesNotMatch(wrong.stderr, /secret-password/);
   });
+});
+
+it('a bare host and port is a proxy for HTTP, as curl has it', () => {
+  assert.deepEqual(
+    readProxy((name) => ({ HTTPS_PROXY: 'proxy.example:3128' })[name]),
+    { HTTPS_PROXY: 'http://proxy.example:3128' },
+  );
 });
 
 it('a mail server that is near, or that NO_PROXY names, is reached directly', () => {
