@@ -111,7 +111,7 @@ describe('the units of docs/systemd', () => {
   it('end within the time they are given when they are stopped in the middle of a run, and take it anew', async () => {
     let made = '';
     // A small database may be stored before the stop comes.
-    for (let attempt = 0; attempt < 5; attempt += 1) {
+    for (let stops = 0; stops < 5; stops += 1) {
       // Forgotten as well, or it is a place whose backups are gone, where none is made by itself.
       await type(`systemctl stop ${daemon}; rm -rf /srv/mastodon-backups/* /var/lib/mastodon-backup/*`);
       await type(`systemctl start ${daemon}`);
