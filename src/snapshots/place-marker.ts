@@ -48,16 +48,18 @@ export async function readMarker(repository: Repository, signal: AbortSignal): P
   });
 }
 
-/** Marks a place with `id`, or answers the id of whoever was faster. */
+/**
+ * Marks a place with `id`, or answers the id of whoever was faster. Where a store does not heed `If-None-Match`,
+ * two of us can write at the same time: what counts is what is read afterwards.
+ */
 export async function writeMarker(
   repository: Repository,
   { id, signal }: { readonly id: string; readonly signal: AbortSignal },
 ): Promise<string> {
   try {
     await repository.store.putDocument(markerKey(repository), encodeDocument({ format, id, note }), { signal });
-    return id;
   } catch (error) {
     if (reasonOf(error) !== 'exists') throw error;
-    return (await readMarker(repository, signal)) ?? id;
   }
+  return (await readMarker(repository, signal)) ?? id;
 }

@@ -36,7 +36,8 @@ export function judgePlace(
   if (read !== null && read === id) return { kind: 'known', id, marked };
   const lacks =
     snapshots.length === 0 ? null : `none of the ${snapshots.length} snapshots that it was known to hold is there`;
-  if (lacks === null && id === null) return { kind: 'known', id: read, marked };
+  // Where nothing was known to be, any marker of ours will do: two that began here at the same time may each have written one.
+  if (lacks === null && (id === null || read !== null)) return { kind: 'known', id: read, marked };
   const spoken =
     'error' in found
       ? `its file ${markerName} cannot be read (${describeError(found.error)})`

@@ -6,10 +6,12 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, utime
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { App } from '../../src/app/app.ts';
-import { markerName } from '../../src/snapshots/place-marker.ts';
+import { createPlaceId, markerName, writeMarker } from '../../src/snapshots/place-marker.ts';
+import { readAll } from '../../src/snapshots/document-reading.ts';
+import { createRepository } from '../../src/snapshots/repository.ts';
 import { openApp } from '../support/app.ts';
 import { databaseEnvironment, runCommand } from '../support/command.ts';
-import type { ObjectKey } from '../../src/storage/store.ts';
+import type { ObjectKey, RemovableStore } from '../../src/storage/store.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { startS3, type S3TestServer } from '../support/s3-server.ts';
@@ -227,4 +229,18 @@ it('a marker is removed by nobody but a person', async () => {
   await app.run(byHand);
   await app.prune({ dryRun: false, acceptNewServer: false, signal });
   assert.deepEqual(readFileSync(path.join(nas, markerName)), written);
+});
+
+it('two that mark a bucket at the same time agree on its id, where the store heeds no If-None-Match', async () => {
+  const store = s3.store({ prefix: 'twice/' });
+  const [mine, other] = [createPlaceId(), createPlaceId()];
+  const overtaken: RemovableStore = {
+    ...store,
+    putDocument: async (...args) => {
+      await store.putDocument(...args);
+      const written = await readAll(await store.get(args[0], { signal }));
+      await s3.overwrite(args[0], Buffer.from(written.toString().replace(mine, other)));
+    },
+  };
+  assert.equal(await writeMarker(createRepository(overtaken, { prefix: 'twice/' }), { id: mine, signal }), other);
 });

@@ -93,9 +93,11 @@ describe('two daemons on one bucket', () => {
     });
     const slow = one.run(run);
     await until('a dump that is read back', { seconds: 30, look: async () => held !== null });
-    const ids = (await Promise.all([other.run(run), slow])).map(({ id }) => id).toSorted();
+    // Begun later, of later data; in one second their ids sort either way.
+    const [later, earlier] = await Promise.all([other.run(run), slow]);
     s3.rule(() => ({ kind: 'pass' }));
-    assert.notEqual(ids[0], ids[1]);
-    assert.ok((await wholeSnapshots()).includes(ids[1] ?? ''), 'the newest of both is there');
+    assert.notEqual(later.id, earlier.id);
+    const left = await wholeSnapshots();
+    assert.ok(left.includes(later.id), `the newest of both, ${later.id}, is among ${left.join(', ')}`);
   });
 });

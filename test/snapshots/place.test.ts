@@ -49,6 +49,11 @@ describe('a place', () => {
     assert.equal(judge({ id: null }, { id: 'a', snapshots: [] }).kind, 'strange');
   });
 
+  it('that held nothing yet may bear the marker of another one of us, who began at the same time', () => {
+    assert.deepEqual(judge({ id: 'b' }, { id: 'a', snapshots: [] }), { kind: 'known', id: 'b', marked: true });
+    assert.equal(judge({ error: new Error('403') }, { id: 'a', snapshots: [] }).kind, 'strange');
+  });
+
   it('of an installation without markers is told by what it holds alone', () => {
     assert.equal(judge({ id: null }, { id: null, snapshots: [one] }, [one]).kind, 'known');
     assert.equal(judge({ id: null }, { id: null, snapshots: [one] }).kind, 'strange');
