@@ -2,8 +2,7 @@
 // and told to people.
 
 import type { ProgressListener } from '../backup/progress.ts';
-import { identitiesOf, wantsEncrypted } from '../config/age-keys.ts';
-import { findServers } from '../database/server-programs.ts';
+import { wantsEncrypted } from '../config/age-keys.ts';
 import { findLatest } from '../snapshots/choice.ts';
 import { encodeDrill, type DrillDocument } from '../drill/drill-record.ts';
 import { dumpOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
@@ -21,6 +20,7 @@ import { lockFor } from './locking.ts';
 import { rememberDrill } from './drill-memory.ts';
 import { watchDrill } from './drill-watch.ts';
 import { rememberProgress } from './progress-memory.ts';
+import { scratchMeans, sourceOf } from './scratch-means.ts';
 
 /** Options of `drill`. */
 export interface DrillRequest extends SnapshotRequest {
@@ -43,27 +43,12 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
   await using watch = await watchDrill(context, { manifest, repository, startedAt, signal });
   await using progress = rememberProgress(context, { of: 'drill', onProgress: request.onProgress });
   const drilled = carryOut({
-    source: {
-      repository,
-      manifest,
-      threads: settings.threads,
-      patience: context.readPatience,
-      identities: dump.encryption === null ? null : [...request.identities, ...identitiesOf(settings.keys)],
-    },
+    ...(await scratchMeans(context, signal)),
+    source: sourceOf(context, { repository, manifest, given: request.identities }),
     isKeyGiven: request.identities.length > 0,
-    servers: await findServers({
-      directory: settings.pgBin,
-      path: context.environment.get('PATH')?.text ?? '',
-      signal,
-    }),
-    clients: await context.findClients(signal),
-    scratchDirectory: settings.scratchDirectory,
-    uid: context.uid,
-    remains: context.remains,
     earlier: earlierThan(manifest, catalogue.snapshots),
     secrets: checkSecrets(context, manifest),
     now,
-    log,
     signal: watch.signal,
     onProgress: (bytes) => progress.onProgress({ step: 'restore', bytes, expectedBytes: dump.bytes }),
   });

@@ -4,7 +4,6 @@
 import type { ProgressListener } from '../backup/progress.ts';
 import { shown, type CheckResult } from '../checks/check.ts';
 import { identitiesOf } from '../config/age-keys.ts';
-import { findServers } from '../database/server-programs.ts';
 import { drill as carryOut } from '../drill/drill.ts';
 import type { DrillStatus } from '../drill/drill-record.ts';
 import { AppError, describeError } from '../errors.ts';
@@ -18,6 +17,7 @@ import {
   type MomentFacts,
   type MomentSource,
 } from './moment-verb.ts';
+import { scratchMeans } from './scratch-means.ts';
 
 /** Options of `drill --pitr`. */
 export type MomentDrillRequest = Omit<MomentSource, 'at' | 'onProgress'> & { readonly onProgress: ProgressListener };
@@ -82,21 +82,12 @@ async function drillUnderLock(context: AppContext, request: MomentSource): Promi
     context.log.info({ ...moment, database: target.database }, 'The newest moment is replayed');
     const source = await dumpReplayed(context, { replayed, request });
     const outcome = await carryOut({
+      ...(await scratchMeans(context, signal)),
       source,
       isKeyGiven: false,
-      servers: await findServers({
-        directory: settings.pgBin,
-        path: context.environment.get('PATH')?.text ?? '',
-        signal,
-      }),
-      clients: await context.findClients(signal),
-      scratchDirectory: settings.scratchDirectory,
-      uid: context.uid,
-      remains: context.remains,
       earlier: [],
       secrets: null,
       now: context.now,
-      log: context.log,
       signal,
       onProgress: () => undefined,
     });

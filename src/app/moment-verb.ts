@@ -8,7 +8,6 @@ import path from 'node:path';
 import { backUp } from '../backup/backup.ts';
 import { defaultMemoryLimit } from '../backup/memory-limit.ts';
 import { identitiesOf } from '../config/age-keys.ts';
-import { findServers } from '../database/server-programs.ts';
 import { AppError } from '../errors.ts';
 import { layOutDataDirectory, type DataDirectory } from '../pitr/data-directory.ts';
 import { formatMicros, parseMoment, type Moment } from '../pitr/moment.ts';
@@ -33,6 +32,7 @@ import {
   type RestoreRequest,
 } from './restore-verb.ts';
 import { tidyArchives } from './scratch.ts';
+import { scratchMeans } from './scratch-means.ts';
 
 /** What all three have in common. */
 export interface MomentSource extends Pick<RestoreRequest, 'identities' | 'signal' | 'onProgress'> {
@@ -137,22 +137,18 @@ async function replayOptions(
   { moment, use, request }: Parameters<typeof bringBack>[1],
 ): Promise<ReplayOptions> {
   const { settings } = context.load();
-  const { log, environment } = context;
   const { signal } = request;
   const repository = await context.storeToRead(request.from);
   return {
+    ...(await scratchMeans(context, signal)),
     repository,
     chain: await readMomentChain(context, request),
     moment,
     identities: [...request.identities, ...identitiesOf(settings.keys)],
     threads: settings.threads,
-    servers: await findServers({ directory: settings.pgBin, path: environment.get('PATH')?.text ?? '', signal }),
-    scratchDirectory: settings.scratchDirectory,
     use,
-    uid: context.uid,
     patience: context.readPatience,
     onProgress: (bytes, expectedBytes) => request.onProgress({ step: 'restore', bytes, expectedBytes }),
-    log,
     signal,
   };
 }

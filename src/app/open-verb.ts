@@ -3,9 +3,7 @@
 
 import type { Writable } from 'node:stream';
 import type { ProgressListener } from '../backup/progress.ts';
-import { identitiesOf } from '../config/age-keys.ts';
 import { psqlInvocation, runStatement, type PsqlInvocation, type RowFormat } from '../database/psql.ts';
-import { findServers } from '../database/server-programs.ts';
 import { openSnapshot } from '../drill/opened-snapshot.ts';
 import { AppError } from '../errors.ts';
 import { dumpOf, snapshotName } from '../snapshots/manifest.ts';
@@ -14,6 +12,7 @@ import { formatDuration } from '../text/format.ts';
 import { chooseToRestore, type SnapshotRequest } from './choosing.ts';
 import type { AppContext } from './context.ts';
 import { startTimeLimit } from './time-limit.ts';
+import { scratchMeans, sourceOf } from './scratch-means.ts';
 
 /** What is done with it: psql with whoever sits there, or one statement. */
 export type OpenWork =
@@ -64,23 +63,8 @@ export async function open(context: AppContext, request: OpenRequest): Promise<v
     hint: 'Raise BACKUP_DRILL_TIMEOUT, or give BACKUP_SCRATCH_DIR a faster disk.',
   });
   await using opened = await openSnapshot({
-    source: {
-      repository,
-      manifest,
-      threads: settings.threads,
-      patience: context.readPatience,
-      identities: dump.encryption === null ? null : [...request.identities, ...identitiesOf(settings.keys)],
-    },
-    servers: await findServers({
-      directory: settings.pgBin,
-      path: context.environment.get('PATH')?.text ?? '',
-      signal: request.signal,
-    }),
-    clients: await context.findClients(request.signal),
-    scratchDirectory: settings.scratchDirectory,
-    uid: context.uid,
-    remains: context.remains,
-    log,
+    ...(await scratchMeans(context, request.signal)),
+    source: sourceOf(context, { repository, manifest, given: request.identities }),
     restoreSignal: limit.signal,
     signal: request.signal,
     onProgress: (bytes) => request.onProgress({ step: 'restore', bytes, expectedBytes: dump.bytes }),

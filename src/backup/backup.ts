@@ -8,20 +8,22 @@ import { chooseClient, type ClientPrograms } from '../database/clients.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { startDump } from '../database/dump.ts';
 import { estimateDumpBytes } from '../database/dump-size.ts';
-import { readDatabaseFacts, type DatabaseFacts } from '../database/server.ts';
-import { AppError, toAppError } from '../errors.ts';
+import { readDatabaseFacts } from '../database/server.ts';
+import type { AppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { lastDumpBytes, newestWithFingerprints, type EarlierBackups } from '../snapshots/earlier-backups.ts';
 import { compareFingerprints, describeDifference } from '../mastodon/secret-fingerprints.ts';
-import { dumpOf, snapshotName } from '../snapshots/manifest.ts';
+import { snapshotName } from '../snapshots/manifest.ts';
 import { createSnapshotId } from '../snapshots/object-keys.ts';
 import type { Folder } from '../schedule/tier.ts';
 import type { ReadPatience } from '../storage/patient-reader.ts';
 import type { Repository } from '../snapshots/repository.ts';
-import { commit, storeBranch, type Destination, type DestinationOutcome } from '../snapshots/destination.ts';
+import { storeBranch, type DestinationOutcome } from '../snapshots/destination.ts';
+import { reachCommitPoint } from './commit-point.ts';
 import { reportTableLosses } from './emptied-tables.ts';
-import { enclose, storeEnclosure, type Enclosure } from './enclosure.ts';
+import { enclose, type Enclosure } from './enclosure.ts';
 import { packExtraFiles } from './extra-files.ts';
+import { failSpared, firstFailure, inOrder } from './outcomes.ts';
 import { startPipeline } from './pipeline.ts';
 import { produceDump } from './dump-producer.ts';
 import {
@@ -37,9 +39,8 @@ import { placesWithoutRoom } from './room-check.ts';
 import { planCompression, planDestinations } from './run-plan.ts';
 import { encryptSecrets } from './secrets-object.ts';
 import { checkSource } from './source-checks.ts';
-import { describeSnapshot, type SnapshotBase } from './snapshot-base.ts';
+import { describeSnapshot } from './snapshot-base.ts';
 import { readSourceState } from './source-state.ts';
-import { verifyByEtag, verifyFully } from '../snapshots/verification.ts';
 
 /** Everything a run needs. */
 export interface BackupOptions {
@@ -189,42 +190,32 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
   const passed = await pipeline.done;
   const losses = reportTableLosses(passed?.found.rows ?? null, { ...options, ...dump.seen });
 
+  const threads = compression.kind === 'xz' ? compression.threads : 1;
   const outcomes = await Promise.all(
-    destinations.map(async (destination, index): Promise<DestinationOutcome> => {
-      try {
-        const put = stored[index];
-        if (put?.status === 'rejected') throw put.reason;
-        if (passed === null) throw new Error('Every destination failed, but this one did not say so');
-        const threads = compression.kind === 'xz' ? compression.threads : 1;
-        const identities = oneRunKey === null ? null : [oneRunKey.identity];
-        const base = describeSnapshot(options, {
-          id,
-          facts,
-          client,
-          source: dump.seen,
-          passed,
-          emptied: losses.emptied,
-          destination,
-          etag: put?.value.etag ?? null,
-          now: options.now(),
-        });
-        const method = await verifyAt(destination, { base, identities, threads, options });
-        const { repository } = destination;
-        const parts = [...base.parts];
-        for (const enclosure of enclosures)
-          parts.push(await storeEnclosure({ repository, manifest: base }, { enclosure, log, signal }));
-        const fingerprints = secrets === null ? null : { fingerprints: secrets.fingerprints };
-        const manifest = { ...base, parts, secrets: fingerprints };
-        return {
-          kind: 'stored',
-          destination,
-          manifest: await commit(destination, { ...options, manifest, method }),
-        };
-      } catch (error) {
-        signal.throwIfAborted();
-        return { kind: 'failed', destination, error: toAppError(error, { code: 'store', message: 'Storing failed' }) };
-      }
-    }),
+    destinations.map(async (destination, index) =>
+      reachCommitPoint(destination, {
+        options,
+        put: stored[index],
+        describe: (etag) => {
+          if (passed === null) throw new Error('Every destination failed, but this one did not say so');
+          return describeSnapshot(options, {
+            id,
+            facts,
+            client,
+            source: dump.seen,
+            passed,
+            emptied: losses.emptied,
+            destination,
+            etag,
+            now: options.now(),
+          });
+        },
+        threads,
+        oneRunKey,
+        enclosures,
+        secrets: secrets === null ? null : { fingerprints: secrets.fingerprints },
+      }),
+    ),
   );
   if (passed === null) throw firstFailure(outcomes);
   return {
@@ -250,71 +241,9 @@ async function encloseExtra(
   return { enclosure: await enclose(tar, { kind: 'extra', recipients, oneRunKey }), leftOut };
 }
 
-function inOrder(
-  outcomes: readonly DestinationOutcome[],
-  { stores }: Pick<BackupOptions, 'stores'>,
-): readonly DestinationOutcome[] {
-  const place = ({ destination }: DestinationOutcome): number => stores.indexOf(destination.repository);
-  return outcomes.toSorted((a, b) => place(a) - place(b));
-}
-
-function failSpared(
-  spared: ReadonlyMap<Repository, AppError>,
-  { options, ...run }: { readonly options: BackupOptions; readonly id: string; readonly facts: DatabaseFacts },
-): readonly DestinationOutcome[] {
-  return [...spared].flatMap(([repository, error]) =>
-    planDestinations({ ...options, stores: [repository] }, run).map((destination): DestinationOutcome => ({
-      kind: 'failed',
-      destination,
-      error,
-    })),
-  );
-}
-
-// When every destination has failed before the end there is no result to speak of.
-function firstFailure(outcomes: readonly DestinationOutcome[]): AppError {
-  const failures = outcomes.flatMap((outcome) => (outcome.kind === 'failed' ? [outcome.error] : []));
-  const [first] = failures;
-  if (first === undefined) return new AppError('unexpected', 'The destinations failed without a reason');
-  if (failures.length === 1) return first;
-  return new AppError(first.code, failures.map(({ message }) => message).join('; '), {
-    cause: first,
-    ...(first.hint === undefined ? {} : { hint: first.hint }),
-  });
-}
-
 function lookForOtherSecrets(earlier: readonly EarlierBackups[], environment: Environment): readonly string[] {
   const newest = newestWithFingerprints(earlier);
   const comparison = newest === undefined ? null : compareFingerprints(newest, environment);
   if (newest === undefined || comparison === null) return [];
   return describeDifference(comparison, { snapshot: snapshotName(newest) });
-}
-
-async function verifyAt(
-  destination: Destination,
-  context: {
-    readonly base: SnapshotBase;
-    readonly identities: readonly string[] | null;
-    readonly threads: number;
-    readonly options: BackupOptions;
-  },
-): Promise<'full' | 'etag' | 'size'> {
-  const { base, options } = context;
-  const { log, signal } = options;
-  const { repository, key } = destination;
-  const { bytes } = dumpOf(base);
-  const stored = { repository, manifest: base };
-  if (destination.etagMeter !== null) {
-    return verifyByEtag(stored, { etag: destination.etagMeter.etag(), signal });
-  }
-  log.info({ key, store: repository.store.description, bytes }, 'Reading back');
-  await verifyFully(stored, {
-    threads: context.threads,
-    identities: context.identities,
-    signal,
-    log,
-    patience: options.readPatience,
-    onProgress: (read) => options.onProgress({ step: 'verify', bytes: read, expectedBytes: bytes }),
-  });
-  return 'full';
 }

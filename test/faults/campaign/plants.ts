@@ -46,14 +46,14 @@ export const plants: readonly Plant[] = [
     what: 'the manifest is written before the verification',
     edits: [
       {
-        file: 'src/backup/backup.ts',
-        find: 'const method = await verifyAt(destination, { base, identities, threads, options });',
+        file: 'src/backup/commit-point.ts',
+        find: 'const method = await verifyAt(destination, { ...made, base, options });',
         put: "const method = 'full' as const;",
       },
       {
-        file: 'src/backup/backup.ts',
-        find: 'manifest: await commit(destination, { ...options, manifest, method }),',
-        put: 'manifest: await commit(destination, { ...options, manifest, method }).then(async (made) => { await verifyAt(destination, { base, identities, threads, options }); return made; }),',
+        file: 'src/backup/commit-point.ts',
+        find: 'manifest: await commit(destination, { ...options, manifest, method }) };',
+        put: 'manifest: await commit(destination, { ...options, manifest, method }).then(async (committed) => { await verifyAt(destination, { ...made, base, options }); return committed; }) };',
       },
     ],
     where: ['--operation', 'run', '--family', 'network', '--only', 'flipped bit.*dump'],

@@ -1,0 +1,63 @@
+// What drills, `open` and the replay of a moment start their throw-away servers with, the same for all: a program that one of them
+// finds must not be missing for another.
+
+import { identitiesOf } from '../config/age-keys.ts';
+import type { ClientPrograms } from '../database/clients.ts';
+import { findServers, type ServerPrograms } from '../database/server-programs.ts';
+import { dumpOf, type Manifest } from '../snapshots/manifest.ts';
+import type { Repository } from '../snapshots/repository.ts';
+import type { ReadPatience } from '../storage/patient-reader.ts';
+import type { Remains } from '../stream/remains.ts';
+import type { Log } from '../log.ts';
+import type { AppContext } from './context.ts';
+
+/** What is on this machine for a throw-away server. */
+export interface ScratchMeans {
+  readonly servers: readonly ServerPrograms[];
+  readonly clients: readonly ClientPrograms[];
+  readonly scratchDirectory: string;
+  readonly uid: number;
+  readonly remains: Remains;
+  readonly log: Log;
+}
+
+/** Looks for the programs. */
+export async function scratchMeans(context: AppContext, signal: AbortSignal): Promise<ScratchMeans> {
+  const { pgBin, scratchDirectory } = context.load().settings;
+  const { uid, remains, log } = context;
+  const path = context.environment.get('PATH')?.text ?? '';
+  return {
+    servers: await findServers({ directory: pgBin, path, signal }),
+    clients: await context.findClients(signal),
+    scratchDirectory,
+    uid,
+    remains,
+    log,
+  };
+}
+
+/** A stored snapshot, as it is read for a throw-away server; `given`: private keys beside those of the settings. */
+export function sourceOf(
+  context: AppContext,
+  {
+    repository,
+    manifest,
+    given,
+  }: { readonly repository: Repository; readonly manifest: Manifest; readonly given: readonly string[] },
+): {
+  readonly repository: Repository;
+  readonly manifest: Manifest;
+  readonly threads: number;
+  readonly patience: ReadPatience | undefined;
+  readonly identities: readonly string[] | null;
+} {
+  const { threads, keys } = context.load().settings;
+  const isEncrypted = dumpOf(manifest).encryption !== null;
+  return {
+    repository,
+    manifest,
+    threads,
+    patience: context.readPatience,
+    identities: isEncrypted ? [...given, ...identitiesOf(keys)] : null,
+  };
+}
