@@ -16,6 +16,11 @@ export function html(parts: TemplateStringsArray, ...values: readonly HtmlValue[
   return { [made]: parts.reduce((text, part, index) => `${text}${show(values[index - 1] ?? null)}${part}`) };
 }
 
+/** A text of ours that stands as it is, such as a stylesheet, in which entities mean nothing; only the like can be put into it. */
+export function verbatim(parts: TemplateStringsArray, ...values: readonly Html[]): Html {
+  return html(parts, ...values);
+}
+
 /** The markup as text. */
 export function toText(markup: Html): string {
   return markup[made];

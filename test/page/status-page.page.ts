@@ -5,12 +5,10 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { until } from '../support/until.ts';
-import { startBrowser, type Browser, type Sheet, type Sight } from './browser.ts';
+import { startBrowser, type Browser } from './browser.ts';
 import { startInstance, stateNames, type StateName } from './instances.ts';
+import { look } from './look.ts';
 
-const sights: readonly Sight[] = [360, 1280].flatMap((width) =>
-  (['light', 'dark'] as const).map((scheme) => ({ width, scheme })),
-);
 const titles: Readonly<Record<StateName, RegExp>> = {
   healthy: /^✓ All is backed up/,
   late: /^✕ The daily backup is late/,
@@ -19,9 +17,6 @@ const titles: Readonly<Record<StateName, RegExp>> = {
   empty: /^… There is no backup yet/,
   full: /^✓ All is backed up/,
 };
-/** So tall a page is no longer read but searched; a column that is a letter wide makes it much taller. */
-const tallest = 9_000;
-
 describe('the page of a daemon', () => {
   let server: PostgresServer;
   let browser: Browser;
@@ -34,17 +29,6 @@ describe('the page of a daemon', () => {
     await browser[Symbol.asyncDispose]();
     await server[Symbol.asyncDispose]();
   });
-
-  async function look(sheet: Sheet, words: string): Promise<void> {
-    assert.deepEqual(sheet.troubles, [], words);
-    for (const sight of sights) {
-      await sheet.see(sight);
-      const { width, height } = await sheet.size();
-      assert.ok(width <= sight.width, `${words} is ${width} wide in a window of ${sight.width}`);
-      assert.ok(height <= tallest, `${words} is ${height} tall in a window ${sight.width} wide`);
-      assert.deepEqual(await sheet.violations(), [], `${words}, ${sight.width} ${sight.scheme}`);
-    }
-  }
 
   for (const name of stateNames) {
     it(`that is ${name} can be read at every width, by day and by night`, async () => {

@@ -1,0 +1,84 @@
+// The recovery kit as it leaves the command, in a real browser and on paper: who holds it has lost a server, has a phone or a
+// printer, and should not have to leaf through ten pages.
+
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { after, before, describe, it } from 'node:test';
+import { generateX25519Identity, identityToRecipient } from 'age-encryption';
+import { createSigningKey } from '../../src/config/ssh-keys.ts';
+import { runCommand } from '../support/command.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { startBrowser, type Browser, type Sheet } from './browser.ts';
+import { look } from './look.ts';
+
+const mostPages = 3;
+const evil = `<script>document.title='stolen'</script><b onclick="x">&amp;'`;
+
+async function recipientOf(identity: Promise<string>): Promise<string> {
+  return identityToRecipient(await identity);
+}
+
+describe('the recovery kit', () => {
+  let browser: Browser;
+  before(async () => {
+    browser = await startBrowser();
+  });
+  after(async () => browser[Symbol.asyncDispose]());
+
+  // With all that can make it long: two places, a signature, extra files, three people with keys.
+  async function openKit(folder: string, environment: Readonly<Record<string, string>> = {}): Promise<Sheet> {
+    const file = path.join(folder, 'kit.html');
+    const keys = await Promise.all([1, 2, 3].map(async () => recipientOf(generateX25519Identity())));
+    const made = await runCommand(['recovery-kit', '--output', file], {
+      LOCAL_DOMAIN: 'social.example',
+      DB_HOST: '127.0.0.1',
+      DB_PORT: '9',
+      DB_NAME: 'mastodon_production',
+      BACKUP_AGE_RECIPIENTS: keys.join(' '),
+      BACKUP_SIGNING_KEY: createSigningKey('').file,
+      BACKUP_EXTRA_FILES: '/etc/nginx/sites-available/mastodon',
+      BACKUP_S3_BUCKET: 'social-example-backups',
+      BACKUP_S3_PREFIX: 'postgres',
+      BACKUP_S3_ACCESS_KEY_ID: 'id',
+      BACKUP_S3_SECRET_ACCESS_KEY: 'key',
+      BACKUP_S3_ENDPOINT: 'http://127.0.0.1:9',
+      BACKUP_LOCAL_DIR: folder,
+      ...environment,
+    });
+    assert.equal(made.status, 0, made.stderr);
+    return browser.open(pathToFileURL(file).href);
+  }
+
+  it('can be read at every width, by day and by night', async () => {
+    using folder = temporaryDirectory();
+    await using sheet = await openKit(folder.path);
+    assert.equal(sheet.title, 'Recovery kit of social.example');
+    await look(sheet, 'the kit');
+  });
+
+  it('is three pages of A4 at most, with all of it on them', async () => {
+    using folder = temporaryDirectory();
+    await using sheet = await openKit(folder.path);
+    const pages = pagesOf(await sheet.print());
+    assert.ok(pages <= mostPages, `${pages} pages`);
+    assert.match(await sheet.text(), /With the AWS client.*or with rclone.*or with curl.*Or from the directory/s);
+  });
+
+  it('shows markup in names as the text that it is', async () => {
+    using folder = temporaryDirectory();
+    await using sheet = await openKit(folder.path, { LOCAL_DOMAIN: evil, DB_NAME: evil, DB_USER: evil });
+    assert.equal(sheet.title, `Recovery kit of ${evil}`);
+    assert.ok((await sheet.text()).includes(`${evil}, owned by the role ${evil}`));
+    await look(sheet, 'the kit of names with markup');
+  });
+});
+
+// What Chromium writes is no longer compressed than its pages' content.
+function pagesOf(pdf: Uint8Array): number {
+  return (
+    Buffer.from(pdf)
+      .toString('latin1')
+      .match(/\/Type \/Page\b(?!s)/g)?.length ?? 0
+  );
+}
