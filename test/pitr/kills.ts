@@ -1,4 +1,4 @@
-// `npm run test:pitr -- [--major 15] [--kills 10] [--moments 5] [--seconds 20]`: what is lost when server and sidecar are killed at the same
+// `npm run test:kills -- [--major 15] [--kills 10] [--moments 5] [--seconds 20]`: what is lost when server and sidecar are killed at the same
 // moment, at any moment, and whether a moment brings back exactly what was committed by then. A counter is written ten times a
 // second; the newest that comes back is held against the last one that the server had confirmed.
 
@@ -91,7 +91,8 @@ async function killOnce(
   const scratch = path.join(folder.path, 'scratch');
   const newest = await newestOf(repository, { at: 'latest', major, directory: scratch });
   const last = written.at(-1);
-  const back = written.find(({ counter }) => counter === newest.last);
+  // None came back where they were killed before the first upload: all of them are lost.
+  const back = written.find(({ counter }) => counter === newest.last) ?? written[0];
   const lostMs = Date.parse(last?.at ?? '') - Date.parse(back?.at ?? '');
   const stored = written.filter(({ counter }) => counter < newest.last);
   let wrong = newest.count === newest.last ? 0 : 1;
@@ -135,4 +136,4 @@ process.stdout.write(
   `PostgreSQL ${values.major}: at most ${(longest / 1_000).toFixed(1)} s lost in ${lost.length} kills\n`,
 );
 // The upload interval, and what was under way.
-if (isWrong || longest > 12_000) process.exitCode = 1;
+if (isWrong || !(longest <= 12_000)) process.exitCode = 1;

@@ -1,0 +1,3 @@
+import { describeBaseStream } from './base-stream-scenario.ts';
+
+describeBaseStream([17, 18]);

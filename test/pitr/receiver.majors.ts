@@ -1,0 +1,3 @@
+import { describeReceiver } from './receiver-scenario.ts';
+
+describeReceiver([14, 17, 18]);

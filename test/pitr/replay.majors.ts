@@ -1,0 +1,3 @@
+import { describeReplay } from './replay-scenario.ts';
+
+describeReplay([14, 17, 18]);
