@@ -2,23 +2,50 @@
 
 import { randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
+import { describeTarget } from '../database/connection.ts';
 import { examine } from '../doctor/doctor.ts';
 import { problem, type Finding, type Inventory } from '../doctor/finding.ts';
+import { answerOf, longestSilenceMs } from '../doctor/silence.ts';
 import { describeMissing } from '../health/missing.ts';
 import { defaultMemoryLimit } from '../backup/memory-limit.ts';
 import { examinePitr } from '../pitr/pitr-check.ts';
 import { describeEarlyExpiry, findEarlyExpiry } from '../retention/lifecycle.ts';
 import { maxClockSkewMs, probeKey, removeProbe } from '../snapshots/deletion-law.ts';
+import type { EarlierBackups } from '../snapshots/earlier-backups.ts';
+import { manifestKey } from '../snapshots/object-keys.ts';
+import { signatureKey, wantsSigned } from '../snapshots/origin.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import type { AppContext } from './context.ts';
-import { readHoldings } from './holdings.ts';
+import { examineDrill } from './drill-check.ts';
+import { readHoldings, silentPlaces } from './holdings.ts';
 import { acceptFlag, recordOf } from './places.ts';
+import { openStores } from './repositories.ts';
+
+/** A run asks eight times; whoever waits for an answer wants to hear of the first ones. */
+const patience = { maxAttempts: 2, socketTimeoutMs: longestSilenceMs } as const;
 
 /** Checks everything that can be checked without taking a backup. */
 export async function doctor(context: AppContext, signal: AbortSignal): Promise<readonly Finding[]> {
+  const { settings } = context.load();
+  const stores = await openStores(settings, { patience });
+  try {
+    const [findings, pitr] = await Promise.all([
+      examineAll(context, { stores, signal }),
+      settings.pitr.isOn ? examineLog(context, signal) : [],
+    ]);
+    return [...findings, ...pitr];
+  } finally {
+    for (const { store } of stores) await store.close();
+  }
+}
+
+async function examineAll(
+  context: AppContext,
+  { stores, signal }: { readonly stores: readonly Repository[]; readonly signal: AbortSignal },
+): Promise<readonly Finding[]> {
   const { settings, target, instance } = context.load();
   const random = randomBytes(8).toString('hex');
-  const findings = await examine({
+  return examine({
     settings,
     warnings: context.warnings,
     channelProblems: context.channelProblems,
@@ -33,54 +60,92 @@ export async function doctor(context: AppContext, signal: AbortSignal): Promise<
     memoryLimitBytes: settings.memoryLimitBytes ?? (await defaultMemoryLimit()),
     cores: availableParallelism(),
     maxClockSkewMs,
-    stores: (await context.stores()).map((repository) => {
+    stores: stores.map((repository) => {
       const { prefix } = repository;
       const key = probeKey({ prefix, random });
       return {
         ...repository,
         earlyExpiry: (rules) =>
           findEarlyExpiry(rules, { prefix, keep: settings.retention.keep }).map(describeEarlyExpiry),
-        // A time of its own: also who is interrupted takes the probe away.
-        probe: {
-          key,
-          remove: async () => removeProbe(repository, { key, signal: AbortSignal.timeout(10_000) }),
-        },
+        probe: { key, remove: async (limit) => removeProbe(repository, { key, signal: limit }) },
       };
     }),
-    takeInventory: async (stores, limit) => takeInventory(context, { stores, signal: limit }),
+    takeInventory: async (store, limit) => takeInventory(context, { store, signal: limit }),
+    examineDrill: async (earlier, options) => examineDrill(context, { ...options, earlier, signal }),
     now: context.now,
     signal,
   });
-  if (!settings.pitr.isOn) return findings;
-  return [...findings, ...(await examinePitr(target, { settings: settings.pitr, instance, signal }))];
+}
+
+async function examineLog(context: AppContext, signal: AbortSignal): Promise<readonly Finding[]> {
+  const { settings, target, instance } = context.load();
+  const asked = {
+    what: `The database ${describeTarget(target)}`,
+    hint: 'Check the database, whose log is to be followed.',
+  };
+  try {
+    const ask = async (limit: AbortSignal): Promise<readonly Finding[]> =>
+      examinePitr(target, { settings: settings.pitr, instance, signal: limit });
+    return await answerOf(asked, { signal, ask });
+  } catch (error) {
+    signal.throwIfAborted();
+    return [problem('point-in-time recovery', error)];
+  }
 }
 
 async function takeInventory(
   context: AppContext,
-  { stores, signal }: { readonly stores: readonly Repository[]; readonly signal: AbortSignal },
+  { store, signal }: { readonly store: Repository; readonly signal: AbortSignal },
 ): Promise<Inventory> {
   const { instance } = context.load();
-  const holdings = await readHoldings(context, signal, { among: stores });
+  const holdings = await readHoldings(context, signal, { among: [store], isImpatient: true });
   const records = (await context.state().readStores())?.stores;
   const earlier = holdings.flatMap(({ repository, catalogue, snapshots }) => {
     if (catalogue === null) return [];
     const unsigned = catalogue.unsigned.filter(({ manifest }) => manifest.instance === instance);
     return [{ repository, snapshots, unsigned }];
   });
-  const findings = holdings.flatMap(({ repository, standing, error }): readonly Finding[] => {
-    const check = `${repository.store.name} place`;
-    if (standing?.kind === 'strange') return [problem(check, error)];
-    const missing = recordOf(repository, records)?.missing ?? [];
-    if (missing.length === 0) return [];
-    const { description } = repository.store;
+  const strange = holdings.flatMap(({ repository, standing, error }): readonly Finding[] =>
+    standing?.kind === 'strange' ? [problem(`${repository.store.name} place`, error)] : [],
+  );
+  const unseen = strange.length > 0 ? [] : silentPlaces(holdings);
+  const missing = holdings.flatMap(({ repository, standing }): readonly Finding[] => {
+    const lost = recordOf(repository, records)?.missing ?? [];
+    if (standing?.kind === 'strange' || lost.length === 0) return [];
+    const { name, description } = repository.store;
     return [
       {
-        check,
+        check: `${name} place`,
         status: 'warning',
-        detail: describeMissing(missing, description),
+        detail: describeMissing(lost, description),
         remedy: `Look where they have gone, who may delete there and by which rules; if that was meant: mastodon-backup prune ${acceptFlag}.`,
       },
     ];
   });
-  return { earlier, findings };
+  return {
+    earlier,
+    signed: await findSigned(earlier, signal),
+    findings: [
+      ...strange,
+      ...unseen.map(({ repository, error }) => problem(`${repository.store.name} contents`, error)),
+      ...missing,
+    ],
+  };
+}
+
+// What is not looked at in a catalogue where nobody is trusted.
+async function findSigned(
+  earlier: readonly (EarlierBackups & { readonly repository: Repository })[],
+  signal: AbortSignal,
+): Promise<readonly EarlierBackups[]> {
+  const found = await Promise.all(
+    earlier.map(async ({ repository, snapshots }) => {
+      const { store, prefix, signing } = repository;
+      const [newest] = snapshots;
+      if (newest === undefined || wantsSigned(signing)) return [];
+      const signature = await store.head(signatureKey(manifestKey(prefix, newest)), { signal }).catch(() => null);
+      return signature === null ? [] : [{ repository, snapshots: [newest] }];
+    }),
+  );
+  return found.flat();
 }

@@ -54,7 +54,11 @@ export async function lookIntoAll(
 export async function readHoldings(
   context: AppContext,
   signal: AbortSignal,
-  options: { readonly among?: readonly Repository[] } = {},
+  options: {
+    readonly among?: readonly Repository[];
+    /** Whether what could not be read is no news for health: whoever asks is less patient than a run. */
+    readonly isImpatient?: boolean;
+  } = {},
 ): Promise<readonly Holding[]> {
   const readAt = context.now().toISOString();
   const { instance } = context.load();
@@ -70,7 +74,9 @@ export async function readHoldings(
       return { ...holding, standing, catalogue: null, error: strangePlace(repository, standing.reason), snapshots: [] };
     }),
   );
-  await remember(context, { holdings, readAt });
+  const isNews = ({ error }: Holding): boolean =>
+    options.isImpatient !== true || !(error instanceof AppError && error.code === 'timeout');
+  await remember(context, { holdings: holdings.filter(isNews), readAt });
   return holdings;
 }
 

@@ -8,10 +8,10 @@ import { createRepository, type Repository } from '../snapshots/repository.ts';
 import { createLocalStore } from '../storage/local-store.ts';
 import type { S3Patience } from '../storage/s3-bucket.ts';
 
-/** Opens the stores that are set; `patience` replaces how long a silent bucket is waited for. */
+/** Opens the stores that are set; `patience` replaces how long, and how often, a silent bucket is asked. */
 export async function openStores(
   settings: Settings,
-  { patience }: { readonly patience: S3Patience | undefined },
+  { patience }: { readonly patience: Partial<S3Patience> | undefined },
 ): Promise<readonly Repository[]> {
   const { signing } = settings;
   return Promise.all(
@@ -23,7 +23,7 @@ export async function openStores(
           const { defaultPatience: usual } = await import('../storage/s3-bucket.ts');
           // Silence counts as a failed attempt well before the whole destination counts as stalled.
           const socketTimeoutMs = Math.min(usual.socketTimeoutMs, Math.max(1_000, settings.stallTimeoutMs / 2));
-          const store = createS3Store(destination, { patience: patience ?? { ...usual, socketTimeoutMs } });
+          const store = createS3Store(destination, { patience: { ...usual, socketTimeoutMs, ...patience } });
           const { prefix, concurrency } = destination;
           return createRepository(store, { prefix, signing, partsInMemory: concurrency + 2 });
         }

@@ -6,9 +6,8 @@ import { chooseClient, findClients } from '../database/clients.ts';
 import { connect, describeTarget } from '../database/connection.ts';
 import { describeProtection } from '../database/tls.ts';
 import { readDatabaseFacts, type DatabaseFacts } from '../database/server.ts';
-import type { ObjectStore } from '../storage/store.ts';
-import { AppError } from '../errors.ts';
 import { formatMiB, formatSpan } from '../text/format.ts';
+import { plural } from '../text/table.ts';
 import { examineMemory } from './memory-check.ts';
 import { examineEncryption } from './encryption-check.ts';
 import { examineExtraFiles } from './extra-files-check.ts';
@@ -19,120 +18,126 @@ import { examineSigning } from './signing-check.ts';
 import { examineSecrets } from './secrets-check.ts';
 import { examineLogin, examineSource } from './source-check.ts';
 import { examineSpace } from './space-check.ts';
-import { examineStore } from './store-check.ts';
-import { problem, type Examination, type Finding, type Inventory } from './finding.ts';
+import { examineAccess, examineStore } from './store-check.ts';
+import { examineDirectories } from './directories-check.ts';
+import { problem, type Examination, type Finding, type Inventory, type StoreToExamine } from './finding.ts';
+import { impatient } from './impatient-store.ts';
+import { watchSilence } from './silence.ts';
 
-const checkTimeoutMs = 60_000;
+/** How long all of what a place holds may take to be read, in milliseconds; each answer has its own limit besides. */
+const inventoryMs = 20_000;
 
-/** Runs all checks. */
+/** Runs all checks, side by side: it takes as long as the slowest of them. */
 export async function examine(examination: Examination): Promise<readonly Finding[]> {
   const settings: Finding[] = [
     ...examination.channelProblems.map(channelFinding),
     ...examination.warnings.map((detail): Finding => ({ check: 'settings', status: 'warning', detail, remedy: null })),
   ];
   if (settings.length === 0) settings.push({ check: 'settings', status: 'ok', detail: 'understood', remedy: null });
-  const asking = examineMessages(examination);
-  const { facts, findings } = await examineDatabase(examination);
-  const stores = await Promise.all(
-    examination.stores.map(async (store) => {
-      const { signal, clear } = patience(store.store);
-      try {
-        const objectLockDays = bucketOf(examination.settings)?.objectLockDays ?? null;
-        return await examineStore(store, {
-          ...examination,
-          objectLockDays,
-          signal: AbortSignal.any([examination.signal, signal]),
-        });
-      } finally {
-        clear();
-      }
-    }),
-  );
+  const [{ facts, findings }, places, directories, messages, hooks, extraFiles] = await Promise.all([
+    examineDatabase(examination),
+    Promise.all(examination.stores.map(async (store) => examinePlace(store, examination))),
+    examineDirectories(examination),
+    examineMessages(examination),
+    examineHooks(examination),
+    examineExtraFiles(examination),
+  ]);
   // What was cut short by a signal is no finding.
   examination.signal.throwIfAborted();
-  // A destination that did not answer would take as long not to answer again.
-  const reached = examination.stores.filter(
-    ({ store }) => !stores.flat().some(({ check, status }) => check === store.name && status === 'problem'),
-  );
-  const { earlier, findings: places } = await takeInventory(examination, reached);
+  const earlier = places.flatMap((place) => place.earlier);
+  const databaseBytes = facts?.sizeBytes ?? null;
+  const [space, drill] = await Promise.all([
+    examineSpace(earlier, {
+      compression: examination.settings.compression.kind,
+      databaseBytes,
+      signal: examination.signal,
+    }),
+    examination.examineDrill(earlier, { serverMajor: facts?.serverMajor ?? null, databaseBytes }),
+  ]);
   return [
     ...settings,
     ...findings,
-    ...stores.flat(),
-    ...places,
-    ...(await examineSpace(earlier, {
-      compression: examination.settings.compression.kind,
-      databaseBytes: facts?.sizeBytes ?? null,
-      signal: examination.signal,
-    })),
+    ...places.flatMap((place) => place.findings),
+    ...space,
     ...examineMemory(examination, facts),
     ...examineEncryption(examination, earlier),
-    ...examineSigning(examination, earlier),
+    ...examineSigning(examination, { asked: earlier, signed: places.flatMap((place) => place.signed) }),
     ...examineSecretFiles(examination),
     ...examineSecrets(examination, earlier),
-    ...(await asking),
-    ...(await examineHooks(examination)),
-    ...(await examineExtraFiles(examination)),
+    ...directories,
+    ...drill,
+    ...messages,
+    ...hooks,
+    ...extraFiles,
   ];
 }
 
-// What a destination that answers cannot list has no finding of its own; the checks that need it then say less.
-async function takeInventory(examination: Examination, stores: Examination['stores']): Promise<Inventory> {
-  const signal = AbortSignal.any([examination.signal, AbortSignal.timeout(checkTimeoutMs)]);
-  const inventory = await examination.takeInventory(stores, signal).catch(() => ({ earlier: [], findings: [] }));
-  examination.signal.throwIfAborted();
-  return inventory;
+const nothingKnown: Inventory = { earlier: [], signed: [], findings: [] };
+
+async function examinePlace(place: StoreToExamine, examination: Examination): Promise<Inventory> {
+  const store = impatient(place.store);
+  const limited = { ...place, store };
+  const objectLockDays = bucketOf(examination.settings)?.objectLockDays ?? null;
+  const access = await examineAccess(limited, examination);
+  // A destination that did not answer would take as long not to answer again.
+  if (access.status === 'problem') return { ...nothingKnown, findings: [access] };
+  const [found, inventory] = await Promise.all([
+    examineStore(limited, { ...examination, objectLockDays }),
+    takeInventory(limited, examination),
+  ]);
+  return { ...inventory, findings: [access, ...found, ...inventory.findings] };
 }
 
-function patience({ name, description }: Pick<ObjectStore, 'name' | 'description'>): {
-  readonly signal: AbortSignal;
-  readonly clear: () => void;
-} {
-  const controller = new AbortController();
-  const timer = setTimeout(() => {
-    controller.abort(
-      new AppError('timeout', `There was no answer from ${description} within ${formatSpan(checkTimeoutMs)}`, {
-        hint:
-          name === 's3'
-            ? 'Check that this container is on external_network, without which nothing gets out, and BACKUP_S3_ENDPOINT.'
-            : 'Look at the disk, or at the server that it is mounted from.',
-      }),
-    );
-  }, checkTimeoutMs);
-  return { signal: controller.signal, clear: () => clearTimeout(timer) };
+async function takeInventory(store: StoreToExamine, examination: Examination): Promise<Inventory> {
+  const limit = AbortSignal.timeout(inventoryMs);
+  try {
+    return await examination.takeInventory(store, AbortSignal.any([examination.signal, limit]));
+  } catch (error) {
+    if (!limit.aborted) return { ...nothingKnown, findings: [problem(`${store.store.name} contents`, error)] };
+    const detail = `what it holds could not be read within ${formatSpan(inventoryMs)}`;
+    const remedy = 'See how long it takes with: mastodon-backup list.';
+    return {
+      ...nothingKnown,
+      findings: [{ check: `${store.store.name} contents`, status: 'warning', detail, remedy }],
+    };
+  }
 }
 
 async function examineDatabase(
   examination: Examination,
 ): Promise<{ readonly facts: DatabaseFacts | null; readonly findings: readonly Finding[] }> {
-  const { connection, signal } = examination;
+  const { connection } = examination;
+  const hint =
+    'Check DB_HOST and DB_PORT, and whether the server is overloaded or a firewall swallows what is sent to it.';
+  using silence = watchSilence({ what: `The database ${describeTarget(connection)}`, hint }, examination.signal);
+  const { signal, heard } = silence;
+  const installed = findClients({ directory: examination.settings.pgBin, path: examination.pathVariable, signal });
+  installed.catch(() => undefined);
   let facts: DatabaseFacts;
   let source: readonly Finding[];
   let protection: string;
   try {
     await using client = await connect(connection, signal);
+    heard();
     facts = await readDatabaseFacts(client);
-    source = await examineSource(client, { facts, now: examination.now() });
+    heard();
+    source = await examineSource(client, { facts, now: examination.now(), heard });
     protection = await describeProtection(client, connection);
+    heard();
   } catch (error) {
-    return { facts: null, findings: [problem('database', error)] };
+    return { facts: null, findings: [problem('database', signal.aborted ? signal.reason : error)] };
   }
   const findings: Finding[] = [
     {
       check: 'database',
       status: facts.tableCount === 0 ? 'warning' : 'ok',
-      detail: `${describeTarget(connection)}: PostgreSQL ${facts.serverVersion}, ${facts.tableCount} tables, ${formatMiB(facts.sizeBytes)}; ${protection}`,
+      detail: `${describeTarget(connection)}: PostgreSQL ${facts.serverVersion}, ${plural(facts.tableCount, 'table')}, ${formatMiB(facts.sizeBytes)}; ${protection}`,
       remedy: facts.tableCount === 0 ? 'Check DB_NAME: this database has no tables.' : null,
     },
     ...source,
   ];
   try {
-    const clients = await findClients({
-      directory: examination.settings.pgBin,
-      path: examination.pathVariable,
-      signal,
-    });
-    const client = chooseClient(clients, { major: facts.serverMajor, version: facts.serverVersion });
+    const client = chooseClient(await installed, { major: facts.serverMajor, version: facts.serverVersion });
     const newer = client.major > facts.serverMajor;
     findings.push({
       check: 'client',

@@ -7,7 +7,7 @@ import type { Settings } from '../config/settings.ts';
 import type { ConnectionSettings } from '../database/connection.ts';
 import type { Channel } from '../notify/channel.ts';
 import { AppError, describeError } from '../errors.ts';
-import type { AskedBackups } from '../snapshots/earlier-backups.ts';
+import type { AskedBackups, EarlierBackups } from '../snapshots/earlier-backups.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import type { LifecycleRule, ObjectKey } from '../storage/store.ts';
 
@@ -22,7 +22,7 @@ export interface Finding {
 
 /** A store with a probe object that may be written to it and taken away again. */
 export interface StoreToExamine extends Repository {
-  readonly probe: { readonly key: ObjectKey; readonly remove: () => Promise<void> };
+  readonly probe: { readonly key: ObjectKey; readonly remove: (signal: AbortSignal) => Promise<void> };
   /** Which of the bucket's rules would delete what the settings keep, a sentence each. */
   readonly earlyExpiry: (rules: readonly LifecycleRule[]) => readonly string[];
 }
@@ -31,6 +31,8 @@ export interface StoreToExamine extends Repository {
 export interface Inventory {
   /** Those that can be read and are the places that are known. */
   readonly earlier: readonly AskedBackups[];
+  /** Where nobody signs or is trusted now: the newest snapshot of each place in which it is signed all the same. */
+  readonly signed: readonly EarlierBackups[];
   readonly findings: readonly Finding[];
 }
 
@@ -55,8 +57,13 @@ export interface Examination {
   readonly cores: number;
   readonly maxClockSkewMs: number;
   readonly stores: readonly StoreToExamine[];
-  /** Looks into these. Rejects only with the reason of `signal`. */
-  readonly takeInventory: (stores: readonly Repository[], signal: AbortSignal) => Promise<Inventory>;
+  /** Looks into one. Rejects only with the reason of `signal`. */
+  readonly takeInventory: (store: Repository, signal: AbortSignal) => Promise<Inventory>;
+  /** Whether a drill can run here; `serverMajor` and `databaseBytes` null: the database could not be asked. */
+  readonly examineDrill: (
+    earlier: readonly EarlierBackups[],
+    options: { readonly serverMajor: number | null; readonly databaseBytes: number | null },
+  ) => Promise<readonly Finding[]>;
   readonly now: () => Date;
   readonly signal: AbortSignal;
 }

@@ -1,10 +1,11 @@
 // Whose backups count: without a key anybody's do who may write the store, and with one some of what is there may not count yet.
 
 import { assertSigning, wantsSigned } from '../snapshots/origin.ts';
-import type { AskedBackups } from '../snapshots/earlier-backups.ts';
+import type { AskedBackups, EarlierBackups } from '../snapshots/earlier-backups.ts';
 import { describeObjection } from '../snapshots/origin.ts';
 import { snapshotName } from '../snapshots/manifest.ts';
-import { problem, type Examination, type Finding } from './finding.ts';
+import { plural } from '../text/table.ts';
+import { problem, type Examination, type Finding, type Inventory } from './finding.ts';
 
 const check = 'signatures';
 /** Somebody who may write the store can put any number of them there. */
@@ -13,8 +14,9 @@ const mostNamed = 10;
 /** All findings about signatures. */
 export function examineSigning(
   { settings: { signing } }: Pick<Examination, 'settings'>,
-  asked: readonly AskedBackups[],
+  { asked, signed }: Pick<Inventory, 'signed'> & { readonly asked: readonly AskedBackups[] },
 ): readonly Finding[] {
+  if (!wantsSigned(signing) && signed.length > 0) return signed.flatMap(keyLost);
   if (!wantsSigned(signing)) {
     return [
       {
@@ -29,6 +31,17 @@ export function examineSigning(
   return [examineKeys(signing), ...asked.flatMap(examineStore)];
 }
 
+// A line of the settings that was lost makes every stranger's backup count, and no run would say so.
+function keyLost({ repository, snapshots }: EarlierBackups): readonly Finding[] {
+  return snapshots.slice(0, 1).map((newest) => ({
+    check,
+    status: 'problem',
+    detail: `BACKUP_SIGNING_KEY is not set, but the newest backup in ${repository.store.description}, ${snapshotName(newest)}, is signed: the next will not be, and signatures are not looked at`,
+    remedy:
+      'Name the file of the key in BACKUP_SIGNING_KEY_FILE again; if backups shall not be signed from now on, this ends with the next one.',
+  }));
+}
+
 function examineKeys(signing: Examination['settings']['signing']): Finding {
   try {
     assertSigning(signing);
@@ -37,7 +50,7 @@ function examineKeys(signing: Examination['settings']['signing']): Finding {
   }
   const own = signing.key?.publicKey.fingerprint ?? '';
   const others = signing.trusted.length - 1;
-  const detail = `signed by ${own}${others === 0 ? '' : `; ${others} other keys are trusted`}`;
+  const detail = `signed by ${own}${others === 0 ? '' : `; trusted besides: ${plural(others, 'other key')}`}`;
   return { check, status: 'ok', detail, remedy: null };
 }
 
@@ -51,7 +64,7 @@ function examineStore({ repository, unsigned }: AskedBackups): readonly Finding[
     {
       check,
       status: 'warning',
-      detail: `in ${repository.store.description} count for nothing: ${named.join(', ')}${others === 0 ? '' : `, and ${others} others`}`,
+      detail: `in ${repository.store.description} count for nothing: ${named.join(', ')}${others === 0 ? '' : `, and ${plural(others, 'other')}`}`,
       remedy:
         'Sign those that you know to be yours with: mastodon-backup adopt. If you do not know them, somebody else may write there: change the key of the store.',
     },

@@ -19,7 +19,16 @@ const forgottenAfterSeconds = 600;
 /** All findings about the source; a check that fails is a finding itself. */
 export async function examineSource(
   client: Client,
-  { facts, now }: { readonly facts: DatabaseFacts; readonly now: Date },
+  {
+    facts,
+    now,
+    heard,
+  }: {
+    readonly facts: DatabaseFacts;
+    readonly now: Date;
+    /** Called after each answer. */
+    readonly heard: () => void;
+  },
 ): Promise<readonly Finding[]> {
   const checks: readonly (readonly [string, () => Promise<readonly Finding[]>])[] = [
     ['version', async () => examineVersion(facts, now)],
@@ -31,6 +40,7 @@ export async function examineSource(
   for (const [check, run] of checks) {
     try {
       findings.push(...(await run()));
+      heard();
     } catch (error) {
       findings.push({ ...problem(check, error), status: 'warning' });
     }

@@ -5,12 +5,16 @@ import { folders } from '../schedule/tier.ts';
 import { readAll } from '../snapshots/document-reading.ts';
 import { formatSpan } from '../text/format.ts';
 import { problem, type Finding, type StoreToExamine } from './finding.ts';
+import { askedOf } from './impatient-store.ts';
+import { answerOf } from './silence.ts';
 
 const dayMs = 86_400_000;
+/** How long a store that did not answer may take to remove the probe, in milliseconds. */
+const lastWordMs = 500;
 
-/** All findings about one store. */
+/** All findings about a store that lets us in. */
 export async function examineStore(
-  { store, prefix, probe, earlyExpiry }: StoreToExamine,
+  { store, prefix, earlyExpiry }: StoreToExamine,
   options: {
     readonly now: () => Date;
     readonly maxClockSkewMs: number;
@@ -19,11 +23,6 @@ export async function examineStore(
     readonly signal: AbortSignal;
   },
 ): Promise<readonly Finding[]> {
-  const { signal } = options;
-  const findings: Finding[] = [];
-  const access = await examineAccess(store, { probe, signal });
-  if (access.status === 'problem') return [access];
-  findings.push(access);
   const checks: readonly (readonly [string, () => Promise<Finding | null>])[] = [
     [`${store.name} clock`, async () => examineClock(store, options)],
     [`${store.name} unfinished uploads`, async () => examineUnfinished(store, { prefix, ...options })],
@@ -31,22 +30,23 @@ export async function examineStore(
     [`${store.name} versions`, async () => examineVersions(store, { prefix, ...options })],
     [`${store.name} lock`, async () => examineLock(store, options)],
   ];
-  for (const [check, run] of checks) {
+  const found = checks.map(async ([check, run]): Promise<readonly Finding[]> => {
     try {
       const finding = await run();
-      if (finding !== null) findings.push({ ...finding, check });
+      return finding === null ? [] : [{ ...finding, check }];
     } catch (error) {
-      findings.push({ ...problem(check, error), status: 'warning' });
+      return [{ ...problem(check, error), status: 'warning' }];
     }
-  }
-  return findings;
+  });
+  return (await Promise.all(found)).flat();
 }
 
 type Store = StoreToExamine['store'];
 
-async function examineAccess(
-  store: Store,
-  { probe, signal }: { readonly probe: StoreToExamine['probe']; readonly signal: AbortSignal },
+/** Whether a probe can be written to it, read back and removed. */
+export async function examineAccess(
+  { store, probe }: Pick<StoreToExamine, 'store' | 'probe'>,
+  { signal }: { readonly signal: AbortSignal },
 ): Promise<Finding> {
   let failure: { readonly error: unknown } | undefined;
   try {
@@ -58,8 +58,10 @@ async function examineAccess(
     failure = { error };
   }
   try {
-    // Whatever failed before: it may have been written.
-    await probe.remove();
+    // Whatever failed before: it may have been written. A time of its own: also who is interrupted takes the probe away.
+    const isSilent = failure?.error instanceof AppError && failure.error.code === 'timeout';
+    const signalOfItsOwn = isSilent ? AbortSignal.timeout(lastWordMs) : new AbortController().signal;
+    await answerOf(askedOf(store), { signal: signalOfItsOwn, ask: probe.remove });
     if (failure === undefined && (await store.head(probe.key, { signal })) !== null)
       throw new AppError('store', 'The probe object could not be removed');
   } catch (error) {

@@ -23,27 +23,44 @@ const wrappers = [
   '/usr/lib/libnss_wrapper.so',
 ];
 
+/** Whom a server can run as where we are `uid`: `nobody`, we ourselves, or we with an entry that `wrapper` makes up. */
+export async function findScratchUser(
+  uid: number,
+): Promise<
+  { readonly kind: 'nobody' | 'ourselves' | 'none' } | { readonly kind: 'wrapped'; readonly wrapper: string }
+> {
+  if (uid === 0) return { kind: 'nobody' };
+  if (hasEntry()) return { kind: 'ourselves' };
+  const wrapper = await firstThere(wrappers);
+  return wrapper === undefined ? { kind: 'none' } : { kind: 'wrapped', wrapper };
+}
+
 /**
  * Prepares `directory`, which must be ours, for whoever the server runs as.
  * @throws AppError `drill` when our user id has no entry and libnss_wrapper is not installed.
  */
 export async function prepareScratchUser(directory: string, uid: number): Promise<ScratchUser> {
-  if (uid === 0) {
-    await chown(directory, nobody.uid, nobody.gid);
-    return { user: nobody, env: {} };
+  const found = await findScratchUser(uid);
+  switch (found.kind) {
+    case 'nobody':
+      await chown(directory, nobody.uid, nobody.gid);
+      return { user: nobody, env: {} };
+    case 'ourselves':
+      return { user: null, env: {} };
+    case 'none':
+      throw new AppError('drill', `The user id ${uid} has no entry in /etc/passwd, which PostgreSQL's initdb needs`, {
+        hint: 'Install libnss-wrapper, or run as a user that has an entry.',
+      });
+    case 'wrapped': {
+      const passwd = path.join(directory, 'passwd');
+      const group = path.join(directory, 'group');
+      await writeFile(passwd, `postgres:x:${uid}:${uid}:throw-away server:${directory}:/bin/sh\n`);
+      await writeFile(group, `postgres:x:${uid}:\n`);
+      return { user: null, env: { LD_PRELOAD: found.wrapper, NSS_WRAPPER_PASSWD: passwd, NSS_WRAPPER_GROUP: group } };
+    }
+    default:
+      return found satisfies never;
   }
-  if (hasEntry()) return { user: null, env: {} };
-  const wrapper = await firstThere(wrappers);
-  if (wrapper === undefined) {
-    throw new AppError('drill', `The user id ${uid} has no entry in /etc/passwd, which PostgreSQL's initdb needs`, {
-      hint: 'Install libnss-wrapper, or run as a user that has an entry.',
-    });
-  }
-  const passwd = path.join(directory, 'passwd');
-  const group = path.join(directory, 'group');
-  await writeFile(passwd, `postgres:x:${uid}:${uid}:throw-away server:${directory}:/bin/sh\n`);
-  await writeFile(group, `postgres:x:${uid}:\n`);
-  return { user: null, env: { LD_PRELOAD: wrapper, NSS_WRAPPER_PASSWD: passwd, NSS_WRAPPER_GROUP: group } };
 }
 
 function hasEntry(): boolean {

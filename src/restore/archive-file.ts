@@ -12,7 +12,7 @@ import { readSpace } from '../disk/directory.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { formatBytes } from '../text/format.ts';
-import { dumpOf } from '../snapshots/manifest.ts';
+import { dumpOf, type Manifest } from '../snapshots/manifest.ts';
 import { streamDump, type SnapshotSource, type StreamOptions } from '../snapshots/dump-stream.ts';
 import { isTrustedScratch, makeScratchDirectory } from '../state/scratch-directory.ts';
 
@@ -26,6 +26,11 @@ type Contents = readonly ArchiveItem[];
 export interface ScratchArchive extends AsyncDisposable {
   readonly file: string;
   readonly contents: Contents;
+}
+
+/** What a restore with several jobs needs in the scratch directory, in bytes. */
+export function archiveBytes(manifest: Manifest): number {
+  return Math.ceil(headroom * dumpOf(manifest).content.bytes);
 }
 
 /** Writes the archive into `directory`, under a name of its own. @throws AppError `restore` when there is too little space. */
