@@ -61,7 +61,7 @@ export async function examineDrill(
     });
   } else if (isEncrypted && identitiesOf(settings.keys).length === 0) {
     const detail = 'a drill by the clock is skipped, for no private key is on this machine; by hand it can have one';
-    const remedy = 'Drill now and then with the key from elsewhere: mastodon-backup drill --identity - < key.txt';
+    const remedy = 'Drill now and then with the key from elsewhere: mastodon-backup drill --identity key.txt';
     findings.push({ check, status: 'ok', detail, remedy });
   } else if ('version' in programs && space !== null) {
     const room = `about ${formatBytes(predictBytes(bytes))} of ${formatBytes(space.freeBytes)} that are free`;

@@ -1,7 +1,7 @@
 // `compare`: what has changed since a snapshot, table by table. When the time is over before all is counted, what was counted
 // is shown and the status says that it is not all.
 
-import { InvalidArgumentError, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { CompareResult } from '../app/compare-verb.ts';
 import { parseDuration } from '../config/values.ts';
 import { outOfTime } from '../database/row-counts.ts';
@@ -33,7 +33,11 @@ export function addCompareCommand(program: Command, context: CommandContext): vo
     .option('--from <store>', 's3 or local', parseStore)
     .option('--accept-unsigned', 'take what nobody who is trusted has signed for ours')
     .option('--instance <name>', 'which instance, when several share the prefix')
-    .option('--timeout <duration>', `how long the counting may take, 10m if not given`, parseLimit, usualLimitMs)
+    .addOption(
+      new Option('--timeout <duration>', 'how long the counting may take')
+        .argParser(parseLimit)
+        .default(usualLimitMs, '10m'),
+    )
     .option('--json', 'print the result as one JSON document')
     .action(async (snapshot: string, options: CompareOptions) => {
       const result = await app.compare({

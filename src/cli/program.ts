@@ -12,6 +12,7 @@ import { addCompareCommand } from './compare-command.ts';
 import { addCompletionCommand } from './completion-command.ts';
 import { addDaemonCommand } from './daemon-command.ts';
 import { addDrillCommand } from './drill-command.ts';
+import { addExamples } from './examples.ts';
 import { addHealthCommand } from './health-command.ts';
 import { addInspectionCommands } from './inspection-commands.ts';
 import { addNotifyCommand } from './notify-command.ts';
@@ -117,6 +118,7 @@ function createProgram(context: CommandContext, words: readonly string[]): Comma
   addUpgradeCommand(program, context);
   addInspectionCommands(program, context);
   addCompletionCommand(program, context);
+  addExamples(program, context.program);
   for (const command of program.commands) command.exitOverride().configureOutput(output);
   return program;
 }
