@@ -34,8 +34,11 @@ export async function readPitrSource(client: Client): Promise<PitrSource> {
   const row = rows[0] ?? {};
   const refuse = (message: string, hint: string): AppError =>
     new AppError('database', message, { hint, reason: 'unsupported' });
+  // Not for good: a server that is restored, or promoted, answers like this until it is.
   if (row['standby'] === 'true')
-    throw refuse('This server is a standby, and its log is that of another', 'Set BACKUP_DATABASE_URL to the primary.');
+    throw new AppError('database', 'This server is a standby or recovers, and its log is that of another', {
+      hint: 'Wait until it has recovered, or set BACKUP_DATABASE_URL to the primary.',
+    });
   if (row['level'] === 'minimal')
     throw refuse(
       'wal_level is minimal: the log of this server does not suffice for restoring',

@@ -82,10 +82,10 @@ describe('a server that changes', () => {
     await restartServer(server, {
       signal: 'SIGINT',
       async whileDown() {
-        // The end of its own log is where it is promoted.
+        // The end of its own log is where it is promoted; until then it answers as a standby does.
         for (const [name, text] of [
           ['recovery.signal', ''],
-          ['postgresql.auto.conf', "restore_command = 'false'\n"],
+          ['postgresql.auto.conf', "restore_command = 'sleep 1; false'\n"],
         ] as const) {
           writeFileSync(path.join(server.data, name), text);
           own(path.join(server.data, name));
