@@ -213,6 +213,7 @@ export async function dumpReplayed(
     ...settings,
     purpose: { kind: 'by hand', tier: 'daily' },
     instance: replayed.base.instance,
+    role: null,
     toolVersion: context.toolVersion,
     environment: context.environment,
     secrets: 'off',

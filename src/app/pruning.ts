@@ -50,13 +50,14 @@ async function prunePlace(
     ...options
   }: Omit<Parameters<typeof prunePlaces>[1], 'holdings'> & { readonly place: Holding },
 ): Promise<PlacePrune> {
-  const { settings, instance } = context.load();
+  const { settings, instance, target } = context.load();
   const { store } = place.repository;
   const removed: Manifest[] = [];
   let plan: PrunePlan | null = null;
   try {
     if (place.catalogue === null) throw place.error;
     plan = planPrune(place.catalogue, {
+      serverPlace: `${target.host}:${target.port}`,
       ...options,
       instance,
       keep: settings.retention.keep,

@@ -12,7 +12,8 @@ import { dumpOf, partOf, snapshotName, type Manifest } from '../snapshots/manife
 import { createRecoveryKit, type KitFacts } from '../kit/recovery-kit.ts';
 import { renderKitHtml } from '../kit/recovery-kit-html.ts';
 import { renderKitText } from '../kit/recovery-kit-text.ts';
-import type { StockBucket, StockDatabase } from '../kit/stock-commands.ts';
+import { wizardDatabase, type StockBucket, type StockDatabase } from '../kit/stock-commands.ts';
+import { mastodonRole } from '../mastodon/mastodon-role.ts';
 import { warnOfPassedOver } from './choosing.ts';
 import type { AppContext } from './context.ts';
 import { lookIntoAll } from './holdings.ts';
@@ -20,6 +21,8 @@ import { lookIntoAll } from './holdings.ts';
 /** Options of `recovery-kit`. */
 export interface RecoveryKitRequest {
   readonly format: 'text' | 'html';
+  /** Whose kit; null: the instance of the settings, or the only one that is stored. */
+  readonly instance: string | null;
   /** Where to write it; null: it is only returned. */
   readonly output: string | null;
   readonly signal: AbortSignal;
@@ -27,8 +30,10 @@ export interface RecoveryKitRequest {
 
 /** Makes the kit, writes it if asked, and returns it. */
 export async function recoveryKit(context: AppContext, request: RecoveryKitRequest): Promise<string> {
-  const { settings, target, instance } = context.load();
-  const newest = await findNewest(context, { instance, signal: request.signal });
+  const { settings } = context.load();
+  const catalogues = await readAllCatalogues(context, request.signal);
+  const instance = chooseInstance(context, { catalogues, named: request.instance });
+  const newest = findNewest(context, { catalogues, instance });
   const facts: KitFacts = {
     instance,
     madeAt: context.now(),
@@ -46,7 +51,7 @@ export async function recoveryKit(context: AppContext, request: RecoveryKitReque
       newest === undefined
         ? settings.extraFiles.length > 0 && settings.keys.kind !== 'plain'
         : partOf(newest, 'extra') !== undefined,
-    database: describeDatabase(target, newest),
+    database: describeDatabase(context, newest),
     encoding:
       newest === undefined
         ? { compression: settings.compression.kind, encrypted: settings.keys.kind !== 'plain' }
@@ -61,6 +66,7 @@ export async function recoveryKit(context: AppContext, request: RecoveryKitReque
             clientVersion: newest.database.clientVersion,
             dumpBytes: dumpOf(newest).content.bytes,
             objectBytes: dumpOf(newest).bytes,
+            mastodon: newest.mastodon,
           },
   };
   const kit = createRecoveryKit(facts);
@@ -69,12 +75,9 @@ export async function recoveryKit(context: AppContext, request: RecoveryKitReque
   return text;
 }
 
-async function findNewest(
-  context: AppContext,
-  options: { readonly instance: string; readonly signal: AbortSignal },
-): Promise<Manifest | undefined> {
+async function readAllCatalogues(context: AppContext, signal: AbortSignal): Promise<readonly Catalogue[]> {
   const catalogues: Catalogue[] = [];
-  for (const { repository, catalogue, error } of await lookIntoAll(context, options.signal)) {
+  for (const { repository, catalogue, error } of await lookIntoAll(context, signal)) {
     if (catalogue === null) {
       context.log.warn(
         { err: error, store: repository.store.description },
@@ -84,6 +87,36 @@ async function findNewest(
     }
     catalogues.push(catalogue);
   }
+  return catalogues;
+}
+
+// Where the settings do not say who we are, as on an empty machine, the only one that is stored is meant.
+function chooseInstance(
+  context: AppContext,
+  { catalogues, named }: { readonly catalogues: readonly Catalogue[]; readonly named: string | null },
+): string {
+  const { target, instance } = context.load();
+  const stored = [...new Set(catalogues.flatMap(({ snapshots }) => snapshots.map((one) => one.instance)))].toSorted();
+  if (named !== null) {
+    if (stored.includes(named)) return named;
+    const others = stored.length === 0 ? 'nothing is' : `there is: ${stored.join(', ')}`;
+    throw new AppError('no-snapshot', `No backup of '${named}' is stored there; ${others}`, {
+      hint: 'See what there is with the command: mastodon-backup list.',
+    });
+  }
+  const isSaid = context.environment.status('LOCAL_DOMAIN') === 'set' || target.sources.length > 0;
+  if (isSaid || stored.length === 0) return instance;
+  const [only = instance, ...others] = stored;
+  if (others.length === 0) return only;
+  throw new AppError('usage', `Several instances are stored there: ${stored.join(', ')}`, {
+    hint: `Name one, such as: mastodon-backup recovery-kit --instance ${only}.`,
+  });
+}
+
+function findNewest(
+  context: AppContext,
+  { catalogues, instance }: { readonly catalogues: readonly Catalogue[]; readonly instance: string },
+): Manifest | undefined {
   // Together: one place may have nothing but what an instance that was set up anew has put there.
   const everywhere = {
     snapshots: catalogues.flatMap(({ snapshots }) => snapshots).toSorted(newestFirst),
@@ -93,7 +126,7 @@ async function findNewest(
     unsigned: catalogues.flatMap(({ unsigned }) => unsigned),
   };
   const latest = findLatest(everywhere, {
-    ...options,
+    instance,
     tier: null,
     now: context.now(),
     encryptedOnly: wantsEncrypted(context.load().settings.keys),
@@ -115,16 +148,17 @@ function describeBucket(settings: Settings): StockBucket | null {
   };
 }
 
-function describeDatabase(
-  target: { readonly database: string; readonly user: string },
-  newest: Manifest | undefined,
-): StockDatabase {
-  const { encoding = 'UTF8', extensions = [] } = newest?.database ?? {};
+function describeDatabase(context: AppContext, newest: Manifest | undefined): StockDatabase {
+  const { target } = context.load();
+  const { encoding = 'UTF8', extensions = [], locale = null, name = target.database, role } = newest?.database ?? {};
+  // Mastodon's wizard under Docker has the server's own role and database for it.
+  const guess = name === wizardDatabase.name ? wizardDatabase.name : target.user;
   return {
-    name: newest?.database.name ?? target.database,
-    role: target.user,
+    name,
+    role: mastodonRole(context.environment).role ?? role ?? guess,
     encoding,
-    extensions: extensions.filter(({ name }) => name !== 'plpgsql'),
+    locale,
+    extensions: extensions.filter((one) => one.name !== 'plpgsql'),
   };
 }
 

@@ -12,7 +12,7 @@ import type { ConnectionSettings } from '../database/connection.ts';
 import { decryptDocument } from '../codec/age.ts';
 import { AppError, describeError, type ErrorCode } from '../errors.ts';
 import { dumpOf, partOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
-import { readDatabaseTarget } from '../mastodon/database-settings.ts';
+import { mastodonRole } from '../mastodon/mastodon-role.ts';
 import { compareFingerprints, describeConsequences } from '../mastodon/secret-fingerprints.ts';
 import { writeArchive, writeSecrets, type FileOutput } from '../restore/archive-file.ts';
 import { writeExtraFiles } from '../restore/extra-files.ts';
@@ -36,6 +36,8 @@ export interface RestoreRequest extends RestoreSource {
   readonly database: string;
   readonly replace: boolean;
   readonly jobs: number;
+  /** How far sequences are moved ahead; left out: they stay where the dump has them. */
+  readonly sequencesAhead?: number;
   /** The schemas to restore; null: all. */
   readonly schemas: readonly string[] | null;
   readonly withoutExtensions: readonly string[];
@@ -104,7 +106,7 @@ export async function restoreFrom(
     ...request,
     source,
     connection: request.server ?? target,
-    owner: { named: request.owner, create: request.createRole, ...mastodonRole(context) },
+    owner: { named: request.owner, create: request.createRole, ...ownerHere(context) },
     name: database,
     clients: await context.findClients(signal),
     scratchDirectory: settings.scratchDirectory,
@@ -125,23 +127,11 @@ export async function restoreFrom(
 }
 
 // With a connection of its own for backups, Mastodon's variables still say who Mastodon is.
-function mastodonRole(context: AppContext): {
-  readonly mastodon: string | null;
-  readonly password: string;
-} {
+function ownerHere(context: AppContext): { readonly mastodon: string | null; readonly password: string } {
   const { environment } = context;
-  const own = 'BACKUP_DATABASE_URL';
-  const { target } = readDatabaseTarget({
-    ...environment,
-    get: (name) => (name === own ? undefined : environment.get(name)),
-    status: (name) => (name === own ? 'unset' : environment.status(name)),
-  });
-  const isOther = environment.status(own) === 'set';
-  const isSaid = target !== null && target.sources.some((name) => name === 'DB_USER' || name === 'DATABASE_URL');
-  return {
-    mastodon: isOther && isSaid ? target.user : null,
-    password: target?.password ?? context.load().target.password,
-  };
+  const { role, password } = mastodonRole(environment);
+  const isOther = environment.status('BACKUP_DATABASE_URL') === 'set';
+  return { mastodon: isOther ? role : null, password: password ?? context.load().target.password };
 }
 
 /** Writes a snapshot's dump as pg_dump made it. */

@@ -11,6 +11,7 @@ import { dumpOf, type Manifest } from '../snapshots/manifest.ts';
 import { isAnswered, withoutFuture, type DueRun } from '../schedule/due.ts';
 import { defaultMemoryLimit } from '../backup/memory-limit.ts';
 import { scheduledTiers } from '../schedule/timetable.ts';
+import { roleOfDump } from '../mastodon/mastodon-role.ts';
 import type { AppContext } from './context.ts';
 import { askBeforeHook, runHookAfter } from './hooks.ts';
 import { lockFor } from './locking.ts';
@@ -209,6 +210,7 @@ async function dump(
     ...settings,
     purpose: plan.purpose,
     instance,
+    role: roleOfDump(context.environment, target),
     toolVersion: context.toolVersion,
     environment: context.environment,
     connection: target,

@@ -46,6 +46,8 @@ import { readSourceState } from './source-state.ts';
 export interface BackupOptions {
   readonly purpose: Purpose;
   readonly instance: string;
+  /** The role that Mastodon uses; null: nobody knows. */
+  readonly role: string | null;
   readonly toolVersion: string;
   /** Where Mastodon's settings are. */
   readonly environment: Environment;

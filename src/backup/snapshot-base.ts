@@ -21,6 +21,8 @@ export function describeSnapshot(
     readonly toolVersion: string;
     readonly compression: { readonly kind: CompressionName };
     readonly recipients: readonly string[];
+    /** The role that Mastodon uses; null: nobody knows. */
+    readonly role: string | null;
   },
   found: {
     readonly id: string;
@@ -46,6 +48,7 @@ export function describeSnapshot(
     tool: { version: run.toolVersion },
     database: {
       name: facts.name,
+      ...(run.role === null ? {} : { role: run.role }),
       systemIdentifier: facts.systemIdentifier,
       serverVersion: facts.serverVersion,
       clientVersion: found.client.version,

@@ -11,9 +11,11 @@ export function addRecoveryKitCommand(program: Command, context: CommandContext)
     .description('one page to print: what is where, which keys are needed, the stock commands that restore')
     .option('--output <file>', 'write it to a file that ends in .txt or .html', parseKitFile)
     .option('--html', 'HTML on stdout instead of text')
-    .action(async ({ output, html }: { output?: string; html?: boolean }) => {
+    .option('--instance <name>', 'which instance, when several share the prefix')
+    .action(async ({ output, html, instance }: { output?: string; html?: boolean; instance?: string }) => {
       const asHtml = html === true || (output !== undefined && /\.html?$/i.test(output));
-      const text = await app.recoveryKit({ format: asHtml ? 'html' : 'text', output: output ?? null, signal });
+      const format = asHtml ? 'html' : 'text';
+      const text = await app.recoveryKit({ format, instance: instance ?? null, output: output ?? null, signal });
       context.write(output === undefined ? text : `The recovery kit is in ${output}\n`);
     });
 }

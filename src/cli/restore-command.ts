@@ -5,6 +5,7 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import { AppError } from '../errors.ts';
 import type { StoreName } from '../storage/store.ts';
 import type { App } from '../app/app.ts';
+import { furthestAhead } from '../restore/sequences-ahead.ts';
 import type { ExtraReport, FileReport, FileRequest, RestoreReport } from '../app/restore-verb.ts';
 import { formatBytes, formatDuration } from '../text/format.ts';
 import { formatMoment } from '../text/moment.ts';
@@ -33,6 +34,7 @@ interface RestoreOptions {
   readonly owner?: string;
   readonly locale?: string;
   readonly ignoreSecrets?: boolean;
+  readonly sequencesAhead?: number;
   readonly from?: StoreName;
   readonly instance?: string;
   readonly wait?: boolean;
@@ -73,6 +75,11 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
     .option('--create-role', 'create the role that will own it when it is missing, with the password of DB_PASS')
     .option('--owner <role>', 'who will own it, instead of the role that Mastodon uses')
     .option('--locale <name>', "collation of the new database, instead of the source's")
+    .option(
+      '--sequences-ahead <number>',
+      'move sequences ahead, so that no id of follows or votes comes again that other servers know; such as 1000000',
+      parseSequencesAhead,
+    )
     .option('--ignore-secrets', 'restore although secrets here are not those of the snapshot')
     .option('--from <store>', 's3 or local', parseStore)
     .option('--accept-unsigned', 'take what nobody who is trusted has signed for ours')
@@ -130,6 +137,7 @@ function toDatabaseOptions(options: RestoreOptions, goal: Extract<Goal, { kind: 
     owner: options.owner ?? null,
     locale: options.locale ?? null,
     ignoreSecrets: options.ignoreSecrets === true,
+    ...(options.sequencesAhead === undefined ? {} : { sequencesAhead: options.sequencesAhead }),
     wait: options.wait === true,
   } as const;
 }
@@ -244,6 +252,13 @@ function parseJobs(text: string): number {
   if (!/^\d+$/.test(text) || jobs < 1 || jobs > mostJobs)
     throw new InvalidArgumentError(`Write a number from 1 to ${mostJobs}.`);
   return jobs;
+}
+
+function parseSequencesAhead(text: string): number {
+  const count = Number(text);
+  if (!/^\d+$/.test(text) || count < 1 || count > furthestAhead)
+    throw new InvalidArgumentError(`Write a number from 1 to ${furthestAhead}.`);
+  return count;
 }
 
 /** A restored database and what to do next. */

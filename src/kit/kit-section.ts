@@ -22,3 +22,8 @@ export function text(content: string): KitBlock {
 export function commands(label: string, lines: readonly string[]): KitBlock {
   return { kind: 'commands', label, lines };
 }
+
+/** The same, of which each is typed when the one before it was well; at its end it says `ok`, or says nothing. */
+export function checked(label: string, lines: readonly string[]): KitBlock {
+  return commands(label, [...lines.map((line) => `${line} &&`), 'echo ok']);
+}

@@ -3,14 +3,9 @@
 
 import { createHash } from 'node:crypto';
 import { commands, text, type KitBlock, type KitSection } from './kit-section.ts';
+import { withTool } from './tool-commands.ts';
 import { recoverySteps } from './recovery-steps.ts';
-import {
-  fingerprintCommand,
-  shellQuote,
-  type StockBucket,
-  type StockDatabase,
-  type StockEncoding,
-} from './stock-commands.ts';
+import { fingerprintCommand, type StockBucket, type StockDatabase, type StockEncoding } from './stock-commands.ts';
 import { formatMiB } from '../text/format.ts';
 import { formatMoment } from '../text/moment.ts';
 
@@ -40,6 +35,7 @@ export interface KitFacts {
     readonly clientVersion: string;
     readonly dumpBytes: number;
     readonly objectBytes: number;
+    readonly mastodon: { readonly schemaVersion: string; readonly release: string | null } | null;
   } | null;
 }
 
@@ -56,7 +52,11 @@ const longestKey = 100;
 export function createRecoveryKit(facts: KitFacts): RecoveryKit {
   return {
     title: `Recovery kit of ${facts.instance}`,
-    sections: [whatIsWhere(facts), keys(facts), withTool(facts), ...recoverySteps(facts)],
+    sections: [
+      whatIsWhere(facts),
+      keys(facts),
+      ...recoverySteps(facts, [withTool({ ...facts, encrypted: facts.encoding.encrypted })]),
+    ],
   };
 }
 
@@ -85,7 +85,22 @@ function whatIsWhere(facts: KitFacts): KitSection {
                 ['folder in it', bucket.prefix === '' ? 'none' : bucket.prefix],
               ] as const)),
           ...(directory === null ? [] : ([['directory', directory]] as const)),
-          ['database', `${database.name}, owned by the role ${database.role}, encoding ${database.encoding}`],
+          [
+            'database',
+            `${database.name}, owned by the role ${database.role}, encoding ${database.encoding}${localeWords(database)}`,
+          ],
+          ...(database.extensions.length === 0
+            ? []
+            : ([
+                [
+                  'extensions',
+                  database.extensions
+                    .map(
+                      ({ name, schema }) => `${name}${schema === null || schema === 'public' ? '' : ` in ${schema}`}`,
+                    )
+                    .join(', '),
+                ],
+              ] as const)),
           [
             'newest backup',
             newest === null
@@ -99,11 +114,17 @@ function whatIsWhere(facts: KitFacts): KitSection {
                   'PostgreSQL',
                   `${newest.serverVersion}; pg_restore ${newest.clientVersion.split('.')[0]} or newer reads it`,
                 ],
+                ['Mastodon', describeMastodon(newest.mastodon)],
                 ['its size', `${formatMiB(newest.objectBytes)} stored, ${formatMiB(newest.dumpBytes)} unpacked`],
               ] as const)),
           ["Mastodon's settings", facts.secretsStored ? 'beside each backup, encrypted' : 'NOT in the backups'],
           ...(facts.extraStored ? ([['your own files', 'beside each backup, encrypted']] as const) : []),
-          ['signed by', facts.signers.length === 0 ? 'nobody: backups are not signed' : facts.signers.join('; ')],
+          [
+            'signed by',
+            facts.signers.length === 0
+              ? 'no key is known here: whoever may write there can forge a backup'
+              : facts.signers.join('; '),
+          ],
           ['uploaded files', 'NOT in the backups: public/system, or the bucket of S3_BUCKET'],
         ],
       },
@@ -151,25 +172,18 @@ function privateKey({ encoding, recipients }: KitFacts): readonly KitBlock[] {
   ];
 }
 
-function withTool(facts: KitFacts): KitSection {
-  const identity = facts.encoding.encrypted ? ' --identity key.txt' : '';
-  return {
-    title: 'The shorter way, with this tool',
-    blocks: [
-      commands('With the same BACKUP_ settings as before, and the DB_ settings of the new server:', [
-        ...(facts.secretsStored
-          ? [`mastodon-backup restore latest --secrets-output .env.production.restored${identity}`]
-          : []),
-        ...(facts.extraStored ? [`mastodon-backup restore latest --extra-output extra${identity}`] : []),
-        `mastodon-backup restore latest --to-database ${shellQuote(facts.database.name)}${identity}`,
-      ]),
-      text(
-        `On a fresh server without the role ${facts.database.role}, connect as its superuser (BACKUP_DATABASE_URL) and add --create-role: ` +
-          'the role gets the password of DB_PASS, and everything belongs to it.',
-      ),
-      text('It fetches, checks, restores and compares by itself: steps 1, 5 and 6 below remain yours.'),
-    ],
-  };
+function localeWords({ locale }: StockDatabase): string {
+  if (locale === null) return '';
+  const { collation, ctype, provider, name } = locale;
+  const libc = collation === ctype ? collation : `${collation} and ${ctype}`;
+  return `, locale ${libc}${name === null ? '' : ` (${provider} ${name})`}`;
+}
+
+function describeMastodon(mastodon: NonNullable<KitFacts['newest']>['mastodon']): string {
+  if (mastodon === null) return 'its tables were not found';
+  const { release, schemaVersion } = mastodon;
+  const which = release === null ? 'a release that is not known here' : `release ${release}`;
+  return `${which}, with all migrations up to ${schemaVersion}`;
 }
 
 // A post-quantum key fills a page; its fingerprint says as much.

@@ -1,6 +1,6 @@
 // The recovery, step by step, with stock tools alone: prepare, fetch and check, settings, database, start, look.
 
-import { commands, text, type KitBlock, type KitSection } from './kit-section.ts';
+import { checked, commands, text, type KitBlock, type KitSection } from './kit-section.ts';
 import {
   checkObject,
   clientsHere,
@@ -8,6 +8,7 @@ import {
   compareRows,
   checkSignatures,
   findNewest,
+  moveSequences,
   getManifests,
   getSignatures,
   showSignature,
@@ -25,6 +26,7 @@ import {
   type StockDatabase,
   type StockEncoding,
 } from './stock-commands.ts';
+import { formatMoment } from '../text/moment.ts';
 
 /** What the steps depend on. */
 export interface StepFacts {
@@ -37,20 +39,41 @@ export interface StepFacts {
   readonly encoding: StockEncoding;
   /** Public keys whose signatures count, as `ssh-ed25519 AAAA… name`; empty: none is asked for. */
   readonly signers: readonly string[];
+  /** The newest snapshot; null where nobody knows it. */
+  readonly newest: {
+    readonly dataAt: string;
+    readonly serverVersion: string;
+    readonly clientVersion: string;
+    readonly mastodon: { readonly release: string | null } | null;
+  } | null;
+  /** In which times are said. */
+  readonly timeZone: string;
 }
 
-/** The steps in their order. */
-export function recoverySteps(facts: StepFacts): readonly KitSection[] {
-  return [preparation(facts), fetching(facts), settings(facts), restoring(facts), starting(), afterwards()];
+/** The steps in their order; `otherWay` does the same as the second to the fourth. */
+export function recoverySteps(facts: StepFacts, otherWay: readonly KitSection[]): readonly KitSection[] {
+  return [
+    preparation(facts),
+    ...otherWay,
+    fetching(facts),
+    settings(facts),
+    restoring(facts),
+    starting(facts),
+    afterwards(),
+  ];
 }
 
-function preparation({ instance, bucket, encoding, signers }: StepFacts): KitSection {
+function preparation({ instance, bucket, encoding, signers, newest }: StepFacts): KitSection {
+  const major = newest?.clientVersion.split('.')[0];
   const tools = [
-    'postgresql-client',
+    'ca-certificates',
     ...(encoding.encrypted ? ['age'] : []),
     ...(signers.length > 0 ? ['openssh-client'] : []),
     ...{ xz: ['xz-utils'], zstd: ['zstd'], none: [] }[encoding.compression],
+    ...(bucket === null ? [] : ['curl']),
   ];
+  const install = (what: readonly string[]): string => `apt-get install -y ${what.join(' ')}`;
+  const inCompose = `With Docker, PostgreSQL is the service db${major === undefined ? '' : ` (postgres:${major}-alpine)`}`;
   return {
     title: 'Step 1. Prepare',
     blocks: [
@@ -58,11 +81,22 @@ function preparation({ instance, bucket, encoding, signers }: StepFacts): KitSec
         kind: 'list',
         items: [
           `Never let two copies of ${instance} run at once: other servers would take the posts of both for good. Switch the old server off, or stop web, streaming and sidekiq there, and be sure that they stay stopped.`,
-          `Install stock tools (Debian: apt-get install ${tools.join(' ')}${bucket === null ? '' : ', and one of awscli, rclone, curl'}).`,
-          `Make an empty directory with room for the backup${encoding.encrypted ? ', put the private key into it as key.txt,' : ''} and begin there; type everything below into one shell:`,
+          `Do all of it in one shell (sh or bash), in an empty directory with room for the backup${encoding.encrypted ? '; put the private key into it as key.txt' : ''}. A block that says ok at its end went well.`,
         ],
       },
-      commands('', [rememberDirectory]),
+      checked(`Debian or Ubuntu, as root. ${inCompose}:`, ['apt-get update', install(tools)]),
+      checked(
+        `Without Docker, ${major === undefined ? 'the server' : `PostgreSQL ${major} (a newer one will do)`} from its own packages:`,
+        [
+          install(['postgresql-common']),
+          '/usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y',
+          install([`postgresql-${major ?? 'MAJOR'}`]),
+        ],
+      ),
+      ...(bucket === null
+        ? []
+        : [text('Give the shell the access key: export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…')]),
+      commands('Where you are:', [rememberDirectory]),
     ],
   };
 }
@@ -74,11 +108,13 @@ function fetching({ bucket, directory, instance, signers }: StepFacts): KitSecti
     ...(bucket === null
       ? []
       : [
-          text('From the bucket. Give the shell the access key: export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…'),
-          commands('Then tell it how to get objects. With the AWS client:', getWithAws(bucket)),
+          ...(curl.length === 0 ? [] : [commands('How to get objects, with curl alone (7.87 or later):', curl)]),
+          commands(
+            curl.length === 0 ? 'How to get objects, with the AWS client:' : 'or with the AWS client:',
+            getWithAws(bucket),
+          ),
           commands('or with rclone:', getWithRclone(bucket)),
-          ...(curl.length === 0 ? [] : [commands('or with curl alone (7.87 or later):', curl)]),
-          commands('Get the manifests:', [getManifests, ...(isSigned ? [getSignatures] : [])]),
+          checked('Get the manifests:', [getManifests, ...(isSigned ? [getSignatures] : [])]),
         ]),
     ...(directory === null
       ? []
@@ -91,22 +127,17 @@ function fetching({ bucket, directory, instance, signers }: StepFacts): KitSecti
           ),
         ]),
     ...(isSigned
-      ? [
-          commands(
-            "Only what one of these keys has signed counts; the rest may be anybody's:",
-            checkSignatures(signers),
-          ),
-        ]
+      ? [checked("Only what one of these keys has signed counts; the rest may be anybody's:", checkSignatures(signers))]
       : []),
-    commands(
+    checked(
       'The manifest with the newest data; to go back further, set MANIFEST to another one below FROM:',
       findNewest(instance, { isSigned }),
     ),
     ...(isSigned
-      ? [commands('Whose signature it has; without the word Good it is none of yours:', [showSignature])]
+      ? [checked('Whose signature it has; without the word Good it is none of yours:', [showSignature])]
       : []),
-    ...(bucket === null ? [] : [commands('Get its objects:', [getObjects])]),
-    commands('Is the dump whole? Its SHA-256 must stand in the manifest:', checkObject),
+    ...(bucket === null ? [] : [checked('Get its objects:', [getObjects])]),
+    checked('Is the dump whole? Its SHA-256 must stand in the manifest:', checkObject),
   ];
   return { title: 'Step 2. Fetch the backup and check it', blocks };
 }
@@ -115,7 +146,7 @@ function settings(facts: StepFacts): KitSection {
   const title = "Step 3. Mastodon's settings";
   const extra: readonly KitBlock[] = facts.extraStored
     ? [
-        commands('The files of your own that travelled with it (compose file, web server), under their old paths:', [
+        checked('The files of your own that travelled with it (compose file, web server), under their old paths:', [
           openExtra,
         ]),
       ]
@@ -135,7 +166,7 @@ function settings(facts: StepFacts): KitSection {
   return {
     title,
     blocks: [
-      commands('Secrets, domain, mail and all the rest, as an env file:', [openSecrets]),
+      checked('Secrets, domain, mail and all the rest, as an env file:', [openSecrets]),
       text(
         "It becomes .env.production beside Mastodon's docker-compose.yml, which takes it as it is. Change what names the old " +
           'machine (DB_HOST, REDIS_HOST and their like); never change the secrets or LOCAL_DOMAIN.',
@@ -157,7 +188,7 @@ function restoring({ database, encoding }: StepFacts): KitSection {
       commands('or on a server without Docker, as the user postgres, or with PGHOST, PGUSER and PGPASSWORD set:', [
         clientsHere,
       ]),
-      commands('then, for both:', restoreDatabase(database, encoding)),
+      checked('then, for both:', restoreDatabase(database, encoding)),
       {
         kind: 'list',
         items: [
@@ -168,31 +199,43 @@ function restoring({ database, encoding }: StepFacts): KitSection {
           'An object that ends in .xz is unpacked with xz -d, in .zst with zstd -d --long=27; without .age leave age out.',
         ],
       },
-      commands(
-        'Compare every table with the manifest. This prints the tables that differ: nothing, when all is well.',
-        [compareRows(database)],
+      checked(
+        'Compare every table with the manifest. It prints those that differ: nothing but ok is well.',
+        compareRows(database),
       ),
+      checked('Ids of follows, likes and votes must not come again; how many sequences were moved ahead:', [
+        moveSequences(database),
+      ]),
     ],
   };
 }
 
-function starting(): KitSection {
+function starting({ newest, timeZone }: StepFacts): KitSection {
+  const release = newest?.mastodon?.release;
   return {
-    title: 'Step 5. Files, feeds, search, start',
+    title: 'Step 5. Files, queues, feeds, start',
     blocks: [
       {
         kind: 'list',
         items: [
+          `Mastodon: start ${release === undefined || release === null ? 'the release' : `release ${release}, the one`} that made the backup (the image in docker-compose.yml, or the tag of the checkout); upgrade afterwards.`,
           'Uploaded files: put public/system back from its own backup, or check that the bucket of S3_BUCKET still has them.',
-          'Redis: start with an empty one. What waited in its queues is lost; the home feeds are built anew:',
+          'Redis must be empty: on the same host it has queues and feeds of another state.',
         ],
       },
-      commands('The last line only with Elasticsearch; without Docker it is RAILS_ENV=production bin/tootctl …:', [
+      checked('Without Docker: redis-cli flushall, systemctl start mastodon-*, RAILS_ENV=production bin/tootctl …', [
+        'docker compose up -d --wait redis',
+        'docker compose exec -T redis redis-cli flushall < /dev/null',
         'docker compose up -d',
-        'docker compose run --rm web bin/tootctl feeds build',
-        'docker compose run --rm web bin/tootctl search deploy',
+        'docker compose run --rm -T web bin/tootctl feeds build < /dev/null',
       ]),
-      text('Use the release of Mastodon that made the backup; upgrade afterwards. Then point DNS at the new server.'),
+      checked('With Elasticsearch:', ['docker compose run --rm -T web bin/tootctl search deploy < /dev/null']),
+      text(
+        'It builds home feeds, from release 4.4 on those of lists too; before that lists fill with what comes. Then point DNS at the new server.',
+      ),
+      text(
+        `What other servers have seen ${newest === null ? 'since the backup' : `since ${formatMoment(newest.dataAt, timeZone)}`} is still there and no longer known here: posts of that time can only be deleted there by who runs them, follows of that time have to be made again, and what was deleted in it is back here alone. Tell your people.`,
+      ),
     ],
   };
 }
@@ -206,7 +249,7 @@ function afterwards(): KitSection {
         items: [
           'Log in as somebody with two factors: that needs the right ACTIVE_RECORD_ENCRYPTION_* and OTP_SECRET.',
           'Look at an old post with a picture, write a new one, and see it arrive on another server.',
-          'Take a new backup at once, and keep the one you restored.',
+          'Take a new backup at once, and keep the one you restored. Retention removes nothing while there are backups of another server: when you are content with the new one, say so with mastodon-backup prune --accept-new-server.',
         ],
       },
     ],

@@ -20,8 +20,18 @@ export interface StockDatabase {
   readonly name: string;
   readonly role: string;
   readonly encoding: string;
+  /** How it sorts and compares; null where nobody knows it. */
+  readonly locale: StockLocale | null;
   /** Extensions to create first; the schema is null where nobody knows it. */
   readonly extensions: readonly { readonly name: string; readonly schema: string | null }[];
+}
+
+/** How a database sorts and compares, as its manifest says it. */
+export interface StockLocale {
+  readonly collation: string;
+  readonly ctype: string;
+  readonly provider: 'libc' | 'icu' | 'builtin';
+  readonly name: string | null;
 }
 
 /** How an object is encoded. */
@@ -69,7 +79,7 @@ export function getWithCurl(bucket: StockBucket): readonly string[] {
     // curl 7.88 signs only for servers that do not look, unless it is told what the payload is.
     `s3() { curl -fsS -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' --aws-sigv4 aws:amz:${bucket.region}:s3 --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" "$@"; }`,
     `keys() { for TIER in ${folders.join(' ')}; do s3 ${list}; done | grep -o '<Key>[^<]*' | cut -c ${column}-; }`,
-    `get() { keys | while read -r KEY; do case $KEY in $1) s3 --create-dirs -o "$FROM/$KEY" "${address}/${bucket.prefix}$KEY";; esac; done; }`,
+    `get() { keys | while read -r KEY; do case $KEY in $1) s3 --create-dirs -o "$FROM/$KEY" "${address}/${bucket.prefix}$KEY" || exit 1;; esac; done; }`,
   ];
 }
 
@@ -112,6 +122,7 @@ export function findNewest(
   const counting = isSigned ? ' | signed' : '';
   return [
     `MANIFEST=$(cd "$FROM" && grep -lsF ${mark} ${places}${counting} | xargs grep -H '"dataAt": ' | sort -t '"' -k 4 | tail -n 1 | cut -d : -f 1)`,
+    'test -n "$MANIFEST"',
     'grep -E \'"(dataAt|serverVersion|clientVersion|schemaVersion)"\' "$FROM/$MANIFEST"',
   ];
 }
@@ -119,7 +130,7 @@ export function findNewest(
 /** Sets OBJECT to the dump, and says whether it has the SHA-256 that its manifest names. */
 export const checkObject: readonly string[] = [
   'OBJECT=$(ls "$FROM/${MANIFEST%.json}".dump*)',
-  'grep -q "$(sha256sum "$OBJECT" | cut -c 1-64)" "$FROM/$MANIFEST" && echo "whole: $OBJECT" || echo "DAMAGED: $OBJECT"',
+  'grep -q "$(sha256sum "$OBJECT" | cut -c 1-64)" "$FROM/$MANIFEST" && echo "whole: $OBJECT" || ! echo "DAMAGED: $OBJECT"',
 ];
 
 /** Writes Mastodon's settings to a file beside the others. */
@@ -172,12 +183,37 @@ export function restoreDatabase(database: StockDatabase, encoding: StockEncoding
   return [
     `pg psql -d ${server} -tAc ${roleExists} < /dev/null | grep -q 1 || pg createuser ${argument(database.role)} < /dev/null`,
     ...(isWizards ? [`pg psql -d ${server} -c ${move} < /dev/null`] : []),
-    `pg createdb${isWizards ? ` --maintenance-db=${server}` : ''} -T template0 -E ${shellQuote(database.encoding)} -O ${role} ${argument(database.name)} < /dev/null`,
+    createDatabase(database, { server, isWizards }),
     ...extensionStatements(database).map((sql) => `pg psql ${inside} -c ${sqlCommand(sql)} < /dev/null`),
     `${decodeObject(encoding)} | pg sh -c ${shellQuote(listEntries(database))}`,
     `${decodeObject(encoding)} | pg pg_restore --exit-on-error --no-owner --no-privileges --role=${role} -L ${listFile} ${inside}`,
     `pg vacuumdb --analyze-only ${inside} < /dev/null`,
   ];
+}
+
+// In the collation of the source; a server that lacks it gets the one that every server has, and only sorting differs.
+function createDatabase(
+  { name, role, encoding, locale }: StockDatabase,
+  { server, isWizards }: { readonly server: string; readonly isWizards: boolean },
+): string {
+  const words = localeArguments(locale);
+  const create = (sorting: string): string =>
+    `pg createdb${isWizards ? ` --maintenance-db=${server}` : ''} -T template0 -E ${shellQuote(encoding)}${sorting} -O ${shellQuote(role)} ${argument(name)} < /dev/null`;
+  const usual = ` --locale=${everywhere}`;
+  return words === '' || words === usual ? create(words) : `{ ${create(words)} || ${create(usual)}; }`;
+}
+
+const everywhere = 'C.UTF-8';
+
+function localeArguments(locale: StockLocale | null): string {
+  if (locale === null) return '';
+  const { collation, ctype, provider, name } = locale;
+  const libc =
+    collation === ctype
+      ? ` --locale=${shellQuote(collation)}`
+      : ` --lc-collate=${shellQuote(collation)} --lc-ctype=${shellQuote(ctype)}`;
+  if (provider === 'libc' || name === null) return libc;
+  return `${libc} --locale-provider=${provider} --${provider}-locale=${shellQuote(name)}`;
 }
 
 const listFile = '/tmp/restore.list';
@@ -222,20 +258,32 @@ function sqlName(name: string): string {
 }
 
 /**
- * Prints every table whose rows are not as many as the manifest says: nothing, when all is well. Whoever may write the bucket
- * names those tables: the manifest is data to psql, the server quotes each name, and nothing is read on when that goes wrong.
+ * Prints every table whose rows are not as many as the manifest says, and fails: nothing, when all is well. Whoever may write the
+ * bucket names those tables: the manifest is data to psql, the server quotes each name, and nothing is read on when that goes wrong.
  */
-export function compareRows({ name }: Pick<StockDatabase, 'name'>): string {
+export function compareRows({ name }: Pick<StockDatabase, 'name'>): readonly string[] {
   // As `database/archive-reader.ts` writes a name: in double quotes where it has a dot or one of these.
   const part = String.raw`("(?:[^"]|"")*"|[^."]+)`;
   const plain = (which: 1 | 2): string =>
     String.raw`replace(regexp_replace(m[${which}], $$\A"(.*)"\Z$$, $$\1$$), $$""$$, $$"$$)`;
   const count = '$$select %1$L, count(*), %2$s from %3$I.%4$I having count(*) <> %2$s $$';
-  const sql = String.raw`select format(${count}, key, value::bigint, ${plain(1)}, ${plain(2)}) from kit, json_each_text(manifest::json->$$database$$->$$rows$$), regexp_matches(key, $$\A${part}\.${part}\Z$$) m where manifest <> $$$$ \gexec`;
+  const missing = '$$select %1$L, $m$missing$m$, %2$s $$';
+  const sql = String.raw`select format(case when to_regclass(format($$%I.%I$$, s, t)) is null then ${missing} else ${count} end, key, value::bigint, s, t) from kit, json_each_text(manifest::json->$$database$$->$$rows$$), regexp_matches(key, $$\A${part}\.${part}\Z$$) m, lateral (select ${plain(1)} s, ${plain(2)} t) n where manifest <> $$$$ \gexec`;
+  const questions = String.raw`{ printf 'create temp table kit (manifest text);\ncopy kit from stdin;\n'; tr -d '\n' < "$FROM/$MANIFEST" | sed 's/\\/\\\\/g'; printf '\n\\.\n%s\n' '${sql}'; }`;
   return [
-    String.raw`{ printf 'create temp table kit (manifest text);\ncopy kit from stdin;\n'; tr -d '\n' < "$FROM/$MANIFEST" | sed 's/\\/\\\\/g'; printf '\n\\.\n\\set ON_ERROR_STOP 0\n%s\n' '${sql}'; }`,
-    `pg psql -qXAt -v ON_ERROR_STOP=1 -d ${shellQuote(connectionName(name))}`,
-  ].join(' | ');
+    `DIFFERENT=$(${questions} | pg psql -qXAt -v ON_ERROR_STOP=1 -d ${shellQuote(connectionName(name))})`,
+    `{ test -z "$DIFFERENT" || ! echo "$DIFFERENT"; }`,
+  ];
+}
+
+/** How far sequences are moved ahead: more than any instance hands out between two backups. */
+export const sequencesAhead = 1_000_000;
+
+/** Moves every sequence ahead, so that no id comes again that other servers have seen since the backup; prints how many. */
+export function moveSequences({ name }: Pick<StockDatabase, 'name'>): string {
+  const sequence = '(quote_ident(schemaname) || chr(46) || quote_ident(sequencename))::regclass';
+  const sql = `select count(setval(${sequence}, last_value + ${sequencesAhead})) from pg_sequences where last_value <= max_value - ${sequencesAhead} and increment_by > 0 and not cycle`;
+  return `pg psql -qXAt -v ON_ERROR_STOP=1 -d ${shellQuote(connectionName(name))} -c "${sql}" < /dev/null`;
 }
 
 // In double quotes where that leaves the SQL as one would write it.

@@ -20,6 +20,7 @@ import { fillDatabase, fillFromFile, portableArguments, type FillResult } from '
 import { assertAsPlanned, withoutWhatIsThere } from './planned-entries.ts';
 import { writeRestoreList } from './restore-list.ts';
 import { list, type RestorePlan } from './restore-plan.ts';
+import { moveSequencesAhead } from './sequences-ahead.ts';
 import type { RestoringLogin } from './restoring-login.ts';
 import type { TargetServer } from './target.ts';
 
@@ -32,6 +33,8 @@ export interface FillWork extends StreamOptions {
   /** The name that the database is to have, for messages. */
   readonly name: string;
   readonly jobs: number;
+  /** How far sequences are moved ahead; left out: they stay where the dump has them. */
+  readonly sequencesAhead?: number;
   readonly scratchDirectory: string;
 }
 
@@ -86,10 +89,12 @@ export async function fillAndCheck(work: FillWork, into: FillTarget): Promise<re
       hint: 'Restore another snapshot, and look into the log of the target server.',
     });
   }
+  const ahead = work.sequencesAhead === undefined ? [] : [await moveSequencesAhead(control, work.sequencesAhead)];
   const comments = work.plan.entries.filter((item) => item.kind === 'COMMENT' && !entries.includes(item));
   return [
     ...checks,
     ...origin.notes(),
+    ...ahead,
     ...(comments.length === 0
       ? []
       : [

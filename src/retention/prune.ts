@@ -3,7 +3,7 @@
 
 import type { KeepRules } from '../config/settings.ts';
 import { pinsOf, type Catalogue } from '../snapshots/catalogue.ts';
-import type { Manifest } from '../snapshots/manifest.ts';
+import { snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import { folders, type Folder } from '../schedule/tier.ts';
 import { maxClockSkewMs } from '../snapshots/deletion-law.ts';
 import { formatSpan } from '../text/format.ts';
@@ -44,6 +44,8 @@ export function planPrune(
     readonly storeNow: Date | null;
     /** The system identifier of the database we back up; null when it cannot be asked. */
     readonly systemIdentifier: string | null;
+    /** Where that is, for people, such as `db:5432`. */
+    readonly serverPlace?: string;
     /** Identifiers of earlier servers that a person said may be pruned. */
     readonly acceptedServers: readonly string[];
     readonly occasion: PruneOccasion;
@@ -90,15 +92,16 @@ function holdAll(own: readonly Manifest[], options: Parameters<typeof planPrune>
     });
   }
   const known = new Set([options.systemIdentifier, ...options.acceptedServers]);
-  const others = new Set(
-    own.flatMap(({ database: { systemIdentifier: id } }) => (id === null || known.has(id) ? [] : [id])),
-  );
-  if (others.size > 0 && options.systemIdentifier !== null) {
+  const strangers = own.filter(({ database: { systemIdentifier: id } }) => id !== null && !known.has(id));
+  const [newest] = strangers;
+  if (newest !== undefined && options.systemIdentifier !== null) {
+    const others = new Set(strangers.map(({ database }) => database.systemIdentifier));
+    const place = options.serverPlace === undefined ? '' : ` at ${options.serverPlace}`;
     holds.push({
       tier: null,
-      reason: `there are snapshots of another database server (system identifier ${[...others].join(', ')}; ours is ${options.systemIdentifier})`,
+      reason: `there are snapshots of another database server (system identifier ${[...others].join(', ')}, the newest is ${snapshotName(newest)}; ours${place} is ${options.systemIdentifier})`,
       remedy:
-        'If the database has moved to a new server, run: mastodon-backup prune --accept-new-server. If this is a copy of the instance, give it a bucket or BACKUP_S3_PREFIX of its own.',
+        'If the database has moved to this server, as after a restore, run: mastodon-backup prune --accept-new-server. If this is a copy of the instance, give it a bucket or BACKUP_S3_PREFIX of its own.',
     });
   }
   return holds;

@@ -54,6 +54,8 @@ const schema = v.pipe(
     tool: record({ version: text }),
     database: record({
       name: text,
+      /** The role that Mastodon uses, for whom it is restored; left out where nobody knew. */
+      role: v.exactOptional(text),
       systemIdentifier: v.nullable(text),
       serverVersion: text,
       clientVersion: text,

@@ -396,6 +396,7 @@ describe('a directory that hangs', () => {
     const result = await backUp({
       purpose: { kind: 'by hand', tier: 'daily' },
       instance: 'social.example',
+      role: null,
       toolVersion: 'test',
       environment: environmentOf({}),
       secrets: 'auto',

@@ -290,7 +290,7 @@ for (const [name, open] of Object.entries(stages)) {
       assert.match(held.stdout, /over 7d, held/);
       assert.match(
         held.stdout,
-        /HELD: there are snapshots of another database server \(system identifier 7111111111111111111; ours is \d+\)\. .*--accept-new-server/,
+        /HELD: there are snapshots of another database server \(system identifier 7111111111111111111, the newest is daily\/\S+; ours at \S+:\d+ is \d+\)\. .*--accept-new-server/,
       );
       assert.deepEqual(await stage.keys(), before_);
       const health = JSON.parse((await runCommand(['health', '--json'], environment)).stdout) as { warnings: string[] };

@@ -241,9 +241,9 @@ describe('signed backups', () => {
     const shell = createStockShell(scratch.path);
     const find = async (settings: Settings): Promise<string> => {
       const blocks = commandBlocks((await succeeds(['recovery-kit'], settings)).stdout);
-      const first = blocks.findIndex(({ heading }) => heading.startsWith('Step 1'));
-      const whole = blocks.findIndex(({ label }) => label.startsWith('Is the dump whole'));
-      const lines = blocks.slice(first, whole + 1).flatMap((one) => one.lines);
+      const lines = blocks
+        .filter(({ heading, label }) => heading.startsWith('Step 2') || label.startsWith('Where you are'))
+        .flatMap((one) => one.lines);
       const result = await shell.run([...lines, 'echo "$MANIFEST"'], {});
       assert.equal(result.status, 0, result.stderr);
       return result.stdout;
@@ -270,9 +270,9 @@ describe('signed backups', () => {
     const blocks = commandBlocks((await succeeds(['recovery-kit'], settings)).stdout);
     const lines = (label: RegExp): readonly string[] => blocks.find((one) => label.test(one.label))?.lines ?? [];
     for (const [tool, label] of [
-      ['aws', /With the AWS client/],
+      ['aws', /with the AWS client/],
       ['rclone', /^or with rclone/],
-      ['curl', /^or with curl/],
+      ['curl', /with curl alone/],
     ] as const) {
       using folder = temporaryDirectory();
       const shell = createStockShell(folder.path);
@@ -281,7 +281,7 @@ describe('signed backups', () => {
         continue;
       }
       const typed = [
-        ...lines(/one shell:$/),
+        ...lines(/^Where you are/),
         ...lines(label),
         ...lines(/^Get the manifests/),
         ...lines(/^Only what one of these keys/),

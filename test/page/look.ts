@@ -7,10 +7,14 @@ const sights: readonly Sight[] = [360, 1280].flatMap((width) =>
   (['light', 'dark'] as const).map((scheme) => ({ width, scheme })),
 );
 /** So tall a page is no longer read but searched; a column that is a letter wide makes it much taller. */
-const tallest = 12_000;
+const usualTallest = 12_000;
 
 /** It loads all of itself, is as wide as the window, and axe-core finds nothing wrong with it; `words` name it. */
-export async function look(sheet: Sheet, words: string): Promise<void> {
+export async function look(
+  sheet: Sheet,
+  words: string,
+  { tallest = usualTallest }: { readonly tallest?: number } = {},
+): Promise<void> {
   assert.deepEqual(sheet.troubles, [], words);
   for (const sight of sights) {
     await sheet.see(sight);

@@ -8,7 +8,7 @@ import { outputOf } from './output.ts';
 
 /** What a fresh Debian has, what the kit says to install, and PostgreSQL's clients. */
 const plainTools =
-  'sh env cat ls grep sed sort cut head tail xargs sha256sum mkdir rm wc tr tar age age-keygen ssh-keygen xz zstd curl rclone'.split(
+  'sh env cat cp ls grep sed sort cut head tail xargs sha256sum mkdir rm wc tr tar age age-keygen ssh-keygen xz zstd curl rclone'.split(
     ' ',
   );
 const postgresTools = ['psql', 'createdb', 'createuser', 'pg_restore', 'vacuumdb'];
@@ -26,7 +26,10 @@ export interface StockShell {
   readonly directory: string;
   /** Whether there is such a tool on this machine. */
   has(tool: string): boolean;
-  /** Runs the lines as somebody would who pastes them; stops at the first that fails. */
+  /**
+   * Runs the lines as somebody would who pastes them; stops at the first that fails. What the kit's `echo ok` prints is taken off;
+   * a block that does not print it has failed, and then the status is not 0.
+   */
   run(lines: readonly string[], environment: Readonly<Record<string, string>>): Promise<StockResult>;
   /** What was asked of `docker`. */
   dockerCalls(): readonly string[];
@@ -61,16 +64,26 @@ export function createStockShell(parent: string): StockShell {
     has: (tool) => existsSync(path.join(bin, tool)),
     async run(lines, environment) {
       // Not spawnSync: the bucket may be a server in this very process.
-      const child = spawn('/bin/sh', ['-eu', '-c', lines.join('\n')], {
+      const child = spawn('/bin/sh', ['-eu', '-c', lines.map(sayOk).join('\n')], {
         cwd: directory,
         env: { PATH: bin, HOME: directory, LC_ALL: 'C.UTF-8', ...environment },
         stdio: ['ignore', 'pipe', 'pipe'],
         timeout: 120_000,
       });
-      return outputOf(child);
+      const result = await outputOf(child);
+      const said = result.stdout.split(`${okMark}\n`);
+      const isWell = said.length - 1 === lines.filter((line) => line === 'echo ok').length;
+      return { ...result, stdout: said.join(''), status: isWell || result.status !== 0 ? result.status : 1 };
     },
     dockerCalls: () => (existsSync(dockerLog) ? readFileSync(dockerLog, 'utf8').trimEnd().split('\n') : []),
   };
+}
+
+// Nothing that is restored says this.
+const okMark = 'ok, says the kit';
+
+function sayOk(line: string): string {
+  return line === 'echo ok' ? `echo '${okMark}'` : line;
 }
 
 /** Runs OpenSSH's own tool for keys and signatures, and answers what it prints; throws when it fails. */

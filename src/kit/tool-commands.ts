@@ -1,0 +1,88 @@
+// The same recovery with this program: its settings as lines to paste, where it comes from, and three commands. They are typed
+// into the shell of the first step and share WORK with the stock commands; a test runs every one of them.
+
+import { checked, commands, text, type KitSection } from './kit-section.ts';
+import { sequencesAhead, shellQuote, type StockBucket, type StockDatabase } from './stock-commands.ts';
+
+/** What the commands depend on. */
+export interface ToolFacts {
+  readonly toolVersion: string;
+  readonly instance: string;
+  readonly bucket: StockBucket | null;
+  readonly directory: string | null;
+  readonly database: StockDatabase;
+  readonly encrypted: boolean;
+  readonly secretsStored: boolean;
+  readonly extraStored: boolean;
+  /** Public keys whose signatures count. */
+  readonly signers: readonly string[];
+}
+
+const blank = '_'.repeat(40);
+
+/** The section. */
+export function withTool(facts: ToolFacts): KitSection {
+  const { database, encrypted, secretsStored, extraStored, instance, bucket, toolVersion } = facts;
+  // By stdin: it need not be mounted anywhere.
+  const key = encrypted ? ' --identity - < "$WORK/key.txt"' : ' < /dev/null';
+  const latest = `mb restore latest --instance ${shellQuote(instance)}`;
+  const name = shellQuote(database.name);
+  return {
+    title: 'Steps 2 to 4 with this tool, instead of the stock commands',
+    blocks: [
+      text(
+        `It is mastodon-backup ${toolVersion} or later: an image that is built from its repository (docker build -t mastodon-postgres-backup ` +
+          `-f docker/Dockerfile .) or published by it, or a checkout (npm ci). Repository and image: ${blank}`,
+      ),
+      checked('Its settings, with the access key of step 1:', [
+        `printf '%s\\n' ${settings(facts).join(' ')} > "$WORK/.env.backup"`,
+        ...(bucket === null
+          ? []
+          : [
+              `printf 'BACKUP_S3_ACCESS_KEY_ID=%s\\nBACKUP_S3_SECRET_ACCESS_KEY=%s\\n' "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" >> "$WORK/.env.backup"`,
+            ]),
+      ]),
+      commands('With Docker, in the directory of docker-compose.yml; the superuser is that of the service db:', [
+        'touch .env.production; cp "$WORK/.env.backup" .',
+        `printf '%s\\n' 'services: {recovery: {image: mastodon-postgres-backup, env_file: [.env.production, .env.backup], environment: [BACKUP_DATABASE_URL], networks: [internal_network, external_network]}}' > recovery.yml`,
+        'mb() { docker compose -f docker-compose.yml -f recovery.yml run --rm -T recovery "$@"; }',
+        'export BACKUP_DATABASE_URL=postgresql://postgres@db/postgres',
+      ]),
+      commands('or from a checkout, with the superuser of the new server:', [
+        'mb() { (set -a; . "$WORK/.env.backup"; test ! -e .env.production || . ./.env.production; exec mastodon-backup "$@"); }',
+        'export BACKUP_DATABASE_URL=postgresql://postgres:PASSWORD@localhost/postgres',
+      ]),
+      ...(secretsStored
+        ? [
+            checked("Mastodon's settings, for the next command too; change what names the old machine in them:", [
+              `(umask 077; ${latest} --secrets-output -${key} > "$WORK/.env.production.restored")`,
+              'test -s .env.production || cp "$WORK/.env.production.restored" .env.production',
+            ]),
+          ]
+        : []),
+      ...(extraStored
+        ? [
+            checked('Your own files that travelled with it:', [
+              `mkdir "$WORK/extra" && ${latest} --extra-output -${key} | tar -xf - -C "$WORK/extra"`,
+            ]),
+          ]
+        : []),
+      checked('The database, and its role (where there is an old one add --replace: it is moved aside):', [
+        `${latest} --to-database ${name} --create-role --sequences-ahead ${sequencesAhead}${key}`,
+      ]),
+    ],
+  };
+}
+
+function settings({ bucket, directory, signers }: ToolFacts): readonly string[] {
+  const lines: (readonly [string, string])[] = [];
+  if (bucket !== null) {
+    lines.push(['BACKUP_S3_BUCKET', bucket.bucket], ['BACKUP_S3_REGION', bucket.region]);
+    if (bucket.endpoint !== null) lines.push(['BACKUP_S3_ENDPOINT', bucket.endpoint]);
+    if (bucket.prefix !== '') lines.push(['BACKUP_S3_PREFIX', bucket.prefix]);
+  }
+  if (directory !== null) lines.push(['BACKUP_LOCAL_DIR', directory]);
+  if (signers.length > 0) lines.push(['BACKUP_TRUSTED_SIGNERS', signers.join(',')]);
+  // Quoted for the file, which compose and a shell read alike, and then for this shell.
+  return lines.map(([name, value]) => shellQuote(`${name}=${shellQuote(value)}`));
+}
