@@ -14,6 +14,7 @@ import { storeSignature } from '../snapshots/origin.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import { drill as carryOut } from '../drill/drill.ts';
 import type { DrillRecord } from '../state/records.ts';
+import { plural } from '../text/table.ts';
 import { chooseToRestore, type SnapshotRequest } from './choosing.ts';
 import type { AppContext } from './context.ts';
 import { lockFor } from './locking.ts';
@@ -94,7 +95,7 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
 export function findingsOf({ checks, status }: Pick<DrillDocument, 'checks' | 'status'>): readonly string[] {
   const worth = checks.filter((check) => check.status !== 'ok');
   const lines = worth.map(({ check, detail, remedy }) => `${check}: ${detail}${remedy === null ? '' : `. ${remedy}`}`);
-  return status === 'passed' ? [`${checks.length - worth.length} checks passed`, ...lines] : lines;
+  return status === 'passed' ? [`${plural(checks.length - worth.length, 'check')} passed`, ...lines] : lines;
 }
 
 function earlierThan(manifest: Manifest, snapshots: readonly Manifest[]): readonly EarlierRows[] {

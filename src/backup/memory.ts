@@ -3,6 +3,7 @@
 
 import { AppError } from '../errors.ts';
 import { formatMiB } from '../text/format.ts';
+import { plural } from '../text/table.ts';
 
 const mib = 1024 * 1024;
 
@@ -45,7 +46,7 @@ export function planMemory(options: {
     );
   }
   const notes = [
-    wanted < options.threads ? `${options.cores} cores` : null,
+    wanted < options.threads ? plural(options.cores, 'core') : null,
     threads < wanted ? `the memory limit of ${formatMiB(options.limitBytes)}` : null,
   ].filter((note) => note !== null);
   return {
@@ -53,6 +54,8 @@ export function planMemory(options: {
     totalBytes: total(threads),
     limitBytes: options.limitBytes,
     note:
-      notes.length === 0 ? null : `${threads} instead of ${options.threads} threads because of ${notes.join(' and ')}`,
+      notes.length === 0
+        ? null
+        : `${threads} instead of ${plural(options.threads, 'thread')} because of ${notes.join(' and ')}`,
   };
 }

@@ -3,6 +3,7 @@
 
 import { escapeIdentifier, type Client } from 'pg';
 import type { ArchiveItem } from '../database/archive-contents.ts';
+import { plural } from '../text/table.ts';
 import { failed, ok, type CheckResult } from './check.ts';
 
 const relationKinds: ReadonlySet<string> = new Set([
@@ -37,7 +38,8 @@ async function compareObjects(client: Client, contents: readonly ArchiveItem[]):
   const there = new Set([...relations, ...constraints].map(({ schema, name }) => JSON.stringify([schema, name])));
   const expected = contents.filter(({ kind }) => relationKinds.has(kind) || constraintKinds.has(kind));
   const missing = expected.filter(({ schema, name }) => !there.has(JSON.stringify([schema, name])));
-  if (missing.length === 0) return ok('contents', `all ${expected.length} objects of the archive are there`);
+  if (missing.length === 0)
+    return ok('contents', `${plural(expected.length, 'object')} of the archive, all of them there`);
   return failed('contents', {
     detail: `missing: ${missing
       .slice(0, shown)

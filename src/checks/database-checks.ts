@@ -4,6 +4,7 @@
 import { escapeIdentifier, type Client } from 'pg';
 import { qualifiedName } from '../database/archive-contents.ts';
 import { findSequencesBehind } from '../database/sequences.ts';
+import { plural } from '../text/table.ts';
 import { failed, list, note, ok, type CheckResult } from './check.ts';
 import { createSource, type Source, type SourceOddity } from './source.ts';
 import { checkMastodon } from './mastodon-checks.ts';
@@ -96,7 +97,8 @@ export async function checkRows(client: Client, { rows }: Pick<DatabaseExpectati
     return [`${table} has ${count ?? 'no table'} instead of ${expected}`];
   });
   const total = Object.values(rows).reduce((sum, count) => sum + count, 0);
-  if (wrong.length === 0) return ok('rows', `${total} rows in ${Object.keys(rows).length} tables, exactly as dumped`);
+  if (wrong.length === 0)
+    return ok('rows', `${plural(total, 'row')} in ${plural(Object.keys(rows).length, 'table')}, exactly as dumped`);
   return failed('rows', {
     detail: list(wrong),
     remedy: 'Do not rely on this snapshot: run a new backup and drill again.',
@@ -126,7 +128,9 @@ export async function checkIndexes(client: Client, source: Source): Promise<read
   return [
     ok(
       'indexes',
-      names.length === 0 ? `${count} indexes, all valid` : `${count - names.length} valid, as in the source`,
+      names.length === 0
+        ? `${plural(count, 'index', 'indexes')}, all valid`
+        : `${count - names.length} valid, as in the source`,
     ),
   ];
 }
@@ -151,7 +155,7 @@ async function checkConstraints(client: Client): Promise<readonly CheckResult[]>
   const { rows: all } = await client.query<{ valid: string }>(
     "select count(*) filter (where convalidated) as valid from pg_constraint where contype = 'f'",
   );
-  const whole = ok('constraints', `${all[0]?.valid ?? 0} foreign keys, all valid`);
+  const whole = ok('constraints', `${plural(Number(all[0]?.valid ?? 0), 'foreign key')}, all valid`);
   const unanswered = leftOpen(open);
   if (broken.length === 0) return [whole, ...unanswered];
   return [

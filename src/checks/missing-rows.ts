@@ -3,6 +3,7 @@
 // snapshot tells which, and has them.
 
 import type { Client } from 'pg';
+import { plural } from '../text/table.ts';
 import { failed, type CheckResult } from './check.ts';
 
 /** A snapshot of the same instance, as far as its rows are compared. */
@@ -71,13 +72,13 @@ export async function explainMissingRows(
     if (dumped !== undefined && restored !== dumped) {
       results.push(
         failed('missing rows', {
-          detail: `${referenced} has ${restored} rows instead of the ${dumped} that were dumped, so that ${keys.length} foreign keys fail`,
+          detail: `${referenced} has ${plural(restored, 'row')} instead of the ${dumped} that were dumped, so that ${plural(keys.length, 'foreign key fails', 'foreign keys fail')}`,
           remedy: 'Look at what else failed here: its rows did not come in.',
         }),
       );
       continue;
     }
-    const detail = `rows that others name are not in ${referenced}, and ${keys.length} foreign keys fail: ${orphans.join('; ')}`;
+    const detail = `rows that others name are not in ${referenced}, and ${plural(keys.length, 'foreign key fails', 'foreign keys fail')}: ${orphans.join('; ')}`;
     const richer = history?.earlier.find(({ rows }) => (rows[manifestName(referenced)] ?? 0) > restored);
     results.push(
       failed('missing rows', richer === undefined ? orphaned(detail) : lost(detail, { richer, referenced, restored })),
@@ -96,7 +97,7 @@ function lost(
 ): { readonly detail: string; readonly remedy: string } {
   const more = (richer.rows[manifestName(referenced)] ?? 0) - restored;
   return {
-    detail: `${detail}; ${richer.snapshot} of ${richer.dataAt.toISOString()} has ${more} more rows of it`,
+    detail: `${detail}; ${richer.snapshot} of ${richer.dataAt.toISOString()} has ${plural(more, 'more row', 'more rows')} of it`,
     remedy: `Keep ${richer.snapshot}: the source seems to have lost rows since. Look into the log of the database server and at its disk, and fetch them from there: mastodon-backup restore ${richer.snapshot} --to-database NAME.`,
   };
 }
@@ -118,7 +119,7 @@ async function countOrphans(client: Client, key: ForeignKey): Promise<string> {
          from ${key.table} child where ${named.join(' and ')}
           and not exists (select from ${key.referenced} parent where ${same.join(' and ')})`,
     );
-    return `${rows[0]?.rows ?? '?'} rows name ${rows[0]?.names ?? '?'} that are missing`;
+    return `${plural(Number(rows[0]?.rows), 'row names', 'rows name')} ${plural(Number(rows[0]?.names), 'that is', 'that are')} missing`;
   } catch (error) {
     return `they could not be counted: ${error instanceof Error ? error.message : String(error)}`;
   }

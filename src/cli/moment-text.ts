@@ -4,6 +4,7 @@
 import type { MomentFacts } from '../app/moment-verb.ts';
 import type { DataDirectory } from '../pitr/data-directory.ts';
 import { formatDuration } from '../text/format.ts';
+import { plural } from '../text/table.ts';
 
 /** Where a moment ended and how long it took, a line or two. */
 export function renderMoment(moment: MomentFacts & { readonly dumpedMs?: number }): string {
@@ -14,9 +15,10 @@ export function renderMoment(moment: MomentFacts & { readonly dumpedMs?: number 
     `replaying ${formatDuration(replayedMs)}`,
     ...(dumpedMs === undefined ? [] : [`dumping ${formatDuration(dumpedMs)}`]),
   ];
-  return [`${describeEnd(moment)} Base ${base} and ${segments} segments of the log; ${parts.join(', ')}.`, ''].join(
-    '\n',
-  );
+  return [
+    `${describeEnd(moment)} Base ${base} and ${plural(segments, 'segment')} of the log; ${parts.join(', ')}.`,
+    '',
+  ].join('\n');
 }
 
 function describeEnd({ lastTransactionAt }: Pick<MomentFacts, 'lastTransactionAt'>): string {
@@ -31,7 +33,7 @@ export function renderDataDirectory(made: DataDirectory): string {
   const resets = settings.map((name) => `ALTER SYSTEM RESET ${name};`).join(' ');
   const psql = `docker compose exec db psql -U ${superuser} -d postgres`;
   return [
-    `${directory} is a data directory for PostgreSQL ${serverMajor}, which replays base ${base} and ${segments} segments of the log when it starts. ${describeEnd(made)}`,
+    `${directory} is a data directory for PostgreSQL ${serverMajor}, which replays base ${base} and ${plural(segments, 'segment')} of the log when it starts. ${describeEnd(made)}`,
     'It is for the image that made it: with another C library (alpine or Debian) indexes of text would be wrong without a word.',
     'Next, beside docker-compose.yml; OLD is the directory that the service db mounts now:',
     '  1. docker compose stop web streaming sidekiq backup db',

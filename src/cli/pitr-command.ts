@@ -5,6 +5,7 @@ import type { BaseReport } from '../app/base-backups.ts';
 import type { ChainStatus, PitrStatus } from '../app/pitr-status-verb.ts';
 import { formatBytes, formatDuration, formatSpan } from '../text/format.ts';
 import { formatSecond, wholeSecondAfter } from '../text/moment.ts';
+import { plural } from '../text/table.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { showProgress } from './progress-bar.ts';
 
@@ -92,7 +93,7 @@ function renderChain(chain: ChainStatus, timeZone: string): readonly string[] {
         ? 'no moment can be had'
         : `every moment from ${formatSecond(wholeSecondAfter(restorableFrom), timeZone)} to ${until}`
     }`,
-    `  ${bases.length} base backups and ${segments} segments of the log, ${formatBytes(bytes)} in all`,
+    `  ${plural(bases.length, 'base backup')} and ${plural(segments, 'segment')} of the log, ${formatBytes(bytes)} in all`,
     ...bases.map(
       ({ id, endedAt, bytes: size, serverVersion }) =>
         `  base ${id}: PostgreSQL ${serverVersion}, ${formatBytes(size)}, whole at ${formatSecond(wholeSecondAfter(endedAt), timeZone)}`,

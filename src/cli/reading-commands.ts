@@ -10,7 +10,7 @@ import type { StoreName } from '../storage/store.ts';
 import { pinsOf, type Catalogue } from '../snapshots/catalogue.ts';
 import { formatBytes } from '../text/format.ts';
 import { formatAge, formatDayAndTime, formatMinute, zoneName } from '../text/moment.ts';
-import { formatTable, wrap, type Width } from '../text/table.ts';
+import { formatTable, wrap, type Width, plural } from '../text/table.ts';
 import type { VerifyResult } from '../app/reading-verbs.ts';
 import { collect, parseFolder, parseStore, readIdentities, snapshotForms } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
@@ -232,7 +232,7 @@ function renderVerification({ manifest, place, decoded, secrets, extra }: Verify
   const tables = Object.keys(manifest.database.rows).length;
   const size = formatBytes(dumpOf(manifest).bytes);
   const dump = decoded
-    ? `${name} in ${place}: ${size} read back, hash right, decoded to the end, ${tables} tables with the rows of the manifest\n`
+    ? `${name} in ${place}: ${size} read back, hash right, decoded to the end, ${plural(tables, 'table')} with the rows of the manifest\n`
     : `${name} in ${place}: ${size} read back, hash right; NOT decoded: it is encrypted and there is no --identity\n`;
   return `${dump}${secretsLines[secrets]}${extraLines[extra]}`;
 }

@@ -9,7 +9,7 @@ import type { Verdict } from '../retention/policy.ts';
 import { formatBytes } from '../text/format.ts';
 import { folders, type Folder } from '../schedule/tier.ts';
 import { formatMinute } from '../text/moment.ts';
-import { formatTable, wrap, type Width } from '../text/table.ts';
+import { formatTable, wrap, type Width, plural } from '../text/table.ts';
 import type { LifecycleReport } from '../app/lifecycle-verb.ts';
 import type { BucketRule, LifecycleRule } from '../storage/store.ts';
 import { print, type CommandContext } from './command-context.ts';
@@ -188,7 +188,7 @@ function renderLifecycle(report: LifecycleReport): string {
 function renderWanted(rules: readonly BucketRule[]): readonly string[] {
   return rules.map(
     ({ id, prefix, expireDays, abortIncompleteDays, noncurrentDays }) =>
-      `  ${id}: prefix '${prefix}', ${expireDays === null ? '' : `delete objects after ${expireDays} days, `}abort incomplete multipart uploads after ${abortIncompleteDays} days${noncurrentDays === undefined ? '' : `, delete noncurrent versions after ${noncurrentDays} days`}`,
+      `  ${id}: prefix '${prefix}', ${expireDays === null ? '' : `delete objects after ${plural(expireDays, 'day')}, `}abort incomplete multipart uploads after ${plural(abortIncompleteDays, 'day')}${noncurrentDays === undefined ? '' : `, delete noncurrent versions after ${plural(noncurrentDays, 'day')}`}`,
   );
 }
 
@@ -201,9 +201,9 @@ function renderPresent({
   noncurrentDays,
 }: LifecycleRule): string {
   const does = [
-    ...(expireDays === null ? [] : [`deletes after ${expireDays} days`]),
-    ...(abortIncompleteDays === null ? [] : [`aborts uploads after ${abortIncompleteDays} days`]),
-    ...(noncurrentDays === undefined ? [] : [`deletes older versions after ${noncurrentDays} days`]),
+    ...(expireDays === null ? [] : [`deletes after ${plural(expireDays, 'day')}`]),
+    ...(abortIncompleteDays === null ? [] : [`aborts uploads after ${plural(abortIncompleteDays, 'day')}`]),
+    ...(noncurrentDays === undefined ? [] : [`deletes older versions after ${plural(noncurrentDays, 'day')}`]),
   ];
   return `${id ?? '(no name)'}: prefix '${prefix}', ${does.length === 0 ? 'something else' : does.join(', ')}${enabled ? '' : ' (off)'}`;
 }

@@ -3,6 +3,7 @@
 
 import { Duplex, Readable } from 'node:stream';
 import lzma from 'lzma-native';
+import { plural } from '../text/table.ts';
 import { divideXz, XzError, type XzBlock, type XzPart } from './xz-blocks.ts';
 import { createEncodingStream } from './xz-encoder.ts';
 
@@ -99,7 +100,7 @@ async function decodeBlock({ stream, uncompressedBytes }: XzBlock): Promise<read
     decoder.destroy();
   }
   if (bytes === uncompressedBytes) return chunks;
-  throw new XzError(`A block of the xz stream has ${bytes} bytes instead of ${uncompressedBytes}`);
+  throw new XzError(`A block of the xz stream has ${plural(bytes, 'byte')} instead of ${uncompressedBytes}`);
 }
 
 async function* bytesOf(first: XzPart, parts: ReturnType<typeof divideXz>): AsyncGenerator<Buffer> {

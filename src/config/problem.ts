@@ -2,6 +2,7 @@
 // has to restart the container for each of them. No text that is made here ever holds a secret.
 
 import { AppError } from '../errors.ts';
+import { plural } from '../text/table.ts';
 
 /** One thing that is wrong with the settings, and what to write instead. */
 export interface SettingProblem {
@@ -49,7 +50,7 @@ export function renderProblem({ variable, shownValue, problem, remedy }: Setting
 
 /** The error that ends a command whose settings are wrong: a line for each problem; code `settings`, exit status 2. */
 export function settingsError(problems: readonly SettingProblem[]): AppError {
-  const count = problems.length === 1 ? 'One setting is' : `${problems.length} settings are`;
+  const count = plural(problems.length, 'setting is', 'settings are');
   return new AppError('settings', [`${count} wrong:`, ...problems.map((one) => `  ${renderProblem(one)}`)].join('\n'), {
     hint: 'Mend the lines above in .env.backup (or .env.production), then run: mastodon-backup doctor',
   });

@@ -3,6 +3,7 @@
 
 import { availableParallelism } from 'node:os';
 import type { LogLevel } from '../log.ts';
+import { plural } from '../text/table.ts';
 import { toKeySettings, type KeySettings } from './age-keys.ts';
 import { readS3Settings, wantsBucket, type S3Settings } from './bucket.ts';
 import { findContradictions } from './contradictions.ts';
@@ -127,7 +128,9 @@ export function readSettings(
   const timeZone = values.BACKUP_TIMEZONE ?? readTz(environment, findings);
   const threads = values.BACKUP_THREADS ?? 1;
   if (threads > cores && environment.status('BACKUP_THREADS') === 'set') {
-    findings.warnings.push(`BACKUP_THREADS=${threads} is more than the ${cores} cores here; ${cores} are used`);
+    findings.warnings.push(
+      `BACKUP_THREADS=${threads} is more than the ${plural(cores, 'core')} here; ${cores} ${cores === 1 ? 'is' : 'are'} used`,
+    );
   }
   const log: LogSettings = { level: values.BACKUP_LOG_LEVEL ?? 'info', format: values.BACKUP_LOG_FORMAT ?? null };
   const { problems, warnings, unknown } = findings;

@@ -1,5 +1,6 @@
 // The table of contents of pg_dump's custom format: what is in an archive, under which names and in which order it can be made again.
 
+import { plural } from '../text/table.ts';
 import { createByteQueue, type ByteQueue } from './archive-bytes.ts';
 import { ArchiveError, bytes, integer, text, type Steps } from './archive-grammar.ts';
 import { decoderOf, type DecodeText } from './text-encoding.ts';
@@ -58,7 +59,9 @@ export function createContentsReader(): ContentsReader {
     isDone: () => step.done === true,
     contents() {
       if (step.done === true) return [...step.value.entries.values()];
-      throw new ArchiveError(`The archive ends inside its table of contents, after ${queue.position()} bytes`);
+      throw new ArchiveError(
+        `The archive ends inside its table of contents, after ${plural(queue.position(), 'byte')}`,
+      );
     },
   };
 }

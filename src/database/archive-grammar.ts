@@ -1,6 +1,7 @@
 // The words of pg_dump's custom format, and how they are waited for: the format is read as plain sequential code, in which every
 // `yield` waits for more bytes. A garbled length must not become a request for all memory.
 
+import { plural } from '../text/table.ts';
 import type { ByteQueue } from './archive-bytes.ts';
 import { decoderOf, type DecodeText } from './text-encoding.ts';
 
@@ -38,6 +39,7 @@ export function* text(
 ): Steps<string | null> {
   const length = yield* integer(queue, integerBytes);
   if (length < 0) return null;
-  if (length > maxStringBytes) throw new ArchiveError(`String of ${length} bytes before byte ${queue.position()}`);
+  if (length > maxStringBytes)
+    throw new ArchiveError(`String of ${plural(length, 'byte')} before byte ${queue.position()}`);
   return decode(yield* bytes(queue, length));
 }

@@ -2,6 +2,7 @@
 // PostgreSQL 12 to 18). It counts every table's rows without a second session on the database and knows whether the
 // archive ends where its own table of contents says: `pg_restore --list` is content with a truncated one.
 
+import { plural } from '../text/table.ts';
 import { createByteQueue, type ByteQueue } from './archive-bytes.ts';
 import { qualifiedName, readToc, type Toc } from './archive-contents.ts';
 import { ArchiveError, bytes, integer, type Steps } from './archive-grammar.ts';
@@ -77,16 +78,18 @@ export function createArchiveReader(): ArchiveReader {
     },
     end() {
       if (toc === undefined) {
-        throw new ArchiveError(`The archive ends inside its table of contents, after ${queue.position()} bytes`);
+        throw new ArchiveError(
+          `The archive ends inside its table of contents, after ${plural(queue.position(), 'byte')}`,
+        );
       }
       const missing = [...toc.entries.values()].filter((entry) => entry.hasData && !seen.has(entry.dumpId));
       if (!betweenBlocks || missing.length > 0) {
         const next = missing[0];
         throw new ArchiveError(
-          `The archive ends early, after ${queue.position()} bytes` +
+          `The archive ends early, after ${plural(queue.position(), 'byte')}` +
             (next === undefined
               ? ''
-              : `; ${missing.length} entries are missing, first the data of ${qualifiedName(next)}`),
+              : `; ${plural(missing.length, 'entry is missing', 'entries are missing')}, first the data of ${qualifiedName(next)}`),
         );
       }
       return {

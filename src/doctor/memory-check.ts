@@ -5,6 +5,7 @@ import type { DatabaseFacts } from '../database/server.ts';
 import { choosePartBytes, expectedObjectBytes } from '../snapshots/part-size.ts';
 import { planMemory } from '../backup/memory.ts';
 import { formatMiB } from '../text/format.ts';
+import { plural } from '../text/table.ts';
 import { problem, type Examination, type Finding } from './finding.ts';
 
 /** The plan of a run as findings; `facts` null: the database could not be asked. */
@@ -30,7 +31,7 @@ export function examineMemory(examination: Examination, facts: DatabaseFacts | n
         check: 'memory',
         status: 'ok',
         detail:
-          `${formatMiB(plan.totalBytes)} of ${formatMiB(plan.limitBytes)} with ${plan.threads} threads` +
+          `${formatMiB(plan.totalBytes)} of ${formatMiB(plan.limitBytes)} with ${plural(plan.threads, 'thread')}` +
           (plan.note === null ? '' : ` (${plan.note})`),
         remedy: null,
       },

@@ -4,6 +4,7 @@ import { AppError } from '../errors.ts';
 import { folders } from '../schedule/tier.ts';
 import { readAll } from '../snapshots/document-reading.ts';
 import { formatSpan } from '../text/format.ts';
+import { plural } from '../text/table.ts';
 import { problem, type Finding, type StoreToExamine } from './finding.ts';
 import { askedOf } from './impatient-store.ts';
 import { answerOf } from './silence.ts';
@@ -142,7 +143,7 @@ async function examineLifecycle(
   const expires = enabled.filter((rule) => rule.expireDays !== null);
   const detail = [
     aborts ? 'unfinished uploads are aborted' : 'no rule aborts unfinished uploads',
-    ...expires.map((rule) => `'${rule.prefix}' expires after ${rule.expireDays} days`),
+    ...expires.map((rule) => `'${rule.prefix}' expires after ${plural(rule.expireDays ?? 0, 'day')}`),
   ].join(', ');
   return {
     check: '',
@@ -186,7 +187,7 @@ async function examineLock(
 ): Promise<Finding | null> {
   const protection = await store.protection({ signal });
   if (protection === null) return null;
-  const days = objectLockDays === 1 ? 'a day' : `${objectLockDays} days`;
+  const days = plural(objectLockDays ?? 0, 'day');
   if (objectLockDays === null) {
     if (protection.lock !== 'on') return null;
     const detail =

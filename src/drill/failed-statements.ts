@@ -3,6 +3,7 @@
 
 import { note, type CheckResult } from '../checks/check.ts';
 import type { RestoreFailure } from '../database/restore-client.ts';
+import { plural } from '../text/table.ts';
 
 /** Policies and user mappings name roles, which belong to a server and not to a dump. */
 const unknownRole = /^role (".*") does not exist/;
@@ -50,10 +51,14 @@ export function describeLacks({
     ...(wants === ''
       ? []
       : [
-          note('rights', `${ofRights.length} statements want more rights than a dump is given here: ${wants}`, {
-            remedy:
-              'Look who made that in the source: code of a dump that asks for the rights of a superuser is worth a look.',
-          }),
+          note(
+            'rights',
+            `${plural(ofRights.length, 'statement wants', 'statements want')} more rights than a dump is given here: ${wants}`,
+            {
+              remedy:
+                'Look who made that in the source: code of a dump that asks for the rights of a superuser is worth a look.',
+            },
+          ),
         ]),
   ];
 }
@@ -63,5 +68,10 @@ export function describeRoles({ ofRoles }: Pick<SortedFailures, 'ofRoles'>): rea
   const roles = [...new Set(ofRoles.map(({ message }) => unknownRole.exec(message)?.[1]))].join(', ');
   return roles === ''
     ? []
-    : [note('roles', `${ofRoles.length} statements name roles that this server lacks: ${roles}`)];
+    : [
+        note(
+          'roles',
+          `${plural(ofRoles.length, 'statement names', 'statements name')} roles that this server lacks: ${roles}`,
+        ),
+      ];
 }

@@ -14,6 +14,7 @@ import type { Log } from '../log.ts';
 import { createDatabase, describeLocale, libcLocale } from '../restore/database-creation.ts';
 import { readOrdinarySettings } from '../restore/database-settings.ts';
 import { createExtensions } from '../restore/extensions.ts';
+import { countOfKind } from '../restore/kinds.ts';
 import { list, planRestore, type RestorePlan } from '../restore/restore-plan.ts';
 import type { Manifest } from '../snapshots/manifest.ts';
 import { judgeExtensions } from './drill-extensions.ts';
@@ -157,7 +158,7 @@ function describeLeftOut({ leftOut }: RestorePlan): readonly CheckResult[] {
   } as const;
   return leftOut.flatMap(({ kind, reason, names }) =>
     (reason === 'extension' && kind !== 'extensions') || reason === 'superuser'
-      ? [note('left out', `${names.length} ${kind} (${list(names)}): ${why[reason]}`)]
+      ? [note('left out', `${countOfKind({ kind, names })} (${list(names)}): ${why[reason]}`)]
       : [],
   );
 }

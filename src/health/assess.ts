@@ -6,6 +6,7 @@ import type { Tier } from '../schedule/tier.ts';
 import type { AttemptsRecord, FailureRecord, HeartbeatRecord, StoresRecord } from '../state/records.ts';
 import { formatSpan } from '../text/format.ts';
 import { formatMinute } from '../text/moment.ts';
+import { plural } from '../text/table.ts';
 import type { LogStanding, PitrHealth } from './log-standing.ts';
 import { standings, type TierStanding } from './deadlines.ts';
 import { describeMissing } from './missing.ts';
@@ -102,7 +103,7 @@ export function assessHealth(options: {
       missing.length === 0 ? [] : [describeMissing(missing, description)],
     ),
     ...stores.flatMap(({ description, damagedCount }) =>
-      damagedCount === 0 ? [] : [`${description} holds ${damagedCount} damaged snapshots`],
+      damagedCount === 0 ? [] : [`${description} holds ${plural(damagedCount, 'damaged snapshot')}`],
     ),
     ...(options.log?.warnings ?? []),
     ...(pruneProblem === null ? [] : [`Retention: ${pruneProblem}`]),

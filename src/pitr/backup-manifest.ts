@@ -4,6 +4,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import * as v from 'valibot';
 import { createTarReader, type TarMember } from '../codec/tar.ts';
+import { plural } from '../text/table.ts';
 
 /** What a base backup's manifest is called in the tar, where it is the last member. */
 export const manifestName = 'backup_manifest';
@@ -96,7 +97,8 @@ function compare(text: Buffer, seen: ReadonlyMap<string, Seen>): BaseContents {
     const found = seen.get(name);
     if (found === undefined) throw new Error(`${name} is missing`);
     missing.delete(name);
-    if (found.bytes !== file.Size) throw new Error(`${name} has ${found.bytes} bytes instead of ${file.Size}`);
+    if (found.bytes !== file.Size)
+      throw new Error(`${name} has ${plural(found.bytes, 'byte')} instead of ${file.Size}`);
     if (file['Checksum-Algorithm'] !== 'SHA256') throw new Error(`${name} has no SHA-256 in the backup manifest`);
     if (found.sha256 !== file.Checksum) throw new Error(`${name} is not what the server sent`);
     fileBytes += file.Size;

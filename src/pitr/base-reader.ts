@@ -14,6 +14,7 @@ import { baseKey } from '../snapshots/chain-keys.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import { readPatiently, type ReadPatience } from '../storage/patient-reader.ts';
 import { createMeter } from '../stream/meter.ts';
+import { plural } from '../text/table.ts';
 import { createBaseInspector, type BaseContents } from './backup-manifest.ts';
 import { createTarReader } from '../codec/tar.ts';
 
@@ -55,7 +56,10 @@ export async function readBase(
     compression: tar.compression,
     identities: tar.encryption === null ? null : (identities ?? []),
     threads: options.threads,
-    limit: { bytes: tar.content.bytes, excess: () => new Error(`more than ${tar.content.bytes} bytes are in it`) },
+    limit: {
+      bytes: tar.content.bytes,
+      excess: () => new Error(`more than ${plural(tar.content.bytes, 'byte is', 'bytes are')} in it`),
+    },
   });
   try {
     await pipeline([object, ...chain, meter.stream, to ?? nowhere()], { signal });

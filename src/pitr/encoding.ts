@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { decoders, encoders, type Compression } from '../codec/codec.ts';
 import { AppError, describeError, reasonOf } from '../errors.ts';
 import type { StoredForm } from '../snapshots/chain-keys.ts';
+import { plural } from '../text/table.ts';
 
 /** How new objects are made. */
 export interface EncodingForm {
@@ -84,6 +85,7 @@ export async function decodeWhole(
     if (reasonOf(error) === 'wrong-key') throw error;
     throw problem(describeError(error), error);
   }
-  if (bytes !== null && found !== bytes) throw problem(`${found} bytes come out of it instead of ${bytes}`);
+  if (bytes !== null && found !== bytes)
+    throw problem(`${plural(found, 'byte comes', 'bytes come')} out of it instead of ${bytes}`);
   return Buffer.concat(chunks);
 }

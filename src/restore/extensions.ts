@@ -5,7 +5,9 @@ import { escapeIdentifier, type Client } from 'pg';
 import { AppError, describeError } from '../errors.ts';
 import { failed, ok, type CheckResult } from '../checks/check.ts';
 import { qualifiedName, type ArchiveItem } from '../database/archive-contents.ts';
+import { plural } from '../text/table.ts';
 import { missingExtensions } from './database-creation.ts';
+import { countOfKind } from './kinds.ts';
 import { dependentsOf, list, type WantedExtension } from './restore-plan.ts';
 
 /** @throws AppError `restore` naming what the target server lacks, and what could not be restored without it. */
@@ -19,7 +21,7 @@ export async function assertExtensions(
   const needs =
     dependents.length === 0
       ? 'nothing in the dump depends on them'
-      : `on them depend ${dependents.map(({ kind, names }) => `${names.length} ${kind} (${list(names)})`).join(', ')}`;
+      : `on them depend ${dependents.map((one) => `${countOfKind(one)} (${list(one.names)})`).join(', ')}`;
   throw new AppError(
     'restore',
     `The target server does not have what the dump needs: ${missing.join(', ')}; ${needs}`,
@@ -125,7 +127,9 @@ export async function checkConfiguration(
     if (count !== expected) wrong.push(`${table} has ${count} instead of ${expected}`);
   }
   if (wrong.length === 0)
-    return [ok('extension tables', `the rows of the dump are in the ${tables.length} tables that extensions keep`)];
+    return [
+      ok('extension tables', `the rows of the dump are in the ${plural(tables.length, 'table')} that extensions keep`),
+    ];
   return [
     failed('extension tables', { detail: list(wrong), remedy: 'Restore without the extension: --without-extension.' }),
   ];

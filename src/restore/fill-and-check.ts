@@ -11,6 +11,7 @@ import { explainFailures } from '../checks/duplicate-keys.ts';
 import { checkSchemaVersion } from '../checks/mastodon-checks.ts';
 import { compareWithArchive } from '../checks/archive-comparison.ts';
 import { createSource } from '../checks/source.ts';
+import { plural } from '../text/table.ts';
 import { writeScratchArchive } from './archive-file.ts';
 import type { SnapshotSource, StreamOptions } from '../snapshots/dump-stream.ts';
 import { expectedRows } from './expected-rows.ts';
@@ -100,7 +101,7 @@ export async function fillAndCheck(work: FillWork, into: FillTarget): Promise<re
       : [
           note(
             'left out',
-            `${comments.length} comments (${list(comments.map(({ name }) => name))}): they are not ours`,
+            `${plural(comments.length, 'comment')} (${list(comments.map(({ name }) => name))}): they are not ours`,
           ),
         ]),
   ];

@@ -3,7 +3,9 @@
 
 import { qualifiedName, type ArchiveItem } from '../database/archive-contents.ts';
 import { AppError } from '../errors.ts';
+import { plural } from '../text/table.ts';
 import { isRoutineOfSuperuser } from './routines.ts';
+import { kindOf } from './kinds.ts';
 
 /** Why something stays away. */
 export type LeaveReason = 'server' | 'superuser' | 'schema' | 'extension';
@@ -154,7 +156,7 @@ export function assertBringsTables(
   const total = Object.keys(rows).length;
   throw new AppError(
     'restore',
-    `The restore would bring back ${total - missing.length} of ${total} tables; without ${list(missing)}`,
+    `The restore would bring back ${total - missing.length} of ${plural(total, 'table')}; without ${list(missing)}`,
     { hint: 'Get the plain dump with restore --output FILE, and restore it as a superuser with pg_restore.' },
   );
 }
@@ -224,28 +226,12 @@ function schemaOfExtension(definition: string): string | null {
   return quoted?.replaceAll('""', '"') ?? plain ?? null;
 }
 
-const plurals: Readonly<Record<string, string>> = {
-  ACL: 'granted rights',
-  'DEFAULT ACL': 'default rights',
-  BLOB: 'large objects',
-  BLOBS: 'large objects',
-  'BLOB METADATA': 'large objects',
-  'FK CONSTRAINT': 'foreign keys',
-  INDEX: 'indexes',
-  POLICY: 'policies',
-  AGGREGATE: 'aggregates',
-  'OPERATOR CLASS': 'operator classes',
-  'OPERATOR FAMILY': 'operator families',
-  'TABLE DATA': 'tables with rows',
-  STATISTICS: 'extended statistics',
-};
-
 function group(items: readonly ArchiveItem[], reasons: ReadonlyMap<number, LeaveReason>): readonly LeftOut[] {
   const groups = new Map<string, { kind: string; reason: LeaveReason; names: string[] }>();
   for (const item of items) {
     const reason = reasons.get(item.dumpId);
     if (reason === undefined) continue;
-    const kind = plurals[item.kind] ?? `${item.kind.toLowerCase()}s`;
+    const kind = kindOf(item.kind);
     const key = `${reason} ${kind}`;
     const found = groups.get(key) ?? { kind, reason, names: [] };
     found.names.push(item.schema === '' ? item.name : `${item.schema}.${item.name}`);

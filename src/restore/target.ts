@@ -4,6 +4,7 @@
 import { escapeIdentifier, type Client } from 'pg';
 import { AppError } from '../errors.ts';
 import type { Manifest } from '../snapshots/manifest.ts';
+import { plural } from '../text/table.ts';
 
 /** PostgreSQL cuts longer names off (NAMEDATALEN - 1). */
 const longestNameBytes = 63;
@@ -156,7 +157,7 @@ export function place(
   const [quoted, role] = [escapeIdentifier(name), escapeIdentifier(server.role)];
   if (visitors.length > 0) throw isVisited(name, visitors);
   if (database.kind === 'in-use' && !replace) {
-    throw new AppError('restore', `The database '${name}' is not empty: it has ${database.tables} tables`, {
+    throw new AppError('restore', `The database '${name}' is not empty: it has ${plural(database.tables, 'table')}`, {
       hint: `Name another database, or use --replace ${name}, which keeps the old one as ${name}_before_<time>.`,
     });
   }

@@ -2,6 +2,8 @@
 
 import { note, ok, type CheckResult } from '../checks/check.ts';
 import type { Manifest } from '../snapshots/manifest.ts';
+import { plural } from '../text/table.ts';
+import { countOfKind } from './kinds.ts';
 import { list, type LeaveReason, type RestorePlan } from './restore-plan.ts';
 import type { TargetServer } from './target.ts';
 
@@ -18,12 +20,17 @@ export function describeLeftOut(
   { leftOut, entries }: RestorePlan,
   { manifest, server }: { readonly manifest: Pick<Manifest, 'database'>; readonly server: TargetServer },
 ): readonly CheckResult[] {
-  const notes = leftOut.map(({ kind, reason, names }) =>
-    note('left out', `${names.length} ${kind} (${list(names)}): ${reasons[reason]}`),
+  const notes = leftOut.map((one) =>
+    note('left out', `${countOfKind(one)} (${list(one.names)}): ${reasons[one.reason]}`),
   );
   return [
     ...(notes.length === 0
-      ? [ok('left out', `nothing: all ${entries.length} entries of the archive were restored`)]
+      ? [
+          ok(
+            'left out',
+            `nothing: ${plural(entries.length, 'entry', 'entries')} of the archive restored, which is all of it`,
+          ),
+        ]
       : notes),
     note('server', `PostgreSQL ${server.version}, dumped from ${manifest.database.serverVersion}`),
   ];

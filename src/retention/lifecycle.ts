@@ -5,6 +5,7 @@ import type { KeepRules, Settings } from '../config/settings.ts';
 import { folders, type Folder } from '../schedule/tier.ts';
 import { ruleIdPrefix } from '../snapshots/deletion-law.ts';
 import type { BucketRule, LifecycleRule } from '../storage/store.ts';
+import { plural } from '../text/table.ts';
 
 const dayMs = 86_400_000;
 /** The longest a month and a year can be, for rules of our own. */
@@ -89,6 +90,6 @@ export function findEarlyExpiry(
 
 /** An early expiry in one sentence. */
 export function describeEarlyExpiry({ tier, ruleId, expireDays, keptDays: kept }: EarlyExpiry): string {
-  const wanted = kept === null ? 'for ever' : `for ${kept} days`;
-  return `The bucket rule '${ruleId ?? 'without a name'}' deletes ${tier} snapshots after ${expireDays} days; the settings keep them ${wanted}`;
+  const wanted = kept === null ? 'for ever' : `for ${plural(kept, 'day')}`;
+  return `The bucket rule '${ruleId ?? 'without a name'}' deletes ${tier} snapshots after ${plural(expireDays, 'day')}; the settings keep them ${wanted}`;
 }

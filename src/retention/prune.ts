@@ -7,6 +7,7 @@ import { snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import { folders, type Folder } from '../schedule/tier.ts';
 import { maxClockSkewMs } from '../snapshots/deletion-law.ts';
 import { formatSpan } from '../text/format.ts';
+import { plural } from '../text/table.ts';
 import { judge, type Verdict } from './policy.ts';
 
 /** A tier at least this large is not halved without a person. */
@@ -122,7 +123,7 @@ function holdLargeCuts(verdicts: readonly Verdict<Manifest>[]): readonly Hold[] 
     return [
       {
         tier,
-        reason: `${removed} of ${all.length} ${tier} snapshots would go at once, half or more`,
+        reason: `${removed} of ${plural(all.length, `${tier} snapshot`)} would go at once, half or more`,
         remedy: 'Look at them with: mastodon-backup prune --dry-run. If that is meant, run: mastodon-backup prune.',
       },
     ];

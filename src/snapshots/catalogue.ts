@@ -4,6 +4,7 @@
 import type { PublicKey } from '../config/ssh-keys.ts';
 import { folders, type Folder } from '../schedule/tier.ts';
 import type { ObjectKey, StoredObject } from '../storage/store.ts';
+import { plural } from '../text/table.ts';
 import { listFolders, type Orphan, type Pinned, type Unlisted } from './listing.ts';
 import { readManifest } from './manifest-reading.ts';
 import { dumpOf, partOf, snapshotName, type Manifest } from './manifest.ts';
@@ -172,7 +173,7 @@ function describeDamage(
   { object, missing }: { readonly object: StoredObject | undefined; readonly missing: string },
 ): string | null {
   if (object === undefined) return missing;
-  return object.bytes === bytes ? null : `its object has ${object.bytes} bytes instead of ${bytes}`;
+  return object.bytes === bytes ? null : `its object has ${plural(object.bytes, 'byte')} instead of ${bytes}`;
 }
 
 /** The catalogue for somebody who takes what is unsigned for ours. */

@@ -3,6 +3,7 @@
 
 import { describeError } from '../errors.ts';
 import type { ObjectKey, StoredObject } from '../storage/store.ts';
+import { plural } from '../text/table.ts';
 import { decodeBase, type BaseDocument } from './base-document.ts';
 import { baseDocumentKey, baseKey, chainPrefix, chainsPrefix, parseChainKey, type ChainKey } from './chain-keys.ts';
 import { readAll } from './document-reading.ts';
@@ -91,7 +92,7 @@ export async function readChain(
     const tar = tars.get(baseKey(place, document.tar.name));
     if (tar === undefined) damaged.push({ id, reason: 'its tar is missing' });
     else if (tar.stored.bytes !== document.tar.bytes)
-      damaged.push({ id, reason: `its tar has ${tar.stored.bytes} bytes instead of ${document.tar.bytes}` });
+      damaged.push({ id, reason: `its tar has ${plural(tar.stored.bytes, 'byte')} instead of ${document.tar.bytes}` });
     else if (objection !== null) unsigned.push({ document, objection });
     else bases.push(document);
   }

@@ -5,6 +5,7 @@ import { AppError } from '../errors.ts';
 import { formatMoment } from '../text/moment.ts';
 import { readMoment, type NamedTime } from '../text/moment-reader.ts';
 import { withoutFuture } from '../schedule/due.ts';
+import { plural } from '../text/table.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { Unlisted } from './listing.ts';
 import { dumpOf, snapshotName, type Manifest } from './manifest.ts';
@@ -224,7 +225,7 @@ function noSnapshot(message: string, { passedOver, unseen }: Pick<Choice, 'passe
   const apart =
     first === undefined
       ? ''
-      : `; ${first.snapshot} cannot be it: ${first.reason}${others.length === 0 ? '' : `; nor can ${others.length} others`}`;
+      : `; ${first.snapshot} cannot be it: ${first.reason}${others.length === 0 ? '' : `; nor can ${plural(others.length, 'other')}`}`;
   return new AppError('no-snapshot', `${message}${apart}${hidden}`, {
     hint: 'See what there is with the command: mastodon-backup list.',
   });

@@ -3,6 +3,7 @@
 
 import { AppError, retryOf, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { plural } from '../text/table.ts';
 import { maxDocumentBytes, readAll } from './document-reading.ts';
 import { decodeManifest, encodeManifest, type Manifest, type VerificationMethod } from './manifest.ts';
 import { manifestKey, partKey } from './object-keys.ts';
@@ -131,7 +132,7 @@ export async function commit(
     const tables = Object.keys(manifest.database.rows).length;
     throw new AppError(
       'verify',
-      `'${key}' is not written, for it would not be read again: the rows of ${tables} tables make it larger than ${maxDocumentBytes} bytes`,
+      `'${key}' is not written, for it would not be read again: the rows of ${plural(tables, 'table')} make it larger than ${maxDocumentBytes} bytes`,
       { hint: 'Leave schemas that are not of Mastodon to another database: some 15,000 tables have room.' },
     );
   }

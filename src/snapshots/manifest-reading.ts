@@ -3,6 +3,7 @@
 
 import { describeError, retryOf } from '../errors.ts';
 import type { StoredObject } from '../storage/store.ts';
+import { plural } from '../text/table.ts';
 import { maxDocumentBytes, readAll } from './document-reading.ts';
 import { decodeManifest } from './manifest.ts';
 import type { ParsedKey } from './object-keys.ts';
@@ -29,7 +30,7 @@ export async function readManifest(
 ): Promise<Reading> {
   const { parsed, stored, signal } = options;
   if (stored.bytes > maxDocumentBytes)
-    return { kind: 'unreadable', reason: `${stored.bytes} bytes is too much for a manifest` };
+    return { kind: 'unreadable', reason: `${plural(stored.bytes, 'byte')} is too much for a manifest` };
   const read = await readListed(repository, { ...options, attempts: 2 });
   if (!Buffer.isBuffer(read)) return read;
   const decoded = decodeManifest(read);

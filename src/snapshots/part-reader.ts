@@ -11,6 +11,7 @@ import { readPatiently, type ReadPatience } from '../storage/patient-reader.ts';
 import type { ObjectKey } from '../storage/store.ts';
 import { createGate } from '../stream/gate.ts';
 import { createMeter } from '../stream/meter.ts';
+import { plural } from '../text/table.ts';
 import { dumpOf, type Manifest, type Part } from './manifest.ts';
 import { partKey } from './object-keys.ts';
 import type { Repository } from './repository.ts';
@@ -91,7 +92,7 @@ export async function readDump(
   const object = readStored({ ...stored, part }, options);
   const limit = {
     bytes: part.content.bytes,
-    excess: () => notTheDump(`more than ${part.content.bytes} bytes are inside it`),
+    excess: () => notTheDump(`more than ${plural(part.content.bytes, 'byte is', 'bytes are')} inside it`),
   };
   const chain = decoders({ compression: part.compression, ...options, limit });
   // A pipeline gives its first error to all of its streams: who had it first is who failed.

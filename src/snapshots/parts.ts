@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { AppError } from '../errors.ts';
 import type { Folder } from '../schedule/tier.ts';
 import { createMeter } from '../stream/meter.ts';
+import { plural } from '../text/table.ts';
 import { maxDocumentBytes } from './document-reading.ts';
 import type { Part } from './manifest.ts';
 import { nameUnder } from './object-keys.ts';
@@ -20,7 +21,7 @@ const largestExtraBytes = 24 * 1024 * 1024;
 export async function readDocumentPart(stored: StoredPart, options: ReadOptions): Promise<Buffer> {
   const { bytes } = stored.part;
   if (bytes > (stored.part.kind === 'extra' ? largestExtraBytes : maxDocumentBytes))
-    throw new AppError('verify', `'${keyOf(stored)}' has ${bytes} bytes, too many for a document`, {
+    throw new AppError('verify', `'${keyOf(stored)}' has ${plural(bytes, 'byte')}, too many for a document`, {
       hint: 'Look at the object in the store; this program did not write it.',
     });
   const chunks: Buffer[] = [];

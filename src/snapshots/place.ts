@@ -2,6 +2,7 @@
 // what it is not sure about it calls strange, for a backup in the wrong place is one that nobody finds when it is needed.
 
 import { describeError } from '../errors.ts';
+import { plural } from '../text/table.ts';
 import { markerName } from './place-marker.ts';
 
 /** What is remembered of a place. */
@@ -35,7 +36,11 @@ export function judgePlace(
   if (snapshots.some(isThere)) return { kind: 'known', id: read ?? id, marked };
   if (read !== null && read === id) return { kind: 'known', id, marked };
   const lacks =
-    snapshots.length === 0 ? null : `none of the ${snapshots.length} snapshots that it was known to hold is there`;
+    snapshots.length === 0
+      ? null
+      : snapshots.length === 1
+        ? 'the snapshot that it was known to hold is not there'
+        : `none of the ${plural(snapshots.length, 'snapshot')} that it was known to hold is there`;
   // Where nothing was known to be, any marker of ours will do: two that began here at the same time may each have written one.
   if (lacks === null && (id === null || read !== null)) return { kind: 'known', id: read, marked };
   const spoken =

@@ -1,6 +1,7 @@
 // Whether a snapshot carries on what the ones before it held. A Mastodon that was set up anew under the same name, after a
 // disaster for instance, makes a good first backup of next to nothing: on that day of all days `latest` must not mean it.
 
+import { plural } from '../text/table.ts';
 import { snapshotName, type Manifest } from './manifest.ts';
 
 const dayMs = 86_400_000;
@@ -29,7 +30,7 @@ export function objectToEmptied(snapshot: Compared, { older }: { readonly older:
   const former = findRicher(snapshot, { older, withinMs: settledAfterMs });
   if (former === undefined) return null;
   const server = isElsewhere(snapshot, former) ? ', from another database server' : '';
-  return `it has ${countRows(snapshot)} rows${server}, and ${snapshotName(former)} of ${former.dataAt.toISOString()} has ${countRows(former)}: a Mastodon set up anew looks like that. Name it by its id if it is meant`;
+  return `it has ${plural(countRows(snapshot), 'row')}${server}, and ${snapshotName(former)} of ${former.dataAt.toISOString()} has ${countRows(former)}: a Mastodon set up anew looks like that. Name it by its id if it is meant`;
 }
 
 /** What is worth saying of a snapshot that was chosen as the latest all the same; null: nothing. */
@@ -39,7 +40,7 @@ export function remarkOnSuccessor(
 ): string | null {
   const former = findRicher(snapshot, { older, withinMs: rememberedMs });
   if (former !== undefined) {
-    return `it has ${countRows(snapshot)} rows, ${snapshotName(former)} of ${former.dataAt.toISOString()} has ${countRows(former)}`;
+    return `it has ${plural(countRows(snapshot), 'row')}, ${snapshotName(former)} of ${former.dataAt.toISOString()} has ${countRows(former)}`;
   }
   const [before] = older.filter(({ dataAt }) => dataAt < snapshot.dataAt);
   if (before === undefined || !isElsewhere(snapshot, before)) return null;

@@ -3,6 +3,7 @@
 
 import { createArchiveReader } from '../database/archive-reader.ts';
 import { AppError, describeError, reasonOf } from '../errors.ts';
+import { plural } from '../text/table.ts';
 import { isMd5Etag } from './etag.ts';
 import { dumpOf, type Manifest, type VerificationMethod } from './manifest.ts';
 import { hashStored, keyOf, readDump, type ReadOptions, type StoredPart } from './part-reader.ts';
@@ -59,7 +60,7 @@ async function readBack(stored: Unverified, options: Parameters<typeof verifyFul
   const expected = manifest.database.rows;
   for (const table of new Set([...Object.keys(rows), ...Object.keys(expected)])) {
     if (rows[table] !== expected[table])
-      throw new Error(`table ${table} has ${rows[table] ?? 'no'} rows instead of ${expected[table] ?? 'none'}`);
+      throw new Error(`table ${table} has ${counted(rows[table])} instead of ${expected[table] ?? 'none'}`);
   }
 }
 
@@ -79,7 +80,7 @@ export async function verifyByEtag(
   const found = await stored.repository.store.head(keyOf({ ...stored, part }), options);
   const problem = (text: string): AppError => verifyError(new Error(text), stored);
   if (found === null) throw problem('the store says there is no such object');
-  if (found.bytes !== part.bytes) throw problem(`it has ${found.bytes} bytes instead of ${part.bytes}`);
+  if (found.bytes !== part.bytes) throw problem(`it has ${plural(found.bytes, 'byte')} instead of ${part.bytes}`);
   if (options.etag === null || found.etag === null || !isMd5Etag(found.etag)) return 'size';
   if (found.etag !== options.etag) throw problem(`its ETag is ${found.etag} instead of ${options.etag}`);
   return 'etag';
@@ -97,4 +98,8 @@ function verifyError(error: unknown, stored: Unverified): AppError {
       ? (error.hint ?? 'Verify it again with: mastodon-backup verify.')
       : 'Do not rely on this one: run a new backup, and look at the storage when it happens again.',
   });
+}
+
+function counted(rows: number | undefined): string {
+  return rows === undefined ? 'no rows' : plural(rows, 'row');
 }

@@ -5,6 +5,7 @@ import { Transform } from 'node:stream';
 import { AppError } from '../errors.ts';
 import { startStallClock } from '../stream/stall-clock.ts';
 import { formatSpan } from '../text/format.ts';
+import { plural } from '../text/table.ts';
 
 /** Fails unless exactly `bytes` bytes come, of which the first `leaveOut` are not passed on, and when nothing comes for `idleMs` while somebody reads. */
 export function createBodyCheck(options: {
@@ -28,7 +29,7 @@ export function createBodyCheck(options: {
       callback(
         seen === options.bytes
           ? null
-          : new AppError('store', `${options.action}: ${seen} of ${options.bytes} bytes came`),
+          : new AppError('store', `${options.action}: ${seen} of ${plural(options.bytes, 'byte')} came`),
       );
     },
   });

@@ -7,6 +7,7 @@ import { Readable } from 'node:stream';
 import { AppError, reasonOf, retryOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { backOffMs, jittered, pause, type Random } from '../stream/patience.ts';
+import { plural } from '../text/table.ts';
 import type { ObjectKey, ObjectStore } from './store.ts';
 
 /**
@@ -50,7 +51,7 @@ async function* chunks(store: ObjectStore, options: Parameters<typeof readPatien
     });
   const found = await store.head(key, { signal });
   if (found === null) throw problem('it is missing');
-  if (found.bytes !== options.bytes) throw problem(`it has ${found.bytes} bytes instead of ${options.bytes}`);
+  if (found.bytes !== options.bytes) throw problem(`it has ${plural(found.bytes, 'byte')} instead of ${options.bytes}`);
   let etag = found.etag;
   let offset = 0;
   let held: Buffer | undefined;
@@ -62,7 +63,8 @@ async function* chunks(store: ObjectStore, options: Parameters<typeof readPatien
       try {
         body ??= await download(store, { key, offset, signal, etag });
         const next = await body.next();
-        if (next.done === true) throw new AppError('store', `'${key}' ended after ${offset} of ${options.bytes} bytes`);
+        if (next.done === true)
+          throw new AppError('store', `'${key}' ended after ${offset} of ${plural(options.bytes, 'byte')}`);
         chunk = next.value;
       } catch (error) {
         signal.throwIfAborted();
@@ -92,7 +94,7 @@ async function* chunks(store: ObjectStore, options: Parameters<typeof readPatien
   } finally {
     await body?.return?.();
   }
-  if (offset !== options.bytes) throw problem(`${offset} bytes came instead of ${options.bytes}`);
+  if (offset !== options.bytes) throw problem(`${plural(offset, 'byte')} came instead of ${options.bytes}`);
   if (hash.digest('hex') !== options.sha256) throw problem('its SHA-256 differs from what was written');
   if (held !== undefined) yield held;
 }

@@ -8,6 +8,7 @@ import {
   type ListObjectsV2CommandOutput,
 } from '@aws-sdk/client-s3';
 import { AppError } from '../errors.ts';
+import { plural } from '../text/table.ts';
 import { ForeignAnswer } from './s3-answers.ts';
 import type { S3Bucket } from './s3-bucket.ts';
 import { etagOf } from './s3-etag.ts';
@@ -40,7 +41,7 @@ export async function* list(
     });
     const { Contents = [], KeyCount, IsTruncated, NextContinuationToken } = page;
     if (KeyCount !== undefined && KeyCount !== Contents.length)
-      throw turn.failure(`a page says that it has ${KeyCount} objects, and has ${Contents.length}`);
+      throw turn.failure(`a page says that it has ${plural(KeyCount, 'object')}, and has ${Contents.length}`);
     turn.pass({ first: Contents[0]?.Key, next: NextContinuationToken, isTruncated: IsTruncated === true });
     for (const { Key, Size, LastModified, ETag } of Contents) {
       if (Key === undefined) continue;

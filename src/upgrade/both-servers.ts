@@ -103,12 +103,14 @@ async function compareObjects(clients: {
     (kind) => (before.get(kind) ?? 0) !== (now.get(kind) ?? 0),
   );
   if (different.length === 0) {
-    const all = [...now].map(([kind, count]) => `${count} ${kind}`);
+    const all = [...now].map(([kind, count]) => countOf(kind, count));
     return [ok('objects on both servers', `${all.join(', ')}, the same here and there`)];
   }
   return [
     failed('objects on both servers', {
-      detail: different.map((kind) => `${now.get(kind) ?? 0} ${kind} instead of ${before.get(kind) ?? 0}`).join(', '),
+      detail: different
+        .map((kind) => `${countOf(kind, now.get(kind) ?? 0)} instead of ${before.get(kind) ?? 0}`)
+        .join(', '),
       remedy: again,
     }),
   ];
@@ -117,4 +119,8 @@ async function compareObjects(clients: {
 function someOf(texts: readonly string[]): string {
   const more = texts.length - shown;
   return `${texts.slice(0, shown).join('; ')}${more > 0 ? `; and ${more} more` : ''}`;
+}
+
+function countOf(kind: string, count: number): string {
+  return plural(count, kind === 'indexes' ? 'index' : kind.replace(/s$/, ''), kind);
 }

@@ -296,7 +296,7 @@ describe('a restore that fails', () => {
   });
 
   it('keeps a database with tables, and one that somebody is in', async () => {
-    failed(await restore(['--to-database', 'precious']), /'precious' is not empty: it has 1 tables/);
+    failed(await restore(['--to-database', 'precious']), /'precious' is not empty: it has 1 table/);
     const visitor = await connectTest(target.mastodon('precious'));
     await visitor.query("set application_name = 'sidekiq'");
     failed(await restore(['--replace', 'precious']), /in use by sidekiq \(1\)/);

@@ -87,7 +87,7 @@ describe('the verdict of a drill', () => {
     const { status, detail } = found(document, 'sequences');
     assert.equal(status, 'note');
     assert.match(detail, /as in the source: public\.account_summaries_account_id_seq is at 1, but/);
-    assert.match(found(document, 'contents').detail, /^all \d+ objects of the archive are there$/);
+    assert.match(found(document, 'contents').detail, /^\d+ objects of the archive, all of them there$/);
     assert.equal(found(document, 'sequence positions').status, 'ok');
   });
 
@@ -154,7 +154,7 @@ describe('the verdict of a drill', () => {
     const { detail, remedy } = found(document, 'missing rows');
     assert.match(
       detail,
-      /not in public\.statuses, and 1 foreign keys fail: public\.favourites \(status_id\): 4 rows name 1 that are missing/,
+      /not in public\.statuses, and 1 foreign key fails: public\.favourites \(status_id\): 4 rows name 1 that is missing/,
     );
     assert.match(detail, /no older snapshot here has more rows of it/);
     assert.match(remedy ?? '', /Delete the rows that name what is not there/);
@@ -179,7 +179,7 @@ describe('the verdict of a drill', () => {
     assert.equal(missing.length, 1, JSON.stringify(document.checks));
     const { detail, remedy } = found(document, 'missing rows');
     assert.match(detail, /^rows that others name are not in public\.accounts, and \d\d foreign keys fail/);
-    assert.match(detail, new RegExp(`daily/${good.id} of \\S+ has ${String(counted?.['n'])} more rows of it$`));
+    assert.match(detail, new RegExp(`daily/${good.id} of \\S+ has ${String(counted?.['n'])} more rows? of it$`));
     assert.match(remedy ?? '', new RegExp(`^Keep daily/${good.id}: the source seems to have lost rows`));
   });
 

@@ -242,7 +242,7 @@ describe('the restore drill', () => {
     );
     const report = await drill(await backUp({ DB_NAME: 'policies' }), { status: 22 });
     assert.equal(report.status, 'incomplete', JSON.stringify(report.checks));
-    assert.match(report.checks[0]?.detail ?? '', /1 statements name roles that this server lacks: "odd reader"/);
+    assert.match(report.checks[0]?.detail ?? '', /1 statement names roles that this server lacks: "odd reader"/);
   });
 
   it('is skipped with the figures when there is too little space', async () => {

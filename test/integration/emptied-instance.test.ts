@@ -63,14 +63,14 @@ describe('a Mastodon that was set up anew', () => {
   const saysSo = (text: string): void =>
     assert.match(
       text,
-      new RegExp(`newer snapshot, ${empty}, was passed over: it has 1 rows, and ${full} of \\S+ has \\d{4}`),
+      new RegExp(`newer snapshot, ${empty}, was passed over: it has 1 row, and ${full} of \\S+ has \\d{4}`),
     );
 
   it('is not restored for the one before it, unless it is named', async () => {
     const { stderr, stdout } = await done('restore', 'latest', '--to-database', 'again');
     saysSo(stderr);
     assert.match(stdout, new RegExp(`^Restored ${full} `));
-    assert.match(stdout, new RegExp(`note latest: ${empty} is newer and was passed over: it has 1 rows`));
+    assert.match(stdout, new RegExp(`note latest: ${empty} is newer and was passed over: it has 1 row`));
     assert.deepEqual(await countRows(server.mastodon('again')), rows);
     const named = await done('restore', empty, '--to-database', 'empty_again');
     assert.doesNotMatch(named.stderr, /passed over/);

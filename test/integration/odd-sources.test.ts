@@ -238,7 +238,7 @@ describe('an odd source', () => {
         ...environment,
         DB_USER: user,
       });
-      assert.match(stdout, /1 functions \(public\.quiet\(\)\): only a superuser.*1 triggers \(public\.notes hush\)/s);
+      assert.match(stdout, /1 function \(public\.quiet\(\)\): only a superuser.*1 trigger \(public\.notes hush\)/s);
     }
   });
 

@@ -88,7 +88,10 @@ describe('a directory that is not what it was', () => {
     assert.ok(readdirSync(nas).includes(markerName));
     renameSync(nas, `${nas}.unmounted`);
     mkdirSync(nas);
-    await assertRefused(app, { nas, says: /none of the 1 snapshots .* is there, and its file .* is missing/ });
+    await assertRefused(app, {
+      nas,
+      says: /the snapshot that it was known to hold is not there, and its file .* is missing/,
+    });
     const { status, stderr } = await runCommand(['run'], environment);
     assert.equal(status, 12, stderr);
     assert.match(stderr, /is not the place that it was/);
@@ -185,8 +188,8 @@ describe('a place that lacks what it was known to hold', () => {
     await look(app);
     const { status, warnings } = await app.health();
     assert.equal(status, 'degraded');
-    assert.match(warnings.join(), new RegExp(`lacks a snapshot that it was known to hold, daily/${id}`));
-    assert.match((await problems(app)).join(), /^warning: .*lacks a snapshot.*prune --accept-place/);
+    assert.match(warnings.join(), new RegExp(`lacks 1 snapshot that it was known to hold, daily/${id}`));
+    assert.match((await problems(app)).join(), /^warning: .*lacks 1 snapshot.*prune --accept-place/);
     assert.equal((await app.runScheduled(scheduled))?.outcomes[0]?.kind, 'stored', 'it is the same place');
     assert.equal((await app.health()).status, 'degraded', 'a new backup is not the old one');
     assert.equal((await app.status()).destinations[0]?.apart['missing'], 1);

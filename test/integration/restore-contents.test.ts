@@ -130,15 +130,15 @@ describe('what a dump holds besides tables', () => {
     });
     const told = leftOut(result);
     for (const says of [
-      /^1 event triggers \(watch\): only a superuser/m,
-      /^1 functions \(public\.raw\(integer\)\): only a superuser/m,
-      /^1 views \(public\.uses_raw\): only a superuser/m,
-      /^1 casts \(CAST \(text AS uuid\)\): only a superuser/m,
-      /^1 publications \(changes\): they belong to a server/m,
-      /^1 publication tables \(public\.changes accounts\)/m,
-      /^1 granted rights \(public\.TABLE accounts\)/m,
-      /^1 default rights/m,
-      /^1 comments \(DATABASE many\)/m,
+      /^1 event trigger \(watch\): only a superuser/m,
+      /^1 function \(public\.raw\(integer\)\): only a superuser/m,
+      /^1 view \(public\.uses_raw\): only a superuser/m,
+      /^1 cast \(CAST \(text AS uuid\)\): only a superuser/m,
+      /^1 publication \(changes\): they belong to a server/m,
+      /^1 publication table \(public\.changes accounts\)/m,
+      /^1 granted right \(public\.TABLE accounts\)/m,
+      /^1 default right/m,
+      /^1 comment \(DATABASE many\)/m,
     ])
       assert.match(told, says);
     assert.equal(told.split('\n').length, 9, told);
@@ -210,13 +210,13 @@ describe('what a dump holds besides tables', () => {
     );
     assert.match(
       leftOut(less),
-      /^1 indexes \(public\.statuses_text_trgm\): they depend on an extension that was left out/m,
+      /^1 index \(public\.statuses_text_trgm\): they depend on an extension that was left out/m,
     );
     const without = report(
       await restore(['--to-database', 'least', ...lacking, '--without-extension', 'citext'], environment),
     );
-    assert.match(leftOut(without), /^1 tables \(public\.tags\): they depend on an extension/m);
-    assert.match(leftOut(without), /^1 tables with rows \(public\.tags\)/m);
+    assert.match(leftOut(without), /^1 table \(public\.tags\): they depend on an extension/m);
+    assert.match(leftOut(without), /^1 table with rows \(public\.tags\)/m);
   });
 
   it('is no table: then nothing is moved', async () => {

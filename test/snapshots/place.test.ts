@@ -35,7 +35,10 @@ describe('a place', () => {
   it('that holds nothing of it is another one without its marker, with another, and where that cannot be read', () => {
     const known = { id: 'a', snapshots: [one] };
     for (const [found, says] of [
-      [{ id: null }, /none of the 1 snapshots.* is there, and its file mastodon-backup\.place is missing/],
+      [
+        { id: null },
+        /the snapshot that it was known to hold is not there, and its file mastodon-backup\.place is missing/,
+      ],
       [{ id: 'b' }, /that of another place/],
       [{ error: new Error('refused') }, /cannot be read \(refused\)/],
     ] as const) {
