@@ -35,6 +35,7 @@ import {
   type MomentRequest,
 } from './moment-verb.ts';
 import { pitrStatus, type PitrStatus } from './pitr-status-verb.ts';
+import { verifyPitr, type PitrVerification, type PitrVerifyRequest } from './pitr-verify-verb.ts';
 import type { DataDirectory } from '../pitr/data-directory.ts';
 import {
   list,
@@ -120,6 +121,7 @@ export interface App extends AsyncDisposable {
   drillMoment(request: MomentDrillRequest): Promise<MomentDrill>;
   pitrStatus(signal: AbortSignal): Promise<PitrStatus>;
   pitrBase(request: BaseRequest): Promise<BaseReport>;
+  verifyPitr(request: PitrVerifyRequest): Promise<PitrVerification>;
   /** Whether log and base backups are wanted. */
   wantsPitr(): boolean;
   /** Follows the server's log until the signal. */
@@ -186,6 +188,7 @@ export function createApp(input: AppInput): App {
     drillMoment: async (request) => drillMoment(context, request),
     pitrStatus: async (signal) => pitrStatus(context, signal),
     pitrBase: async (request) => pitrBase(context, request),
+    verifyPitr: async (request) => verifyPitr(context, request),
     wantsPitr: () => context.load().settings.pitr.isOn,
     followLog: async (signal) => followLog(context, signal),
     baseIfDue: async (signal) => baseIfDue(context, signal),

@@ -32,7 +32,7 @@ const wordsByName: Readonly<Record<string, readonly string[]>> = {
 const actionsByCommand: Readonly<Record<string, readonly string[]>> = {
   lifecycle: ['show', 'apply'],
   upgrade: ['check', 'rehearse', 'run'],
-  pitr: ['status', 'base'],
+  pitr: ['status', 'base', 'verify'],
 };
 
 /** The script for a shell; `name` is the command that it completes. */

@@ -1,20 +1,28 @@
-// `pitr status | base`: what of the past can be had, and a base backup now. What is said of moments is in the zone of the settings.
+// `pitr status | base | verify`: what of the past can be had, a base backup now, and whether all that is stored is what it should be.
+// What is said of moments is in the zone of the settings.
 
 import { InvalidArgumentError, type Command } from 'commander';
 import type { BaseReport } from '../app/base-backups.ts';
 import type { ChainStatus, PitrStatus } from '../app/pitr-status-verb.ts';
+import type { PitrVerification } from '../app/pitr-verify-verb.ts';
+import { AppError } from '../errors.ts';
+import type { StoreName } from '../storage/store.ts';
 import { formatBytes, formatDuration, formatSpan } from '../text/format.ts';
 import { formatSecond, wholeSecondAfter } from '../text/moment.ts';
 import { plural } from '../text/table.ts';
+import { collect, parseStore, readIdentities } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { showProgress } from './progress-bar.ts';
 
 interface PitrOptions {
   readonly wait?: boolean;
+  readonly identity?: readonly string[];
+  readonly from?: StoreName;
+  readonly instance?: string;
   readonly json?: boolean;
 }
 
-const actions = ['status', 'base'] as const;
+const actions = ['status', 'base', 'verify'] as const;
 type Action = (typeof actions)[number];
 
 /** Adds the command. */
@@ -24,14 +32,26 @@ export function addPitrCommand(program: Command, context: CommandContext): void 
     .description('any moment of the last days: what can be had, and base backups')
     .argument(
       '<action>',
-      'status says from when until when, and what is missing; base makes a base backup',
+      'status says from when until when, and what is missing; base makes a base backup; verify reads all of it back',
       parseAction,
     )
     .option('--wait', 'wait while another base backup is made')
+    .option('--identity <file>', 'verify: age private key; without one what is encrypted is not decoded', collect)
+    .option('--from <store>', 'verify: s3 or local', parseStore)
+    .option('--instance <name>', 'verify: which instance, when several share the prefix')
     .option('--json', 'print the result as one JSON document')
-    .action(async (action: Action, options: PitrOptions) =>
-      action === 'status' ? showStatus(context, options) : makeBase(context, options),
-    );
+    .action(async (action: Action, options: PitrOptions) => {
+      switch (action) {
+        case 'status':
+          return showStatus(context, options);
+        case 'base':
+          return makeBase(context, options);
+        case 'verify':
+          return verifyChains(context, options);
+        default:
+          return action satisfies never;
+      }
+    });
 }
 
 function parseAction(text: string): Action {
@@ -52,6 +72,30 @@ async function makeBase(context: CommandContext, { wait, json }: PitrOptions): P
   const document = await app.pitrBase({ wait: wait === true, signal, onProgress: progress.update });
   progress[Symbol.dispose]();
   print(context, { json, document, text: renderBase(document, app.timetable()) });
+}
+
+async function verifyChains(context: CommandContext, options: PitrOptions): Promise<void> {
+  const { app, signal } = context;
+  using progress = showProgress(context.progress, app.log);
+  const document = await app.verifyPitr({
+    from: options.from ?? null,
+    instance: options.instance ?? null,
+    identities: await readIdentities(options.identity, context),
+    signal,
+    onProgress: progress.update,
+  });
+  progress[Symbol.dispose]();
+  print(context, { json: options.json, document, text: renderVerification(document) });
+  const wrong = document.chains.flatMap(({ problems, gaps }) => [...problems, ...gaps]).length;
+  if (wrong > 0)
+    throw new AppError(
+      'verify',
+      `Not every moment can be had: ${plural(wrong, 'thing')} of base backups and log ${wrong === 1 ? 'is' : 'are'} damaged or missing`,
+      {
+        reason: 'damaged-object',
+        hint: 'Make a new base with: mastodon-backup pitr base. From its end on every moment can be had again.',
+      },
+    );
 }
 
 interface Zone {
@@ -101,6 +145,22 @@ function renderChain(chain: ChainStatus, timeZone: string): readonly string[] {
     ...damaged.map(({ id, reason }) => `  base ${id} counts for nothing: ${reason}`),
     ...gaps.map((gap) => `  gap: ${gap}`),
   ];
+}
+
+function renderVerification({ place, chains }: PitrVerification): string {
+  return chains
+    .flatMap(({ systemIdentifier, bases, segments, bytes, decoded, problems, gaps, notes }) => [
+      `Server ${systemIdentifier} in ${place}: ${plural(bases.length, 'base backup')} and ${plural(segments, 'segment')} of the log, ${formatBytes(bytes)} read back`,
+      decoded
+        ? '  decoded to the end, the log read record by record'
+        : '  NOT decoded: it is encrypted and there is no --identity; damage inside the log would not show',
+      ...problems.map(({ object, problem }) => `  PROBLEM: ${object}: ${problem}`),
+      ...gaps.map((gap) => `  GAP: ${gap}`),
+      ...notes.map((note) => `  note: ${note}`),
+      ...(problems.length + gaps.length === 0 ? ['  nothing is damaged, and nothing is missing'] : []),
+      '',
+    ])
+    .join('\n');
 }
 
 function renderBase(

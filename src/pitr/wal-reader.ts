@@ -21,7 +21,15 @@ export interface WalReader {
    * Reads the first `bytes` bytes of a segment that begins at `start`. Answers the ends of transactions in it.
    * Throws for what is not the log of this server at this place.
    */
-  read(segment: Buffer, place: { readonly start: Lsn; readonly bytes: number }): readonly Commit[];
+  read(
+    segment: Buffer,
+    place: {
+      readonly start: Lsn;
+      readonly bytes: number;
+      /** Whose it is by its name; its first pages may be of an older one. */
+      readonly timeline: number;
+    },
+  ): readonly Commit[];
   /** Where the last whole record ends; null: none was seen. */
   end(): Lsn | null;
 }
@@ -65,6 +73,7 @@ export function createWalReader({
   let foreignLeft = 0;
   let isFirstPage = true;
   let expected: Lsn | null = null;
+  let lastTimeline = 0;
 
   function closeRecord(record: Open, end: Lsn, commits: Commit[]): void {
     const prev = record.kept.readBigUInt64LE(8);
@@ -81,7 +90,7 @@ export function createWalReader({
   }
 
   return {
-    read(segment, { start, bytes }) {
+    read(segment, { start, bytes, timeline }) {
       if (expected !== null && start !== expected)
         throw new Error(`the log goes on at ${formatLsn(start)} instead of ${formatLsn(expected)}`);
       expected = start + BigInt(segmentBytes);
@@ -99,6 +108,13 @@ export function createWalReader({
         const isLong = (info & hasLongHeader) !== 0;
         if (page === 0 && (!isLong || segment.readBigUInt64LE(24).toString() !== systemIdentifier))
           throw new Error(`the segment at ${formatLsn(start)} is of another server`);
+        // A log goes on from an older timeline to a newer one, never back.
+        const own = segment.readUInt32LE(page + 4);
+        if (own < lastTimeline || own > timeline)
+          throw new Error(
+            `the page at ${formatLsn(pageStart)} is of timeline ${own}, ${own > timeline ? `in a segment of ${timeline}` : `after one of ${lastTimeline}`}`,
+          );
+        lastTimeline = own;
         const remaining = segment.readUInt32LE(page + 16);
         const isContinued = (info & firstIsContinued) !== 0;
         if ((info & continuedWasOverwritten) !== 0) open = null;

@@ -9,7 +9,7 @@ import { readAll } from '../snapshots/document-reading.ts';
 import type { StoredWal } from '../snapshots/chain-catalogue.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import { decodeWhole } from './encoding.ts';
-import { formatLsn, parseLsn, type Lsn } from './lsn.ts';
+import { formatLsn, parseLsn, parseSegmentName, type Lsn } from './lsn.ts';
 import { formatMicros, type Moment } from './moment.ts';
 import { describeHole, type ReplayPlan } from './plan.ts';
 import { createWalReader, type Commit } from './wal-reader.ts';
@@ -108,7 +108,8 @@ function readRecords(
   { bytes, one }: { readonly bytes: Buffer; readonly one: ReplayPlan['segments'][number] },
 ): readonly Commit[] {
   try {
-    return reader.read(bytes, { start: one.start, bytes: one.bytes });
+    const { timeline } = parseSegmentName(one.segment, { segmentBytes: bytes.length });
+    return reader.read(bytes, { start: one.start, bytes: one.bytes, timeline });
   } catch (error) {
     throw new AppError(
       'verify',
@@ -144,7 +145,8 @@ export async function readSegment(
   return whole;
 }
 
-async function readPiece(
+/** One stored object of the log, decoded. @throws AppError `store`, or `verify` with the reason `damaged-object`. */
+export async function readPiece(
   piece: StoredWal,
   {
     repository: { store },

@@ -93,7 +93,7 @@ describe('completion', () => {
     for (const [command, words] of [
       ['lifecycle', ['show', 'apply']],
       ['upgrade', ['check', 'rehearse', 'run']],
-      ['pitr', ['status', 'base']],
+      ['pitr', ['status', 'base', 'verify']],
     ] as const) {
       const { stdout } = await runCommand([command, '--help'], {});
       for (const word of words) {

@@ -6,6 +6,7 @@ import { chmodSync, chownSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { newsOfLog } from '../../src/app/log-news.ts';
+import { checkChain } from '../../src/pitr/chain-check.ts';
 import { readLineages } from '../../src/pitr/replay.ts';
 import { windowOf, type PitrWindow } from '../../src/pitr/window.ts';
 import { listChains, readChain } from '../../src/snapshots/chain-catalogue.ts';
@@ -14,6 +15,7 @@ import { createCluster } from '../support/cluster-template.ts';
 import { followLog, type LogFollower } from '../support/log-follower.ts';
 import { askReplayed, bringBack, takeBase } from '../support/pitr-replay.ts';
 import { reachableBinaries, serverUser, testPassword } from '../support/postgres-server.ts';
+import { quietLog } from '../support/quiet-log.ts';
 import { endRestarted, restartServer } from '../support/restarted-server.ts';
 import { startStockServer, type StockServer } from '../support/stock-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
@@ -43,6 +45,21 @@ async function count(server: StockServer, counter: number): Promise<string> {
 async function windowIn({ repository }: LogFollower, systemIdentifier: string): Promise<PitrWindow> {
   const chain = await readChain(repository, { systemIdentifier, signal });
   return windowOf(chain, { lineages: await readLineages({ chain, repository, identities: [], signal }) });
+}
+
+async function checked({ repository }: LogFollower, systemIdentifier: string): Promise<readonly string[]> {
+  const chain = await readChain(repository, { systemIdentifier, signal });
+  const { problems, gaps } = await checkChain({
+    repository,
+    chain,
+    identities: null,
+    threads: 1,
+    storedTo: null,
+    onProgress: () => undefined,
+    log: quietLog,
+    signal,
+  });
+  return [...problems.map(({ object, problem }) => `${object}: ${problem}`), ...gaps];
 }
 
 describe('a server that changes', () => {
@@ -100,6 +117,7 @@ describe('a server that changes', () => {
     const third = await count(server, 3);
     await follower.caughtUp();
     assert.deepEqual((await windowIn(follower, systemIdentifier)).gaps, []);
+    assert.deepEqual(await checked(follower, systemIdentifier), []);
     assert.deepEqual(
       [await restored(follower, first), await restored(follower, second), await restored(follower, third)],
       [1, 2, 3],
@@ -151,6 +169,8 @@ describe('a server that changes', () => {
     assert.equal(await restored(follower, at), 4);
     const window = await windowIn(follower, systemIdentifier);
     assert.ok(window.first !== null && window.gaps.length === 1);
+    const found = await checked(follower, systemIdentifier);
+    assert.ok(found.length === 1 && (found[0] ?? '').startsWith(window.gaps[0] ?? '-'), found.join());
   });
 
   it('is followed by one sidecar alone: a second one is told, and harms nothing', async () => {
