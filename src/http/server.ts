@@ -6,10 +6,12 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { App } from '../app/app.ts';
 import { AppError, describeError } from '../errors.ts';
 import { isMeantForUs } from './caller.ts';
+import { holdConnections } from './connections.ts';
 import { drillPage } from './drill-page.ts';
 import { madeOnce } from './made-once.ts';
 import { renderMetrics } from './metrics.ts';
 import { icon } from './page.ts';
+import type { Status } from '../status/status.ts';
 import { statusPage } from './status-page.ts';
 import { style } from './style.ts';
 
@@ -18,8 +20,8 @@ const requestTimeoutMs = 10_000;
 const timeoutPollMs = 1_000;
 /** A connection on which nothing moves is closed, also one that does not take its answer. */
 const idleMs = 30_000;
-/** More at once are none of a monitor's or a person's. */
-const maxConnections = 256;
+/** Longer than proxies keep a connection for the next request (nginx a minute, Caddy two): who closes first may cut one off. */
+const keepAliveMs = 150_000;
 
 /** How often the status page is loaded again, while something is under way and else. */
 const activeSeconds = 5;
@@ -47,6 +49,7 @@ export async function startHttp(
       requestTimeout: requestTimeoutMs,
       headersTimeout: requestTimeoutMs,
       connectionsCheckingInterval: timeoutPollMs,
+      keepAliveTimeout: keepAliveMs,
     },
     (request, response) => {
       answer(shown, { ...options, request, response }).catch((error: unknown) => {
@@ -55,7 +58,7 @@ export async function startHttp(
       });
     },
   );
-  server.maxConnections = maxConnections;
+  holdConnections(server);
   server.setTimeout(idleMs);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => {
@@ -85,27 +88,28 @@ export async function startHttp(
 
 interface Shown extends Pick<App, 'remembered' | 'status' | 'drillReport'> {
   readonly document: () => Promise<Buffer>;
-  readonly page: () => Promise<{ readonly refreshSeconds: number | null; readonly text: string }>;
+  readonly page: () => Promise<{ readonly refreshSeconds: number | null; readonly text: Buffer }>;
   readonly heldPage: Shown['page'];
 }
 
 function prepare(app: Pick<App, 'remembered' | 'status' | 'drillReport'>): Shown {
   const status = madeOnce(async () => app.status());
+  // Of ten thousand snapshots it has megabytes, which are not turned into bytes for each who asks.
+  const pageOf = (known: Status, refreshSeconds: number | null): Awaited<ReturnType<Shown['page']>> => ({
+    refreshSeconds,
+    text: Buffer.from(statusPage(known, { refreshSeconds })),
+  });
   return {
     status,
     remembered: madeOnce(async () => app.remembered()),
     drillReport: async (id) => app.drillReport(id),
-    // Of ten thousand snapshots it has megabytes, which are not turned into bytes for each who asks.
     document: madeOnce(async () => Buffer.from(`${JSON.stringify(await status(), null, 2)}\n`)),
     page: madeOnce(async () => {
       const known = await status();
       const refreshSeconds = known.activities.length > 0 ? activeSeconds : idleSeconds;
-      return { refreshSeconds, text: statusPage(known, { refreshSeconds }) };
+      return pageOf(known, refreshSeconds);
     }),
-    heldPage: madeOnce(async () => ({
-      refreshSeconds: null,
-      text: statusPage(await status(), { refreshSeconds: null }),
-    })),
+    heldPage: madeOnce(async () => pageOf(await status(), null)),
   };
 }
 
@@ -193,7 +197,7 @@ async function answer(
   }
 }
 
-function sendPage(response: ServerResponse, body: string): void {
+function sendPage(response: ServerResponse, body: string | Buffer): void {
   send(response, { status: 200, type: 'text/html; charset=utf-8', body });
 }
 

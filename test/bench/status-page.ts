@@ -1,9 +1,11 @@
-// What the status page of ten thousand snapshots costs a daemon: how long a page takes, and what fifty
-// requests a second for half a minute do to it, while database and destination are gone: neither is asked.
+// What the status page of ten thousand snapshots costs a daemon: how long a page takes, and what fifty requests a second for half
+// a minute do to it, some by clients that never take their answer, while database and destination are gone: neither is asked.
 //
-//   node test/bench/status-page.ts [--seconds 30] [--days 417]
+//   node test/bench/status-page.ts [--seconds 30] [--days 417] [--paths /,/status.json] [--hanging 20]
 
 import { readFileSync, renameSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -16,10 +18,16 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { until } from '../support/until.ts';
 
 const perSecond = 50;
-const paths = ['/', '/?hold', '/healthz', '/metrics'];
 const { values } = parseArgs({
-  options: { seconds: { type: 'string', default: '30' }, days: { type: 'string', default: '417' } },
+  options: {
+    seconds: { type: 'string', default: '30' },
+    days: { type: 'string', default: '417' },
+    paths: { type: 'string', default: '/,/?hold,/healthz,/metrics,/status.json' },
+    hanging: { type: 'string', default: '20' },
+  },
 });
+const paths = values.paths.split(',');
+const probe = fileURLToPath(new URL('memory-probe.mjs', import.meta.url));
 const preload = fileURLToPath(new URL('../support/clock-ahead-preload.ts', import.meta.url));
 
 using folder = temporaryDirectory();
@@ -33,7 +41,8 @@ const daemon = startCommand(['daemon'], {
   ...furnished,
   BACKUP_SCHEDULE_HOURLY: '0 * * * *',
   BACKUP_KEEP_HOURLY: 'all',
-  NODE_OPTIONS: `--import=${preload}`,
+  NODE_OPTIONS: `--import=${preload} --import=${probe}`,
+  BENCH_MEMORY_FILE: join(folder.path, 'memory'),
 });
 const url = `http://127.0.0.1:${furnished['BACKUP_HTTP_PORT']}`;
 
@@ -45,9 +54,12 @@ async function timed(path: string): Promise<number> {
   if (response.status !== 200) throw new Error(`${path} was answered with ${response.status}: ${text.slice(0, 2_000)}`);
   return performance.now() - startedAt;
 }
-function residentMiB(): number {
-  const [, pages = '0'] = readFileSync(`/proc/${daemon.child.pid}/statm`, 'utf8').split(' ');
-  return Math.round((Number(pages) * 4_096) / 2 ** 20);
+/** What the daemon holds by now, in MiB. */
+function memoryNow(): string {
+  const last = readFileSync(join(folder.path, 'memory'), 'utf8').trimEnd().split('\n').at(-1) ?? '{}';
+  return Object.entries(JSON.parse(last) as Readonly<Record<string, number>>)
+    .map(([name, size]) => `${name} ${size}`)
+    .join(', ');
 }
 /** What the daemon has used of a processor: on a machine that others use too, more is said by it than by a clock. */
 function processorMs(): number {
@@ -83,32 +95,49 @@ console.log(`a later page, made anew: ${later.join(', ')}`);
 
 await server[Symbol.asyncDispose]();
 renameSync(`${folder.path}/backups`, `${folder.path}/away`);
-const memory = [residentMiB()];
+console.log(`memory in MiB, before: ${memoryNow()}`);
+const ends = new AbortController();
+// They ask, read nothing, and ask again when they are thrown out.
+function hang(): void {
+  const socket = connect(Number(furnished['BACKUP_HTTP_PORT']), '127.0.0.1', () =>
+    socket.write('GET /status.json HTTP/1.1\r\nhost: localhost\r\n\r\n'),
+  );
+  socket.pause();
+  socket.on('error', () => undefined);
+  socket.on('close', () => !ends.signal.aborted && setTimeout(hang, 100).unref());
+  ends.signal.addEventListener('abort', () => socket.destroy());
+}
+for (let count = 0; count < Number(values.hanging); count += 1) hang();
 used = processorMs();
 const took: number[] = [];
 const all: Promise<void>[] = [];
-let refused = 0;
+const refused = new Map<string, number>();
 async function attempt(path: string): Promise<void> {
   try {
     took.push(await timed(path));
-  } catch {
-    refused += 1;
+  } catch (error) {
+    const { cause } = error as Error;
+    const why = `${path}: ${cause instanceof Error ? cause.message : String(error)}`;
+    refused.set(why, (refused.get(why) ?? 0) + 1);
   }
 }
 const beginAt = performance.now();
 for (let count = 0; count < Number(values.seconds) * perSecond; count += 1) {
   await sleep(Math.max(0, beginAt + (count * 1_000) / perSecond - performance.now()));
   all.push(attempt(paths[count % paths.length] ?? '/'));
-  if (count % (perSecond * 5) === perSecond * 5 - 1) memory.push(residentMiB());
+  if (count % (perSecond * 10) === perSecond * 10 - 1)
+    console.log(`  after ${(count + 1) / perSecond} s: ${memoryNow()}`);
 }
 await Promise.all(all);
+ends.abort();
 const sorted = took.toSorted((a, b) => a - b);
 const at = (share: number): string => round(sorted[Math.floor((sorted.length - 1) * share)] ?? 0);
 console.log(
-  `${took.length} requests (${refused} more were refused) in ${((performance.now() - beginAt) / 1_000).toFixed(1)} s: half within ${at(0.5)}, 99 % within ${at(0.99)}, all within ${at(1)}`,
+  `${took.length} requests (refused: ${refused.size === 0 ? 'none' : JSON.stringify(Object.fromEntries(refused))}) in ${((performance.now() - beginAt) / 1_000).toFixed(1)} s: half within ${at(0.5)}, 99 % within ${at(0.99)}, all within ${at(1)}`,
 );
 console.log(`of a processor it used ${round(processorMs() - used)}`);
-console.log(`memory, every five seconds: ${memory.join(', ')} MiB`);
+await sleep(30_000);
+console.log(`memory half a minute later: ${memoryNow()}`);
 const { destinations } = await status();
 console.log(
   `without database and destination it says: ${destinations[0]?.count} snapshots, error ${destinations[0]?.error}`,

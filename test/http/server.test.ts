@@ -135,6 +135,30 @@ describe('the HTTP server', () => {
     assert.equal(statusOf(await slow), '408');
   });
 
+  it('answers a monitor though hundreds of clients hang, in their request or before their answer', async () => {
+    const hanging = ['GET /healthz HTTP/1.1\r\nHost: loc', 'GET /status.json HTTP/1.1\r\nHost: localhost\r\n\r\n', ''];
+    const sockets = Array.from({ length: 400 }, (_, index) => {
+      const socket = connect(server.port, '127.0.0.1');
+      socket.on('error', () => undefined).pause();
+      socket.write(hanging[index % hanging.length] ?? '');
+      return socket;
+    });
+    try {
+      const all = await Promise.all(Array.from({ length: 40 }, async () => ask('/status.json')));
+      assert.deepEqual([...new Set(all.map(statusOf))], ['200']);
+      assert.equal(statusOf(await ask('/healthz')), '503');
+    } finally {
+      for (const socket of sockets) socket.destroy();
+    }
+  });
+
+  it('keeps a connection longer than a proxy does, so that no request meets one that is being closed', async () => {
+    const answer = await fetch(`http://127.0.0.1:${server.port}/healthz`);
+    await answer.text();
+    const [, seconds] = /timeout=(\d+)/.exec(answer.headers.get('keep-alive') ?? '') ?? [];
+    assert.ok(Number(seconds) > 120, String(seconds));
+  });
+
   it('listens where it is told, and says when that is no address of this machine', async () => {
     await using local = await startHttp(app, { ...usual, listen: '127.0.0.2' });
     await assert.rejects(fetch(`http://127.0.0.1:${local.port}/healthz`));
