@@ -34,6 +34,7 @@ import {
   type MomentReport,
   type MomentRequest,
 } from './moment-verb.ts';
+import { createPlaceWatch } from './place-watch.ts';
 import { pitrStatus, type PitrStatus } from './pitr-status-verb.ts';
 import { verifyPitr, type PitrVerification, type PitrVerifyRequest } from './pitr-verify-verb.ts';
 import type { DataDirectory } from '../pitr/data-directory.ts';
@@ -108,8 +109,10 @@ export interface App extends AsyncDisposable {
   timetable(): Timetable;
   /** Removes what killed drills and restores left in the scratch directory. */
   tidyScratch(signal: AbortSignal): Promise<void>;
-  waitForDatabase(signal: AbortSignal): Promise<void>;
+  waitForDatabase(options: Parameters<typeof waitForDatabase>[1]): Promise<void>;
   lookAround(options: { readonly startedAt: Date; readonly signal: AbortSignal }): Promise<Surroundings>;
+  /** Resolves when a destination has vanished or come back since it was last looked at, or with the signal. */
+  placesChanged(signal: AbortSignal): Promise<void>;
   /** Copies what a destination missed; answers whether anything was copied. */
   mend(signal: AbortSignal): Promise<boolean>;
   restore(request: RestoreRequest): Promise<RestoreReport>;
@@ -135,7 +138,7 @@ export interface App extends AsyncDisposable {
   upgradeRun(request: UpgradeRequest): Promise<UpgradeReport>;
   /** Runs the restore drill when its slot has come; answers that it ran, or when to look again. */
   drillIfDue(signal: AbortSignal): Promise<DrillLook>;
-  heartbeat(sign: { readonly startedAt: Date; readonly troubles: readonly string[] }): Promise<void>;
+  heartbeat(sign: Parameters<typeof heartbeat>[1]): Promise<void>;
   /** One page, as text or HTML. */
   recoveryKit(request: RecoveryKitRequest): Promise<string>;
   /** A new signing key; needs no settings. */
@@ -151,6 +154,7 @@ export interface App extends AsyncDisposable {
 /** Makes the app. Never throws for wrong settings: each verb does. */
 export function createApp(input: AppInput): App {
   const context = createContext(input);
+  const watch = createPlaceWatch(context);
   return {
     log: context.log,
     redact: context.redact,
@@ -175,8 +179,9 @@ export function createApp(input: AppInput): App {
     },
     timetable: () => context.timetable(),
     tidyScratch: async (signal) => tidyScratch(context, signal),
-    waitForDatabase: async (signal) => waitForDatabase(context, signal),
+    waitForDatabase: async (options) => waitForDatabase(context, options),
     lookAround: async (options) => lookAround(context, options),
+    placesChanged: async (signal) => watch.changed(signal),
     mend: async (signal) => mend(context, signal),
     drillIfDue: async (signal) => drillIfDue(context, signal),
     restore: async (request) => restore(context, request),

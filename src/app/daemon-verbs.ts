@@ -9,6 +9,7 @@ import { describeEarlyExpiry, findEarlyExpiry } from '../retention/lifecycle.ts'
 import { whyUnlisted } from '../snapshots/catalogue.ts';
 import { snapshotName } from '../snapshots/manifest.ts';
 import { describeObjection } from '../snapshots/origin.ts';
+import type { Waiting } from '../state/records.ts';
 import { backOffMs, pauseOrEnd, type BackOff } from '../stream/patience.ts';
 import { recallDrills } from './drill-memory.ts';
 import { readHoldings, type Holding } from './holdings.ts';
@@ -28,10 +29,17 @@ export interface Surroundings {
   readonly troubles: readonly string[];
 }
 
-/** Waits until the database answers, at most ten minutes. Never rejects: what is due is tried all the same. */
-export async function waitForDatabase(context: AppContext, signal: AbortSignal): Promise<void> {
+/**
+ * Waits until the database answers, at most ten minutes, and tells `onWait` once why, and until when. Never rejects: what is due
+ * is tried all the same.
+ */
+export async function waitForDatabase(
+  context: AppContext,
+  { onWait, signal }: { readonly onWait: (reason: unknown, until: Date) => void; readonly signal: AbortSignal },
+): Promise<void> {
   const { target } = context.load();
   const until = performance.now() + databaseWaitMs;
+  const givesUpAt = new Date(context.now().getTime() + databaseWaitMs);
   for (let failures = 1; !signal.aborted; failures += 1) {
     try {
       await using _client = await connect(target, signal);
@@ -41,6 +49,7 @@ export async function waitForDatabase(context: AppContext, signal: AbortSignal):
       const patience = performance.now() < until && retryOf(error) === 'soon';
       context.log.warn({ err: error }, patience ? 'Waiting for the database' : 'Going on without the database');
       if (!patience) return;
+      if (failures === 1) onWait(error, givesUpAt);
       await pauseOrEnd(backOffMs(failures, pauses), signal);
     }
   }
@@ -127,12 +136,17 @@ async function earlyExpiries(
 /** Says that the daemon lives, and what troubles it. Never rejects. */
 export async function heartbeat(
   context: AppContext,
-  { startedAt, troubles }: { readonly startedAt: Date; readonly troubles: readonly string[] },
+  {
+    startedAt,
+    troubles,
+    waiting,
+  }: { readonly startedAt: Date; readonly troubles: readonly string[]; readonly waiting: Waiting },
 ): Promise<void> {
   await context.state().writeHeartbeat({
     at: context.now().toISOString(),
     startedAt: startedAt.toISOString(),
     processId: context.processId,
     troubles,
+    waiting,
   });
 }

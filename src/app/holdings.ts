@@ -64,20 +64,43 @@ export async function readHoldings(
   const { instance } = context.load();
   const before = await context.state().readStores();
   const records = before?.instance === instance ? before.stores : [];
+  const judge = async (holding: Holding): Promise<Holding> => {
+    const { repository, catalogue } = holding;
+    if (catalogue === null) return holding;
+    const record = recordOf(repository, records);
+    const standing = await examinePlace(repository, { catalogue, record, signal });
+    if (standing.kind === 'known') return { ...holding, standing };
+    return { ...holding, standing, catalogue: null, error: strangePlace(repository, standing.reason), snapshots: [] };
+  };
   const holdings = await Promise.all(
     (await lookIntoAll(context, signal, options)).map(async (holding): Promise<Holding> => {
-      const { repository, catalogue } = holding;
-      if (catalogue === null) return holding;
-      const record = recordOf(repository, records);
-      const standing = await examinePlace(repository, { catalogue, record, signal });
-      if (standing.kind === 'known') return { ...holding, standing };
-      return { ...holding, standing, catalogue: null, error: strangePlace(repository, standing.reason), snapshots: [] };
+      const judged = await judge(holding);
+      if (!seemsLost(context, { holding: judged, record: recordOf(holding.repository, records) })) return judged;
+      // A place that vanishes while it is read looks like one that lost something. What it is then, it says when it is asked again.
+      const [again = holding] = await lookIntoAll(context, signal, { among: [holding.repository] });
+      return judge(again);
     }),
   );
   const isNews = ({ error }: Holding): boolean =>
     options.isImpatient !== true || !(error instanceof AppError && error.code === 'timeout');
   await remember(context, { holdings: holdings.filter(isNews), readAt });
   return holdings;
+}
+
+// Whether a place that could be read lacks what it was known to hold, and that is news.
+function seemsLost(
+  context: AppContext,
+  { holding, record }: { readonly holding: Holding; readonly record: StoreRecord | undefined },
+): boolean {
+  const { catalogue, standing, snapshots, repository } = holding;
+  if (record === undefined) return false;
+  if (standing?.kind === 'strange') return record.strange !== true;
+  if (catalogue === null) return false;
+  const present = snapshots.map(toRecord);
+  const missing = missingFrom(catalogue, { context, record, repository, present, removed: new Set() });
+  const { missing: known = [], damagedCount } = record;
+  const damaged = catalogue.damaged.filter(({ manifest }) => manifest.instance === context.load().instance);
+  return missing.length > known.length || damaged.length > damagedCount;
 }
 
 /** Remembers for health what is left of `holdings` after retention removed some of it; nothing is asked. */

@@ -15,7 +15,8 @@ export interface Setback {
 /** What to do next. */
 export type Step =
   | { readonly kind: 'run'; readonly due: DueRun; readonly missed: boolean }
-  | { readonly kind: 'wait'; readonly until: Date };
+  /** `isDue`: something is, and waits all the same. */
+  | { readonly kind: 'wait'; readonly until: Date; readonly isDue: boolean };
 
 const minuteMs = 60_000;
 /** A slot this old was missed: the run for it is a catch-up and need not be punctual. */
@@ -42,11 +43,12 @@ export function decide(
   const latest = new Date(now.getTime() + longestWaitMs);
   const [due] = findDue(timetable, { snapshots, now });
   if (due !== undefined) {
-    if (setback !== null && setback.notBefore > now) return { kind: 'wait', until: earlier(setback.notBefore, latest) };
+    if (setback !== null && setback.notBefore > now)
+      return { kind: 'wait', until: earlier(setback.notBefore, latest), isDue: true };
     const missed = due.slot !== null && snapshots.length > 0 && now.getTime() - due.slot.getTime() > missedAfterMs;
     return { kind: 'run', due, missed };
   }
-  return { kind: 'wait', until: earlier(nextSlotOfAny(timetable, now)?.at ?? latest, latest) };
+  return { kind: 'wait', until: earlier(nextSlotOfAny(timetable, now)?.at ?? latest, latest), isDue: false };
 }
 
 function earlier(one: Date, other: Date): Date {

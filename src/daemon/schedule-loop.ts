@@ -2,8 +2,10 @@
 // comes from the stores, so it can be killed at any moment. It ends only by its signal.
 
 import type { App } from '../app/app.ts';
+import { describeError } from '../errors.ts';
 import type { PlannedSnapshot } from '../schedule/due.ts';
 import { nextSlotOfAny } from '../schedule/timetable.ts';
+import type { Waiting } from '../state/records.ts';
 import type { DaemonClock } from './clock.ts';
 import { decide, defaultFirstSetbackMs, nextSetback, type Setback } from './decide.ts';
 
@@ -13,7 +15,7 @@ const catchUpJitterMs = 30_000;
 export interface ScheduleLoopOptions {
   readonly app: Pick<
     App,
-    'log' | 'timetable' | 'tidyScratch' | 'waitForDatabase' | 'lookAround' | 'runScheduled' | 'mend'
+    'log' | 'timetable' | 'tidyScratch' | 'waitForDatabase' | 'lookAround' | 'placesChanged' | 'runScheduled' | 'mend'
   >;
   readonly clock: DaemonClock;
   /** When the daemon was started. */
@@ -22,11 +24,17 @@ export interface ScheduleLoopOptions {
   readonly yieldPauseMs: number;
   /** How long the first of several failures is waited out, in milliseconds; tests shorten it. */
   readonly firstSetbackMs?: number | undefined;
-  /** Told after each look what is wrong. */
-  readonly report: (troubles: readonly string[]) => Promise<void>;
+  /** Told after each look what is wrong, and what the next backup waits for. */
+  readonly report: (standing: Standing) => Promise<void>;
   /** Told whenever nothing is due, or what is due has to wait. */
   readonly onIdle: () => void;
   readonly signal: AbortSignal;
+}
+
+/** How it stands with the schedule. */
+export interface Standing {
+  readonly troubles: readonly string[];
+  readonly waiting: Waiting;
 }
 
 /** Runs until `signal` aborts. */
@@ -51,21 +59,27 @@ export async function runScheduleLoop({
       firstSetbackMs,
       nextSlotAt: nextSlotOfAny(timetable, clock.now())?.at ?? null,
     });
+  // Ends early when a destination vanishes or comes back: it is said at once, and not when the next backup is due.
   const idle = async (until: Date): Promise<void> => {
     onIdle();
-    await clock.waitUntil(until, signal);
+    const over = new AbortController();
+    const ended = AbortSignal.any([signal, over.signal]);
+    const watched = app.placesChanged(ended).then(() => over.abort());
+    await clock.waitUntil(until, ended);
+    over.abort();
+    await watched;
   };
   await app.tidyScratch(signal);
-  await app.waitForDatabase(signal);
+  await awaitDatabase({ app, startedAt, report, signal });
   let setback: Setback | null = null;
   // A store that does not list at once what was just committed must not cause the same run again and again.
   const answered = new Map<string, PlannedSnapshot>();
   while (!signal.aborted) {
     const around = await app.lookAround({ startedAt, signal });
-    await report(around.troubles);
     // Nothing is known of any store: what is due cannot be known either.
     if (around.snapshots === null) {
       setback = later(setback, around.error);
+      await report({ troubles: around.troubles, waiting: waitingFor('destinations', setback.notBefore) });
       await idle(setback.notBefore);
       continue;
     }
@@ -74,6 +88,8 @@ export async function runScheduleLoop({
       setback,
       now: clock.now(),
     });
+    const isPatient = step.kind === 'wait' && step.isDue;
+    await report({ troubles: around.troubles, waiting: isPatient ? waitingFor('patience', step.until) : null });
     if (step.kind === 'wait') {
       if (!(await hasMended(app, signal))) await idle(step.until);
       continue;
@@ -92,6 +108,37 @@ export async function runScheduleLoop({
     setback = error === null ? null : later(setback, error);
     if (setback !== null) log.info({ notBefore: setback.notBefore, failures: setback.failures }, 'Trying again later');
   }
+}
+
+// What the destinations hold can be said meanwhile.
+async function awaitDatabase({
+  app,
+  startedAt,
+  report,
+  signal,
+}: Pick<ScheduleLoopOptions, 'app' | 'startedAt' | 'report' | 'signal'>): Promise<void> {
+  const over = new AbortController();
+  const tell = async (reason: unknown, until: Date): Promise<void> => {
+    const waiting = waitingFor('database', until);
+    const trouble = describeError(reason);
+    await report({ troubles: [trouble], waiting });
+    const around = await app.lookAround({ startedAt, signal: AbortSignal.any([signal, over.signal]) });
+    await report({ troubles: [...around.troubles, trouble], waiting });
+  };
+  let told: Promise<void> | undefined;
+  await app.waitForDatabase({
+    onWait(reason, until) {
+      // Cut off when the database answers: then it is looked anew.
+      told = tell(reason, until).catch(() => undefined);
+    },
+    signal,
+  });
+  over.abort();
+  await told;
+}
+
+function waitingFor(what: NonNullable<Waiting>['for'], until: Date): Waiting {
+  return { for: what, until: until.toISOString() };
 }
 
 // Work that waits until no backup is due.

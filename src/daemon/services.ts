@@ -4,6 +4,7 @@
 import type { App } from '../app/app.ts';
 import { startHttp } from '../http/server.ts';
 import { nextSlot, scheduledTiers, type Scheduled, type Timetable } from '../schedule/timetable.ts';
+import type { Waiting } from '../state/records.ts';
 import { unlessAborted } from '../stream/abortable.ts';
 import { runBaseLoop, type BaseLoopOptions } from './base-loop.ts';
 import type { DaemonClock } from './clock.ts';
@@ -36,7 +37,8 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const startedAt = clock.now();
   announceSchedule(app, { timetable: app.timetable(), now: startedAt });
   const troubles = createTroubles();
-  const beat = async (): Promise<void> => app.heartbeat({ startedAt, troubles: troubles.all() });
+  let waiting: Waiting = null;
+  const beat = async (): Promise<void> => app.heartbeat({ startedAt, troubles: troubles.all(), waiting });
   const report = async (name: string, texts: readonly string[]): Promise<void> => {
     troubles.set(name, texts);
     await beat();
@@ -44,7 +46,11 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   await beat();
   const heart = setInterval(() => void beat(), heartbeatEveryMs);
   try {
-    await runServices(servicesOf(options, { startedAt, report: async (texts) => report('schedule: stores', texts) }), {
+    const standing: ScheduleLoopOptions['report'] = async (of) => {
+      ({ waiting } = of);
+      await report('schedule: stores', of.troubles);
+    };
+    await runServices(servicesOf(options, { startedAt, report: standing }), {
       clock,
       log: app.log,
       report,

@@ -215,10 +215,24 @@ const heartbeatRecord = object({
   processId: v.number(),
   /** What the daemon cannot do at the moment, such as reaching the bucket. */
   troubles: list(v.string()),
+  /** What keeps the next backup from beginning; null: nothing but its time. Left out by an older version. */
+  waiting: v.exactOptional(
+    v.nullable(
+      object({
+        /** For the database to answer, for a destination to say what is due, or after a failed run. */
+        for: v.picklist(['database', 'destinations', 'patience']),
+        /** When it is tried all the same. */
+        until: instant,
+      }),
+    ),
+  ),
 });
 
 /** The daemon's sign of life. */
 export type HeartbeatRecord = v.InferOutput<typeof heartbeatRecord>;
+
+/** Why the daemon's next backup has yet to begin; null: for nothing but its time. */
+export type Waiting = NonNullable<HeartbeatRecord['waiting']> | null;
 
 /** All that is remembered, by the name of its file. */
 export interface Records {

@@ -3,7 +3,7 @@
 
 import { heartbeatLimitMs, type Health, type HealthStatus } from '../health/assess.ts';
 import type { Scheduled } from '../schedule/timetable.ts';
-import type { AttemptsRecord, HeartbeatRecord, SnapshotRecord } from '../state/records.ts';
+import type { AttemptsRecord, HeartbeatRecord, SnapshotRecord, Waiting } from '../state/records.ts';
 import { formatSpan } from '../text/format.ts';
 import { formatAge } from '../text/moment.ts';
 
@@ -41,15 +41,11 @@ export function pronounce(facts: {
 }
 
 function words(facts: Parameters<typeof pronounce>[0]): Pick<Verdict, 'headline' | 'detail'> {
-  const { health, attempts, heartbeat, now } = facts;
+  const { health, heartbeat, now } = facts;
   const newest = describeNewest(facts);
   switch (health.status) {
     case 'starting':
-      return {
-        headline: 'There is no backup yet',
-        detail:
-          attempts.running === null ? 'The daemon takes the first one at once.' : 'The first one is being made now.',
-      };
+      return { headline: 'There is no backup yet', detail: describeFirst(facts) };
     case 'healthy':
       return { headline: 'All is backed up', detail: newest };
     case 'degraded':
@@ -59,7 +55,10 @@ function words(facts: Parameters<typeof pronounce>[0]): Pick<Verdict, 'headline'
       };
     case 'late': {
       if (facts.present.length === 0)
-        return { headline: 'There is no backup', detail: 'What was tried has failed; see why below.' };
+        return {
+          headline: 'There is no backup',
+          detail: `What was tried has failed; see why below. ${describeNext(facts)}`,
+        };
       const late = Object.entries(health.tiers).filter(
         ([, { deadlineAt }]) => deadlineAt !== null && Date.parse(deadlineAt) <= now.getTime(),
       );
@@ -80,7 +79,8 @@ function words(facts: Parameters<typeof pronounce>[0]): Pick<Verdict, 'headline'
       if (silentMs > heartbeatLimitMs)
         return {
           headline: 'The backup service is silent',
-          detail: `It has given no sign of life for ${formatSpan(silentMs)}: nothing is backed up by itself. ${newest}`,
+          detail:
+            `It has given no sign of life for ${formatSpan(silentMs)}: nothing is backed up by itself. ${describeAge(facts)}`.trimEnd(),
         };
       return {
         headline: 'The newest backup failed its restore drill',
@@ -92,14 +92,58 @@ function words(facts: Parameters<typeof pronounce>[0]): Pick<Verdict, 'headline'
   }
 }
 
-function describeNewest({ present, next, now }: Parameters<typeof pronounce>[0]): string {
+// What becomes of the first backup, as the daemon says it; without one nobody makes it.
+function describeFirst(facts: Parameters<typeof pronounce>[0]): string {
+  const { attempts, heartbeat, now } = facts;
+  if (attempts.running !== null) return 'The first one is being made now.';
+  if (heartbeat === null)
+    return 'No daemon has run here yet: start it, or take the first one with mastodon-backup run.';
+  const waiting = waitingOf(facts);
+  if (waiting === null) return 'The daemon takes the first one at once.';
+  const soon = soonAfter(waiting, now);
+  switch (waiting.for) {
+    case 'database':
+      return `The daemon waits for the database; it takes the first one as soon as that answers, and tries it ${soon} in any case.`;
+    case 'destinations':
+      return `Or nobody can say: what is stored cannot be read. It is looked at again ${soon}.`;
+    case 'patience':
+      return `It is tried again ${soon}.`;
+    default:
+      return waiting.for satisfies never;
+  }
+}
+
+function describeNewest(facts: Parameters<typeof pronounce>[0]): string {
+  return `${describeAge(facts)} ${describeNext(facts)}`.trimStart();
+}
+
+function describeAge({ present, now }: Parameters<typeof pronounce>[0]): string {
   const newest = present.find(({ dataAt }) => dataAt <= now);
+  return newest === undefined ? '' : `The newest is from ${formatAge(newest.dataAt, now)}.`;
+}
+
+// When the next backup begins, or what it waits for.
+function describeNext(facts: Parameters<typeof pronounce>[0]): string {
+  const { next, attempts, now } = facts;
+  const waiting = attempts.running === null ? waitingOf(facts) : null;
+  if (waiting?.for === 'database') return 'The next waits for the database.';
+  if (waiting?.for === 'destinations') return `The destinations are looked at again ${soonAfter(waiting, now)}.`;
+  if (waiting?.for === 'patience') return `The next is tried ${soonAfter(waiting, now)}.`;
   const backups = next
     .filter(({ schedule }) => schedule !== 'drill')
     .toSorted((a, b) => a.at.getTime() - b.at.getTime());
-  const coming =
-    backups[0] === undefined
-      ? 'No next one is scheduled.'
-      : `The next begins in ${formatSpan(Math.max(0, backups[0].at.getTime() - now.getTime()))}.`;
-  return newest === undefined ? coming : `The newest is from ${formatAge(newest.dataAt, now)}. ${coming}`;
+  return backups[0] === undefined
+    ? 'No next one is scheduled.'
+    : `The next begins in ${formatSpan(Math.max(0, backups[0].at.getTime() - now.getTime()))}.`;
+}
+
+// A daemon that is silent waits for nothing any more.
+function waitingOf({ heartbeat, now }: Parameters<typeof pronounce>[0]): Waiting {
+  if (heartbeat === null || now.getTime() - Date.parse(heartbeat.at) > heartbeatLimitMs) return null;
+  return heartbeat.waiting ?? null;
+}
+
+function soonAfter({ until }: NonNullable<Waiting>, now: Date): string {
+  const leftMs = Date.parse(until) - now.getTime();
+  return leftMs <= 0 ? 'at any moment' : `in ${formatSpan(leftMs)}`;
 }

@@ -32,6 +32,27 @@ export async function requireDirectory(directory: string): Promise<void> {
   });
 }
 
+/** Which directory it is, of those that could stand under its name; rejects unless it is there. */
+export async function identify(directory: string): Promise<string> {
+  await requireDirectory(directory);
+  // Opened, so that one that is mounted when it is needed is.
+  const handle = await open(directory, 'r');
+  try {
+    const { dev, ino } = await handle.stat();
+    return `${dev}:${ino}`;
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The failure of whoever began to read one directory and ended in another, where nothing may be. */
+export function exchanged(directory: string): AppError {
+  return new AppError('store', `The directory '${directory}' was mounted or unmounted while it was read`, {
+    reason: 'unreachable',
+    hint: 'Look whether it is mounted as it should be; it is read again by itself.',
+  });
+}
+
 /** Makes a folder and those above it. Answers whether the entry of a new one has yet to be put on the disk, and where. */
 export async function makeFolder(folder: string): Promise<string | undefined> {
   const made = await makeDirectory(folder, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {

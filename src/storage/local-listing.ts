@@ -5,7 +5,7 @@ import type { Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { localError } from './local-errors.ts';
-import { exists, kindOf, lookAt, noFile, requireDirectory } from './local-files.ts';
+import { exchanged, exists, identify, kindOf, lookAt, noFile } from './local-files.ts';
 import type { ListOptions, ObjectKey, StoredObject, UnfinishedUpload } from './store.ts';
 
 const partialName = /^\.(.+)\.[0-9a-f]{12}\.partial$/;
@@ -63,10 +63,12 @@ async function* filesUnder(
   { prefix, onObscured }: Told & { readonly prefix: string },
 ): AsyncGenerator<string> {
   try {
-    await requireDirectory(directory);
+    const before = await identify(directory);
     const folder = prefix.slice(0, Math.max(0, prefix.lastIndexOf('/')));
-    if (!(await exists(path.join(directory, folder)))) return;
-    for await (const name of walk(directory, { folder, onObscured })) if (name.startsWith(prefix)) yield name;
+    if (await exists(path.join(directory, folder)))
+      for await (const name of walk(directory, { folder, onObscured })) if (name.startsWith(prefix)) yield name;
+    // What has vanished meanwhile would be listed as empty, or in part.
+    if ((await identify(directory)) !== before) throw exchanged(directory);
   } catch (error) {
     throw await localError(error, { action: `The directory '${directory}' could not be listed`, directory });
   }

@@ -18,6 +18,7 @@ import { folders } from '../../src/schedule/tier.ts';
 import type { RunReport } from '../../src/app/run-verb.ts';
 import { toRecord } from '../../src/app/holdings.ts';
 import { before } from '../../src/retention/policy.ts';
+import { unlessAborted } from '../../src/stream/abortable.ts';
 import { planPrune } from '../../src/retention/prune.ts';
 import { aManifest } from '../support/manifests.ts';
 import { quietLog } from '../support/quiet-log.ts';
@@ -91,6 +92,8 @@ async function liveOnce(world: World, fate: Fate, diesAt: number): Promise<void>
     tidyScratch: async () => undefined,
     waitForDatabase: async () => undefined,
     mend: async () => false,
+    placesChanged: async (signal) =>
+      unlessAborted(new Promise<never>(() => undefined), { signal }).catch(() => undefined),
     lookAround: async () => ({ snapshots: world.stored, error: null, troubles: [] }),
     async runScheduled({ tier, slot }) {
       assert.equal(world.running, false, 'two runs at once');

@@ -114,6 +114,8 @@ describe('a daemon', () => {
     const served = await fetch(`http://127.0.0.1:${http.port}/healthz`);
     assert.equal(served.status, 503);
     assert.match(((await served.json()) as Health).warnings.join(), /access is denied/);
+    const { verdict } = await daemon.app.status();
+    assert.match(verdict.detail, /what is stored cannot be read. It is looked at again (?:in|at)/);
     await until('a second try', {
       seconds: 20,
       look: async () => daemon.said().split('A destination cannot be read').length > 2,
@@ -121,6 +123,19 @@ describe('a daemon', () => {
     stage.s3.rule(() => ({ kind: 'pass' }));
     await untilHealth('healthy', { environment, seconds: 30, wanted: ({ status }) => status === 'healthy' });
     assert.equal((await fetch(`http://127.0.0.1:${http.port}/healthz`)).status, 200);
+  });
+
+  it('says of settings with which no run can begin that it is tried again, and when', async () => {
+    const environment = environmentOf({ BACKUP_MEMORY_LIMIT: '16MiB' });
+    await using daemon = startDaemon(environment, { firstSetbackMs: 60_000 });
+    await until('the verdict', {
+      seconds: 20,
+      look: async () => {
+        const { verdict, failures } = await daemon.app.status();
+        const isSaid = /What was tried has failed; .* The next is tried in \S+ \w+\./.test(verdict.detail);
+        return isSaid && verdict.headline === 'There is no backup' && failures.length === 1;
+      },
+    });
   });
 
   it('tells people of a revoked key once, goes on trying, and tells them when it fails for another reason', async () => {
@@ -331,7 +346,7 @@ describe('a daemon', () => {
       await using daemon = startDaemon(environment);
       await untilIdle(elsewhere);
       lose(directory);
-      await daemon.app.heartbeat({ startedAt: new Date(), troubles: [] });
+      await daemon.app.heartbeat({ startedAt: new Date(), troubles: [], waiting: null });
       assert.equal((await healthOf(elsewhere)).status, 'healthy', 'after the next heartbeat');
       const report = await daemon.app.run({
         purpose: { kind: 'by hand', tier: 'daily' },
@@ -382,7 +397,7 @@ describe('a daemon', () => {
         onProgress: () => undefined,
       } as const;
       assert.equal((await daemon.app.run(request)).outcomes[0]?.kind, 'stored');
-      await daemon.app.heartbeat({ startedAt: new Date(), troubles: [] });
+      await daemon.app.heartbeat({ startedAt: new Date(), troubles: [], waiting: null });
       const health = await healthOf(elsewhere);
       assert.equal(health.status, 'healthy', JSON.stringify(health));
       assert.equal(

@@ -113,6 +113,13 @@ describe('the daemon', () => {
     await using daemon = startCommand(['daemon'], environment);
     await daemon.saw('Waiting for the database');
     assert.equal((await healthOf(environment)).status, 'starting');
+    await until('it says what it waits for', {
+      seconds: 20,
+      look: async () =>
+        /waits for the database; .* tries it in \S+ \w+ in any case/.test(
+          (await runCommand(['status'], environment)).stdout.replaceAll(/\s+/g, ' '),
+        ),
+    });
     await createMastodonDatabase(server, { name: 'comes_later', megabytes: 1 });
     await untilHealth('healthy', { environment, seconds: 30, wanted: ({ healthy }) => healthy });
     daemon.child.kill('SIGTERM');

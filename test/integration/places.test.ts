@@ -12,10 +12,12 @@ import { createRepository } from '../../src/snapshots/repository.ts';
 import { openApp } from '../support/app.ts';
 import { databaseEnvironment, runCommand } from '../support/command.ts';
 import type { ObjectKey, RemovableStore } from '../../src/storage/store.ts';
+import { startDaemon } from '../support/daemon.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { startS3, type S3TestServer } from '../support/s3-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { until } from '../support/until.ts';
 
 const signal = AbortSignal.timeout(480_000);
 const startedAt = new Date();
@@ -160,6 +162,53 @@ describe('a directory that is not what it was', () => {
     assert.deepEqual(readdirSync(nas), ['daily']);
     await app.run(byHand);
     assert.ok(readdirSync(nas).includes(markerName));
+  });
+});
+
+describe('a place that vanishes and comes back', () => {
+  it('is looked at again before it is said to have lost something', async () => {
+    const { environment } = stage();
+    const { BACKUP_LOCAL_DIR: _none, ...others } = environment;
+    await using app = openApp({ ...others, ...s3.environment, BACKUP_S3_PREFIX: 'flickering' });
+    await app.run(byHand);
+    let answered = 0;
+    s3.rule(({ method, query }) => {
+      if (method !== 'GET' || !(query.get('prefix') ?? '').endsWith('/daily/')) return { kind: 'pass' };
+      answered += 1;
+      const change = (text: string): string =>
+        text.replace(/<Contents>.*<\/Contents>/s, '').replace(/<KeyCount>\d+/, '<KeyCount>0');
+      return answered === 1 ? { kind: 'rewrite', change } : { kind: 'pass' };
+    });
+    const { snapshots } = await look(app);
+    s3.rule(() => ({ kind: 'pass' }));
+    assert.deepEqual([snapshots?.length, answered], [1, 2]);
+    const { status, warnings } = await app.health();
+    assert.deepEqual([status, warnings], ['healthy', []]);
+  });
+
+  it('is said to be gone, and to be there, within seconds of it', async () => {
+    const { nas, environment } = stage();
+    await using daemon = startDaemon(environment);
+    const says = async (status: string, warning: RegExp | null): Promise<void> => {
+      await until(`health is ${status}`, {
+        seconds: 20,
+        look: async () => {
+          const health = await daemon.app.health();
+          const isTold = warning === null ? health.warnings.length === 0 : warning.test(health.warnings.join());
+          return health.status === status && isTold;
+        },
+      });
+    };
+    await says('healthy', null);
+    renameSync(nas, `${nas}.away`);
+    await says('degraded', /cannot be read: .* does not exist/);
+    const page = await daemon.app.status();
+    assert.match(page.destinations[0]?.error ?? '', /does not exist/);
+    mkdirSync(nas);
+    await says('degraded', /is not the place that it was/);
+    rmSync(nas, { recursive: true });
+    renameSync(`${nas}.away`, nas);
+    await says('healthy', null);
   });
 });
 

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { judge } from '../../src/retention/policy.ts';
 import { nextSlot } from '../../src/schedule/timetable.ts';
 import { asTier } from '../../src/schedule/tier.ts';
-import type { SnapshotRecord } from '../../src/state/records.ts';
+import type { HeartbeatRecord, SnapshotRecord, Waiting } from '../../src/state/records.ts';
 import { outlook } from '../../src/status/outlook.ts';
 import { viewStatus } from '../../src/status/status.ts';
 import { describeActivity } from '../../src/status/words.ts';
@@ -76,6 +76,50 @@ describe('the verdict', () => {
       failures: { daily: { at: now.toISOString(), step: 'dump', message: 'no', hint: null } },
     };
     assert.equal(view({ ...nothing, attempts: tried }).verdict.headline, 'There is no backup');
+  });
+});
+
+describe('what the first backup waits for', () => {
+  const soon = new Date(now.getTime() + 4 * 60_000).toISOString();
+  const heartbeat = (waiting: Waiting): HeartbeatRecord => ({
+    at: now.toISOString(),
+    startedAt: now.toISOString(),
+    processId: 1,
+    troubles: [],
+    waiting,
+  });
+  const first = (more: StatusOverrides): string => view({ ...nothing, ...more }).verdict.detail;
+
+  it('is said as it is, and that it is taken at once only where nothing keeps it', () => {
+    assert.equal(first({ heartbeat: heartbeat(null) }), 'The daemon takes the first one at once.');
+    assert.match(first({ heartbeat: null }), /No daemon has run here yet/);
+    const running = { command: 'run daily', tier: 'daily', since: now.toISOString() };
+    assert.equal(first({ attempts: { ...nothing.attempts, running } }), 'The first one is being made now.');
+    assert.match(
+      first({ heartbeat: heartbeat({ for: 'database', until: soon }) }),
+      /waits for the database; .* tries it in 4 min in any case/,
+    );
+    assert.match(
+      first({ heartbeat: heartbeat({ for: 'destinations', until: soon }) }),
+      /what is stored cannot be read. It is looked at again in 4 min/,
+    );
+  });
+
+  it('is said of what has failed, and of the next one where there are backups', () => {
+    const failures = { daily: { at: now.toISOString(), step: 'usage', message: 'no', hint: null } };
+    const patient = heartbeat({ for: 'patience', until: soon });
+    const failed = view({ ...nothing, heartbeat: patient, attempts: { ...nothing.attempts, failures } }).verdict;
+    assert.deepEqual([failed.status, failed.headline], ['late', 'There is no backup']);
+    assert.match(failed.detail, /The next is tried in 4 min\./);
+    assert.match(view({ heartbeat: patient, attempts: { failures } }).verdict.detail, /The next is tried in 4 min\./);
+    const database = heartbeat({ for: 'database', until: soon });
+    assert.match(view({ heartbeat: database }).verdict.detail, /The next waits for the database\./);
+  });
+
+  it('is nothing any more where the daemon is silent', () => {
+    const at = new Date(now.getTime() - hourMs).toISOString();
+    const silent = { ...heartbeat({ for: 'patience', until: soon }), at };
+    assert.doesNotMatch(view({ heartbeat: silent }).verdict.detail, /The next/);
   });
 });
 

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { it } from 'node:test';
@@ -78,6 +78,32 @@ it('a directory that is not mounted is not created', async () => {
   const store = createLocalStore({ directory: path.join(folder.path, 'nas') });
   await assert.rejects(store.putDocument('daily/x' as ObjectKey, Buffer.from('x'), { signal }), /does not exist/);
 });
+
+for (const [what, replace] of [
+  ['vanishes', () => undefined],
+  ['is unmounted', (directory: string) => mkdirSync(directory)],
+] as const)
+  it(`a directory that ${what} while it is listed is an error, and not one with fewer files`, async () => {
+    using folder = temporaryDirectory({ on: 'disk' });
+    const directory = path.join(folder.path, 'nas');
+    for (const name of ['a', 'b', 'c']) {
+      mkdirSync(path.join(directory, 'daily'), { recursive: true });
+      writeFileSync(path.join(directory, 'daily', name), name);
+    }
+    const listed: string[] = [];
+    await assert.rejects(
+      async () => {
+        for await (const { key } of createLocalStore({ directory }).list('daily/', { signal })) {
+          listed.push(key);
+          if (listed.length > 1) continue;
+          renameSync(directory, `${directory}.away`);
+          replace(directory);
+        }
+      },
+      { code: 'store', message: /does not exist|was mounted or unmounted while it was read/ },
+    );
+    assert.deepEqual(listed, ['daily/a']);
+  });
 
 it('a key cannot leave its directory', async () => {
   using folder = temporaryDirectory({ on: 'disk' });
