@@ -10,11 +10,12 @@ import {
 } from 'node:http';
 import { Transform } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startFauxqs } from 'fauxqs';
-import { CreateBucketCommand, HeadObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { Upload } from '@aws-sdk/lib-storage';
+import { CreateBucketCommand, HeadObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { markerName } from '../../src/snapshots/place-marker.ts';
 import { createS3Store } from '../../src/storage/s3-store.ts';
 import type { RemovableStore } from '../../src/storage/store.ts';
+import { startInnerS3 } from './s3-inner.ts';
 
 /** What the door does with a request. */
 export type DoorAction =
@@ -79,7 +80,7 @@ export interface S3TestServer extends AsyncDisposable {
 
 /** Starts a server with one empty bucket. */
 export async function startS3(): Promise<S3TestServer> {
-  const inner = await startFauxqs({ port: 0, logger: false });
+  const inner = await startInnerS3();
   const bucket = 'backups';
   const innerEndpoint = `http://127.0.0.1:${inner.port}`;
   const admin = new S3Client({
@@ -155,7 +156,8 @@ export async function startS3(): Promise<S3TestServer> {
       return (await admin.send(new HeadObjectCommand({ Bucket: bucket, Key: key }))).ContentType;
     },
     async overwrite(key, content) {
-      await admin.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: content }));
+      // In parts where it is large: the server takes 11 MiB at once.
+      await new Upload({ client: admin, params: { Bucket: bucket, Key: key, Body: content } }).done();
     },
     async keys() {
       const keys: string[] = [];

@@ -125,7 +125,8 @@ type LaneMessage =
 
 function giveNumber(lane: ChildProcess): void {
   const number = takeNumber({ peek: false });
-  if (lane.connected) lane.send(number as unknown as number);
+  // One that died in the meantime is followed by another, which takes a number of its own.
+  if (lane.connected) lane.send(number as unknown as number, () => undefined);
 }
 
 function takeNumber({ peek }: { readonly peek: boolean }): number | null {

@@ -69,14 +69,14 @@ export const plants: readonly Plant[] = [
         put: 'manifests.length > 0 && repository !== undefined,',
       },
     ],
-    where: ['--operation', 'run', '--family', 'directory'],
+    where: ['--operation', 'run', '--family', 'directory', '--only', 'bytes left'],
   },
   {
     name: 'upload-not-aborted',
     shows: 'is left unfinished',
     what: 'an upload that is given up is not aborted',
     edits: [{ file: 'src/storage/s3-upload.ts', find: 'leavePartsOnError: false', put: 'leavePartsOnError: true' }],
-    where: ['--operation', 'run', '--only', '\\(large'],
+    where: ['--operation', 'run', '--family', 'process', '--only', '\\(large.*(pg_dump|terminated (after|at))'],
   },
   {
     name: 'database-left',

@@ -211,11 +211,12 @@ async function makeSources(server: PostgresServer): Promise<void> {
   await server.query('vacuum full', 'mastodon');
   await server.createDatabase('large');
   const client = await connectTest(server.mastodon('large'));
+  // Three parts of an upload: one that is given up has begun for most of the time.
   await client.query('create table noise (id int primary key, bytes bytea)');
   await client.query('alter table noise alter column bytes set storage external');
   await client.query(
     `insert into noise select n, decode(string_agg(md5(random()::text || n || g), ''), 'hex')
-       from generate_series(1, 10) n, generate_series(1, 32768) g group by n`,
+       from generate_series(1, 24) n, generate_series(1, 32768) g group by n`,
   );
   await client.end();
   // A crash of the server must change nothing of it, also not where sequences stand.
