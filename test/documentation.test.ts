@@ -19,7 +19,7 @@ const typedBy: Readonly<Record<string, readonly string[]>> = {
     'npx node --test',
     'age-keygen -o',
     'keygen --output',
-    'ssh-keygen -Y verify',
+    '< ID.json',
     'adopt --all',
   ],
   'test/integration/open.test.ts': [
@@ -30,6 +30,7 @@ const typedBy: Readonly<Record<string, readonly string[]>> = {
     '--to-database mastodon_rehearsal',
   ],
   'test/pitr/stock-moment.test.ts': ['recovery_target_time'],
+  'test/pitr/signed-log.test.ts': ['sha256sum'],
   'test/integration/recovery-kit.test.ts': ['createdb -T template0'],
   'test/image/documented-commands.image.ts': [
     'docker build',

@@ -85,7 +85,12 @@ async function examineLog(context: AppContext, signal: AbortSignal): Promise<rea
   };
   try {
     const ask = async (limit: AbortSignal): Promise<readonly Finding[]> =>
-      examinePitr(target, { settings: settings.pitr, instance, signal: limit });
+      examinePitr(target, {
+        settings: settings.pitr,
+        instance,
+        isSigned: settings.signing.key !== null,
+        signal: limit,
+      });
     return await answerOf(asked, { signal, ask });
   } catch (error) {
     signal.throwIfAborted();

@@ -138,7 +138,8 @@ async function replayOptions(
 ): Promise<ReplayOptions> {
   const { settings } = context.load();
   const { signal } = request;
-  const repository = await context.storeToRead(request.from);
+  const stored = await context.storeToRead(request.from);
+  const repository = request.acceptUnsigned ? { ...stored, signing: { ...stored.signing, trusted: [] } } : stored;
   return {
     ...(await scratchMeans(context, signal)),
     repository,
@@ -194,7 +195,11 @@ function ofInstance(
     });
   const all = acceptUnsigned ? [...chain.bases, ...chain.unsigned.map(({ document }) => document)] : chain.bases;
   const bases = instance === null ? all : all.filter((base) => base.instance === instance);
-  return { ...chain, bases: bases.toSorted((a, b) => b.endedAt.getTime() - a.endedAt.getTime()) };
+  const { wal, unsignedWal, histories, unsignedHistories } = chain;
+  const log = acceptUnsigned
+    ? { wal: [...wal, ...unsignedWal], histories: [...histories, ...unsignedHistories] }
+    : { wal, histories };
+  return { ...chain, ...log, bases: bases.toSorted((a, b) => b.endedAt.getTime() - a.endedAt.getTime()) };
 }
 
 // Made, read back and committed as every other, so that what is restored

@@ -95,6 +95,9 @@ export async function checkChain(options: ChainCheckOptions): Promise<CheckedCha
     gaps: gapsOf(options, { segmentBytes, lineages }),
     notes: [
       ...chain.unsigned.map(({ document }) => `base ${document.id} is not signed by anybody trusted here`),
+      ...[...chain.unsignedWal, ...chain.unsignedHistories].map(
+        ({ key }) => `'${key}' has no signature, and counts for nothing`,
+      ),
       ...chain.orphans.map(({ key }) => `'${key}' has no document: an interrupted base backup left it behind`),
       ...chain.foreign.map(({ key }) => `'${key}' is not of this program, and is never touched`),
     ],

@@ -16,7 +16,10 @@ export interface ChainPlan {
   readonly hold: string | null;
 }
 
-type Stored = Pick<Chain, 'bases' | 'damaged' | 'unreadable' | 'unsigned' | 'signatures' | 'wal'>;
+type Stored = Pick<
+  Chain,
+  'bases' | 'damaged' | 'unreadable' | 'unsigned' | 'signatures' | 'wal' | 'unsignedWal' | 'walSignatures'
+>;
 
 /** Plans it for the server that is followed. */
 export function planChain(
@@ -56,6 +59,7 @@ export function planChain(
     remove: [
       ...old.flatMap((base) => keysOf(base, { place, chain })),
       ...chain.wal.filter(({ segment }) => segment.slice(8) < from).map(({ key }) => key),
+      ...chain.walSignatures.filter(({ segment }) => segment !== null && segment.slice(8) < from).map(({ key }) => key),
     ],
     hold: null,
   };
@@ -69,13 +73,14 @@ export function planEndedChain(
   const isOurs =
     chain.bases.length > 0 &&
     chain.bases.every((base) => base.instance === instance) &&
-    chain.unreadable.length + chain.damaged.length + chain.unsigned.length === 0;
+    chain.unreadable.length + chain.damaged.length + chain.unsigned.length + chain.unsignedWal.length === 0;
   const isOver =
     chain.bases.every(({ endedAt }) => endedAt < since) && chain.wal.every(({ modifiedAt }) => modifiedAt < since);
   if (!isOurs || !isOver) return [];
   return [
     ...chain.bases.flatMap((base) => keysOf(base, { place, chain })),
     ...chain.wal.map(({ key }) => key),
+    ...chain.walSignatures.map(({ key }) => key),
     ...chain.histories.map(({ key }) => key),
   ];
 }

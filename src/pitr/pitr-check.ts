@@ -25,8 +25,15 @@ export async function examinePitr(
   {
     settings,
     instance,
+    isSigned,
     signal,
-  }: { readonly settings: PitrSettings; readonly instance: string; readonly signal: AbortSignal },
+  }: {
+    readonly settings: PitrSettings;
+    readonly instance: string;
+    /** Whether each object of the log gets a signature beside it. */
+    readonly isSigned: boolean;
+    readonly signal: AbortSignal;
+  },
 ): Promise<readonly Finding[]> {
   const check = 'point-in-time recovery';
   try {
@@ -39,7 +46,7 @@ export async function examinePitr(
       { check, status: 'ok', detail: `the log of PostgreSQL ${source.version} can be followed`, remedy: null },
       ...(await examineRoom(client, instance)),
       ...(await examineLimit(client, settings)),
-      ...(await estimate(client, { settings, dataBytes: source.dataBytes })),
+      ...(await estimate(client, { settings, isSigned, dataBytes: source.dataBytes })),
     ];
   } catch (error) {
     signal.throwIfAborted();
@@ -138,7 +145,11 @@ async function mayAlterSystem(client: Client, version: number): Promise<boolean>
 
 async function estimate(
   client: Client,
-  { settings, dataBytes }: { readonly settings: PitrSettings; readonly dataBytes: number },
+  {
+    settings,
+    isSigned,
+    dataBytes,
+  }: { readonly settings: PitrSettings; readonly isSigned: boolean; readonly dataBytes: number },
 ): Promise<readonly Finding[]> {
   const { rows } = await client.query<{ bytes: string; ms: string }>(
     `select wal_bytes::text as bytes, (extract(epoch from clock_timestamp() - stats_reset) * 1000)::bigint::text as ms
@@ -150,6 +161,7 @@ async function estimate(
   const { walBytesADay, writesAMonth, storedBytes, dollarsAMonth } = costOf({
     walBytesADay: (Number(row.bytes) / ms) * dayMs,
     dataBytes,
+    isSigned,
     settings,
   });
   return [
@@ -166,10 +178,12 @@ async function estimate(
 export function costOf({
   walBytesADay,
   dataBytes,
+  isSigned,
   settings,
 }: {
   readonly walBytesADay: number;
   readonly dataBytes: number;
+  readonly isSigned: boolean;
   readonly settings: Pick<PitrSettings, 'keepMs' | 'uploadEveryMs'>;
 }): {
   readonly walBytesADay: number;
@@ -180,7 +194,9 @@ export function costOf({
   // A base a week: back to the one before the oldest moment that is wanted.
   const days = settings.keepMs / dayMs + 7;
   const storedBytes = days * walBytesADay * compressed + Math.ceil(days / 7) * dataBytes * compressed;
-  const writesAMonth = Math.round(30 * (dayMs / settings.uploadEveryMs + walBytesADay / (16 * 1024 * 1024)));
+  const writesAMonth = Math.round(
+    (isSigned ? 2 : 1) * 30 * (dayMs / settings.uploadEveryMs + walBytesADay / (16 * 1024 * 1024)),
+  );
   const dollarsAMonth =
     Math.max(0, storedBytes / 1e9 - prices.freeGb) * prices.storedGb +
     (Math.max(0, writesAMonth - prices.freeWrites) / 1e6) * prices.millionWrites;

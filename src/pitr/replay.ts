@@ -11,6 +11,7 @@ import type { BaseDocument } from '../snapshots/base-document.ts';
 import { readAll } from '../snapshots/document-reading.ts';
 import { readChain, type Chain } from '../snapshots/chain-catalogue.ts';
 import type { Repository } from '../snapshots/repository.ts';
+import { assertWalSigned } from '../snapshots/wal-signature.ts';
 import type { ReadPatience } from '../storage/patient-reader.ts';
 import { createUnpacker, readBase } from './base-reader.ts';
 import { decodeWhole } from './encoding.ts';
@@ -139,11 +140,13 @@ export async function readLineages({
 
 async function readHistory(
   history: Chain['histories'][number],
-  { repository: { store }, identities, signal }: Pick<ReplayOptions, 'repository' | 'identities' | 'signal'>,
+  { repository, identities, signal }: Pick<ReplayOptions, 'repository' | 'identities' | 'signal'>,
 ): Promise<Buffer> {
   const maxBytes = 1024 * 1024;
-  const stored = await readAll(await store.get(history.key, { signal }));
-  return decodeWhole(stored, { name: history.key, form: history, identities, bytes: null, maxBytes });
+  const stored = await readAll(await repository.store.get(history.key, { signal }));
+  const content = await decodeWhole(stored, { name: history.key, form: history, identities, bytes: null, maxBytes });
+  await assertWalSigned(repository, { key: history.key, content, signal });
+  return content;
 }
 
 /** Stages the histories of the timelines that a plan follows. */

@@ -5,7 +5,9 @@ import type { Client } from 'pg';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { historyKey } from '../snapshots/chain-keys.ts';
+import { signatureKey } from '../snapshots/origin.ts';
 import type { Repository } from '../snapshots/repository.ts';
+import { signWal } from '../snapshots/wal-signature.ts';
 import { encodeWhole, formOf, type EncodingForm } from './encoding.ts';
 import { parseLsn, type Lsn } from './lsn.ts';
 
@@ -47,7 +49,10 @@ export async function storeHistory(
 ): Promise<void> {
   const { repository, systemIdentifier, timeline, form, log, signal } = options;
   const key = historyKey({ prefix: repository.prefix, systemIdentifier }, { timeline, ...formOf(form) });
-  if ((await repository.store.head(key, { signal })) !== null) return;
+  const [found, signed] = await Promise.all(
+    [key, signatureKey(key)].map(async (one) => repository.store.head(one, { signal })),
+  );
+  if (found !== null && (signed !== null || repository.signing.key === null)) return;
   const { rows } = await client
     .query<{ content: Buffer | string }>(`TIMELINE_HISTORY ${timeline}`)
     .catch((error: unknown) => {
@@ -55,7 +60,8 @@ export async function storeHistory(
         cause: error,
       });
     });
-  const content = rows[0]?.content ?? '';
-  await repository.store.putDocument(key, await encodeWhole(Buffer.from(content), form), { signal });
+  const content = Buffer.from(rows[0]?.content ?? '');
+  await signWal(repository, { key, content, signal });
+  if (found === null) await repository.store.putDocument(key, await encodeWhole(content, form), { signal });
   log.info({ key }, "A timeline's history is stored");
 }

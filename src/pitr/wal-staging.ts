@@ -8,6 +8,7 @@ import type { Log } from '../log.ts';
 import { readAll } from '../snapshots/document-reading.ts';
 import type { StoredWal } from '../snapshots/chain-catalogue.ts';
 import type { Repository } from '../snapshots/repository.ts';
+import { assertWalSigned } from '../snapshots/wal-signature.ts';
 import { decodeWhole } from './encoding.ts';
 import { formatLsn, parseLsn, parseSegmentName, type Lsn } from './lsn.ts';
 import { formatMicros, type Moment } from './moment.ts';
@@ -149,7 +150,7 @@ export async function readSegment(
 export async function readPiece(
   piece: StoredWal,
   {
-    repository: { store },
+    repository,
     identities,
     segmentBytes,
     bytes,
@@ -163,7 +164,15 @@ export async function readPiece(
   },
 ): Promise<Buffer> {
   // Not more than a segment that does not compress, with what encryption adds to it.
-  const body = await store.get(piece.key, { signal });
+  const body = await repository.store.get(piece.key, { signal });
   const stored = await readAll(body, { maxBytes: segmentBytes + segmentBytes / 8 });
-  return decodeWhole(stored, { name: piece.key, form: piece, identities, bytes, maxBytes: segmentBytes });
+  const content = await decodeWhole(stored, {
+    name: piece.key,
+    form: piece,
+    identities,
+    bytes,
+    maxBytes: segmentBytes,
+  });
+  await assertWalSigned(repository, { key: piece.key, content, signal });
+  return content;
 }

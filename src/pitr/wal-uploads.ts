@@ -7,6 +7,7 @@ import type { StoredWal } from '../snapshots/chain-catalogue.ts';
 import { walKey } from '../snapshots/chain-keys.ts';
 import { removeParts } from '../snapshots/chain-law.ts';
 import type { Repository } from '../snapshots/repository.ts';
+import { signWal } from '../snapshots/wal-signature.ts';
 import type { ObjectKey } from '../storage/store.ts';
 import { backOffMs, pauseOrEnd, type Random } from '../stream/patience.ts';
 import { encodeWhole, formOf, type EncodingForm } from './encoding.ts';
@@ -165,7 +166,10 @@ async function putPatiently(
   for (let failures = 1; ; failures += 1) {
     signal.throwIfAborted();
     try {
-      await store.putDocument(key, content, { signal: AbortSignal.any([signal, AbortSignal.timeout(attemptMs)]) });
+      await withLimit(attemptMs, signal, async (limited) => {
+        await signWal(repository, { key, content: piece.bytes, signal: limited });
+        await store.putDocument(key, content, { signal: limited });
+      });
       return key;
     } catch (error) {
       signal.throwIfAborted();
@@ -176,6 +180,21 @@ async function putPatiently(
       log.warn({ err: error, key, waitMs: Math.round(waitMs) }, 'A piece of the log could not be stored yet');
       await pauseOrEnd(waitMs, signal);
     }
+  }
+}
+
+// A timer of its own for each, cleared: that of AbortSignal.timeout would stay for two minutes after each upload.
+async function withLimit(
+  ms: number,
+  signal: AbortSignal,
+  work: (limited: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const limit = new AbortController();
+  const timer = setTimeout(() => limit.abort(new AppError('timeout', `It was not stored within ${ms / 1_000} s`)), ms);
+  try {
+    await work(AbortSignal.any([signal, limit.signal]));
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -7,7 +7,7 @@ import { plural } from '../text/table.ts';
 import { decodeBase, type BaseDocument } from './base-document.ts';
 import { baseDocumentKey, baseKey, chainPrefix, chainsPrefix, parseChainKey, type ChainKey } from './chain-keys.ts';
 import { readAll } from './document-reading.ts';
-import { readOrigin, type Objection } from './origin.ts';
+import { readOrigin, wantsSigned, type Objection } from './origin.ts';
 import type { Repository } from './repository.ts';
 
 /** A piece of the log in a store. */
@@ -30,7 +30,12 @@ export interface Chain {
   /** Of documents, by the id of their base. */
   readonly signatures: readonly { readonly key: ObjectKey; readonly id: string }[];
   readonly wal: readonly StoredWal[];
+  /** Pieces without a signature, where only what is signed counts: whether one is the right one is seen when a piece is read. */
+  readonly unsignedWal: readonly StoredWal[];
+  /** Of pieces of the log and of histories. */
+  readonly walSignatures: readonly Extract<ChainKey, { kind: 'wal-signature' }>[];
   readonly histories: readonly StoredHistory[];
+  readonly unsignedHistories: readonly StoredHistory[];
   /** Tars without a document. */
   readonly orphans: readonly { readonly key: ObjectKey; readonly id: string; readonly modifiedAt: Date }[];
   readonly foreign: readonly StoredObject[];
@@ -60,6 +65,7 @@ export async function readChain(
   const place = { prefix, systemIdentifier };
   const wal: StoredWal[] = [];
   const histories: StoredHistory[] = [];
+  const walSignatures: Extract<ChainKey, { kind: 'wal-signature' }>[] = [];
   const documents: string[] = [];
   const signatures: { key: ObjectKey; id: string }[] = [];
   const tars = new Map<ObjectKey, { readonly id: string; readonly stored: StoredObject }>();
@@ -75,6 +81,7 @@ export async function readChain(
     if (parsed.kind === 'base-signature') signatures.push({ key: parsed.key, id: parsed.id });
     else if (parsed.kind === 'base-document') documents.push(parsed.id);
     else if (parsed.kind === 'base') tars.set(parsed.key, { id: parsed.id, stored });
+    else if (parsed.kind === 'wal-signature') walSignatures.push(parsed);
     else if (parsed.kind === 'history') histories.push({ ...parsed, bytes: stored.bytes });
     else wal.push({ ...parsed, bytes: stored.bytes, modifiedAt: stored.modifiedAt });
   }
@@ -97,6 +104,8 @@ export async function readChain(
     else bases.push(document);
   }
   const known = new Set(documents);
+  const signed = new Set(walSignatures.map(({ of }) => of));
+  const counts = ({ key }: { readonly key: ObjectKey }): boolean => !wantsSigned(repository.signing) || signed.has(key);
   return {
     systemIdentifier,
     bases: bases.toSorted((a, b) => b.endedAt.getTime() - a.endedAt.getTime()),
@@ -104,8 +113,11 @@ export async function readChain(
     unreadable,
     unsigned,
     signatures,
-    wal,
-    histories,
+    wal: wal.filter(counts),
+    unsignedWal: wal.filter((one) => !counts(one)),
+    walSignatures,
+    histories: histories.filter(counts),
+    unsignedHistories: histories.filter((one) => !counts(one)),
     orphans: [...tars]
       .filter(([, { id }]) => !known.has(id))
       .map(([key, { id, stored }]) => ({ key, id, modifiedAt: stored.modifiedAt })),

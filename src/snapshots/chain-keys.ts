@@ -25,6 +25,8 @@ export type ChainKey = { readonly key: ObjectKey; readonly systemIdentifier: str
       readonly to: number;
     } & StoredForm)
   | ({ readonly kind: 'history'; readonly timeline: number } & StoredForm)
+  /** Of a piece of the log, or of a history: then it has no segment. */
+  | { readonly kind: 'wal-signature'; readonly of: ObjectKey; readonly segment: string | null }
 );
 
 /** Where everything below `pitr/` of a server is. */
@@ -34,7 +36,7 @@ export interface ChainPlace {
 }
 
 const grammar =
-  /^pitr\/(\d{1,20})\/(?:base\/([^/.]+)\.(?:(json(?:\.sig)?)|tar(\.xz|\.zst)?(\.age)?)|wal\/([0-9A-F]{8})\/(?:([0-9A-F]{24})(?:\.part\.([0-9A-F]{8})-([0-9A-F]{8}))?|([0-9A-F]{8})\.history)(\.xz|\.zst)?(\.age)?)$/;
+  /^pitr\/(\d{1,20})\/(?:base\/([^/.]+)\.(?:(json(?:\.sig)?)|tar(\.xz|\.zst)?(\.age)?)|wal\/([0-9A-F]{8})\/(?:([0-9A-F]{24})(?:\.part\.([0-9A-F]{8})-([0-9A-F]{8}))?|([0-9A-F]{8})\.history)(\.xz|\.zst)?(\.age)?(\.sig)?)$/;
 
 const compressions = { '.xz': 'xz', '.zst': 'zstd', '': 'none' } as const satisfies Record<string, CompressionName>;
 
@@ -64,11 +66,15 @@ export function parseChainKey(text: string, { prefix }: { readonly prefix: strin
     return { key, systemIdentifier, kind: 'base', id, ...formOf(tarCompression, tarAge) };
   }
   const form = formOf(match[11], match[12]);
+  const signs = match[13];
+  const of = text.slice(0, text.length - (signs?.length ?? 0)) as ObjectKey;
   if (history !== undefined) {
     if (history !== folder) return undefined;
+    if (signs !== undefined) return { key, systemIdentifier, kind: 'wal-signature', of, segment: null };
     return { key, systemIdentifier, kind: 'history', timeline: Number.parseInt(history, 16), ...form };
   }
   if (segment === undefined || !segment.startsWith(folder ?? '')) return undefined;
+  if (signs !== undefined) return { key, systemIdentifier, kind: 'wal-signature', of, segment };
   if (from === undefined || to === undefined) return { key, systemIdentifier, kind: 'segment', segment, ...form };
   const range = { from: Number.parseInt(from, 16), to: Number.parseInt(to, 16) };
   if (range.from >= range.to) return undefined;

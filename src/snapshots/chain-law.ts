@@ -6,6 +6,7 @@ import type { Log } from '../log.ts';
 import type { ObjectKey, RemovableStore } from '../storage/store.ts';
 import { baseDocumentKey, chainPrefix, parseChainKey, type ChainKey } from './chain-keys.ts';
 import { startOfId } from './object-keys.ts';
+import { signatureKey, wantsSigned } from './origin.ts';
 import { removal, type Repository } from './repository.ts';
 
 /**
@@ -13,7 +14,7 @@ import { removal, type Repository } from './repository.ts';
  * Throws for a key that is no part of that very segment.
  */
 export async function removeParts(
-  { [removal]: store, prefix }: Repository,
+  { [removal]: store, prefix, signing }: Repository,
   options: {
     readonly whole: ObjectKey;
     readonly parts: readonly ObjectKey[];
@@ -35,6 +36,7 @@ export async function removeParts(
   for (const key of parts) {
     log.debug({ key, store: store.description }, 'Removing a part: its whole segment is stored');
     await store.remove(key, { signal });
+    if (wantsSigned(signing)) await store.remove(signatureKey(key), { signal });
   }
   return parts.length;
 }
@@ -74,6 +76,10 @@ export async function removeOldChain(
       case 'base-signature':
         if (kept.has(parsed.id)) throw new Error(`'${key}' is of a base that stays`);
         break;
+      case 'wal-signature':
+        if (parsed.segment === null) throw new Error(`'${key}' is of the history of a timeline, which stays`);
+        if (positionOf(parsed.segment) >= oldest) throw new Error(`'${key}' is of what a base that stays needs`);
+        break;
       case 'segment':
       case 'part':
         if (positionOf(parsed.segment) >= oldest) throw new Error(`'${key}' is needed by a base that stays`);
@@ -112,7 +118,15 @@ export async function removeEndedChain(
   return removeInOrder(doomed, { store, log, signal });
 }
 
-const rank = { 'base-document': 0, 'base-signature': 1, base: 2, part: 3, segment: 3, history: 4 } as const;
+const rank = {
+  'base-document': 0,
+  'base-signature': 1,
+  base: 2,
+  part: 3,
+  segment: 3,
+  'wal-signature': 4,
+  history: 5,
+} as const;
 
 async function removeInOrder(
   doomed: readonly ChainKey[],

@@ -7,7 +7,7 @@ import { planChain, planEndedChain } from '../../src/pitr/chain-retention.ts';
 import { formatLsn, segmentName } from '../../src/pitr/lsn.ts';
 import type { BaseDocument } from '../../src/snapshots/base-document.ts';
 import { readChain, type Chain, type StoredWal } from '../../src/snapshots/chain-catalogue.ts';
-import { walKey } from '../../src/snapshots/chain-keys.ts';
+import { parseChainKey, walKey } from '../../src/snapshots/chain-keys.ts';
 import { removeEndedChain, removeOldChain, sweepChain } from '../../src/snapshots/chain-law.ts';
 import { createSnapshotId } from '../../src/snapshots/object-keys.ts';
 import { createRepository } from '../../src/snapshots/repository.ts';
@@ -80,7 +80,10 @@ function chainOf(weeks: number, hours: number, change: Partial<Chain> = {}): Cha
     unsigned: [],
     signatures: [],
     wal: Array.from({ length: hours }, (_, hour) => walOf(hour)),
+    unsignedWal: [],
+    walSignatures: [],
     histories: [],
+    unsignedHistories: [],
     orphans: [],
     foreign: [],
     bytes: 0,
@@ -122,6 +125,30 @@ it('the newest base that leads somewhere stays, however old it is, and one that 
   );
 });
 
+it('signatures of the log go with the log, and no sooner', () => {
+  const chain = chainOf(3, 15 * 24);
+  const walSignatures = chain.wal.map(
+    ({ key, segment }) =>
+      ({ kind: 'wal-signature', key: `${key}.sig` as ObjectKey, of: key, segment, systemIdentifier }) as const,
+  );
+  const history = {
+    kind: 'wal-signature',
+    key: `pitr/${systemIdentifier}/wal/00000002/00000002.history.zst.sig` as ObjectKey,
+    of: `pitr/${systemIdentifier}/wal/00000002/00000002.history.zst` as ObjectKey,
+    segment: null,
+    systemIdentifier,
+  } as const;
+  const { remove } = plan({ ...chain, walSignatures: [...walSignatures, history] }, at(14.5));
+  const gone = new Set<string>(remove);
+  assert.ok(gone.size > 7 * 24);
+  for (const { key } of chain.wal) assert.equal(gone.has(`${key}.sig`), gone.has(key), key);
+  assert.ok(!gone.has(history.key));
+  for (const { key } of [...walSignatures, history]) {
+    const parsed = parseChainKey(key, { prefix: '' });
+    assert.ok(parsed?.kind === 'wal-signature' && `${parsed.of}.sig` === key);
+  }
+});
+
 it('nothing goes beside what cannot be read, or what is of another instance', () => {
   const chain = chainOf(4, 28 * 24);
   const since = at(20);
@@ -159,6 +186,8 @@ it('the law removes nothing that a kept base needs, whatever it is asked', async
   await assert.rejects(removeOldChain(repository, { ...options, remove: [foreign] }), /not of this chain/);
   const ended = { systemIdentifier, followed: systemIdentifier, remove: keys, log: quietLog, signal };
   await assert.rejects(removeEndedChain(repository, ended), /is followed/);
+  const needed = `${keys[3] ?? ''}.sig` as ObjectKey;
+  await assert.rejects(removeOldChain(repository, { ...options, remove: [needed] }), /a base that stays needs/);
   assert.equal((await readChain(repository, { systemIdentifier, signal })).wal.length, 6, 'nothing went');
   assert.deepEqual(await removeOldChain(repository, { ...options, remove: keys.slice(0, 3) }), keys.slice(0, 3));
   assert.equal((await readChain(repository, { systemIdentifier, signal })).wal.length, 3);

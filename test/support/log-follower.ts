@@ -3,12 +3,14 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { ConnectionSettings } from '../../src/database/connection.ts';
+import { noSigning, type SigningSettings } from '../../src/config/signing-keys.ts';
 import { AppError } from '../../src/errors.ts';
 import { chainCompression, type EncodingForm } from '../../src/pitr/encoding.ts';
 import type { ReceiverState } from '../../src/pitr/receiver-state.ts';
 import { runReceiver } from '../../src/pitr/receiver.ts';
 import { createRepository, type Repository } from '../../src/snapshots/repository.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
+import type { RemovableStore } from '../../src/storage/store.ts';
 import type { PostgresServer } from './postgres-server.ts';
 import { quietLog } from './quiet-log.ts';
 import { until } from './until.ts';
@@ -28,20 +30,24 @@ export interface LogFollower extends AsyncDisposable {
 }
 
 /** A repository in a directory whose documents can be made to fail. */
-export function failingRepository(directory: string): {
+export function failingRepository(
+  directory: string,
+  { signing = noSigning }: { readonly signing?: SigningSettings } = {},
+): {
   readonly repository: Repository;
   readonly fail: (isFailing: boolean) => void;
 } {
   mkdirSync(directory, { recursive: true });
   const store = createLocalStore({ directory });
   let isFailing = false;
-  const repository = createRepository({
+  const failing: RemovableStore = {
     ...store,
     async putDocument(key, content, options) {
       if (isFailing) throw new AppError('store', 'The store is down', { reason: 'unreachable' });
       return store.putDocument(key, content, options);
     },
-  });
+  };
+  const repository = createRepository(failing, { signing });
   return { repository, fail: (value) => void (isFailing = value) };
 }
 
@@ -57,11 +63,12 @@ export function followLog(
     readonly uploadEveryMs?: number;
     readonly slotLimitBytes?: number;
     readonly instance?: string;
+    readonly signing?: SigningSettings;
     /** Which is asked how far it is. */
     readonly server: Pick<PostgresServer, 'query'>;
   },
 ): LogFollower {
-  const { repository, fail } = failingRepository(options.directory);
+  const { repository, fail } = failingRepository(options.directory, options);
   const stop = new AbortController();
   let state: ReceiverState | undefined;
   const ended = runReceiver({
