@@ -110,6 +110,7 @@ export async function restoreFrom(
     name: database,
     clients: await context.findClients(signal),
     scratchDirectory: settings.scratchDirectory,
+    stallTimeoutMs: settings.stallTimeoutMs,
     remains: context.remains,
     now,
     log,

@@ -18,12 +18,13 @@ export interface ScratchMeans {
   readonly scratchDirectory: string;
   readonly uid: number;
   readonly remains: Remains;
+  readonly stallTimeoutMs: number;
   readonly log: Log;
 }
 
 /** Looks for the programs. */
 export async function scratchMeans(context: AppContext, signal: AbortSignal): Promise<ScratchMeans> {
-  const { pgBin, scratchDirectory } = context.load().settings;
+  const { pgBin, scratchDirectory, stallTimeoutMs } = context.load().settings;
   const { uid, remains, log } = context;
   const path = context.environment.get('PATH')?.text ?? '';
   return {
@@ -32,6 +33,7 @@ export async function scratchMeans(context: AppContext, signal: AbortSignal): Pr
     scratchDirectory,
     uid,
     remains,
+    stallTimeoutMs,
     log,
   };
 }

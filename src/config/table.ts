@@ -215,7 +215,7 @@ const planVariables = {
   BACKUP_STALL_TIMEOUT: planRow({
     parse: parseDuration('timer'),
     preset: '10m',
-    doc: 'how long the dump, or one destination, may stand still without a byte moving',
+    doc: 'how long the dump, one destination or pg_restore may stand still',
   }),
   BACKUP_COMPRESSION: planRow({
     parse: parseWord('xz', 'zstd', 'none'),

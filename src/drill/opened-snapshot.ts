@@ -61,7 +61,8 @@ export async function openSnapshot(
   const server = undo.use(
     await startScratchServer({ ...options, programs, purpose: 'open', directory, signal: restoring }),
   );
-  const how = { source, client, log, signal: restoring, onProgress: options.onProgress };
+  const { stallTimeoutMs, onProgress } = options;
+  const how = { source, client, stallTimeoutMs, log, signal: restoring, onProgress };
   const { database, failures, durationMs } = await restoreToScratch(server, how);
   const access = await giveAccess(server, { owner: database.connection, signal: restoring });
   const opened = undo.move();

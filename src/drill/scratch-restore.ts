@@ -28,6 +28,8 @@ export interface ScratchSource {
   readonly servers: readonly ServerPrograms[];
   readonly clients: readonly ClientPrograms[];
   readonly scratchDirectory: string;
+  /** How long pg_restore may stand still, in milliseconds. */
+  readonly stallTimeoutMs: number;
 }
 
 /** The programs for it, or why there can be none. */
@@ -69,6 +71,7 @@ export async function restoreToScratch(
   options: {
     readonly source: SnapshotSource;
     readonly client: ClientPrograms;
+    readonly stallTimeoutMs: number;
     readonly log: Log;
     readonly signal: AbortSignal;
     readonly onProgress: (objectBytes: number) => void;
@@ -111,6 +114,7 @@ async function fill(
     serverMajor: server.programs.major,
     args: [...portableArguments, `--use-list=${useList.file}`],
     exitOnError: false,
+    stallTimeoutMs: options.stallTimeoutMs,
     log,
     signal,
     onProgress,

@@ -37,6 +37,8 @@ export interface FillWork extends StreamOptions {
   /** How far sequences are moved ahead; left out: they stay where the dump has them. */
   readonly sequencesAhead?: number;
   readonly scratchDirectory: string;
+  /** How long pg_restore may stand still, in milliseconds. */
+  readonly stallTimeoutMs: number;
 }
 
 /** Into which database. */
@@ -118,6 +120,7 @@ async function fill(
     client,
     serverMajor: server.major,
     exitOnError: true,
+    stallTimeoutMs: work.stallTimeoutMs,
     args: [
       ...portableArguments,
       `--use-list=${useList.file}`,

@@ -8,6 +8,7 @@ import { describeTarget, type ConnectionSettings } from '../database/connection.
 import { startRestore, type RestoreFailure, type RestoreProcess } from '../database/restore-client.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { watchIdleness } from './idle-watch.ts';
 import { streamDump, type SnapshotSource, type StreamOptions, type StreamOutcome } from '../snapshots/dump-stream.ts';
 
 /** Into which database, and how. */
@@ -19,6 +20,8 @@ export interface FillOptions {
   readonly args: readonly string[];
   /** Whether the first statement that fails ends it. */
   readonly exitOnError: boolean;
+  /** How long it may stand still while the server has nothing to do for it, in milliseconds. */
+  readonly stallTimeoutMs: number;
   readonly log: Log;
   readonly signal: AbortSignal;
 }
@@ -30,6 +33,9 @@ export interface FillResult {
   /** The archive's table of contents; empty when pg_restore gave up before its end. */
   readonly contents: readonly ArchiveItem[];
 }
+
+/** What took something so recently moves, whatever it does at this moment, in milliseconds. */
+const freshMs = 1_000;
 
 /** What every restore leaves out: what belongs to a server rather than to a database. */
 export const portableArguments = [
@@ -43,17 +49,20 @@ export const portableArguments = [
 
 /**
  * Streams a snapshot into `connection`'s database. Resolves when pg_restore has ended, with whatever statements failed;
- * rejects with AppError `verify`, `store` or `restore` when the snapshot cannot be read, `restore` when pg_restore failed.
+ * rejects with AppError `verify`, `store` or `restore` when the snapshot cannot be read, `restore` when pg_restore failed,
+ * `stalled` when it stood still.
  */
 export async function fillDatabase(
   source: SnapshotSource,
   options: FillOptions & Pick<StreamOptions, 'onProgress'>,
 ): Promise<FillResult> {
-  const { signal } = options;
   await using restore = startRestore({ ...options, file: null });
+  const input = inputOf(restore);
+  await using watch = watchIdleness({ ...options, isWaitedFor: input.isWaiting });
+  const signal = AbortSignal.any([options.signal, watch.signal]);
   let outcome: StreamOutcome;
   try {
-    outcome = await streamDump(source, { ...options, to: inputOf(restore) });
+    outcome = await streamDump(source, { ...options, signal, to: input.writable });
   } catch (error) {
     // What came is not the whole: pg_restore must not take it for one.
     await restore[Symbol.asyncDispose]();
@@ -80,13 +89,22 @@ async function endOf(restore: RestoreProcess, signal: AbortSignal): Promise<Awai
 
 // pg_restore ends without reading what it does not need, such as the data of another schema at the archive's end; that is
 // read all the same, for only the whole has a hash.
-function inputOf({ input, done }: RestoreProcess): Writable {
+function inputOf({ input, done }: RestoreProcess): {
+  readonly writable: Writable;
+  /** Whether it is pg_restore's turn: it has yet to take what it was given, or has all of it. */
+  readonly isWaiting: () => boolean;
+} {
   if (input === null) throw new Error('pg_restore has no stdin');
   input.on('error', () => undefined);
+  let isWaiting = false;
+  let takenAt = 0;
   const forward = async (chunk: Buffer): Promise<void> => {
+    isWaiting = true;
     const error = await new Promise<Error | null>((resolve) => {
       input.write(chunk, (problem) => resolve(problem ?? null));
     });
+    isWaiting = false;
+    takenAt = performance.now();
     if (error !== null && (await done).exit.code !== 0) throw error;
   };
   const writable = new Writable({
@@ -95,6 +113,7 @@ function inputOf({ input, done }: RestoreProcess): Writable {
       forward(chunk).then(() => callback(), callback);
     },
     final(callback) {
+      isWaiting = true;
       input.end(() => callback());
     },
     destroy(error, callback) {
@@ -107,13 +126,14 @@ function inputOf({ input, done }: RestoreProcess): Writable {
     if ((await done).exit.code !== 0) writable.destroy(Object.assign(new Error('pg_restore ended'), { code: 'EPIPE' }));
   };
   noticeEnd().catch(() => undefined);
-  return writable;
+  return { writable, isWaiting: () => isWaiting && performance.now() - takenAt > freshMs };
 }
 
 /** Fills `connection`'s database from an archive on a disk, with as many jobs as `args` say. */
 export async function fillFromFile(file: string, options: FillOptions): Promise<Pick<FillResult, 'failures'>> {
-  const { signal } = options;
   await using restore = startRestore({ ...options, file });
+  await using watch = watchIdleness({ ...options, isWaitedFor: () => true });
+  const signal = AbortSignal.any([options.signal, watch.signal]);
   const { exit, failures } = await endOf(restore, signal);
   if (failures.length === 0) assertDone(exit, options);
   return { failures };

@@ -39,6 +39,8 @@ export interface RestoreOptions extends StreamOptions {
   /** Whether a database with tables may be moved aside. */
   readonly replace: boolean;
   readonly jobs: number;
+  /** How long pg_restore may stand still, in milliseconds. */
+  readonly stallTimeoutMs: number;
   /** How far sequences are moved ahead; left out: they stay where the dump has them. */
   readonly sequencesAhead?: number;
   /** The schemas to restore; null: all that hold something of the user's. */
