@@ -16,6 +16,7 @@ import { config, type ConfigReport } from './config-verb.ts';
 import { createContext, type AppInput } from './context.ts';
 import { drill, type DrillRequest } from './drill-verb.ts';
 import { drillIfDue, type DrillLook } from './due-drill.ts';
+import { pruneChainsByHand, type ChainPrune } from './chain-pruning.ts';
 import { baseIfDue, pitrBase, type BaseLook, type BaseReport, type BaseRequest } from './base-backups.ts';
 import { heartbeat, lookAround, waitForDatabase, type Surroundings } from './daemon-verbs.ts';
 import { doctor } from './doctor-verb.ts';
@@ -92,6 +93,7 @@ export interface App extends AsyncDisposable {
   /** Opens a throw-away copy of a snapshot for reading, until whoever looks has ended. */
   open(request: OpenRequest): Promise<void>;
   prune(request: PruneRequest): Promise<readonly PlacePrune[]>;
+  pruneChains(request: PruneRequest): Promise<readonly ChainPrune[]>;
   showLifecycle(signal: AbortSignal): Promise<LifecycleReport>;
   applyLifecycle(signal: AbortSignal): Promise<LifecycleReport>;
   health(): Promise<Health>;
@@ -166,6 +168,7 @@ export function createApp(input: AppInput): App {
     compare: async (request) => compare(context, request),
     open: async (request) => open(context, request),
     prune: async (request) => prune(context, request),
+    pruneChains: async (request) => pruneChainsByHand(context, request),
     showLifecycle: async (signal) => showLifecycle(context, signal),
     applyLifecycle: async (signal) => applyLifecycle(context, signal),
     health: async () => health(context),

@@ -1,23 +1,66 @@
-// Retention of base backups and log, carried out after each look at the chain: what no moment that is wanted needs goes, of the
-// server that is followed, and of an earlier one when a person has said that it is no more. It is no reason to stop anything.
+// Retention of base backups and log: planned for every server of which there is a chain, and carried out after each look at the
+// chain and by `prune`. What no moment that is wanted needs goes, of the server that is followed, and of an earlier one when a
+// person has said that it is no more. It is no reason to stop anything.
 
+import { identitiesOf } from '../config/age-keys.ts';
 import { describeError } from '../errors.ts';
 import { planChain, planEndedChain } from '../pitr/chain-retention.ts';
 import { readLineages } from '../pitr/replay.ts';
+import type { BaseDocument } from '../snapshots/base-document.ts';
 import { listChains, readChain, type Chain } from '../snapshots/chain-catalogue.ts';
+import { baseKey } from '../snapshots/chain-keys.ts';
 import { removeEndedChain, removeOldChain, sweepChain } from '../snapshots/chain-law.ts';
 import { maxClockSkewMs } from '../snapshots/deletion-law.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import type { ObjectKey } from '../storage/store.ts';
 import { formatSpan } from '../text/format.ts';
-import { identitiesOf } from '../config/age-keys.ts';
 import type { AppContext } from './context.ts';
+import { lockFor } from './locking.ts';
+import type { PruneRequest } from './prune-verb.ts';
 
 /** What came of it. */
 export interface ChainPruning {
   readonly removed: readonly ObjectKey[];
   /** Why not all of it could be done; null: all is as it should be. */
   readonly problem: string | null;
+}
+
+/** What retention would do to the chain of a server, and what it did. */
+export interface ChainPrune {
+  readonly place: string;
+  readonly systemIdentifier: string;
+  readonly isFollowed: boolean;
+  readonly bases: readonly {
+    readonly id: string;
+    readonly endedAt: Date;
+    readonly bytes: number;
+    readonly keep: boolean;
+    readonly reason: string;
+  }[];
+  /** Objects of the log, and those of them that go. */
+  readonly log: { readonly objects: number; readonly going: number };
+  /** Bytes of all that goes. */
+  readonly goingBytes: number;
+  /** Objects that went. */
+  readonly removed: number;
+  /** Why nothing goes although something could; null: nothing holds it. */
+  readonly hold: string | null;
+}
+
+interface Planned {
+  readonly chain: Chain;
+  readonly isFollowed: boolean;
+  readonly keep: readonly BaseDocument[];
+  readonly remove: readonly ObjectKey[];
+  readonly hold: string | null;
+}
+
+interface Planning {
+  readonly repository: Repository;
+  readonly followed: string;
+  readonly acceptedServers: readonly string[];
+  readonly since: Date;
+  readonly signal: AbortSignal;
 }
 
 const dayMs = 86_400_000;
@@ -31,12 +74,17 @@ export async function pruneChains(
   if (settings.retention.mode !== 'prune') return { removed: [], problem: null };
   const repository = await context.storeToRead(null);
   try {
-    const now = context.now();
-    const storeNow = (await repository.store.now({ signal })) ?? now;
-    const skewMs = Math.abs(storeNow.getTime() - now.getTime());
-    if (skewMs > maxClockSkewMs)
-      return { removed: [], problem: `our clock and the store's are ${formatSpan(skewMs)} apart` };
-    return await prune(context, { repository, chain, now: storeNow, signal });
+    const clock = await readClock(context, { repository, signal });
+    if (clock.problem !== null) return { removed: [], problem: clock.problem };
+    const { acceptedServers } = await context.state().readAttempts();
+    const planning = { repository, followed: chain.systemIdentifier, acceptedServers, since: clock.since, signal };
+    const removed = [...(await sweepOf(context, { chain, repository, now: clock.now, signal }))];
+    const own = await planFollowed(context, chain, planning);
+    if (own.hold !== null)
+      context.log.warn({ systemIdentifier: chain.systemIdentifier }, `Old base backups and log stay: ${own.hold}`);
+    for (const planned of [own, ...(await planOthers(context, own, planning))])
+      removed.push(...(await carryOut(context, planned, planning)));
+    return { removed, problem: own.hold };
   } catch (error) {
     signal.throwIfAborted();
     context.log.warn({ err: error }, 'Old base backups and log could not be removed');
@@ -44,64 +92,154 @@ export async function pruneChains(
   }
 }
 
-async function prune(
+/** The same by hand, of every chain, or only shown; none: there are no chains. Rejects with AppError. */
+export async function pruneChainsByHand(
+  context: AppContext,
+  options: Pick<PruneRequest, 'acceptNewServer' | 'dryRun' | 'signal'>,
+): Promise<readonly ChainPrune[]> {
+  const { dryRun, signal } = options;
+  const repository = await context.storeToRead(null);
+  const servers = await listChains(repository, { signal });
+  if (servers.length === 0) return [];
+  await using _lock = dryRun ? null : await lockFor(context, { name: 'base', command: 'prune', signal });
+  const clock = await readClock(context, { repository, signal });
+  const followed = (await context.state().readPitr())?.following?.systemIdentifier ?? null;
+  const held = (chain: Chain, hold: string): Planned => ({
+    chain,
+    isFollowed: chain.systemIdentifier === followed,
+    keep: chain.bases,
+    remove: [],
+    hold,
+  });
+  const why = clock.problem ?? (followed === null ? 'no log is followed from here' : null);
+  if (why !== null || followed === null || !servers.includes(followed)) {
+    const chains = await Promise.all(
+      servers.map(async (systemIdentifier) => readChain(repository, { systemIdentifier, signal })),
+    );
+    return chains.map((chain) =>
+      show(held(chain, why ?? 'nothing is stored yet of the server that is followed'), { repository, removed: 0 }),
+    );
+  }
+  const others = options.acceptNewServer ? servers.filter((one) => one !== followed) : [];
+  const acceptedServers = [...new Set([...(await context.state().readAttempts()).acceptedServers, ...others])];
+  if (!dryRun && others.length > 0) await context.state().updateAttempts(() => ({ acceptedServers }));
+  const planning = { repository, followed, acceptedServers, since: clock.since, signal };
+  const chain = await readChain(repository, { systemIdentifier: followed, signal });
+  const own = await planFollowed(context, chain, planning);
+  const results: ChainPrune[] = [];
+  for (const planned of [own, ...(await planOthers(context, own, planning))]) {
+    const removed = dryRun ? [] : await carryOut(context, planned, planning);
+    results.push(show(planned, { repository, removed: removed.length }));
+  }
+  return results;
+}
+
+async function readClock(
+  context: AppContext,
+  { repository, signal }: { readonly repository: Repository; readonly signal: AbortSignal },
+): Promise<{ readonly now: Date; readonly since: Date; readonly problem: string | null }> {
+  const ours = context.now();
+  const now = (await repository.store.now({ signal })) ?? ours;
+  const skewMs = Math.abs(now.getTime() - ours.getTime());
+  return {
+    now,
+    since: new Date(now.getTime() - context.load().settings.pitr.keepMs),
+    problem: skewMs > maxClockSkewMs ? `our clock and the store's are ${formatSpan(skewMs)} apart` : null,
+  };
+}
+
+async function sweepOf(
   context: AppContext,
   {
+    chain: { systemIdentifier, orphans },
     repository,
-    chain,
     now,
     signal,
-  }: {
-    readonly repository: Repository;
-    readonly chain: Chain;
-    readonly now: Date;
-    readonly signal: AbortSignal;
-  },
-): Promise<ChainPruning> {
+  }: { readonly chain: Chain; readonly repository: Repository; readonly now: Date; readonly signal: AbortSignal },
+): Promise<readonly ObjectKey[]> {
+  const before = new Date(now.getTime() - Math.max(dayMs, 2 * context.load().settings.timeoutMs));
+  return sweepChain(repository, { systemIdentifier, orphans, before, log: context.log, signal });
+}
+
+async function planFollowed(context: AppContext, chain: Chain, planning: Planning): Promise<Planned> {
   const { settings, instance } = context.load();
-  const { log } = context;
+  const { repository, since } = planning;
   const { systemIdentifier } = chain;
-  const { prefix } = repository;
-  const since = new Date(now.getTime() - settings.pitr.keepMs);
-  const before = new Date(now.getTime() - Math.max(dayMs, 2 * settings.timeoutMs));
   const identities = identitiesOf(settings.keys);
-  const lineages = await readLineages({ chain, repository, identities, signal });
-  const swept = await sweepChain(repository, { systemIdentifier, orphans: chain.orphans, before, log, signal });
-  const plan = planChain(chain, { place: { prefix, systemIdentifier }, instance, since, lineages });
-  if (plan.hold !== null) log.warn({ systemIdentifier }, `Old base backups and log stay: ${plan.hold}`);
-  const { keep, remove, hold } = plan;
-  const removed =
-    remove.length === 0 ? [] : await removeOldChain(repository, { systemIdentifier, keep, remove, log, signal });
-  const reachesBack = hold === null && keep.some(({ endedAt }) => endedAt <= since);
-  const ended = reachesBack ? await pruneEnded(context, { repository, systemIdentifier, since, signal }) : [];
-  return { removed: [...swept, ...removed, ...ended], problem: hold };
+  const lineages = await readLineages({ ...planning, chain, identities });
+  const place = { prefix: repository.prefix, systemIdentifier };
+  return { chain, isFollowed: true, ...planChain(chain, { place, instance, since, lineages }) };
 }
 
 // Not before the chain of the new server reaches as far back as is wanted, and never without a person's word.
-async function pruneEnded(
+async function planOthers(
   context: AppContext,
-  {
-    repository,
-    systemIdentifier: followed,
-    since,
-    signal,
-  }: {
-    readonly repository: Repository;
-    readonly systemIdentifier: string;
-    readonly since: Date;
-    readonly signal: AbortSignal;
-  },
-): Promise<readonly ObjectKey[]> {
+  own: Planned,
+  { repository, followed, acceptedServers, since, signal }: Planning,
+): Promise<readonly Planned[]> {
   const { instance } = context.load();
-  const { log } = context;
-  const { prefix } = repository;
-  const { acceptedServers } = await context.state().readAttempts();
-  const removed: ObjectKey[] = [];
+  const reachesBack = own.hold === null && own.keep.some(({ endedAt }) => endedAt <= since);
+  const planned: Planned[] = [];
   for (const systemIdentifier of await listChains(repository, { signal })) {
-    if (systemIdentifier === followed || !acceptedServers.includes(systemIdentifier)) continue;
+    if (systemIdentifier === followed) continue;
     const chain = await readChain(repository, { systemIdentifier, signal });
-    const remove = planEndedChain(chain, { place: { prefix, systemIdentifier }, instance, since });
-    removed.push(...(await removeEndedChain(repository, { systemIdentifier, followed, remove, log, signal })));
+    const isAccepted = acceptedServers.includes(systemIdentifier);
+    const place = { prefix: repository.prefix, systemIdentifier };
+    const remove = isAccepted && reachesBack ? planEndedChain(chain, { place, instance, since }) : [];
+    const owner = chain.bases.find((base) => base.instance !== instance)?.instance;
+    const hold =
+      owner !== undefined
+        ? `it is of '${owner}'`
+        : isAccepted
+          ? 'the chain of the new server does not reach as far back yet as is wanted, or a moment of this one may be wanted'
+          : 'it is of another server, and nobody has said that it is no more: prune --accept-new-server';
+    planned.push({
+      chain,
+      isFollowed: false,
+      keep: remove.length === 0 ? chain.bases : [],
+      remove,
+      hold: remove.length === 0 ? hold : null,
+    });
   }
-  return removed;
+  return planned;
+}
+
+async function carryOut(
+  context: AppContext,
+  { chain: { systemIdentifier }, isFollowed, keep, remove }: Planned,
+  { repository, followed, signal }: Planning,
+): Promise<readonly ObjectKey[]> {
+  const { log } = context;
+  if (remove.length === 0) return [];
+  return isFollowed
+    ? removeOldChain(repository, { systemIdentifier, keep, remove, log, signal })
+    : removeEndedChain(repository, { systemIdentifier, followed, remove, log, signal });
+}
+
+function show(
+  { chain, isFollowed, keep, remove, hold }: Planned,
+  { repository, removed }: { readonly repository: Repository; readonly removed: number },
+): ChainPrune {
+  const { systemIdentifier, wal, bases } = chain;
+  const going = new Set<string>(remove);
+  const gone = wal.filter(({ key }) => going.has(key));
+  const place = { prefix: repository.prefix, systemIdentifier };
+  const goingBases = bases.filter(({ tar }) => going.has(baseKey(place, tar.name)));
+  const sum = (sizes: readonly number[]): number => sizes.reduce((all, one) => all + one, 0);
+  return {
+    place: repository.store.description,
+    systemIdentifier,
+    isFollowed,
+    bases: bases.map((base) => ({
+      id: base.id,
+      endedAt: base.endedAt,
+      bytes: base.tar.bytes,
+      keep: !goingBases.includes(base),
+      reason: keep.includes(base) ? 'a moment that is wanted begins with it' : 'no moment that is wanted needs it',
+    })),
+    log: { objects: wal.length, going: gone.length },
+    goingBytes: sum([...gone.map(({ bytes }) => bytes), ...goingBases.map(({ tar }) => tar.bytes)]),
+    removed,
+    hold,
+  };
 }

@@ -3,6 +3,7 @@
 
 import { InvalidArgumentError, type Command } from 'commander';
 import { AppError } from '../errors.ts';
+import type { ChainPrune } from '../app/chain-pruning.ts';
 import type { PlacePrune } from '../app/pruning.ts';
 import { dumpOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import type { Verdict } from '../retention/policy.ts';
@@ -12,6 +13,7 @@ import { formatMinute } from '../text/moment.ts';
 import { formatTable, wrap, type Width, plural } from '../text/table.ts';
 import type { LifecycleReport } from '../app/lifecycle-verb.ts';
 import type { BucketRule, LifecycleRule } from '../storage/store.ts';
+import { renderChainPrune } from './chain-prune-text.ts';
 import { print, type CommandContext } from './command-context.ts';
 
 /** Adds the commands. */
@@ -27,15 +29,16 @@ export function addRetentionCommands(program: Command, context: CommandContext):
       const dryRun = options.dryRun === true;
       const acceptNewServer = options.acceptNewServer === true;
       const acceptPlace = options.acceptPlace === true;
-      const results = await context.app.prune({ dryRun, acceptNewServer, acceptPlace, signal: context.signal });
+      const request = { dryRun, acceptNewServer, acceptPlace, signal: context.signal };
+      const results = await context.app.prune(request);
+      // What is wrong with a destination is said of the snapshots first.
+      const [done] = await Promise.allSettled([context.app.pruneChains(request)]);
+      const chains = done.status === 'fulfilled' ? done.value : [];
+      const view = { dryRun, columns: context.columns(), timeZone: context.app.timetable().timeZone };
       print(context, {
         json: options.json,
-        document: pruneDocument(results, { dryRun }),
-        text: renderPrune(results, {
-          dryRun,
-          columns: context.columns(),
-          timeZone: context.app.timetable().timeZone,
-        }),
+        document: pruneDocument(results, { dryRun, chains }),
+        text: `${renderPrune(results, view)}${chains.map((chain) => `\n${renderChainPrune(chain, view)}`).join('')}`,
       });
       const failed = results.find(({ error }) => error !== null);
       if (failed !== undefined) {
@@ -43,6 +46,7 @@ export function addRetentionCommands(program: Command, context: CommandContext):
           hint: 'Check the store with the command: mastodon-backup doctor; what was not removed stays until the next time.',
         });
       }
+      if (done.status === 'rejected') throw done.reason;
     });
 
   program
@@ -80,9 +84,13 @@ interface Lines extends Partial<Width> {
 }
 
 /** The JSON document of `prune --json`. */
-function pruneDocument(results: readonly PlacePrune[], { dryRun }: Lines): object {
+function pruneDocument(
+  results: readonly PlacePrune[],
+  { dryRun, chains }: { readonly dryRun: boolean; readonly chains: readonly ChainPrune[] },
+): object {
   return {
     dryRun,
+    chains,
     destinations: results.map(({ place, plan, removed, error }) => ({
       place,
       error,

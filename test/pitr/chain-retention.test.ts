@@ -4,72 +4,18 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { it } from 'node:test';
 import { planChain, planEndedChain } from '../../src/pitr/chain-retention.ts';
-import { formatLsn, segmentName } from '../../src/pitr/lsn.ts';
-import type { BaseDocument } from '../../src/snapshots/base-document.ts';
-import { readChain, type Chain, type StoredWal } from '../../src/snapshots/chain-catalogue.ts';
-import { parseChainKey, walKey } from '../../src/snapshots/chain-keys.ts';
+import { readChain, type Chain } from '../../src/snapshots/chain-catalogue.ts';
+import { parseChainKey } from '../../src/snapshots/chain-keys.ts';
 import { removeEndedChain, removeOldChain, sweepChain } from '../../src/snapshots/chain-law.ts';
-import { createSnapshotId } from '../../src/snapshots/object-keys.ts';
 import { createRepository } from '../../src/snapshots/repository.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectKey } from '../../src/storage/store.ts';
+import { baseOf, begin, dayMs, instance, place, systemIdentifier, walOf } from '../support/chains.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const signal = new AbortController().signal;
-const segmentBytes = 1024 * 1024;
-const systemIdentifier = '7000000000000000001';
-const place = { prefix: '', systemIdentifier };
-const dayMs = 86_400_000;
-const begin = Date.parse('2026-11-02T04:30:00Z');
-const instance = 'example.social';
 const lineages = [[{ timeline: 1, end: null }]];
-
-/** One segment an hour, a base a week at the segment of its hour. */
-function baseOf(week: number): BaseDocument {
-  const startedAt = new Date(begin + week * 7 * dayMs);
-  const start = BigInt(week * 7 * 24 + 1) * BigInt(segmentBytes);
-  const id = createSnapshotId(startedAt);
-  return {
-    format: 1,
-    id,
-    instance,
-    tool: { version: '0' },
-    systemIdentifier,
-    timeline: 1,
-    startLsn: formatLsn(start),
-    endLsn: formatLsn(start + 100n),
-    segmentBytes,
-    startSegment: segmentName(start, { timeline: 1, segmentBytes }),
-    startedAt,
-    endedAt: new Date(startedAt.getTime() + 60_000),
-    server: { major: 15, version: '15.1', superuser: 'postgres', dataBytes: 1 },
-    tar: {
-      name: `${id}.tar.zst`,
-      bytes: 1,
-      sha256: '0'.repeat(64),
-      compression: 'zstd',
-      encryption: null,
-      content: { bytes: 1, sha256: '0'.repeat(64) },
-    },
-    verified: { method: 'full', at: startedAt },
-  };
-}
-
-function walOf(hour: number): StoredWal {
-  const start = BigInt(hour + 1) * BigInt(segmentBytes);
-  const segment = segmentName(start, { timeline: 1, segmentBytes });
-  const form = { compression: 'zstd', encrypted: false } as const;
-  return {
-    kind: 'segment',
-    segment,
-    key: walKey(place, { segment, part: null, ...form }),
-    systemIdentifier,
-    ...form,
-    bytes: 1,
-    modifiedAt: new Date(begin + hour * 3_600_000),
-  };
-}
 
 function chainOf(weeks: number, hours: number, change: Partial<Chain> = {}): Chain {
   return {
