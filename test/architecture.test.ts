@@ -26,6 +26,7 @@ const soleImporters: Readonly<Record<string, string>> = {
   nodemailer: 'notify/email.ts',
   'prom-client': 'http/metrics.ts',
   pino: 'log.ts',
+  qr: 'kit/qr-code.ts',
 };
 
 it('a file imports its own room or a strictly lower rank', () => {

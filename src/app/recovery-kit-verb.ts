@@ -9,9 +9,7 @@ import { AppError, describeError } from '../errors.ts';
 import { newestFirst, type Catalogue } from '../snapshots/catalogue.ts';
 import { findLatest } from '../snapshots/choice.ts';
 import { dumpOf, partOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
-import { createRecoveryKit, type KitFacts } from '../kit/recovery-kit.ts';
-import { renderKitHtml } from '../kit/recovery-kit-html.ts';
-import { renderKitText } from '../kit/recovery-kit-text.ts';
+import { createRecoveryKit, type KitFacts, type RecoveryKit } from '../kit/recovery-kit.ts';
 import { wizardDatabase, type StockBucket, type StockDatabase } from '../kit/stock-commands.ts';
 import { mastodonRole } from '../mastodon/mastodon-role.ts';
 import { warnOfPassedOver } from './choosing.ts';
@@ -69,10 +67,15 @@ export async function recoveryKit(context: AppContext, request: RecoveryKitReque
             mastodon: newest.mastodon,
           },
   };
-  const kit = createRecoveryKit(facts);
-  const text = request.format === 'html' ? renderKitHtml(kit) : renderKitText(kit);
+  const text = await render(createRecoveryKit(facts), request);
   if (request.output !== null) await write(request.output, text);
   return text;
+}
+
+// Loaded here alone: no other command draws codes.
+async function render(kit: RecoveryKit, { format }: RecoveryKitRequest): Promise<string> {
+  if (format === 'html') return (await import('../kit/recovery-kit-html.ts')).renderKitHtml(kit);
+  return (await import('../kit/recovery-kit-text.ts')).renderKitText(kit);
 }
 
 async function readAllCatalogues(context: AppContext, signal: AbortSignal): Promise<readonly Catalogue[]> {

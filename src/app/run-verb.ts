@@ -19,6 +19,7 @@ import { inTheLightOfEarlier, rememberFailure, toFailure } from './failures.ts';
 import { silentPlaces, snapshotsOfAll, strangePlaces, type Holding } from './holdings.ts';
 import { takeStock } from './stocktaking.ts';
 import { markPlaces } from './places.ts';
+import { leaveScripts } from './restore-scripts.ts';
 import { rememberedAs } from './provenance.ts';
 import { sweepAll } from './repositories.ts';
 import { pruneInTime } from './run-pruning.ts';
@@ -164,6 +165,7 @@ async function attempt(
     return { ...result, prunedCount: null };
   }
   await markPlaces(context, { ...result, holdings, signal });
+  await leaveScripts(context, { ...result, signal });
   const prunedCount = await pruneInTime(context, { result, holdings, signal: plan.signal, limited: signal });
   await rememberSuccess(context, result);
   context.told.forget();

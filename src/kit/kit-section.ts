@@ -5,7 +5,9 @@ export type KitBlock =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'list'; readonly items: readonly string[] }
   | { readonly kind: 'facts'; readonly rows: readonly (readonly [string, string])[] }
-  | { readonly kind: 'commands'; readonly label: string; readonly lines: readonly string[] };
+  | { readonly kind: 'commands'; readonly label: string; readonly lines: readonly string[] }
+  /** A QR code of a text, with what it is for. */
+  | { readonly kind: 'code'; readonly label: string; readonly text: string };
 
 /** A section of the kit. */
 export interface KitSection {
@@ -25,5 +27,8 @@ export function commands(label: string, lines: readonly string[]): KitBlock {
 
 /** The same, of which each is typed when the one before it was well; at its end it says `ok`, or says nothing. */
 export function checked(label: string, lines: readonly string[]): KitBlock {
-  return commands(label, [...lines.map((line) => `${line} &&`), 'echo ok']);
+  return commands(
+    label,
+    lines.map((line, index) => `${line} &&${index === lines.length - 1 ? ' echo ok' : ''}`),
+  );
 }

@@ -11,8 +11,13 @@ main { padding-bottom: 2rem; }
 /* Where a command goes on in a further line it is set in, so that it is not taken for a second one. */
 pre { font: 13px/1.45 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere; text-indent: 2em hanging each-line;
   margin: .3rem 0 .8rem; padding: .5rem .75rem; background: var(--soft); border-radius: 6px; }
+/* Black on white by night too: a scanner wants it so. */
+figure { float: right; margin: 0 0 .5rem 1rem; text-align: center; }
+section:has(figure) { display: flow-root; }
+figure svg { width: 15rem; max-width: 100%; background: #fff; shape-rendering: crispEdges; display: block; }
+figure path { fill: #000; }
 pre:last-child { margin-bottom: 0; }
-@media (max-width: 40rem) { section { padding: .85rem 1rem; } dl { display: block; } dd { margin-bottom: .4rem; } }
+@media (max-width: 40rem) { figure { float: none; margin: .5rem 0; } section { padding: .85rem 1rem; } dl { display: block; } dd { margin-bottom: .4rem; } }
 @page { size: A4; margin: 12mm 13mm 14mm;
   @bottom-right { content: counter(page) ' / ' counter(pages); font: 8pt system-ui, sans-serif; } }
 @media print {
@@ -29,6 +34,8 @@ pre:last-child { margin-bottom: 0; }
   pre { font-size: 7pt; line-height: 1.3; background: none; border-left: 2px solid var(--quiet); border-radius: 0;
     padding: 0 0 0 2mm; margin: .4mm 0 1mm; }
   h2, p:has(+ pre) { break-after: avoid; }
-  pre, li { break-inside: avoid; }
+  pre, li, figure { break-inside: avoid; }
+  figure { margin: 0 0 0 3mm; }
+  figure svg { width: 42mm; }
 }
 `;

@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { html, toText, verbatim, type Html } from '../text/html.ts';
 import { kitStyle } from './kit-style.ts';
 import type { KitBlock } from './kit-section.ts';
+import { qrModules, qrPath } from './qr-code.ts';
 import type { RecoveryKit } from './recovery-kit.ts';
 
 // The one style that may be applied, named by its hash: what a name smuggled in could not even colour the page.
@@ -58,6 +59,15 @@ function renderBlock(block: KitBlock): Html {
     case 'commands':
       return html`${block.label !== '' && html`<p>${block.label}</p>`}
         <pre>${block.lines.join('\n')}</pre>`;
+    case 'code': {
+      const modules = qrModules(block.text);
+      return html`<figure>
+        <svg viewBox="0 0 ${modules.length} ${modules.length}" role="img" aria-label="QR code of the lines beside it">
+          <path d="${qrPath(modules)}" />
+        </svg>
+        <figcaption>${block.label}</figcaption>
+      </figure>`;
+    }
     default:
       return block satisfies never;
   }

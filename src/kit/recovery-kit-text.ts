@@ -2,6 +2,7 @@
 // be pasted.
 
 import type { KitBlock } from './kit-section.ts';
+import { qrModules, qrText } from './qr-code.ts';
 import type { RecoveryKit } from './recovery-kit.ts';
 
 const width = 96;
@@ -27,6 +28,12 @@ function renderBlock(block: KitBlock): string {
     }
     case 'commands':
       return [...labelOf(block), ...block.lines.map((line) => `${indent}${line}`)].join('\n');
+    case 'code':
+      return [
+        wrap(block.label, { first: '', rest: '' }),
+        // Between bars, so that its white margin is not taken for what is typed.
+        ...qrText(qrModules(block.text)).map((line) => `  |${line}|`),
+      ].join('\n');
     default:
       return block satisfies never;
   }

@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto';
 import { commands, text, type KitBlock, type KitSection } from './kit-section.ts';
+import { withScript } from './script-commands.ts';
 import { withTool } from './tool-commands.ts';
 import { recoverySteps } from './recovery-steps.ts';
 import { fingerprintCommand, type StockBucket, type StockDatabase, type StockEncoding } from './stock-commands.ts';
@@ -55,7 +56,7 @@ export function createRecoveryKit(facts: KitFacts): RecoveryKit {
     sections: [
       whatIsWhere(facts),
       keys(facts),
-      ...recoverySteps(facts, [withTool({ ...facts, encrypted: facts.encoding.encrypted })]),
+      ...recoverySteps(facts, [withTool({ ...facts, encrypted: facts.encoding.encrypted }), ...withScript(facts)]),
     ],
   };
 }

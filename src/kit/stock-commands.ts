@@ -78,7 +78,8 @@ export function getWithCurl(bucket: StockBucket): readonly string[] {
     'FROM=$WORK',
     // curl 7.88 signs only for servers that do not look, unless it is told what the payload is.
     `s3() { curl -fsS -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' --aws-sigv4 aws:amz:${bucket.region}:s3 --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" "$@"; }`,
-    `keys() { for TIER in ${folders.join(' ')}; do s3 ${list}; done | grep -o '<Key>[^<]*' | cut -c ${column}-; }`,
+    // A name that leads out of the directory is nobody's backup.
+    `keys() { for TIER in ${folders.join(' ')}; do s3 ${list}; done | grep -o '<Key>[^<]*' | grep -vF /.. | cut -c ${column}-; }`,
     `get() { keys | while read -r KEY; do case $KEY in $1) s3 --create-dirs -o "$FROM/$KEY" "${address}/${bucket.prefix}$KEY" || exit 1;; esac; done; }`,
   ];
 }
@@ -262,6 +263,17 @@ function sqlName(name: string): string {
  * bucket names those tables: the manifest is data to psql, the server quotes each name, and nothing is read on when that goes wrong.
  */
 export function compareRows({ name }: Pick<StockDatabase, 'name'>): readonly string[] {
+  return [
+    `DIFFERENT=$(${questionsOfRows()} | ${asking} -d ${shellQuote(connectionName(name))})`,
+    `{ test -z "$DIFFERENT" || ! echo "$DIFFERENT"; }`,
+  ];
+}
+
+/** `psql` that prints values alone and stops at the first error. */
+export const asking = 'pg psql -qXAt -v ON_ERROR_STOP=1';
+
+/** Prints what psql is asked, for every table of the manifest: whether it has as many rows. */
+export function questionsOfRows(): string {
   // As `database/archive-reader.ts` writes a name: in double quotes where it has a dot or one of these.
   const part = String.raw`("(?:[^"]|"")*"|[^."]+)`;
   const plain = (which: 1 | 2): string =>
@@ -269,11 +281,7 @@ export function compareRows({ name }: Pick<StockDatabase, 'name'>): readonly str
   const count = '$$select %1$L, count(*), %2$s from %3$I.%4$I having count(*) <> %2$s $$';
   const missing = '$$select %1$L, $m$missing$m$, %2$s $$';
   const sql = String.raw`select format(case when to_regclass(format($$%I.%I$$, s, t)) is null then ${missing} else ${count} end, key, value::bigint, s, t) from kit, json_each_text(manifest::json->$$database$$->$$rows$$), regexp_matches(key, $$\A${part}\.${part}\Z$$) m, lateral (select ${plain(1)} s, ${plain(2)} t) n where manifest <> $$$$ \gexec`;
-  const questions = String.raw`{ printf 'create temp table kit (manifest text);\ncopy kit from stdin;\n'; tr -d '\n' < "$FROM/$MANIFEST" | sed 's/\\/\\\\/g'; printf '\n\\.\n%s\n' '${sql}'; }`;
-  return [
-    `DIFFERENT=$(${questions} | pg psql -qXAt -v ON_ERROR_STOP=1 -d ${shellQuote(connectionName(name))})`,
-    `{ test -z "$DIFFERENT" || ! echo "$DIFFERENT"; }`,
-  ];
+  return String.raw`{ printf 'create temp table kit (manifest text);\ncopy kit from stdin;\n'; tr -d '\n' < "$FROM/$MANIFEST" | sed 's/\\/\\\\/g'; printf '\n\\.\n%s\n' '${sql}'; }`;
 }
 
 /** How far sequences are moved ahead: more than any instance hands out between two backups. */
@@ -281,9 +289,13 @@ export const sequencesAhead = 1_000_000;
 
 /** Moves every sequence ahead, so that no id comes again that other servers have seen since the backup; prints how many. */
 export function moveSequences({ name }: Pick<StockDatabase, 'name'>): string {
+  return `${asking} -d ${shellQuote(connectionName(name))} -c "${moveAllSequences()}" < /dev/null`;
+}
+
+/** The statement that does it, without a character that means anything between double quotes. */
+export function moveAllSequences(): string {
   const sequence = '(quote_ident(schemaname) || chr(46) || quote_ident(sequencename))::regclass';
-  const sql = `select count(setval(${sequence}, last_value + ${sequencesAhead})) from pg_sequences where last_value <= max_value - ${sequencesAhead} and increment_by > 0 and not cycle`;
-  return `pg psql -qXAt -v ON_ERROR_STOP=1 -d ${shellQuote(connectionName(name))} -c "${sql}" < /dev/null`;
+  return `select count(setval(${sequence}, last_value + ${sequencesAhead})) from pg_sequences where last_value <= max_value - ${sequencesAhead} and increment_by > 0 and not cycle`;
 }
 
 // In double quotes where that leaves the SQL as one would write it.

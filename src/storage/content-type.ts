@@ -4,6 +4,7 @@
 const byEnding: readonly (readonly [string, string])[] = [
   ['.json', 'application/json'],
   ['.xz', 'application/x-xz'],
+  ['.sh', 'text/plain'],
   // RFC 8878.
   ['.zst', 'application/zstd'],
 ];

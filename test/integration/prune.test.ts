@@ -8,7 +8,7 @@ import { after, before, describe, it } from 'node:test';
 import { renderPrune } from '../../src/cli/retention-commands.ts';
 import { readCatalogue } from '../../src/snapshots/catalogue.ts';
 import { encodeManifest, snapshotName, type Manifest } from '../../src/snapshots/manifest.ts';
-import { markerName } from '../../src/snapshots/place-marker.ts';
+import { belongsToPlace } from '../../src/snapshots/place-script.ts';
 import { removeSnapshot } from '../../src/snapshots/deletion-law.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectKey, RemovableStore } from '../../src/storage/store.ts';
@@ -67,7 +67,7 @@ function common(): Readonly<Record<string, string>> {
 
 async function keysOf(store: RemovableStore): Promise<readonly string[]> {
   const keys: string[] = [];
-  for await (const { key } of store.list('', { signal })) if (key !== markerName) keys.push(key);
+  for await (const { key } of store.list('', { signal })) if (!belongsToPlace(key)) keys.push(key);
   return keys;
 }
 

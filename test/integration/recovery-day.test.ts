@@ -7,6 +7,7 @@ import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { restoreScript, restoreScriptName } from '../../src/kit/restore-script.ts';
 import { shellQuote } from '../../src/kit/stock-commands.ts';
 import { databaseEnvironment, runCommand } from '../support/command.ts';
 import { countRows } from '../support/mastodon-data.ts';
@@ -80,15 +81,23 @@ describe('a kit from the bucket alone', () => {
   });
 
   /** The lines that somebody types who goes through the kit from its first page to its last. */
-  async function lines(way: 'stock' | 'tool'): Promise<readonly string[]> {
+  async function lines(way: 'stock' | 'tool' | 'script'): Promise<readonly string[]> {
     const kit = await runCommand(['recovery-kit'], bucketAlone);
     assert.equal(kit.status, 0, kit.stderr);
     return commandBlocks(kit.stdout)
       .filter(({ label }) => !passedOver.some((pattern) => pattern.test(label)))
-      .filter(({ heading }) => !heading.startsWith('Steps 2 to 4') || way === 'tool')
+      .filter(({ heading }) => !/with this tool/.test(heading) || way === 'tool')
+      .filter(({ heading }) => !/by one script/.test(heading) || way === 'script')
       .filter(({ heading }) => !/^Step [2-4]/.test(heading) || way === 'stock')
       .flatMap((block) => block.lines);
   }
+
+  const superuser = ({ port }: PostgresServer): Readonly<Record<string, string>> => ({
+    PGHOST: '127.0.0.1',
+    PGPORT: String(port),
+    PGUSER: 'postgres',
+    PGPASSWORD: testPassword,
+  });
 
   async function positions(server: PostgresServer): Promise<ReadonlyMap<string, bigint>> {
     const rows = await server.query(
@@ -115,7 +124,7 @@ describe('a kit from the bucket alone', () => {
     assert.deepEqual(database, { collation: origin?.['collation'], owner: 'mastodon' });
     const restored = readFileSync(path.join(shell.directory, '.env.production.restored'), 'utf8');
     assert.match(restored, /^LOCAL_DOMAIN=social\.example$/m);
-    execSync(`rm -rf ${shell.directory}/extra ${shell.directory}/.env*`);
+    execSync(`cd ${shell.directory} && rm -rf extra .env* restore.sh hourly daily weekly monthly`);
   }
 
   it('says what a kit of the whole settings says', async () => {
@@ -137,21 +146,30 @@ describe('a kit from the bucket alone', () => {
     assert.match(alone.stdout, /, encoding UTF8, locale \S+$/m);
   });
 
-  it('brings all of it back by its stock commands', async (t) => {
-    await using target = await startPostgres({ major: 15 });
-    await target.query('drop role mastodon');
-    const typed = await lines('stock');
-    const startedAt = performance.now();
-    const result = await shell.run(typed, {
-      ...access,
-      PGHOST: '127.0.0.1',
-      PGPORT: String(target.port),
-      PGUSER: 'postgres',
-      PGPASSWORD: testPassword,
+  for (const [way, words] of [
+    ['stock', 'its stock commands'],
+    ['script', 'the script that lies beside the backups'],
+  ] as const) {
+    it(`brings all of it back by ${words}`, async (t) => {
+      await using target = await startPostgres({ major: 15 });
+      await target.query('drop role mastodon');
+      const typed = await lines(way);
+      const startedAt = performance.now();
+      const result = await shell.run(typed, { ...access, ...superuser(target) });
+      assert.equal(result.status, 0, result.stdout + result.stderr);
+      t.diagnostic(`${typed.join('\n').length} characters, ${Math.round(performance.now() - startedAt)} ms`);
+      await assertIsBack(target);
     });
-    assert.equal(result.status, 0, result.stderr);
-    t.diagnostic(`${typed.join('\n').length} characters, ${Math.round(performance.now() - startedAt)} ms`);
-    await assertIsBack(target);
+  }
+
+  it('runs no script that is not the one on its pages', async () => {
+    const typed = await lines('script');
+    await s3.overwrite(`masto/${restoreScriptName}`, Buffer.from('#!/bin/sh\ntouch forged\n'));
+    const result = await shell.run(typed, access);
+    assert.notEqual(result.status, 0);
+    assert.match(result.stdout, /^restore\.sh: FAILED$/m);
+    assert.doesNotMatch(result.stdout, /1\. Fetch/);
+    await s3.overwrite(`masto/${restoreScriptName}`, Buffer.from(restoreScript));
   });
 
   it('brings all of it back with this program', async (t) => {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { folders } from '../../src/schedule/tier.ts';
-import { markerName } from '../../src/snapshots/place-marker.ts';
+import { belongsToPlace } from '../../src/snapshots/place-script.ts';
 import { databaseEnvironment, runCommand } from '../support/command.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { putSnapshot } from '../support/manifests.ts';
@@ -32,8 +32,8 @@ describe('the requests of one run', () => {
     const manifests = new Map<string, number>();
     const add = (to: Map<string, number>, name: string): void => void to.set(name, (to.get(name) ?? 0) + 1);
     for (const { method, path, query } of s3.seen) {
-      // Whether a bucket that has no marker yet has one is asked in words, once a reading.
-      if (method === 'GET' && query.has('list-type') && query.get('prefix') !== markerName)
+      // Whether a bucket that has no marker or script yet has one is asked in words, once a reading.
+      if (method === 'GET' && query.has('list-type') && !belongsToPlace(query.get('prefix') ?? ''))
         add(listings, query.get('prefix') ?? '');
       if (method === 'GET' && path.endsWith('.json')) add(manifests, path);
     }

@@ -8,11 +8,12 @@ import {
   type IncomingMessage,
   type ServerResponse,
 } from 'node:http';
+import path from 'node:path';
 import { Transform } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Upload } from '@aws-sdk/lib-storage';
 import { CreateBucketCommand, HeadObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import { markerName } from '../../src/snapshots/place-marker.ts';
+import { belongsToPlace } from '../../src/snapshots/place-script.ts';
 import { createS3Store } from '../../src/storage/s3-store.ts';
 import type { RemovableStore } from '../../src/storage/store.ts';
 import { startInnerS3 } from './s3-inner.ts';
@@ -72,7 +73,7 @@ export interface S3TestServer extends AsyncDisposable {
   overwrite(key: string, content: Uint8Array): Promise<void>;
   /** The media type of an object. */
   contentType(key: string): Promise<string | undefined>;
-  /** All keys in the bucket but that of the place's marker, which every bucket with a backup has. */
+  /** All keys in the bucket but those of the place's marker and script, which every bucket with a backup has. */
   keys(): Promise<readonly string[]>;
   /** The keys of all unfinished uploads. */
   unfinishedUploads(): Promise<readonly string[]>;
@@ -162,7 +163,7 @@ export async function startS3(): Promise<S3TestServer> {
     async keys() {
       const keys: string[] = [];
       for await (const { key } of store().list('', { signal: AbortSignal.timeout(300_000) })) keys.push(key);
-      return keys.filter((key) => !key.endsWith(markerName));
+      return keys.filter((key) => !belongsToPlace(path.posix.basename(key)));
     },
     async unfinishedUploads() {
       const keys: string[] = [];

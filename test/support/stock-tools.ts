@@ -72,7 +72,7 @@ export function createStockShell(parent: string): StockShell {
       });
       const result = await outputOf(child);
       const said = result.stdout.split(`${okMark}\n`);
-      const isWell = said.length - 1 === lines.filter((line) => line === 'echo ok').length;
+      const isWell = said.length - 1 === lines.filter((line) => line.endsWith(sayingOk)).length;
       return { ...result, stdout: said.join(''), status: isWell || result.status !== 0 ? result.status : 1 };
     },
     dockerCalls: () => (existsSync(dockerLog) ? readFileSync(dockerLog, 'utf8').trimEnd().split('\n') : []),
@@ -81,9 +81,10 @@ export function createStockShell(parent: string): StockShell {
 
 // Nothing that is restored says this.
 const okMark = 'ok, says the kit';
+const sayingOk = ' && echo ok';
 
 function sayOk(line: string): string {
-  return line === 'echo ok' ? `echo '${okMark}'` : line;
+  return line.endsWith(sayingOk) ? `${line.slice(0, -sayingOk.length)} && echo '${okMark}'` : line;
 }
 
 /** Runs OpenSSH's own tool for keys and signatures, and answers what it prints; throws when it fails. */

@@ -5,7 +5,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readCatalogue } from '../../../src/snapshots/catalogue.ts';
 import { sweep } from '../../../src/snapshots/deletion-law.ts';
-import { markerName } from '../../../src/snapshots/place-marker.ts';
+import { belongsToPlace } from '../../../src/snapshots/place-script.ts';
 import { createRepository } from '../../../src/snapshots/repository.ts';
 import { createLocalStore } from '../../../src/storage/local-store.ts';
 import { quietLog } from '../../support/quiet-log.ts';
@@ -84,7 +84,7 @@ export async function leftBySweep(stage: Stage, flavour: Flavour): Promise<reado
     const keys = await place.keys();
     const named = new Set(before.snapshots.flatMap((one) => one.keys));
     for (const key of keys.keys())
-      if (!named.has(key) && !key.startsWith('drills/') && key !== markerName)
+      if (!named.has(key) && !key.startsWith('drills/') && !belongsToPlace(key))
         problems.push(`${place.name}: the sweep leaves ${key}`);
     for (const key of named) if (!keys.has(key)) problems.push(`${place.name}: the sweep took ${key}`);
     for (const key of await place.unfinished()) problems.push(`${place.name}: the sweep leaves the unfinished ${key}`);

@@ -5,7 +5,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, wr
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import type { Client } from 'pg';
-import { markerName } from '../../../src/snapshots/place-marker.ts';
+import { belongsToPlace } from '../../../src/snapshots/place-script.ts';
 import { databaseEnvironment } from '../../support/command.ts';
 import { connectTest, createMastodonDatabase } from '../../support/mastodon-data.ts';
 import { linkPrograms, startPostgres, type PostgresServer } from '../../support/postgres-server.ts';
@@ -238,6 +238,6 @@ async function takeSnapshot(
   const [bucket] = places;
   const files = new Map<string, Buffer>();
   for (const key of (await bucket?.keys())?.keys() ?? [])
-    if (key !== markerName) files.set(path.basename(key), (await bucket?.read(key)) ?? Buffer.of());
+    if (!belongsToPlace(key)) files.set(path.basename(key), (await bucket?.read(key)) ?? Buffer.of());
   return { id: report.id, files };
 }

@@ -1,0 +1,26 @@
+// The script that restores without this program is left in every place that has got a backup. A place without it is as good; it is
+// no reason for a run to fail.
+
+import { restoreScript, restoreScriptName } from '../kit/restore-script.ts';
+import type { DestinationOutcome } from '../snapshots/destination.ts';
+import { leaveScript } from '../snapshots/place-script.ts';
+import type { AppContext } from './context.ts';
+
+/** Leaves it where a run has stored something. Rejects only with the reason of `signal`. */
+export async function leaveScripts(
+  { log }: AppContext,
+  { outcomes, signal }: { readonly outcomes: readonly DestinationOutcome[]; readonly signal: AbortSignal },
+): Promise<void> {
+  for (const { kind, destination } of outcomes) {
+    if (kind !== 'stored') continue;
+    const { repository } = destination;
+    const details = { store: repository.store.description, script: restoreScriptName };
+    try {
+      const isNew = await leaveScript(repository, { name: restoreScriptName, content: restoreScript, signal });
+      if (isNew) log.info(details, 'The script that restores without this program was left there');
+    } catch (error) {
+      signal.throwIfAborted();
+      log.warn({ ...details, err: error }, 'The script that restores without this program could not be left there');
+    }
+  }
+}

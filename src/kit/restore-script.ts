@@ -1,0 +1,131 @@
+// `restore.sh`: the kit's stock commands as one script, for whoever has a bucket and no kit, and for whoever does not want to type.
+// It is the same for everybody, so that it lies beside the backups before anybody needs it, and says nothing of them.
+
+import { createHash } from 'node:crypto';
+import { folders } from '../schedule/tier.ts';
+import { asking, moveAllSequences, questionsOfRows } from './stock-commands.ts';
+
+/** The script; it ends with status 0 and `ok` when every table has the rows that the manifest counts. */
+export const restoreScript = String.raw`#!/bin/sh
+# Restores the newest backup of a Mastodon's database that mastodon-backup has made, with stock tools alone: curl 7.87 (for a
+# bucket), age, xz or zstd, tar, and PostgreSQL's clients, not older than those that dumped. It works in the current directory.
+#
+#   INSTANCE=social.example     whose backup
+#   BUCKET=https://HOST/BUCKET PREFIX=FOLDER/ REGION=auto, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; or DIR=/backups
+#   PGHOST, PGUSER, PGPASSWORD  a superuser of the new server; or PG='docker compose exec -T -e PGUSER=postgres db'
+#   perhaps KEY=key.txt         the age private key, for encrypted backups
+#   perhaps MANIFEST=daily/ID.json, DB=NAME, ROLE=NAME
+#   perhaps a file allowed_signers as ssh-keygen has it: only what one of them has signed counts
+#
+# It overwrites nothing: a database of that name ends it; only one called postgres is moved aside, as postgres_before.
+set -eu
+umask 077
+WORK=$PWD FROM=\${DIR:-$PWD} KEY=\${KEY:-key.txt} PREFIX=\${PREFIX:-} MANIFEST=\${MANIFEST:-}
+TIERS='${folders.join(' ')}'
+
+pg() { \${PG:-} "$@"; }
+
+s3() {
+  curl -fsS -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' --aws-sigv4 "aws:amz:$REGION:s3" \
+    --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" "$@"
+}
+
+# keys TIER: all of them, a thousand at a time.
+keys() {
+  LAST=
+  while :; do
+    PAGE=$(s3 "$BUCKET?list-type=2&prefix=$(echo "$PREFIX$1/" | sed 's|/|%2F|g')$LAST")
+    NAMES=$(printf '%s\n' "$PAGE" | grep -o '<Key>[^<]*' | cut -c 6- || :)
+    printf '%s\n' "$NAMES" | grep -vF /.. || :
+    case $PAGE in *'<IsTruncated>true<'*) ;; *) return 0 ;; esac
+    LAST="&start-after=$(printf '%s\n' "$NAMES" | tail -n 1 | sed 's|/|%2F|g')"
+  done
+}
+
+# get PATTERN: the objects of that name into FROM; a directory has them already.
+get() {
+  [ -z "\${DIR:-}" ] || return 0
+  for TIER in $TIERS; do keys "$TIER"; done | grep -e "$1" | while read -r ONE; do
+    s3 --create-dirs -o "$FROM/\${ONE#"$PREFIX"}" "$BUCKET/$ONE" || exit 1
+  done
+}
+
+# Those of some manifests that count.
+signed() {
+  while read -r ONE; do
+    [ ! -e "$WORK/allowed_signers" ] ||
+      ssh-keygen -Y verify -f "$WORK/allowed_signers" -I mastodon-backup -n mastodon-backup \
+        -s "$FROM/$ONE.sig" < "$FROM/$ONE" > /dev/null 2>&1 || continue
+    echo "$ONE"
+  done
+}
+
+# A word of the manifest.
+value() { sed -n "s/^ *\"$1\": \"\(.*\)\",*\$/\1/p" "$FROM/$MANIFEST" | head -n 1; }
+
+plain() {
+  case $1 in *.age) age -d -i "$KEY" "$1" ;; *) cat "$1" ;; esac |
+    case \${1##*/} in *.xz*) xz -d ;; *.zst*) zstd -d --long=27 ;; *) cat ;; esac
+}
+
+echo '1. Fetch and check'
+get '\.json'
+if [ -z "$MANIFEST" ]; then
+  cd "$FROM"
+  for TIER in $TIERS; do grep -lsF "\"instance\": \"$INSTANCE\"" "$TIER"/*.json || :; done | signed > "$WORK/manifests"
+  MANIFEST=$(xargs grep -H '"dataAt": ' < "$WORK/manifests" | sort -t '"' -k 4 | tail -n 1 | cut -d : -f 1)
+  cd "$WORK"
+else
+  [ -n "$(echo "$MANIFEST" | signed)" ] || { echo 'Nobody who is trusted has signed it'; exit 1; }
+fi
+[ -n "$MANIFEST" ] || { echo "There is no backup of $INSTANCE that counts"; exit 1; }
+SNAPSHOT=\${MANIFEST%.json}
+echo "$SNAPSHOT, data of $(value dataAt)"
+get "$SNAPSHOT\\."
+OBJECT=$(ls "$FROM/$SNAPSHOT".dump*)
+grep -q "$(sha256sum "$OBJECT" | cut -c 1-64)" "$FROM/$MANIFEST" || { echo "DAMAGED: $OBJECT"; exit 1; }
+
+echo "2. Unpack; Mastodon's settings are in .env.production.restored, files of your own in extra"
+plain "$OBJECT" > dump
+PART=$FROM/$SNAPSHOT.secrets.env.age
+[ ! -e "$PART" ] || plain "$PART" > .env.production.restored
+PART=$FROM/$SNAPSHOT.extra.tar.age
+[ ! -e "$PART" ] || { mkdir extra && plain "$PART" | tar -xf - -C extra; }
+
+DB=\${DB:-$(value name)} ROLE=\${ROLE:-$(value role)}
+ROLE=\${ROLE:-mastodon}
+# Whoever may write the bucket says these.
+case $DB$ROLE in *[!A-Za-z0-9_.-]*) echo 'Say what the database and its owner are to be called: DB=… ROLE=…'; exit 1 ;; esac
+echo "3. Restore into $DB, for $ROLE"
+pg psql -d template1 -tAc "select rolname from pg_roles" < /dev/null | grep -qxF -e "$ROLE" || pg createuser -- "$ROLE" < /dev/null
+[ "$DB" != postgres ] || pg psql -d template1 -c 'alter database postgres rename to postgres_before' < /dev/null
+create() {
+  pg createdb --maintenance-db=template1 -T template0 -E "$(value encoding)" --locale="$1" -O "$ROLE" -- "$DB" < /dev/null
+}
+create "$(value collation)" || create C.UTF-8
+pg pg_restore -l < dump |
+  grep -vE '^[0-9]+; [0-9]+ [0-9]+ (COMMENT - (EXTENSION|SCHEMA)|EVENT TRIGGER|PUBLICATION|SUBSCRIPTION) ' > entries
+# fill CHOICE OPTIONS: the entries of the archive that sed chooses.
+fill() {
+  sed "$1" entries | pg sh -c 'cat > /tmp/restore.list'
+  shift
+  pg pg_restore --exit-on-error --no-owner -L /tmp/restore.list -d "$DB" "$@" < dump
+}
+fill '/^[0-9; ]* SCHEMA - /!d' --role="$ROLE"
+fill '/^[0-9; ]* EXTENSION - /!d'
+fill '/^[0-9; ]* \(SCHEMA\|EXTENSION\) - /d' --no-privileges --role="$ROLE"
+pg vacuumdb --analyze-only -d "$DB" < /dev/null
+
+echo '4. Compare every table, and move sequences ahead of ids that other servers have seen'
+DIFFERENT=$(${questionsOfRows()} | ${asking} -d "$DB")
+[ -z "$DIFFERENT" ] || { echo "DIFFERENT: $DIFFERENT"; exit 1; }
+${asking} -d "$DB" -c "${moveAllSequences()}" < /dev/null
+rm -f dump entries manifests
+echo ok
+`.replaceAll(String.raw`\${`, '${');
+
+/** SHA-256 of the script, in hexadecimal. */
+export const restoreScriptSha256 = createHash('sha256').update(restoreScript).digest('hex');
+
+/** What it is called beside the backups: another one has another name, for nothing there is ever written over. */
+export const restoreScriptName = `restore-${restoreScriptSha256.slice(0, 8)}.sh`;

@@ -1,0 +1,66 @@
+// The stock way as one script that lies beside the backups. Whoever may write the bucket could put another one there: its SHA-256
+// stands on the page, and nothing is run that does not have it.
+
+import { checked, text, type KitBlock, type KitSection } from './kit-section.ts';
+import { restoreScriptName, restoreScriptSha256 } from './restore-script.ts';
+import { shellQuote, type StockBucket } from './stock-commands.ts';
+
+/** What the commands depend on. */
+export interface ScriptFacts {
+  readonly instance: string;
+  readonly bucket: StockBucket | null;
+  readonly directory: string | null;
+  /** Public keys whose signatures count. */
+  readonly signers: readonly string[];
+}
+
+/** The section; none where the bucket's folder needs escapes. */
+export function withScript(facts: ScriptFacts): readonly KitSection[] {
+  const { bucket, directory } = facts;
+  const hasBucket = bucket !== null && /^[\w./-]*$/.test(bucket.prefix);
+  if (!hasBucket && directory === null) return [];
+  const fromBucket = hasBucket ? bucketLines(bucket) : null;
+  const lines = [...common(facts), ...(fromBucket ?? directoryLines(directory ?? ''))];
+  const run = [`echo '${restoreScriptSha256}  restore.sh' | sha256sum -c`, 'sh restore.sh'];
+  const code: KitBlock = {
+    kind: 'code',
+    label: 'These lines, for a phone',
+    text: [...lines, ...run]
+      .map((line) => `${line} &&`)
+      .join('\n')
+      .replace(/ &&$/, ''),
+  };
+  return [
+    {
+      title: 'Steps 2 to 4 by one script of stock tools, instead of line by line',
+      blocks: [
+        code,
+        text(
+          `It lies beside the backups as ${restoreScriptName}, can be read, and asks for what it lacks. Set PGHOST, PGUSER and PGPASSWORD of a superuser before, or with Docker: ` +
+            "export PG='docker compose exec -T -e PGUSER=postgres db', in the directory of docker-compose.yml.",
+        ),
+        checked('Fetch it, look whether it is the one that this page knows, and run it:', [...lines, ...run]),
+      ],
+    },
+  ];
+}
+
+function common({ instance, signers }: ScriptFacts): readonly string[] {
+  const trusted = signers.map((signer) => shellQuote(`mastodon-backup ${signer}`)).join(' ');
+  return [
+    `export INSTANCE=${shellQuote(instance)}`,
+    ...(signers.length === 0 ? [] : [`printf '%s\\n' ${trusted} > allowed_signers`]),
+  ];
+}
+
+function bucketLines(bucket: StockBucket): readonly string[] {
+  const address = `${bucket.endpoint ?? `https://s3.${bucket.region}.amazonaws.com`}/${bucket.bucket}`;
+  return [
+    `export BUCKET=${shellQuote(address)} PREFIX=${shellQuote(bucket.prefix)} REGION=${shellQuote(bucket.region)}`,
+    `curl -fsS -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' --aws-sigv4 aws:amz:\${REGION}:s3 --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" -o restore.sh "$BUCKET/\${PREFIX}${restoreScriptName}"`,
+  ];
+}
+
+function directoryLines(directory: string): readonly string[] {
+  return [`export DIR=${shellQuote(directory)}`, `cp "$DIR/${restoreScriptName}" restore.sh`];
+}

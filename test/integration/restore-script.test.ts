@@ -1,0 +1,191 @@
+// restore.sh, run as it lies beside the backups: with stock tools alone, and against what somebody may have put into the place.
+
+import assert from 'node:assert/strict';
+import { execSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { createSigningKey, publicKeyLine } from '../../src/config/ssh-keys.ts';
+import { restoreScriptName } from '../../src/kit/restore-script.ts';
+import { databaseEnvironment, runCommand } from '../support/command.ts';
+import { manifestFrom } from '../support/manifests.ts';
+import { countRows } from '../support/mastodon-data.ts';
+import { createMastodonVariant } from '../support/mastodon-variants.ts';
+import { startPostgres, testPassword, type PostgresServer } from '../support/postgres-server.ts';
+import { startS3 } from '../support/s3-server.ts';
+import { createStockShell } from '../support/stock-tools.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+const name = 'mastodon_production';
+
+describe('restore.sh', () => {
+  const scratch = temporaryDirectory();
+  const place = path.join(scratch.path, 'back ups');
+  const shell = createStockShell(scratch.path);
+  const signing = createSigningKey('');
+  let source: PostgresServer;
+  let environment: Record<string, string>;
+  before(async () => {
+    source = await startPostgres({ major: 15 });
+    await createMastodonVariant(source, { name, variant: 'own-schema', megabytes: 1 });
+    mkdirSync(place);
+    environment = {
+      ...databaseEnvironment(source.mastodon(name)),
+      LOCAL_DOMAIN: 'social.example',
+      BACKUP_LOCAL_DIR: place,
+      BACKUP_STATE_DIR: path.join(scratch.path, 'state'),
+      BACKUP_COMPRESSION: 'zstd',
+      BACKUP_SIGNING_KEY: signing.file,
+    };
+    await back();
+  });
+  after(async () => {
+    await source[Symbol.asyncDispose]();
+    scratch[Symbol.dispose]();
+  });
+
+  async function back(more: Readonly<Record<string, string>> = {}): Promise<string> {
+    const run = await runCommand(['run', '--json'], { ...environment, ...more });
+    assert.equal(run.status, 0, run.stderr);
+    const { id } = JSON.parse(run.stdout) as { id: string };
+    return `daily/${id}`;
+  }
+
+  function fresh(): void {
+    for (const file of readdirSync(shell.directory)) rmSync(path.join(shell.directory, file), { recursive: true });
+  }
+
+  const script = async (
+    { port }: { readonly port: number },
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<Awaited<ReturnType<typeof shell.run>>> =>
+    shell.run(['sh "$DIR/$SCRIPT"'], {
+      SCRIPT: restoreScriptName,
+      DIR: place,
+      INSTANCE: 'social.example',
+      PGHOST: '127.0.0.1',
+      PGPORT: String(port),
+      PGUSER: 'postgres',
+      PGPASSWORD: testPassword,
+      ...more,
+    });
+
+  it('restores from a directory, schemas of its own and all', async () => {
+    fresh();
+    await using target = await startPostgres({ major: 15 });
+    await target.query('drop role mastodon');
+    const result = await script(target);
+    assert.equal(result.status, 0, result.stdout + result.stderr);
+    assert.match(result.stdout, /^ok$/m);
+    assert.deepEqual(await countRows(target.superuser(name)), await countRows(source.superuser(name)));
+    const again = await script(target);
+    assert.notEqual(again.status, 0, 'a database that is there is left alone');
+    assert.match(again.stderr, /already exists/);
+  });
+
+  it("moves the wizard's postgres aside, and does it in the clients of a container", async () => {
+    fresh();
+    await using wizard = await startPostgres({ major: 15 });
+    await createMastodonVariant(wizard, { name: 'postgres', variant: 'wizard', megabytes: 1 });
+    const manifest = await back({
+      ...databaseEnvironment(wizard.superuser('postgres')),
+      LOCAL_DOMAIN: 'wizard.example',
+    });
+    assert.equal(
+      manifestFrom(JSON.parse(readFileSync(path.join(place, `${manifest}.json`), 'utf8'))).database.role,
+      'postgres',
+    );
+    await using target = await startPostgres({ major: 15 });
+    const result = await script(target, {
+      INSTANCE: 'wizard.example',
+      PG: 'docker compose exec -T -e PGUSER=postgres db',
+    });
+    assert.equal(result.status, 0, result.stdout + result.stderr);
+    assert.deepEqual(await countRows(target.superuser('postgres')), await countRows(wizard.superuser('postgres')));
+    assert.equal(
+      (await target.query("select from pg_database where datname = 'postgres_before'", 'template1')).length,
+      1,
+    );
+    assert.ok(shell.dockerCalls().some((call) => call.includes('db pg_restore')));
+  });
+
+  it('takes only what a trusted key has signed, where one is named', async () => {
+    fresh();
+    const trusted = `mastodon-backup ${publicKeyLine(signing.publicKey)}\n`;
+    writeFileSync(path.join(shell.directory, 'allowed_signers'), trusted);
+    // Of another instance by another key, said to be ours.
+    const forged = await back({
+      BACKUP_SIGNING_KEY: createSigningKey('').file,
+      BACKUP_STATE_DIR: path.join(scratch.path, 'theirs'),
+    });
+    const result = await script({ port: 9 });
+    assert.doesNotMatch(result.stdout, new RegExp(forged));
+    assert.match(result.stdout, /^daily\/\S+, data of/m);
+    const named = await script({ port: 9 }, { MANIFEST: `${forged}.json` });
+    assert.match(named.stdout, /Nobody who is trusted has signed it/);
+    assert.notEqual(named.status, 0);
+    for (const ending of ['json', 'json.sig']) rmSync(path.join(place, `${forged}.${ending}`));
+  });
+
+  it('ends before the database where the dump is damaged, or a name is no plain one', async () => {
+    fresh();
+    const manifest = await back({ LOCAL_DOMAIN: 'damaged.example' });
+    const dump = path.join(place, `${manifest}.dump.zst`);
+    writeFileSync(dump, Buffer.concat([readFileSync(dump), Buffer.from('x')]));
+    const damaged = await script({ port: 9 }, { INSTANCE: 'damaged.example' });
+    assert.match(damaged.stdout, /^DAMAGED: /m);
+    assert.notEqual(damaged.status, 0);
+    const odd = await script({ port: 9 }, { DB: 'host=evil.example' });
+    assert.match(odd.stdout, /Say what the database and its owner are to be called/);
+    const nobody = await script({ port: 9 }, { INSTANCE: 'nobody.example' });
+    assert.match(nobody.stdout, /There is no backup of nobody\.example that counts/);
+  });
+
+  it('sees more than a thousand objects, and writes nowhere else', async () => {
+    fresh();
+    await using s3 = await startS3();
+    const bucket = Object.entries({ ...environment, ...s3.environment, BACKUP_S3_PREFIX: 'a/b/' });
+    const made = await runCommand(
+      ['run', 'yearly'],
+      Object.fromEntries(bucket.filter(([variable]) => variable !== 'BACKUP_LOCAL_DIR')),
+    );
+    assert.equal(made.status, 0, made.stderr);
+    const [manifest = ''] = (await s3.keys()).filter((key) => key.endsWith('.json'));
+    for (let count = 0; count < 1_005; count += 1)
+      await s3.overwrite(`a/b/yearly/0${String(count).padStart(4, '0')}.txt`, Buffer.from('x'));
+    await s3.overwrite('a/b/yearly/../../../escaped.json', Buffer.from('x'));
+    const scriptFile = path.join(scratch.path, 'restore.sh');
+    execSync(`cp "${place}/${restoreScriptName}" ${scriptFile}`);
+    const result = await shell.run([`sh ${scriptFile}`], {
+      BUCKET: `${s3.endpoint}/${s3.bucket}`,
+      PREFIX: 'a/b/',
+      REGION: 'us-east-1',
+      INSTANCE: 'social.example',
+      AWS_ACCESS_KEY_ID: 'test-key-id',
+      AWS_SECRET_ACCESS_KEY: 'test-secret-key',
+      no_proxy: '127.0.0.1',
+      PGHOST: '127.0.0.1',
+      PGPORT: '9',
+    });
+    assert.match(
+      result.stdout,
+      new RegExp(`^${path.basename(path.dirname(manifest))}/${path.basename(manifest, '.json')}, data of`, 'm'),
+      result.stderr,
+    );
+    assert.match(result.stdout, /^3\. Restore into/m);
+    assert.ok(
+      !existsSync(path.join(shell.directory, '../escaped.json')) &&
+        !existsSync(path.join(scratch.path, 'escaped.json')),
+    );
+  });
+
+  it('lies there once, readable, and is neither listed nor removed', async () => {
+    const before_ = readFileSync(path.join(place, restoreScriptName), 'utf8');
+    assert.match(before_, /^#!\/bin\/sh\n# Restores the newest backup/);
+    const listed = await runCommand(['list'], environment);
+    assert.doesNotMatch(listed.stdout, /restore-/);
+    const pruned = await runCommand(['prune'], { ...environment, BACKUP_KEEP_DAILY: '1' });
+    assert.equal(pruned.status, 0, pruned.stderr);
+    assert.equal(readFileSync(path.join(place, restoreScriptName), 'utf8'), before_);
+  });
+});
