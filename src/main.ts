@@ -72,7 +72,8 @@ const app = createApp({
 let status = 0;
 const fail = (error: unknown): void => {
   status = exitStatusOf(error);
-  process.stderr.write(describeFailure(error, { redact: app.redact, program: calledAs() }));
+  const columns = widthOf(process.stderr);
+  process.stderr.write(describeFailure(error, { redact: app.redact, program: calledAs(), timeZone: zone(), columns }));
 };
 try {
   await runProgram(process.argv.slice(2), {
@@ -123,6 +124,15 @@ if (outputError !== undefined && status === 0) {
   await flushed(process.stderr);
 }
 process.exit(status);
+
+// With wrong settings there is none.
+function zone(): string {
+  try {
+    return app.timetable().timeZone;
+  } catch {
+    return 'UTC';
+  }
+}
 
 // A terminal that was told no size says 0.
 function widthOf(stream: NodeJS.WriteStream): number {

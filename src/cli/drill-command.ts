@@ -8,6 +8,8 @@ import type { StoreName } from '../storage/store.ts';
 import type { DrillDocument } from '../drill/drill-record.ts';
 import { formatDuration } from '../text/format.ts';
 import { layOutHint } from '../text/hint.ts';
+import { withLocalTimes } from '../text/moment.ts';
+import { wrap, type Width } from '../text/table.ts';
 import { collect, parseStore, readIdentities, snapshotForms } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { showProgress } from './progress-bar.ts';
@@ -50,7 +52,12 @@ export function addDrillCommand(program: Command, context: CommandContext): void
       const document =
         options.pitr === true ? named(await app.drillMoment(source)) : await app.drill({ ...source, snapshot });
       progress[Symbol.dispose]();
-      print(context, { json: options.json, document, text: renderDrill(document, context) });
+      const look = { program: context.program, timeZone: app.timetable().timeZone };
+      print(context, {
+        json: options.json,
+        document,
+        text: renderDrill(document, { ...look, columns: context.columns() }),
+      });
       if (document.status === 'failed') {
         const first = document.checks.find(({ status }) => status === 'failed');
         throw new AppError('drill', `The drill of ${document.snapshot} failed: ${first?.check}: ${first?.detail}`, {
@@ -76,18 +83,22 @@ function named(drilled: MomentDrill): MomentDrill & { readonly snapshot: string 
 }
 
 /** The report. */
-function renderDrill(
+export function renderDrill(
   document: Pick<DrillDocument, 'snapshot' | 'serverVersion' | 'durationMs' | 'status' | 'checks'>,
-  { program }: Pick<CommandContext, 'program'>,
+  { program, columns, timeZone }: Pick<CommandContext, 'program'> & Width & { readonly timeZone: string },
 ): string {
   const server = document.serverVersion === null ? '' : ` into PostgreSQL ${document.serverVersion}`;
   const time = document.durationMs === null ? '' : `, recovered in ${formatDuration(document.durationMs)}`;
   return [
-    `Drill of ${document.snapshot}${server}: ${document.status}${time}`,
-    ...document.checks.map(
-      ({ check, status, detail, remedy }) =>
-        `  ${signs[status].padEnd(6)} ${check}: ${detail}${remedy === null ? '' : `\n         ${layOutHint(remedy, { program, indent: 9 })}`}`,
-    ),
+    wrap(`Drill of ${document.snapshot}${server}: ${document.status}${time}`, { columns, indent: 2, firstIndent: 0 }),
+    ...document.checks.map(({ check, status, detail, remedy }) => {
+      const told = `${check}: ${withLocalTimes(detail, timeZone)}`;
+      const found = `  ${signs[status].padEnd(6)} ${wrap(told, { columns, indent: remedyIndent })}`;
+      if (remedy === null) return found;
+      return `${found}\n${' '.repeat(remedyIndent)}${layOutHint(remedy, { program, indent: remedyIndent, columns })}`;
+    }),
     '',
   ].join('\n');
 }
+
+const remedyIndent = 9;

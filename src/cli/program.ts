@@ -5,7 +5,8 @@ import { Command, CommanderError } from 'commander';
 import { AppError, describeError, exitStatusOf, exitStatuses } from '../errors.ts';
 import type { Redact } from '../log.ts';
 import { layOutHint } from '../text/hint.ts';
-import { wrap } from '../text/table.ts';
+import { withLocalTimes } from '../text/moment.ts';
+import { wrap, type Width } from '../text/table.ts';
 import { forTerminal } from '../text/terminal.ts';
 import type { CommandContext } from './command-context.ts';
 import { addCompareCommand } from './compare-command.ts';
@@ -55,14 +56,23 @@ export async function runProgram(argv: readonly string[], context: CommandContex
 /** The line on stderr that says what failed and what to do. */
 export function describeFailure(
   error: unknown,
-  { redact, program }: { readonly redact: Redact; readonly program: string },
+  {
+    redact,
+    program,
+    timeZone = 'UTC',
+    columns = Number.POSITIVE_INFINITY,
+  }: { readonly redact: Redact; readonly program: string; readonly timeZone?: string } & Partial<Width>,
 ): string {
   const [message, hint] =
     error instanceof AppError
       ? [error.message, error.hint]
       : [`Unexpected failure: ${describeError(error)}`, undefined];
-  const next = hint === undefined ? '' : `. ${layOutHint(hint, { program, indent: 2 })}`;
-  return forTerminal(redact(`mastodon-backup: ${message}${next}\n`));
+  const failure = `mastodon-backup: ${withLocalTimes(message, timeZone)}${hint === undefined ? '' : '.'}`;
+  const room = { columns, indent: 2 };
+  const lines = wrap(failure, { ...room, firstIndent: 0 });
+  const last = lines.length - (lines.lastIndexOf('\n') + 1);
+  const next = hint === undefined ? '' : ` ${layOutHint(hint, { program, ...room, firstIndent: last + 1 })}`;
+  return forTerminal(redact(`${lines}${next}\n`));
 }
 
 function usageError(error: CommanderError): AppError {

@@ -135,7 +135,7 @@ function renderPlace({ place, plan, removed, error }: PlacePrune, options: Lines
   ].join('');
 }
 
-/** Below this width there is a line for the tier, and none of its snapshots says it again. */
+/** Below this width there is a line for the tier, and a line for each of its snapshots, whose names hold the time. */
 const widest = 120;
 
 function renderTier(
@@ -146,10 +146,10 @@ function renderTier(
   const own = options.verdicts.filter(({ snapshot }) => snapshot.tier === tier);
   if (own.length === 0) return '';
   const rows = own.map((verdict) => {
-    const [verb = '', , when = '', id = '', , reason = ''] = renderVerdict(verdict, options);
-    return [verb, id, when.replace(/ \S+$/, ''), reason];
+    const [verb = '', , , id = '', , reason = ''] = renderVerdict(verdict, options);
+    return [verb, id, reason];
   });
-  return `  ${tier}, times in ${options.timeZone ?? 'UTC'}\n${formatTable(rows, { columns })}`;
+  return `  ${tier}, named by their time in UTC\n${formatTable(rows, { columns })}`;
 }
 
 function renderVerdict(

@@ -6,7 +6,7 @@ import { firstError, type RunReport } from '../app/run-verb.ts';
 import { tiers, type Tier } from '../schedule/tier.ts';
 import type { DestinationOutcome } from '../snapshots/destination.ts';
 import { formatBytes, formatDuration } from '../text/format.ts';
-import { plural } from '../text/table.ts';
+import { plural, wrap, type Width } from '../text/table.ts';
 import { parseLabel, parseTier } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { showProgress } from './progress-bar.ts';
@@ -45,7 +45,7 @@ export function addRunCommand(program: Command, context: CommandContext): void {
       print(context, {
         json: options.json,
         document: runDocument(result, { durationMs }),
-        text: renderRun(result, { durationMs }),
+        text: renderRun(result, { durationMs, columns: context.columns() }),
       });
       const error = firstError(result);
       if (error !== undefined) throw error;
@@ -75,15 +75,18 @@ function runDocument(result: RunReport, { durationMs }: { readonly durationMs: n
 }
 
 /** The result of `run` as text. */
-function renderRun(result: RunReport, { durationMs }: { readonly durationMs: number }): string {
+export function renderRun(result: RunReport, { durationMs, columns }: Width & { readonly durationMs: number }): string {
   const sizes = `${formatBytes(result.dumpBytes)} dumped, ${formatBytes(result.objectBytes)} stored, in ${formatDuration(durationMs)}`;
-  return [
-    `${snapshotName(result)}: ${sizes}`,
-    ...result.warnings.map((text) => `  warning: ${text}`),
+  const details = [
+    ...result.warnings.map((text) => `warning: ${text}`),
     ...result.outcomes.map(renderOutcome),
     ...(result.prunedCount === null || result.prunedCount === 0
       ? []
-      : [`  retention removed ${plural(result.prunedCount, 'older snapshot')}`]),
+      : [`retention removed ${plural(result.prunedCount, 'older snapshot')}`]),
+  ];
+  return [
+    wrap(`${snapshotName(result)}: ${sizes}`, { columns, indent: 2, firstIndent: 0 }),
+    ...details.map((text) => `  ${wrap(text, { columns, indent: 4, firstIndent: 2 })}`),
     '',
   ].join('\n');
 }
@@ -96,6 +99,6 @@ const methods = {
 
 function renderOutcome(outcome: DestinationOutcome): string {
   const place = outcome.destination.repository.store.description;
-  if (outcome.kind === 'failed') return `  NOT stored in ${place}: ${outcome.error.message}`;
-  return `  stored in ${place} as ${outcome.destination.key} (${methods[outcome.manifest.verified.method]})`;
+  if (outcome.kind === 'failed') return `NOT stored in ${place}: ${outcome.error.message}`;
+  return `stored in ${place} as ${outcome.destination.key} (${methods[outcome.manifest.verified.method]})`;
 }

@@ -4,6 +4,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { renderHealth } from '../../src/cli/health-command.ts';
 import { renderCatalogue } from '../../src/cli/reading-commands.ts';
+import { AppError } from '../../src/errors.ts';
+import { describeFailure } from '../../src/cli/program.ts';
+import { renderDrill } from '../../src/cli/drill-command.ts';
 import { renderPrune } from '../../src/cli/retention-commands.ts';
 import type { Health } from '../../src/health/assess.ts';
 import type { Catalogue } from '../../src/snapshots/catalogue.ts';
@@ -74,14 +77,60 @@ describe('at 80 columns', () => {
       timeZone,
     });
     assertFits(text);
-    assert.match(text, /^ {2}daily, times in Europe\/Berlin\n {2}keep {4}\S+ {2}Mon 2026-11-23 13:00 {2}0 d before/m);
+    assert.match(
+      text,
+      /^ {2}daily, named by their time in UTC\n {2}keep {4}\S+ {2}0 d before the newest, kept for 7d$/m,
+    );
     assert.match(text, /^ {2}HELD: our clock/m);
-    assert.match(text, /^ {2}remove {2}\S+ {2}Sun 2026-03-01 10:30 {2}267 d before/m);
+    assert.match(text, /^ {2}remove {2}\S+ {2}267 d before the newest, over 6mo$/m);
     const piped = renderPrune([{ place: catalogue.place, plan, removed: [], error: null }], { dryRun: true, timeZone });
     assert.match(
       piped,
       /^ {2}keep +daily +Mon 2026-11-23 13:00 CET +\S+ +12\.3 GiB +0 d before the newest, kept for 7d$/m,
     );
+  });
+
+  it('a drill has a check a line, what goes on is set in, with its moments in the zone', () => {
+    const checks = [
+      {
+        check: 'ids',
+        status: 'ok',
+        detail: 'timestamp_id gives ascending ids for accounts, media_attachments, statuses, and all others too',
+        remedy: null,
+      },
+      {
+        check: 'newest post',
+        status: 'failed',
+        detail: 'of 2026-11-23T22:26:08.145Z, after the snapshot, whose data is of 2026-11-23T12:00:00.000Z and older',
+        remedy: 'Look at the clock of the database server, and run a new backup: mastodon-backup run daily.',
+      },
+    ] as const;
+    const report = {
+      snapshot: 'daily/2026-11-23T120000Z-4f1c2a',
+      serverVersion: '15.18 (Debian 15.18-0+deb12u1)',
+      durationMs: 13_000,
+      status: 'failed',
+      checks,
+    } as const;
+    const text = renderDrill(report, { program: 'mastodon-backup', columns: 80, timeZone });
+    assertFits(text);
+    assert.match(text, /^ {2}ok {5}ids: timestamp_id .*\n {9}\S/m);
+    assert.match(text, /^ {2}FAILED newest post: of 2026-11-23 23:26 CET/m);
+    assert.match(text, /^ {11}mastodon-backup run daily$/m);
+  });
+
+  it('a failure breaks between words, with its moments in the zone', () => {
+    const error = new AppError(
+      'locked',
+      "Another run holds the lock: 'run daily' since 2026-11-23T20:02:23.835Z (process 13603)",
+      { hint: 'Wait until it has ended, or see what it does with: mastodon-backup status --watch.' },
+    );
+    const how = { redact: (told: string) => told, program: 'docker compose exec backup mastodon-backup', timeZone };
+    const text = describeFailure(error, { ...how, columns: 80 });
+    assertFits(text);
+    assert.match(text.replaceAll(/\s+/g, ' '), /since 2026-11-23 21:02 CET/);
+    assert.match(text, /\n {4}docker compose exec backup mastodon-backup status --watch\n$/);
+    assert.equal(describeFailure(error, how).split('\n').length, 3, 'piped, it is a line and the command');
   });
 
   it('health says every moment in the zone, those of its warnings too', () => {
