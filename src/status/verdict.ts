@@ -97,7 +97,7 @@ function describeFirst(facts: Parameters<typeof pronounce>[0]): string {
   const { attempts, heartbeat, now } = facts;
   if (attempts.running !== null) return 'The first one is being made now.';
   if (heartbeat === null)
-    return 'No daemon has run here yet: start it, or take the first one with mastodon-backup run.';
+    return 'No daemon has run here yet: start it, or take the first one with: mastodon-backup run.';
   const waiting = waitingOf(facts);
   if (waiting === null) return 'The daemon takes the first one at once.';
   const soon = soonAfter(waiting, now);

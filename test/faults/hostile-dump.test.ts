@@ -260,8 +260,8 @@ describe('what only a superuser may have made', () => {
       /^extensions: not created by a drill, because they reach beyond their database: dblink$/m,
       /^left out: 1 function \(public\.raw\(integer\)\): only a superuser/m,
       /^left out: 1 index \(public\.things_raw_idx\): only a superuser/m,
-      /^left out: 1 event triggers \(watch\): only a superuser/m,
-      /^left out: 1 operator classes \(public\.backwards\): only a superuser/m,
+      /^left out: 1 event trigger \(watch\): only a superuser/m,
+      /^left out: 1 operator class \(public\.backwards\): only a superuser/m,
       /^rights: 1 statement wants more rights than a dump is given here: must be superuser .* COPY to or from an external program$/m,
     ])
       assert.match(told, says);

@@ -213,7 +213,7 @@ describe('an odd source', () => {
       ...environment,
       DB_USER: 'postgres',
     });
-    assert.match(result.stdout, /1 servers \(far\).*1 user mappings .*2 foreign tables/s);
+    assert.match(result.stdout, /1 server \(far\).*1 user mapping .*2 foreign tables/s);
     assert.deepEqual(await server.query('select n from parts', 'far_again'), [{ n: 1 }]);
   });
 
