@@ -6,6 +6,7 @@ import { readAll } from '../snapshots/document-reading.ts';
 import type { StoredWal } from '../snapshots/chain-catalogue.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import type { ObjectKey } from '../storage/store.ts';
+import { plural } from '../text/table.ts';
 import { readPiece } from './wal-staging.ts';
 
 /** What is wrong with an object. */
@@ -58,7 +59,7 @@ export async function checkSegment(
           maxBytes: segmentBytes + segmentBytes / 8,
         });
         objectBytes += stored.length;
-        if (stored.length !== piece.bytes) throw new Error(`${stored.length} bytes came instead of ${piece.bytes}`);
+        if (stored.length !== piece.bytes) throw new Error(`${plural(stored.length, 'byte')} came instead of ${piece.bytes}`);
         continue;
       }
       const part = await readPiece(piece, { ...options, identities: identities ?? [], bytes: to - from });
