@@ -59,7 +59,8 @@ export async function checkSegment(
           maxBytes: segmentBytes + segmentBytes / 8,
         });
         objectBytes += stored.length;
-        if (stored.length !== piece.bytes) throw new Error(`${plural(stored.length, 'byte')} came instead of ${piece.bytes}`);
+        if (stored.length !== piece.bytes)
+          throw new Error(`${plural(stored.length, 'byte')} came instead of ${piece.bytes}`);
         continue;
       }
       const part = await readPiece(piece, { ...options, identities: identities ?? [], bytes: to - from });
