@@ -1,12 +1,14 @@
 // A data directory that a PostgreSQL of the same version and C library replays to a moment when it is started on it: base, log and
 // the settings for replaying, all of it read and held against itself before. For databases too large to be dumped and restored.
 
-import { appendFile, chmod, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { makeDirectory } from '../disk/directory.ts';
 import { AppError, describeError } from '../errors.ts';
 import { createUnpacker, readBase } from './base-reader.ts';
+import { unlessFull } from './full-disk.ts';
 import { formatMicros } from './moment.ts';
+import type { ReplayPlan } from './plan.ts';
 import { planOrThrow, stageHistories, type ReplayOptions } from './replay.ts';
 import { restoreCommand, stagedFolder } from './replay-server.ts';
 import { stageWal } from './wal-staging.ts';
@@ -24,19 +26,39 @@ export interface DataDirectory {
   readonly settings: readonly string[];
 }
 
-/** Lays it out. @throws AppError `restore`, `verify` or `store`; what is in the directory then is of no use. */
+/** Lays it out. @throws AppError `restore`, `verify` or `store`; there is nothing in the directory then. */
 export async function layOutDataDirectory(
   options: Omit<ReplayOptions, 'servers' | 'scratchDirectory' | 'use' | 'uid'> & { readonly directory: string },
 ): Promise<DataDirectory> {
-  const { moment, identities, log } = options;
+  const { identities } = options;
   const directory = path.resolve(options.directory);
   const plan = await planOrThrow(options);
-  const { base, history } = plan;
+  const { base } = plan;
   if (base.tar.encryption !== null && identities.length === 0)
     throw new AppError('restore', `The base backup ${base.id} is encrypted, and no private key is at hand`, {
       hint: 'Name the file with the private key with --identity, or set BACKUP_AGE_IDENTITY_FILE.',
     });
   await makeEmpty(directory);
+  const room = {
+    directory,
+    needsBytes: base.segmentBytes,
+    hint: 'Name a directory on a disk with room for the whole database and its log.',
+  };
+  try {
+    return await unlessFull(room, async () => fill(directory, { ...options, plan }));
+  } catch (error) {
+    // Half of one might be started on, and would be taken for whole.
+    for (const name of await readdir(directory)) await rm(path.join(directory, name), { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function fill(
+  directory: string,
+  { plan, ...options }: Parameters<typeof layOutDataDirectory>[0] & { readonly plan: ReplayPlan },
+): Promise<DataDirectory> {
+  const { moment, log } = options;
+  const { base, history } = plan;
   const own = async (): Promise<void> => undefined;
   const staging = path.join(directory, stagedFolder);
   await mkdir(staging, { mode: 0o700 });

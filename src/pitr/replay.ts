@@ -15,6 +15,7 @@ import { assertWalSigned } from '../snapshots/wal-signature.ts';
 import type { ReadPatience } from '../storage/patient-reader.ts';
 import { createUnpacker, readBase } from './base-reader.ts';
 import { decodeWhole } from './encoding.ts';
+import { unlessFull } from './full-disk.ts';
 import type { Moment } from './moment.ts';
 import { planReplay, type Lineage, type ReplayPlan } from './plan.ts';
 import { createReplayHome, stagedFolder, startReplay, type ReplayedServer, type ReplayUse } from './replay-server.ts';
@@ -58,7 +59,7 @@ export interface Replayed extends AsyncDisposable, ReplayTimes {
 
 /** Brings a moment back. @throws AppError `restore`, `verify` or `store`. */
 export async function replay(options: ReplayOptions): Promise<Replayed> {
-  const { moment, identities, scratchDirectory, log, signal } = options;
+  const { identities, scratchDirectory } = options;
   const plan = await planOrThrow(options);
   const { base } = plan;
   const programs = programsFor(base, options.servers);
@@ -67,6 +68,20 @@ export async function replay(options: ReplayOptions): Promise<Replayed> {
       hint: 'Name the file with the private key with --identity, or set BACKUP_AGE_IDENTITY_FILE.',
     });
   await assertSpace(plan, scratchDirectory);
+  const room = {
+    directory: scratchDirectory,
+    needsBytes: base.segmentBytes,
+    hint: 'Mount a larger volume at BACKUP_SCRATCH_DIR: it takes the data directory, its log and a dump of it.',
+  };
+  return unlessFull(room, async () => replayPlan(plan, { ...options, programs }));
+}
+
+async function replayPlan(
+  plan: ReplayPlan,
+  { programs, ...options }: ReplayOptions & { readonly programs: ServerPrograms },
+): Promise<Replayed> {
+  const { moment, log, signal } = options;
+  const { base } = plan;
   await using stack = new AsyncDisposableStack();
   const home = stack.use(await createReplayHome(options));
   const staging = path.join(home.data, stagedFolder);

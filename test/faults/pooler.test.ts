@@ -7,6 +7,8 @@ import type { Finding } from '../../src/doctor/finding.ts';
 import { runCommand } from '../support/command.ts';
 import { connectTest } from '../support/mastodon-data.ts';
 import { startKeyChanger, startPgBouncer, withoutPgBouncer, type Pooler } from '../support/poolers.ts';
+import { followLog } from '../support/log-follower.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { startPostgres } from '../support/postgres-server.ts';
 import { startStage, type FaultStage } from './support.ts';
 
@@ -45,6 +47,24 @@ describe('a pooler before the database', () => {
       }
     });
   }
+
+  it(
+    'keeps the log from being followed, and the receiver and the doctor say why',
+    { skip: withoutPgBouncer },
+    async () => {
+      await using pooler = await startPgBouncer(stage.server, { mode: 'session' });
+      using folder = temporaryDirectory();
+      const connection = { ...stage.server.superuser(), port: pooler.port };
+      await using follower = followLog(connection, { directory: folder.path, server: stage.server });
+      await assert.rejects(follower.ended, /is not PostgreSQL itself, but a pooler/);
+      assert.deepEqual(await stage.server.query('select 1 from pg_replication_slots'), []);
+      const environment = { ...stage.environment, DB_PORT: String(pooler.port), BACKUP_PITR: 'on' };
+      const { stdout } = await runCommand(['doctor', '--json'], environment);
+      const finding = (JSON.parse(stdout) as Finding[]).find(({ check }) => check === 'point-in-time recovery');
+      assert.equal(finding?.status, 'problem');
+      assert.match(`${finding.detail}. ${finding.remedy ?? ''}`, says);
+    },
+  );
 
   it('is refused when it says hello with any key of its own', async () => {
     for (const processId of [1, 0, 4_194_304]) {
