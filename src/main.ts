@@ -65,6 +65,7 @@ const app = createApp({
   toolVersion: version,
   isTerminal: process.stderr.isTTY,
   logColumns: () => widthOf(process.stderr),
+  program: calledAs(),
   // A progress bar may stand on the terminal's last line.
   writeLog: (text) => void process.stderr.write(process.stderr.isTTY ? `${eraseLine}${text}` : text),
 });

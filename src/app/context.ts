@@ -45,6 +45,8 @@ export interface AppInput {
   /** How wide the terminal is, in characters. */
   readonly logColumns?: () => number;
   readonly writeLog: (text: string) => void;
+  /** How this program is called where its messages are read, such as `bin/mastodon-backup`. */
+  readonly program: string;
   readonly overrides?: AppOverrides;
 }
 
@@ -199,6 +201,7 @@ export function createContext(input: AppInput): AppContext {
           channels: openedChannels(),
           when: settings.messages.when,
           timeZone: settings.timeZone,
+          program: input.program,
           log,
           redact,
         });

@@ -50,7 +50,7 @@ export async function encryptSecrets(
   const missing = requiredSecrets.filter((name) => environment.status(name) !== 'set');
   if (missing.length > 0) {
     log.warn(
-      { missing },
+      {},
       `These of Mastodon's secrets are not in our environment and so not in this backup: ${missing.join(', ')}; put .env.production into env_file of this service`,
     );
   }

@@ -3,8 +3,9 @@
 import type { Command } from 'commander';
 import { AppError } from '../errors.ts';
 import type { Health } from '../health/assess.ts';
+import { layOutHint } from '../text/hint.ts';
 import { formatMinute, withLocalTimes } from '../text/moment.ts';
-import { wrap, type Width } from '../text/table.ts';
+import type { Width } from '../text/table.ts';
 import { print, type CommandContext } from './command-context.ts';
 
 /** Adds the command. */
@@ -22,7 +23,11 @@ export function addHealthCommand(program: Command, context: CommandContext): voi
       print(context, {
         json,
         document: health,
-        text: renderHealth(health, { columns: context.columns(), timeZone: context.app.timetable().timeZone }),
+        text: renderHealth(health, {
+          columns: context.columns(),
+          timeZone: context.app.timetable().timeZone,
+          program: context.program,
+        }),
       });
       if (!health.healthy) {
         throw new AppError('unhealthy', `The backups are not healthy: ${health.status}`, {
@@ -33,7 +38,10 @@ export function addHealthCommand(program: Command, context: CommandContext): voi
 }
 
 /** Health in a few lines, the first of which says it all. */
-export function renderHealth(health: Health, { columns, timeZone }: Width & { readonly timeZone: string }): string {
+export function renderHealth(
+  health: Health,
+  { columns, timeZone, program }: Width & { readonly timeZone: string; readonly program: string },
+): string {
   const at = (moment: string | null): string => (moment === null ? 'never' : formatMinute(moment, timeZone));
   const tiers = Object.entries(health.tiers).map(
     ([tier, { lastSuccessAt, deadlineAt }]) =>
@@ -52,7 +60,8 @@ export function renderHealth(health: Health, { columns, timeZone }: Width & { re
     ...running,
     ...drilling,
     ...health.warnings.map(
-      (text) => `  ${wrap(`warning: ${withLocalTimes(text, timeZone)}`, { columns, indent: 4, firstIndent: 2 })}`,
+      (text) =>
+        `  ${layOutHint(`warning: ${withLocalTimes(text, timeZone)}`, { program, columns, indent: 4, firstIndent: 2 })}`,
     ),
     '',
   ].join('\n');

@@ -4,10 +4,10 @@
 import type { MomentFacts } from '../app/moment-verb.ts';
 import type { DataDirectory } from '../pitr/data-directory.ts';
 import { formatDuration } from '../text/format.ts';
-import { plural } from '../text/table.ts';
+import { plural, wrap, type Width } from '../text/table.ts';
 
 /** Where a moment ended and how long it took, a line or two. */
-export function renderMoment(moment: MomentFacts & { readonly dumpedMs?: number }): string {
+export function renderMoment(moment: MomentFacts & { readonly dumpedMs?: number }, { columns }: Width): string {
   const { base, segments, stagedMs, unpackedMs, replayedMs, dumpedMs } = moment;
   const parts = [
     `reading the log ${formatDuration(stagedMs)}`,
@@ -16,7 +16,11 @@ export function renderMoment(moment: MomentFacts & { readonly dumpedMs?: number 
     ...(dumpedMs === undefined ? [] : [`dumping ${formatDuration(dumpedMs)}`]),
   ];
   return [
-    `${describeEnd(moment)} Base ${base} and ${plural(segments, 'segment')} of the log; ${parts.join(', ')}.`,
+    wrap(`${describeEnd(moment)} Base ${base} and ${plural(segments, 'segment')} of the log; ${parts.join(', ')}.`, {
+      columns,
+      indent: 2,
+      firstIndent: 0,
+    }),
     '',
   ].join('\n');
 }

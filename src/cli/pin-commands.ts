@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import type { PinReport, PinRequest } from '../app/pin-verb.ts';
 import type { StoreName } from '../storage/store.ts';
 import { parseStore, snapshotForms } from './arguments.ts';
+import { wrap, type Width } from '../text/table.ts';
 import { print, type CommandContext } from './command-context.ts';
 
 interface PinOptions {
@@ -33,7 +34,11 @@ export function addPinCommands(program: Command, context: CommandContext): void 
           instance: options.instance ?? null,
           signal: context.signal,
         });
-        print(context, { json: options.json, document: reports, text: reports.map(render).join('') });
+        print(context, {
+          json: options.json,
+          document: reports,
+          text: reports.map((report) => renderPin(report, { columns: context.columns() })).join(''),
+        });
       });
   };
   add('pin', {
@@ -50,9 +55,13 @@ const words = {
   'not-pinned': 'was not pinned',
 } as const;
 
-function render({ snapshot, place, outcome, isRuled }: PinReport): string {
+/** What became of it at one destination, as text. */
+export function renderPin({ snapshot, place, outcome, isRuled }: PinReport, { columns }: Width): string {
   const isKept = outcome === 'pinned' || outcome === 'pinned-before';
-  const warning =
-    isKept && isRuled ? '  NOTE: the rules of the bucket remove it all the same; they know no pins.\n' : '';
-  return `${snapshot} in ${place} ${words[outcome]}\n${warning}`;
+  const warning = 'NOTE: the rules of the bucket remove it all the same; they know no pins.';
+  return [
+    wrap(`${snapshot} in ${place} ${words[outcome]}`, { columns, indent: 2, firstIndent: 0 }),
+    ...(isKept && isRuled ? [`  ${wrap(warning, { columns, indent: 4, firstIndent: 2 })}`] : []),
+    '',
+  ].join('\n');
 }

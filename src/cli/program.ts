@@ -67,12 +67,13 @@ export function describeFailure(
     error instanceof AppError
       ? [error.message, error.hint]
       : [`Unexpected failure: ${describeError(error)}`, undefined];
-  const failure = `mastodon-backup: ${withLocalTimes(message, timeZone)}${hint === undefined ? '' : '.'}`;
-  const room = { columns, indent: 2 };
-  const lines = wrap(failure, { ...room, firstIndent: 0 });
-  const last = lines.length - (lines.lastIndexOf('\n') + 1);
-  const next = hint === undefined ? '' : ` ${layOutHint(hint, { program, ...room, firstIndent: last + 1 })}`;
-  return forTerminal(redact(`${lines}${next}\n`));
+  const text = `mastodon-backup: ${withLocalTimes(message, timeZone)}${hint === undefined ? '' : `. ${hint}`}`;
+  const lines = text.split('\n').map((line) => {
+    const indent = line.length - line.trimStart().length;
+    const look = { program, columns, indent: indent + 2, firstIndent: indent };
+    return `${' '.repeat(indent)}${layOutHint(line.trimStart(), look)}`;
+  });
+  return forTerminal(redact(`${lines.join('\n')}\n`));
 }
 
 function usageError(error: CommanderError): AppError {

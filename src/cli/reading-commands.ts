@@ -76,7 +76,7 @@ export function addReadingCommands(program: Command, context: CommandContext): v
           secrets: result.secrets,
           extra: result.extra,
         },
-        text: renderVerification(result),
+        text: renderVerification(result, { columns: context.columns() }),
       });
     });
 }
@@ -227,24 +227,30 @@ function renderTable(catalogue: Placed, view: View): string {
 }
 
 /** The result of `verify` as text. */
-function renderVerification({ manifest, place, decoded, secrets, extra }: VerifyResult): string {
+export function renderVerification(
+  { manifest, place, decoded, secrets, extra }: VerifyResult,
+  { columns }: Width,
+): string {
   const name = snapshotName(manifest);
   const tables = Object.keys(manifest.database.rows).length;
   const size = formatBytes(dumpOf(manifest).bytes);
   const dump = decoded
-    ? `${name} in ${place}: ${size} read back, hash right, decoded to the end, ${plural(tables, 'table')} with the rows of the manifest\n`
-    : `${name} in ${place}: ${size} read back, hash right; NOT decoded: it is encrypted and there is no --identity\n`;
-  return `${dump}${secretsLines[secrets]}${extraLines[extra]}`;
+    ? `${name} in ${place}: ${size} read back, hash right, decoded to the end, ${plural(tables, 'table')} with the rows of the manifest`
+    : `${name} in ${place}: ${size} read back, hash right; NOT decoded: it is encrypted and there is no --identity`;
+  return [dump, secretsLines[secrets], extraLines[extra]]
+    .filter((line) => line !== '')
+    .map((line) => `${wrap(line, { columns, indent: 2, firstIndent: 0 })}\n`)
+    .join('');
 }
 
 const secretsLines = {
   none: '',
-  hashed: "Mastodon's settings beside it: read back; NOT opened: there is no --identity\n",
-  decrypted: "Mastodon's settings beside it: opened, its secrets are those of the manifest\n",
+  hashed: "Mastodon's settings beside it: read back; NOT opened: there is no --identity",
+  decrypted: "Mastodon's settings beside it: opened, its secrets are those of the manifest",
 } as const;
 
 const extraLines = {
   none: '',
-  hashed: 'The extra files beside it: read back; NOT opened: there is no --identity\n',
-  decrypted: 'The extra files beside it: opened\n',
+  hashed: 'The extra files beside it: read back; NOT opened: there is no --identity',
+  decrypted: 'The extra files beside it: opened',
 } as const;

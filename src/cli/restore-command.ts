@@ -9,7 +9,8 @@ import { furthestAhead } from '../restore/sequences-ahead.ts';
 import type { ExtraReport, FileReport, FileRequest, RestoreReport } from '../app/restore-verb.ts';
 import { formatBytes, formatDuration } from '../text/format.ts';
 import { formatMoment } from '../text/moment.ts';
-import { plural } from '../text/table.ts';
+import { layOutHint } from '../text/hint.ts';
+import { plural, wrap, type Width } from '../text/table.ts';
 import { collect, parseStore, readIdentities, snapshotForms } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { renderDataDirectory, renderMoment } from './moment-text.ts';
@@ -111,7 +112,11 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
         print(context, {
           json: options.json,
           document: report,
-          text: renderRestore(report, { timeZone: app.timetable().timeZone }),
+          text: renderRestore(report, {
+            timeZone: app.timetable().timeZone,
+            columns: context.columns(),
+            program: context.program,
+          }),
         });
         return;
       }
@@ -121,7 +126,7 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
       progress[Symbol.dispose]();
       if (goal.file === '-') return;
       const document = { ...report, file: goal.file };
-      print(context, { json: options.json, document, text: renderFile(document) });
+      print(context, { json: options.json, document, text: renderFile(document, { columns: context.columns() }) });
     });
 }
 
@@ -168,7 +173,7 @@ async function restoreAt(
     case 'database': {
       const document = await app.restoreMoment({ ...source, ...toDatabaseOptions(options, goal) });
       progress[Symbol.dispose]();
-      const text = `${renderRestore(document, { timeZone })}${renderMoment(document.moment)}`;
+      const text = `${renderRestore(document, { timeZone, columns: context.columns(), program: context.program })}${renderMoment(document.moment, { columns: context.columns() })}`;
       return print(context, { json: options.json, document, text });
     }
     case 'archive': {
@@ -179,7 +184,7 @@ async function restoreAt(
       return print(context, {
         json: options.json,
         document,
-        text: `${renderFile(document)}${renderMoment(report.moment)}`,
+        text: `${renderFile(document, { columns: context.columns() })}${renderMoment(report.moment, { columns: context.columns() })}`,
       });
     }
     case 'directory': {
@@ -262,30 +267,40 @@ function parseSequencesAhead(text: string): number {
 }
 
 /** A restored database and what to do next. */
-function renderRestore(report: RestoreReport, { timeZone }: { readonly timeZone: string }): string {
+export function renderRestore(
+  report: RestoreReport,
+  { timeZone, columns, program }: Width & { readonly timeZone: string; readonly program: string },
+): string {
   const { snapshot, place, database, movedAside, durationMs, checks, nextSteps } = report;
+  const line = (text: string): string => wrap(text, { columns, indent: 2, firstIndent: 0 });
   return [
-    `Restored ${snapshot} from ${place} into the database ${database} in ${formatDuration(durationMs)}; data of ${formatMoment(report.dataAt, timeZone)}`,
-    ...(movedAside === null ? [] : [`The former ${database} is kept as ${movedAside}`]),
+    line(
+      `Restored ${snapshot} from ${place} into the database ${database} in ${formatDuration(durationMs)}; data of ${formatMoment(report.dataAt, timeZone)}`,
+    ),
+    ...(movedAside === null ? [] : [line(`The former ${database} is kept as ${movedAside}`)]),
     ...checks.map(
       ({ check, status, detail, remedy }) =>
-        `  ${status.padEnd(4)} ${check}: ${detail}${remedy === null ? '' : `. ${remedy}`}`,
+        `  ${status.padEnd(4)} ${wrap(`${check}: ${detail}`, { columns, indent: 7 })}${remedy === null ? '' : `\n       ${layOutHint(remedy, { program, columns, indent: 7 })}`}`,
     ),
     'Next:',
-    ...nextSteps.map((step, index) => `  ${index + 1}. ${step}`),
+    ...nextSteps.map((step, index) => `  ${index + 1}. ${layOutHint(step, { program, columns, indent: 5 })}`),
     '',
   ].join('\n');
 }
 
 /** A file that was written, or a directory with some. */
-function renderFile({
-  snapshot,
-  place,
-  file,
-  bytes,
-  files = [],
-}: FileReport & Partial<Pick<ExtraReport, 'files'>> & { readonly file: string }): string {
+function renderFile(
+  {
+    snapshot,
+    place,
+    file,
+    bytes,
+    files = [],
+  }: FileReport & Partial<Pick<ExtraReport, 'files'>> & { readonly file: string },
+  { columns }: Width,
+): string {
   const what = files.length === 0 ? '' : `${plural(files.length, 'file')}, `;
   const list = files.map((one) => `  ${one}\n`).join('');
-  return `Wrote ${file} (${what}${formatBytes(bytes)}) from ${snapshot} in ${place}\n${list}`;
+  const wrote = `Wrote ${file} (${what}${formatBytes(bytes)}) from ${snapshot} in ${place}`;
+  return `${wrap(wrote, { columns, indent: 2, firstIndent: 0 })}\n${list}`;
 }

@@ -9,6 +9,7 @@ import { dumpOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import type { Verdict } from '../retention/policy.ts';
 import { formatBytes } from '../text/format.ts';
 import { folders, type Folder } from '../schedule/tier.ts';
+import { layOutHint } from '../text/hint.ts';
 import { formatMinute } from '../text/moment.ts';
 import { formatTable, wrap, type Width, plural } from '../text/table.ts';
 import type { LifecycleReport } from '../app/lifecycle-verb.ts';
@@ -34,7 +35,12 @@ export function addRetentionCommands(program: Command, context: CommandContext):
       // What is wrong with a destination is said of the snapshots first.
       const [done] = await Promise.allSettled([context.app.pruneChains(request)]);
       const chains = done.status === 'fulfilled' ? done.value : [];
-      const view = { dryRun, columns: context.columns(), timeZone: context.app.timetable().timeZone };
+      const view = {
+        dryRun,
+        columns: context.columns(),
+        timeZone: context.app.timetable().timeZone,
+        program: context.program,
+      };
       print(context, {
         json: options.json,
         document: pruneDocument(results, { dryRun, chains }),
@@ -81,6 +87,8 @@ interface Lines extends Partial<Width> {
   readonly dryRun: boolean;
   /** Left out: UTC. */
   readonly timeZone?: string;
+  /** How this program is called where it is read. */
+  readonly program: string;
 }
 
 /** The JSON document of `prune --json`. */
@@ -114,7 +122,8 @@ export function renderPrune(results: readonly PlacePrune[], options: Lines): str
 
 function renderPlace({ place, plan, removed, error }: PlacePrune, options: Lines): string {
   const { dryRun, columns = Number.POSITIVE_INFINITY } = options;
-  const line = (text: string): string => `  ${wrap(text, { columns, indent: 4, firstIndent: 2 })}\n`;
+  const line = (text: string): string =>
+    `  ${layOutHint(text, { program: options.program, columns, indent: 4, firstIndent: 2 })}\n`;
   const verdicts = plan?.verdicts ?? [];
   const bytes = (list: readonly Manifest[]): string =>
     formatBytes(list.reduce((sum, manifest) => sum + dumpOf(manifest).bytes, 0));

@@ -6,7 +6,8 @@ import { firstError, type RunReport } from '../app/run-verb.ts';
 import { tiers, type Tier } from '../schedule/tier.ts';
 import type { DestinationOutcome } from '../snapshots/destination.ts';
 import { formatBytes, formatDuration } from '../text/format.ts';
-import { plural, wrap, type Width } from '../text/table.ts';
+import { layOutHint } from '../text/hint.ts';
+import { plural, type Width } from '../text/table.ts';
 import { parseLabel, parseTier } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { showProgress } from './progress-bar.ts';
@@ -45,7 +46,7 @@ export function addRunCommand(program: Command, context: CommandContext): void {
       print(context, {
         json: options.json,
         document: runDocument(result, { durationMs }),
-        text: renderRun(result, { durationMs, columns: context.columns() }),
+        text: renderRun(result, { durationMs, columns: context.columns(), program: context.program }),
       });
       const error = firstError(result);
       if (error !== undefined) throw error;
@@ -75,18 +76,19 @@ function runDocument(result: RunReport, { durationMs }: { readonly durationMs: n
 }
 
 /** The result of `run` as text. */
-export function renderRun(result: RunReport, { durationMs, columns }: Width & { readonly durationMs: number }): string {
+export function renderRun(
+  result: RunReport,
+  { durationMs, ...look }: Width & { readonly durationMs: number; readonly program: string },
+): string {
+  const line = (text: string): string => `  ${layOutHint(text, { ...look, indent: 4, firstIndent: 2 })}`;
   const sizes = `${formatBytes(result.dumpBytes)} dumped, ${formatBytes(result.objectBytes)} stored, in ${formatDuration(durationMs)}`;
-  const details = [
-    ...result.warnings.map((text) => `warning: ${text}`),
-    ...result.outcomes.map(renderOutcome),
+  return [
+    layOutHint(`${snapshotName(result)}: ${sizes}`, { ...look, indent: 2, firstIndent: 0 }),
+    ...result.warnings.map((text) => line(`warning: ${text}`)),
+    ...result.outcomes.map((outcome) => line(describeOutcome(outcome))),
     ...(result.prunedCount === null || result.prunedCount === 0
       ? []
-      : [`retention removed ${plural(result.prunedCount, 'older snapshot')}`]),
-  ];
-  return [
-    wrap(`${snapshotName(result)}: ${sizes}`, { columns, indent: 2, firstIndent: 0 }),
-    ...details.map((text) => `  ${wrap(text, { columns, indent: 4, firstIndent: 2 })}`),
+      : [line(`retention removed ${plural(result.prunedCount, 'older snapshot')}`)]),
     '',
   ].join('\n');
 }
@@ -97,7 +99,7 @@ const methods = {
   size: 'size compared only: the store has no ETag to recompute',
 } as const;
 
-function renderOutcome(outcome: DestinationOutcome): string {
+function describeOutcome(outcome: DestinationOutcome): string {
   const place = outcome.destination.repository.store.description;
   if (outcome.kind === 'failed') return `NOT stored in ${place}: ${outcome.error.message}`;
   return `stored in ${place} as ${outcome.destination.key} (${methods[outcome.manifest.verified.method]})`;

@@ -38,7 +38,7 @@ export function examineMemory(examination: Examination, facts: DatabaseFacts | n
       {
         check: 'size',
         status: 'ok',
-        detail: `planned for at most ${formatMiB(most)} in parts of ${parts.map(({ partBytes }) => formatMiB(partBytes)).join(' and ')}`,
+        detail: `planned for at most ${formatMiB(most)} in parts of ${[...new Set(parts.map(({ partBytes }) => formatMiB(partBytes)))].join(' and ')}`,
         remedy: null,
       },
     ];

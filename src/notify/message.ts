@@ -1,6 +1,7 @@
 // An event in words for people: what happened, what it means, what to do next. Pure, so that every text can be read in a test.
 
 import { formatBytes, formatDuration } from '../text/format.ts';
+import { layOutHint } from '../text/hint.ts';
 import { formatMoment } from '../text/moment.ts';
 import { plural } from '../text/table.ts';
 import {
@@ -23,10 +24,20 @@ export interface Message {
   readonly text: string;
 }
 
-/** The message for an event; null: there is nothing to tell people. Times are told in `timeZone` and in UTC. */
-export function messageFor(event: BackupEvent, { timeZone }: { readonly timeZone: string }): Message | null {
+/**
+ * The message for an event; null: there is nothing to tell people. Times are told in `timeZone` and in UTC; `program` is how this program
+ * is called by whoever reads it.
+ */
+export function messageFor(
+  event: BackupEvent,
+  { timeZone, program }: { readonly timeZone: string; readonly program: string },
+): Message | null {
   const severity = severityOf(event);
-  const say = (title: string, lines: readonly string[]): Message => ({ severity, title, text: lines.join('\n') });
+  const say = (title: string, lines: readonly string[]): Message => ({
+    severity,
+    title,
+    text: lines.map((line) => layOutHint(line, { program, indent: 0 })).join('\n'),
+  });
   switch (event.kind) {
     case 'run-started':
       return null;

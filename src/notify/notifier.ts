@@ -50,6 +50,8 @@ export function createNotifier(options: {
   /** BACKUP_NOTIFY. */
   readonly when: 'always' | 'failure' | 'off';
   readonly timeZone: string;
+  /** How this program is called by whoever reads the messages. */
+  readonly program: string;
   readonly log: Log;
   readonly redact: Redact;
   readonly patience?: NotifyPatience;
@@ -93,10 +95,10 @@ function isWanted({ event, message }: Delivery, when: 'always' | 'failure' | 'of
 // Redacted as JSON, so that no field is forgotten.
 function prepare(
   event: BackupEvent,
-  { timeZone, redact }: { readonly timeZone: string; readonly redact: Redact },
+  { timeZone, program, redact }: { readonly timeZone: string; readonly program: string; readonly redact: Redact },
 ): Delivery {
   const clean = JSON.parse(redact(JSON.stringify(event))) as BackupEvent;
-  const message = messageFor(clean, { timeZone });
+  const message = messageFor(clean, { timeZone, program });
   return {
     event: clean,
     message: message === null ? null : { ...message, title: redact(message.title), text: redact(message.text) },

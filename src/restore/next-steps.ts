@@ -32,7 +32,7 @@ export function nextSteps(facts: {
         ]),
     ...(movedAside === null
       ? []
-      : [`When all is well, drop the old database: DROP DATABASE ${escapeIdentifier(movedAside)}.`]),
+      : [`When all is well, drop the old database: DROP DATABASE ${escapeIdentifier(movedAside)};`]),
     'Take a new backup: mastodon-backup run.',
     'When you are content with a new server, let retention go on: mastodon-backup prune --accept-new-server.',
   ];

@@ -5,7 +5,7 @@ import type { S3Client } from '@aws-sdk/client-s3';
 import type { ErrorReason } from '../errors.ts';
 
 /** What an answer is that is none of a store's: a page, a redirect elsewhere, TLS asked in plain text, or anything else. */
-type Kind = 'page' | 'redirect' | 'plain-on-tls' | 'proxy-login' | 'proxy-limit' | 'unknown';
+type Kind = 'page' | 'robot' | 'redirect' | 'plain-on-tls' | 'proxy-login' | 'proxy-limit' | 'unknown';
 
 /** An answer of something that is no S3 store. It is not tried again: it would be the same. */
 export class ForeignAnswer extends Error {
@@ -51,6 +51,11 @@ function words(
         says: `a proxy in front of the store takes nothing so large (${answered})`,
         hint: 'Raise its limit (nginx: client_max_body_size 0), or have BACKUP_S3_ENDPOINT go past it: parts have 8 MiB and more.',
       };
+    case 'robot':
+      return {
+        says: `Cloudflare in front of the store takes this machine for a robot (${answered})`,
+        hint: "Set the store's name to 'DNS only' there, or let this machine's address through; BACKUP_S3_ENDPOINT may also go past it.",
+      };
     case 'page':
       return {
         says: `a web page came instead of an answer (${answered})`,
@@ -71,6 +76,9 @@ interface Answer {
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: unknown;
 }
+
+/** What a bucket is asked; only another address answers that there is none, and not in a store's words. */
+const neverMissing = ['ListObjectsV2Command', 'PutObjectCommand', 'CreateMultipartUploadCommand'];
 
 /** The longest beginning of a page that is looked at, in bytes. */
 const mostRead = 4_096;
@@ -98,18 +106,23 @@ async function judge(answer: Answer, command: string): Promise<ForeignAnswer | n
   const isOwn = headers['x-amz-bucket-region'] !== undefined || /xml/i.test(type.replace(/xhtml\+xml/i, ''));
   if (status >= 300 && status < 400 && status !== 304 && !isOwn)
     return new ForeignAnswer({ status, kind: 'redirect', ...originOf(headers['location']) });
+  if (status >= 300 && status < 400) return null;
   if (status === 407) return new ForeignAnswer({ status, kind: 'proxy-login' });
   // What fails on the other side may pass: that is tried again, whatever page it comes with.
   if (status >= 500 || status === 429) return null;
   if (status >= 400) {
     // The answer to HEAD has no words; the store is asked again for some.
     if (command === 'HeadObjectCommand' || command === 'HeadBucketCommand' || isOwn) return null;
+    if (status === 426) return new ForeignAnswer({ status, kind: 'plain-on-tls' });
+    if (status === 404 && neverMissing.includes(command))
+      return new ForeignAnswer({ status, kind: isPage ? 'page' : 'unknown' });
     if (!isPage && !/text\/plain/i.test(type)) return null;
     const text = await beginningOf(answer.body);
     if (status === 413) return new ForeignAnswer({ status, kind: 'proxy-limit' });
-    if (/https? (?:request|port)|sent to https/i.test(text) && status === 400)
+    if (/https? (?:request|port)|sent to https|plain http to an ssl/i.test(text) && status === 400)
       return new ForeignAnswer({ status, kind: 'plain-on-tls' });
-    return isPage ? new ForeignAnswer({ status, kind: 'page' }) : null;
+    if (!isPage) return null;
+    return new ForeignAnswer({ status, kind: status === 403 && headers['server'] === 'cloudflare' ? 'robot' : 'page' });
   }
   if (isPage) return new ForeignAnswer({ status, kind: 'page' });
   const isObject = command === 'GetObjectCommand' || command === 'HeadObjectCommand';

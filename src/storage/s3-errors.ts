@@ -6,6 +6,9 @@ import { ForeignAnswer } from './s3-answers.ts';
 import { remedies } from './s3-remedies.ts';
 
 interface ServiceError {
+  /** Where the bucket is, in some refusals. */
+  readonly Region?: string;
+  readonly $response?: { readonly headers?: Readonly<Record<string, string>> };
   readonly name?: string;
   readonly code?: string;
   readonly message?: string;
@@ -28,32 +31,49 @@ export function s3Error(
   const status = service.$metadata?.httpStatusCode;
   const attempts = service.$metadata?.attempts ?? 1;
   const tried = attempts > 1 ? ` after ${attempts} attempts` : '';
-  const foreign = error instanceof ForeignAnswer ? error : toForeignAnswer(error, status);
+  const isGarbled = /XML parse error|Deserialization error/.test(describeError(error));
+  const foreign = error instanceof ForeignAnswer ? error : isGarbled ? toForeignAnswer(status) : null;
   if (foreign !== null) {
     const { says, hint, reason } = foreign;
     return new AppError('store', `${action}${tried}: ${says}`, { cause: error, reason, hint });
   }
-  const text = [service.name, service.code, service.message].filter((part) => part !== undefined).join(' ');
+  // The SDK's complaint about what is no XML says nothing of the store.
+  const words = isGarbled ? [] : [service.name, service.code, service.message];
+  const region = regionOf(service);
+  // Also where the answer has no other word.
+  const text = region === undefined ? words.filter((part) => part !== undefined).join(' ') : 'PermanentRedirect';
   const answers = (codes: readonly number[] | undefined): boolean =>
     status !== undefined && codes?.includes(status) === true;
   const remedy = remedies.find((one) => one.when.test(text) || answers(one.status));
-  const said = [...new Set([service.name, status, describeError(error)])]
+  const said = [...new Set(isGarbled ? [status] : [service.name, status, describeError(error)])]
     .filter((part) => part !== undefined && !emptyNames.includes(String(part)))
     .join(', ');
+  const unknown = said === String(status) ? `it answers with status ${said}, and does not say why` : said;
   const missing = right !== undefined && remedy?.says === 'access is denied';
-  return new AppError('store', `${action}${tried}: ${remedy === undefined ? said : `${remedy.says} (${said})`}`, {
+  return new AppError('store', `${action}${tried}: ${remedy === undefined ? unknown : `${remedy.says} (${said})`}`, {
     cause: error,
     reason: remedy?.reason,
     hint: missing
       ? `Give the token the right to read, write and delete objects in this bucket, and to list it (${right}); and check its address filter.`
-      : (remedy?.hint ?? 'Check BACKUP_S3_ENDPOINT and BACKUP_S3_BUCKET, and look up this answer with the provider.'),
+      : region === undefined
+        ? (remedy?.hint ?? 'Check BACKUP_S3_ENDPOINT and BACKUP_S3_BUCKET, and look up this answer with the provider.')
+        : `Set BACKUP_S3_REGION=${region}; on AWS no endpoint is needed.`,
   });
 }
 
-// The SDK's complaint about what is no XML.
-function toForeignAnswer(error: unknown, status: number | undefined): ForeignAnswer | null {
-  if (!/XML parse error|Deserialization error/.test(describeError(error))) return null;
+// Of an answer that is no XML; what fails on the other side, or asks for less, says enough by its status.
+function toForeignAnswer(status: number | undefined): ForeignAnswer | null {
+  if (status !== undefined && (status >= 500 || saysEnough.includes(status))) return null;
   return new ForeignAnswer({ status: status ?? null, kind: 'unknown' });
+}
+
+const saysEnough: readonly number[] = [402, 411, 413, 429];
+
+// A store that refuses for its region may say the right one; it also says it where something else is wrong.
+function regionOf({ Region, $response, $metadata }: ServiceError): string | undefined {
+  const status = $metadata?.httpStatusCode ?? 0;
+  const region = Region ?? (status >= 300 && status < 400 ? $response?.headers?.['x-amz-bucket-region'] : undefined);
+  return region !== undefined && /^[a-z0-9-]{2,40}$/i.test(region) ? region : undefined;
 }
 
 /** Whether the server said that there is no such object; a 403 or 5xx never is. */

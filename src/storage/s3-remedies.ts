@@ -17,13 +17,14 @@ export interface Remedy {
 /** What an answer means, the particular before the general. */
 export const remedies: readonly Remedy[] = [
   {
-    when: /InvalidAccessKeyId|InvalidClientTokenId/,
+    // As Garage and R2 say it too.
+    when: /InvalidAccessKeyId|InvalidClientTokenId|InvalidTokenId|Forbidden: No such key|Credential access key has length/,
     reason: 'access-denied',
     says: 'the access key id is unknown',
     hint: 'Check BACKUP_S3_ACCESS_KEY_ID, and that the token belongs to this account (BACKUP_R2_ACCOUNT_ID) or endpoint.',
   },
   {
-    when: /SignatureDoesNotMatch/,
+    when: /SignatureDoesNotMatch|Invalid signature/,
     reason: 'access-denied',
     says: 'the secret access key is wrong',
     hint: 'Check BACKUP_S3_SECRET_ACCESS_KEY, and BACKUP_S3_REGION.',
@@ -35,19 +36,44 @@ export const remedies: readonly Remedy[] = [
     hint: 'Create the bucket, or check BACKUP_S3_BUCKET and BACKUP_R2_ACCOUNT_ID (or BACKUP_S3_ENDPOINT).',
   },
   {
+    when: /InvalidBucketName/,
+    reason: 'misconfigured',
+    says: 'no bucket can have this name',
+    hint: 'Check BACKUP_S3_BUCKET: its name alone, without an address and without a folder (BACKUP_S3_PREFIX).',
+  },
+  {
+    when: /KeyTooLong/,
+    reason: 'misconfigured',
+    says: 'the key is too long for the store',
+    hint: 'Set a shorter BACKUP_S3_PREFIX.',
+  },
+  {
+    when: /ExpiredToken|TokenExpired|TokenRefreshRequired/,
+    reason: 'access-denied',
+    says: 'the token has expired',
+    hint: 'Make a new one that does not expire, and put it into BACKUP_S3_ACCESS_KEY_ID and BACKUP_S3_SECRET_ACCESS_KEY.',
+  },
+  {
+    when: /AccountProblem|Account(?:Suspended|Disabled)|UserSuspended|NotSignedUp|AllAccessDisabled|Overdue/,
+    status: [402],
+    reason: 'access-denied',
+    says: 'the account is suspended, or was never activated',
+    hint: "Look into the provider's console: at bills that are not paid, and whether object storage is switched on.",
+  },
+  {
     when: /PermanentRedirect|AuthorizationHeaderMalformed|IllegalLocationConstraint|TemporaryRedirect/,
     reason: 'misconfigured',
     says: 'the bucket is in another region or at another endpoint',
     hint: 'Check BACKUP_S3_REGION and BACKUP_S3_ENDPOINT; for an R2 bucket with a jurisdiction set BACKUP_R2_JURISDICTION.',
   },
   {
-    when: /RequestTimeTooSkewed/,
+    when: /RequestTimeTooSkewed|RequestExpired|Request has expired|Date is too old/,
     reason: 'misconfigured',
     says: "this machine's clock is wrong",
     hint: 'Set the clock of the host (timedatectl set-ntp true).',
   },
   {
-    when: /(?:storage|transaction|download|bandwidth)[ _]cap|cap[ _]exceeded/i,
+    when: /(?:storage|transaction|download|bandwidth)[ _]?cap|cap[ _]?exceeded/i,
     reason: 'no-space',
     says: 'a cap of the account is reached',
     hint: "Raise the cap in the provider's console (Backblaze: Caps and Alerts), or wait until it starts anew.",
@@ -152,6 +178,13 @@ export const remedies: readonly Remedy[] = [
     hint: 'Check the network to the store; the next run starts anew.',
   },
   {
+    when: /MissingContentLength/,
+    status: [411],
+    reason: 'misconfigured',
+    says: 'the length of what was sent got lost on its way',
+    hint: 'Look at the proxy in front of the store: it has to pass Content-Length on and to leave bodies as they are.',
+  },
+  {
     when: /NoSuchKey|NoSuchUpload|NotFound/,
     status: [404],
     reason: 'not-found',
@@ -186,8 +219,29 @@ export const remedies: readonly Remedy[] = [
     hint: 'Check BACKUP_S3_ENDPOINT, and which parts of S3 the store has.',
   },
   {
-    when: /SlowDown|TooManyRequests|ServiceUnavailable|InternalError/,
-    status: [429, 500, 502, 503, 504],
+    when: /SlowDown|TooManyRequests|RequestLimitExceeded|Throttl/i,
+    status: [429],
+    reason: 'overloaded',
+    says: 'the store asks for fewer requests',
+    hint: 'Lower BACKUP_S3_CONCURRENCY, or back up at another hour; if it stays so, ask the provider for the limits of the account.',
+  },
+  {
+    when: /NetworkAuthenticationRequired/,
+    status: [511],
+    reason: 'misconfigured',
+    says: 'the network asks for a login first',
+    hint: 'Log in where its page says, or have this machine let through without.',
+  },
+  {
+    when: /error code: 1\d\d\d/,
+    status: [520, 521, 522, 523, 524, 525, 526, 527, 530],
+    reason: 'unreachable',
+    says: 'a proxy in front of the store gets no answer from it',
+    hint: 'Look whether the store runs, and at the proxy (Cloudflare); or have BACKUP_S3_ENDPOINT go past it.',
+  },
+  {
+    when: /ServiceUnavailable|InternalError/,
+    status: [500, 502, 503, 504],
     reason: 'overloaded',
     says: 'the store answers with errors of its own',
     hint: "Look at the provider's status page; on R2 a lower BACKUP_S3_CONCURRENCY can help.",

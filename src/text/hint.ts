@@ -1,6 +1,6 @@
 // Hints as they are read: a command in one stands on a line of its own, ready to be copied, in the form that works where the reader
-// is. In the sentence it is written after a colon, as `mastodon-backup list`, and ends with the sentence or at a comma; a test holds
-// all hints to that.
+// is. In the sentence it is written after a colon, as `mastodon-backup list` or `docker compose up -d`, and ends with the sentence or at
+// a comma; a test holds all hints to that.
 
 import { wrap } from './table.ts';
 
@@ -13,7 +13,8 @@ export interface HintPiece {
 /** The name that hints call the program by. */
 const written = 'mastodon-backup';
 // Up to the first mark that ends a word: a command holds none before a blank.
-const command = /: mastodon-backup ((?:(?!\s)[^\n])+?(?: [^\n]*?)?)(?:[.;,)](?=\s|$)|$)\s*/gm;
+const command =
+  /: ((?:mastodon-backup|docker compose|chown|chmod|mount|timedatectl) \S[^\n]*?)(?:[.;,)](?=\s|$)|$)\s*/gm;
 
 /** The pieces of a hint in their order. */
 export function piecesOf(hint: string): readonly HintPiece[] {
@@ -21,7 +22,7 @@ export function piecesOf(hint: string): readonly HintPiece[] {
   let at = 0;
   for (const match of hint.matchAll(command)) {
     pieces.push({ kind: 'words', text: `${hint.slice(at, match.index)}:` });
-    pieces.push({ kind: 'command', text: `${written} ${match[1]}` });
+    pieces.push({ kind: 'command', text: match[1] ?? '' });
     at = match.index + match[0].length;
   }
   const rest = hint.slice(at);
@@ -46,7 +47,8 @@ export function layOutHint(
   return piecesOf(hint)
     .map(({ kind, text }, index) => {
       const start = index === 0 ? '' : ' '.repeat(indent);
-      if (kind === 'command') return `${start}  ${program}${text.slice(written.length)}`;
+      if (kind === 'command')
+        return `${start}  ${text.startsWith(`${written} `) ? program + text.slice(written.length) : text}`;
       return `${start}${wrap(text, { columns, indent, firstIndent: index === 0 ? firstIndent : indent })}`;
     })
     .join('\n');

@@ -2,17 +2,28 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { renderHealth } from '../../src/cli/health-command.ts';
-import { renderCatalogue } from '../../src/cli/reading-commands.ts';
-import { AppError } from '../../src/errors.ts';
-import { describeFailure } from '../../src/cli/program.ts';
+import type { RestoreReport } from '../../src/app/restore-verb.ts';
+import type { RunReport } from '../../src/app/run-verb.ts';
 import { renderDrill } from '../../src/cli/drill-command.ts';
+import { renderHealth } from '../../src/cli/health-command.ts';
+import { renderFindings } from '../../src/cli/inspection-commands.ts';
+import { settingsError } from '../../src/config/problem.ts';
+import { renderPin } from '../../src/cli/pin-commands.ts';
+import { describeFailure } from '../../src/cli/program.ts';
+import { renderCatalogue, renderVerification } from '../../src/cli/reading-commands.ts';
+import { renderRestore } from '../../src/cli/restore-command.ts';
 import { renderPrune } from '../../src/cli/retention-commands.ts';
+import { renderRun } from '../../src/cli/run-command.ts';
+import type { Finding } from '../../src/doctor/finding.ts';
+import { AppError } from '../../src/errors.ts';
 import type { Health } from '../../src/health/assess.ts';
+import { nextSteps } from '../../src/restore/next-steps.ts';
 import type { Catalogue } from '../../src/snapshots/catalogue.ts';
+import type { Destination, DestinationOutcome } from '../../src/snapshots/destination.ts';
 import { aManifest } from '../support/manifests.ts';
 
 const timeZone = 'Europe/Berlin';
+const program = 'docker compose exec backup mastodon-backup';
 const now = new Date('2026-11-23T18:00:00Z');
 const gib = 2 ** 30;
 const large = (dataAt: string, more: object = {}) => {
@@ -75,6 +86,7 @@ describe('at 80 columns', () => {
       dryRun: true,
       columns: 80,
       timeZone,
+      program,
     });
     assertFits(text);
     assert.match(
@@ -83,7 +95,11 @@ describe('at 80 columns', () => {
     );
     assert.match(text, /^ {2}HELD: our clock/m);
     assert.match(text, /^ {2}remove {2}\S+ {2}267 d before the newest, over 6mo$/m);
-    const piped = renderPrune([{ place: catalogue.place, plan, removed: [], error: null }], { dryRun: true, timeZone });
+    const piped = renderPrune([{ place: catalogue.place, plan, removed: [], error: null }], {
+      dryRun: true,
+      timeZone,
+      program,
+    });
     assert.match(
       piped,
       /^ {2}keep +daily +Mon 2026-11-23 13:00 CET +\S+ +12\.3 GiB +0 d before the newest, kept for 7d$/m,
@@ -147,10 +163,140 @@ describe('at 80 columns', () => {
         'The last daily run failed at 2026-11-22T12:00:00.123Z: the database was not there, and nobody knows why',
       ],
     } as Partial<Health> as Health;
-    const text = renderHealth(health, { columns: 80, timeZone });
+    const text = renderHealth(health, { columns: 80, timeZone, program });
     assertFits(text);
     assert.doesNotMatch(text, /\dZ\b|UTC/);
     assert.match(text, /daily +last 2026-11-23 13:00 CET, next due by 2026-11-24 15:10 CET/);
     assert.match(text, /^ {2}warning: The last daily run failed at 2026-11-22 13:00 CET/m);
+  });
+
+  const place = catalogue.place;
+  const remedy = 'See what is there with: mastodon-backup list --from local; or take the other one.';
+  const command = `${program} list --from local`;
+  // A command is copied as it stands: it is never broken, and nothing follows it.
+  function assertReadable(text: string, ...whole: readonly string[]): void {
+    const lines = text.split('\n').map((line) => line.trim());
+    assertFits(
+      text
+        .split('\n')
+        .filter((line) => !/^ *(?:docker compose|DROP) /.test(line))
+        .join('\n'),
+    );
+    for (const one of whole) assert.ok(one.startsWith('docker') ? lines.includes(one) : text.includes(one), text);
+  }
+
+  it('run says what was stored where, and what a warning asks for', () => {
+    const destination = {
+      key: `daily/${daily.id}.dump.xz.age`,
+      repository: { store: { description: place } },
+    } as Partial<Destination> as Destination;
+    const outcomes: readonly DestinationOutcome[] = [
+      { kind: 'stored', destination, manifest: daily },
+      {
+        kind: 'failed',
+        destination,
+        error: new AppError('store', `'${destination.key}' in ${place}: access is denied`),
+      },
+    ];
+    const report: RunReport = {
+      id: daily.id,
+      tier: 'daily',
+      dataAt: daily.dataAt,
+      dumpBytes: 40 * gib,
+      objectBytes: 12.3 * gib,
+      warnings: [`${place}: there are fewer than there were. ${remedy}`],
+      leftOut: [],
+      outcomes,
+      copiedFrom: null,
+      prunedCount: 1,
+    };
+    const text = renderRun(report, { durationMs: 1_000, columns: 80, program });
+    assertReadable(text, `daily/${daily.id}`, destination.key, command);
+    assert.equal(renderRun(report, { durationMs: 1, columns: Infinity, program }).split('\n').length, 8);
+  });
+
+  it('pin, verify and drill say it of a long place, and name the snapshot whole', () => {
+    const name = `daily/${daily.id}`;
+    for (const outcome of ['pinned', 'not-pinned'] as const)
+      assertReadable(renderPin({ snapshot: name, place, outcome, isRuled: true }, { columns: 80 }), name);
+    for (const decoded of [true, false])
+      assertReadable(
+        renderVerification({ manifest: daily, place, decoded, secrets: 'decrypted', extra: 'hashed' }, { columns: 80 }),
+        name,
+      );
+    const checks = [{ check: 'contents', status: 'failed', detail: `${place} `.repeat(3).trim(), remedy }] as const;
+    assertReadable(
+      renderDrill(
+        {
+          snapshot: name,
+          status: 'failed',
+          serverVersion: '17.2 (Debian 17.2-1.pgdg120+1)',
+          durationMs: 1,
+          checks: [...checks],
+        },
+        { columns: 80, program, timeZone },
+      ),
+      name,
+      command,
+    );
+  });
+
+  it('restore says what to do next, each command on a line of its own', () => {
+    const name = `daily/${daily.id}`;
+    const report = {
+      snapshot: name,
+      place,
+      dataAt: daily.dataAt.toISOString(),
+      database: 'mastodon_production',
+      movedAside: 'mastodon_production_before_20261123T120000Z',
+      durationMs: 1,
+      checks: [{ check: 'role', status: 'note', detail: `${place} is where it is from`, remedy }],
+      nextSteps: nextSteps({
+        manifest: { ...daily, mastodon: { schemaVersion: '20260101000000', release: null } },
+        database: 'mastodon_production',
+        configured: 'mastodon_production',
+        movedAside: 'mastodon_production_before_20261123T120000Z',
+      }),
+    } as Partial<RestoreReport> as RestoreReport;
+    const text = renderRestore(report, { timeZone, columns: 80, program });
+    assertReadable(text, name, command, 'docker compose up -d', `${program} run`);
+    assert.doesNotMatch(text, /(?:mastodon-backup|docker compose)[^\n]*\.$/m);
+  });
+
+  it('doctor says it of a long place, with the command that helps', () => {
+    const findings: readonly Finding[] = [{ check: 's3', status: 'problem', detail: `${place} is not there`, remedy }];
+    assertReadable(renderFindings(findings, { columns: 80, program }), command);
+  });
+
+  it('what failed and what to do about it', () => {
+    const failure = settingsError([
+      {
+        variable: 'BACKUP_LOCAL_DIR',
+        shownValue: '',
+        problem: 'set, but empty',
+        remedy: 'Write a value, or remove the line if it is meant to be off',
+      },
+      {
+        variable: 'BACKUP_TIMEOUT',
+        shownValue: 'soon',
+        problem: 'no duration',
+        remedy: 'Write a number and one of s, m, h and d, such as 12h or 90m',
+      },
+    ]);
+    const text = describeFailure(failure, { redact: (one) => one, program, columns: 80 });
+    assertReadable(text, `${program} doctor`);
+    assert.match(
+      text,
+      /^ {2}BACKUP_LOCAL_DIR '': set, but empty\. Write a value, or remove the line if it\n {4}is meant/m,
+    );
+    const nas = 'a directory of a NAS that is somewhere else';
+    assertReadable(
+      describeFailure(new AppError('store', `There is no room in ${nas}: nothing is free`, { hint: remedy }), {
+        redact: (one) => one,
+        program,
+        columns: 80,
+      }),
+      command,
+    );
   });
 });

@@ -112,7 +112,7 @@ describe('the doctor in its five seconds', () => {
     const { of, seconds, result } = await examine(environment);
     stage.s3.rule(() => ({ kind: 'pass' }));
     assert.ok(seconds < 5, `${seconds} s`);
-    assert.match(of('s3')[0]?.detail ?? '', /answers with errors of its own.*SlowDown/, result.stdout);
+    assert.match(of('s3')[0]?.detail ?? '', /asks for fewer requests.*SlowDown/, result.stdout);
   });
 });
 

@@ -290,7 +290,7 @@ for (const [name, open] of Object.entries(stages)) {
       assert.match(held.stdout, /over 7d, held/);
       assert.match(
         held.stdout,
-        /HELD: there are snapshots of another database server \(system identifier 7111111111111111111, the newest is daily\/\S+; ours at \S+:\d+ is \d+\)\. .*--accept-new-server/,
+        /HELD: there are snapshots of another database server \(system identifier 7111111111111111111, the newest is daily\/\S+; ours at \S+:\d+ is \d+\)\. .*\n +bin\/mastodon-backup prune --accept-new-server\n/,
       );
       assert.deepEqual(await stage.keys(), before_);
       const health = JSON.parse((await runCommand(['health', '--json'], environment)).stdout) as { warnings: string[] };
@@ -376,7 +376,7 @@ for (const [name, open] of Object.entries(stages)) {
 describe('retention', () => {
   it("is held while our clock is more than five minutes from the store's", async () => {
     for (const [aheadMs, says] of [
-      [6 * 60_000, /HELD: our clock is 6 min ahead of the store's\. .*timedatectl/],
+      [6 * 60_000, /HELD: our clock is 6 min ahead of the store's\. .*\n +timedatectl set-ntp true\n/],
       [-6 * 60_000, /HELD: our clock is 6 min behind the store's/],
       [4 * 60_000, null],
     ] as const) {
@@ -385,7 +385,7 @@ describe('retention', () => {
       const environment = { ...stage.environment, BACKUP_KEEP_DAILY: '7d' };
       await using app = openApp(environment, { now: () => new Date(Date.now() + aheadMs) });
       const results = await app.prune(byHand);
-      const text = renderPrune(results, { dryRun: false });
+      const text = renderPrune(results, { dryRun: false, program: 'bin/mastodon-backup' });
       if (says === null) assert.match(text, /1 removed/);
       else assert.match(text, says);
       assert.equal((await stage.keys()).length, says === null ? 6 : 8);

@@ -145,7 +145,7 @@ describe('restore', () => {
     assert.equal(refused.status, 20);
     assert.match(
       refused.stderr,
-      /in use by puma \(1\)\. Stop Mastodon first: docker compose stop web streaming sidekiq/,
+      /in use by puma \(1\)\. Stop Mastodon first:\n +docker compose stop web streaming sidekiq\n/,
     );
     await puma.end();
     assert.deepEqual(await databases(), earlier);
@@ -179,7 +179,7 @@ describe('restore', () => {
       const result = report(await restore(['--replace', name, '--json']));
       const aside = result.movedAside ?? '';
       assert.ok((await databases()).includes(aside), aside);
-      assert.ok(result.nextSteps.some((step) => step.includes(`DROP DATABASE ${escapeIdentifier(aside)}.`)));
+      assert.ok(result.nextSteps.some((step) => step.includes(`DROP DATABASE ${escapeIdentifier(aside)};`)));
     }
   });
 

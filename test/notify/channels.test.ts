@@ -35,6 +35,7 @@ describe('a channel', () => {
     { server = null, signal = AbortSignal.timeout(10_000) }: { server?: MailServer | null; signal?: AbortSignal } = {},
   ): Promise<readonly ChannelOutcome[]> =>
     createNotifier({
+      program: 'bin/mastodon-backup',
       channels: createChannels({ ...noChannel, ...settings }, { server, telegramUrl: receiver.url }),
       when: settings.when ?? 'always',
       timeZone: 'UTC',

@@ -6,7 +6,7 @@ import { messageFor } from '../../src/notify/message.ts';
 import { drilled, failed, started, succeeded } from './events.ts';
 
 const text = (event: Parameters<typeof messageFor>[0], timeZone = 'Europe/Berlin'): string => {
-  const message = messageFor(event, { timeZone });
+  const message = messageFor(event, { timeZone, program: 'bin/mastodon-backup' });
   assert.ok(message !== null);
   return `${message.title}\n${message.text}`;
 };
@@ -48,6 +48,18 @@ Next run: 2026-11-24 13:00 CET (12:00 UTC)`,
     );
   });
 
+  it('has a command on a line of its own, as it is called there', () => {
+    const hint = 'Look at it with: mastodon-backup prune --dry-run. If that is meant, run: mastodon-backup prune.';
+    const lines = text({ ...failed, hint }, 'UTC').split('\n');
+    assert.deepEqual(lines.slice(lines.indexOf('Do: Look at it with:')).slice(0, 4), [
+      'Do: Look at it with:',
+      '  bin/mastodon-backup prune --dry-run',
+      'If that is meant, run:',
+      '  bin/mastodon-backup prune',
+    ]);
+    assert.ok(text({ ...succeeded, warnings: [`nas: held. ${hint}`] }).includes('\n  bin/mastodon-backup prune\n'));
+  });
+
   it('of a failure says step, reason, the next action and the last good backup', () => {
     assert.equal(
       text(failed, 'UTC'),
@@ -79,6 +91,6 @@ statuses: index_statuses_on_uri has 2 duplicate keys`,
   });
 
   it('of a start is none', () => {
-    assert.equal(messageFor(started, { timeZone: 'UTC' }), null);
+    assert.equal(messageFor(started, { timeZone: 'UTC', program: 'bin/mastodon-backup' }), null);
   });
 });

@@ -41,6 +41,7 @@ const outcome = async (
   options: Options = {},
 ): Promise<string | null> => {
   const notifier = createNotifier({
+    program: 'bin/mastodon-backup',
     channels: [channelOf(settings, options)],
     when: 'always',
     timeZone: 'UTC',

@@ -92,7 +92,11 @@ async function assertAllSay(store: RemovableStore, { says, hint }: { readonly sa
       assert.match(error.message, says, verb);
       assert.match(error.hint ?? '', hint, verb);
       const words = `${error.message} ${error.hint}`;
-      assert.doesNotMatch(words, /UnknownError|Unknown,|Deserialization|\$response|mastodon-backup doctor/, verb);
+      assert.doesNotMatch(
+        words,
+        /UnknownError|Unknown,|Deserialization|XML parse|char '|\$response|\$metadata|undefined|mastodon-backup doctor/,
+        verb,
+      );
       return true;
     });
   }
@@ -237,6 +241,195 @@ const cases: readonly (Answer & { readonly what: string; readonly says: RegExp; 
     says: /key that the bucket encrypts with may not be used/,
     hint: /KMS/,
   },
+  {
+    what: 'a proxy with a limit, in JSON',
+    status: 413,
+    headers: { 'content-type': 'application/json' },
+    body: '{"message":"Request Too Long"}',
+    says: /too large for the store, or for a proxy/,
+    hint: /client_max_body_size/,
+  },
+  {
+    what: 'a proxy with a limit, written in Go',
+    status: 413,
+    headers: { 'content-type': 'text/plain' },
+    body: 'http: request body too large',
+    says: /takes nothing so large/,
+    hint: /client_max_body_size/,
+  },
+  {
+    what: 'Cloudflare that takes us for a robot',
+    status: 403,
+    headers: { ...html, server: 'cloudflare' },
+    body: page,
+    says: /Cloudflare in front of the store/,
+    hint: /DNS only/,
+  },
+  {
+    what: 'Cloudflare that reaches nobody',
+    status: 522,
+    headers: { 'content-type': 'text/plain' },
+    body: 'error code: 522',
+    says: /a proxy in front of the store gets no answer/,
+    hint: /go past it/,
+  },
+  {
+    what: 'Cloudflare before something odd',
+    status: 520,
+    headers: { ...html },
+    body: page,
+    says: /a proxy in front of the store gets no answer/,
+    hint: /go past it/,
+  },
+  {
+    what: 'a bucket in another region, in a header alone',
+    status: 301,
+    headers: { 'x-amz-bucket-region': 'eu-central-1' },
+    says: /bucket is in another region.*301/,
+    hint: /^Set BACKUP_S3_REGION=eu-central-1;/,
+  },
+  {
+    what: 'a bucket in another region, in words',
+    status: 400,
+    headers: { 'content-type': 'application/xml' },
+    body: '<Error><Code>AuthorizationHeaderMalformed</Code><Message>expecting</Message><Region>eu-west-3</Region></Error>',
+    says: /bucket is in another region/,
+    hint: /^Set BACKUP_S3_REGION=eu-west-3;/,
+  },
+  {
+    what: 'a bucket at another endpoint',
+    status: 301,
+    headers: { 'content-type': 'application/xml' },
+    body: '<Error><Code>PermanentRedirect</Code><Message>x</Message></Error>',
+    says: /bucket is in another region or at another endpoint/,
+    hint: /BACKUP_S3_ENDPOINT/,
+  },
+  {
+    what: 'plain HTTP on a port with TLS (Apache)',
+    status: 400,
+    headers: { ...html },
+    body: "Reason: You're speaking plain HTTP to an SSL-enabled server port.",
+    says: /endpoint speaks TLS/,
+    hint: /with https:/,
+  },
+  {
+    what: 'a server that wants TLS',
+    status: 426,
+    headers: { 'content-type': 'text/plain' },
+    body: 'Upgrade Required',
+    says: /endpoint speaks TLS/,
+    hint: /with https:/,
+  },
+  {
+    what: 'a network that asks for a login',
+    status: 511,
+    headers: { ...html },
+    body: page,
+    says: /the network asks for a login first/,
+    hint: /Log in/,
+  },
+  {
+    what: 'a cap by its name',
+    status: 403,
+    headers: { 'content-type': 'application/xml' },
+    body: '<Error><Code>StorageCapExceeded</Code><Message>x</Message></Error>',
+    says: /a cap of the account is reached/,
+    hint: /Raise the cap/,
+  },
+  {
+    what: 'a clock that is behind (Garage)',
+    status: 400,
+    headers: { 'content-type': 'application/xml' },
+    body: '<Error><Code>InvalidRequest</Code><Message>Date is too old</Message></Error>',
+    says: /this machine's clock is wrong/,
+    hint: /timedatectl/,
+  },
+  {
+    what: 'a clock that is behind (others)',
+    status: 403,
+    headers: { 'content-type': 'application/xml' },
+    body: '<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>',
+    says: /this machine's clock is wrong/,
+    hint: /timedatectl/,
+  },
+  {
+    what: 'a store that wants fewer requests',
+    status: 503,
+    headers: { 'content-type': 'application/xml' },
+    body: '<Error><Code>SlowDown</Code><Message>x</Message></Error>',
+    says: /asks for fewer requests/,
+    hint: /BACKUP_S3_CONCURRENCY/,
+  },
+  {
+    what: 'a proxy that wants fewer requests',
+    status: 429,
+    headers: { 'content-type': 'application/json' },
+    body: '{"error":"rate limited"}',
+    says: /asks for fewer requests/,
+    hint: /BACKUP_S3_CONCURRENCY/,
+  },
+  {
+    what: 'a key id that is too short for R2',
+    status: 400,
+    headers: { 'content-type': 'application/xml' },
+    body: '<Error><Code>InvalidArgument</Code><Message>Credential access key has length 8, should be 32</Message></Error>',
+    says: /access key id is unknown/,
+    hint: /BACKUP_S3_ACCESS_KEY_ID/,
+  },
+  {
+    what: 'a key id that Garage does not know',
+    status: 403,
+    headers: { 'content-type': 'application/xml' },
+    body: '<Error><Code>AccessDenied</Code><Message>Forbidden: No such key: x</Message></Error>',
+    says: /access key id is unknown/,
+    hint: /BACKUP_S3_ACCESS_KEY_ID/,
+  },
+  {
+    what: 'a secret that Garage finds wrong',
+    status: 403,
+    headers: { 'content-type': 'application/xml' },
+    body: '<Error><Code>AccessDenied</Code><Message>Forbidden: Invalid signature</Message></Error>',
+    says: /secret access key is wrong/,
+    hint: /BACKUP_S3_SECRET_ACCESS_KEY/,
+  },
+  {
+    what: 'a token that has expired',
+    status: 400,
+    headers: { 'content-type': 'application/xml' },
+    body: '<Error><Code>ExpiredToken</Code><Message>x</Message></Error>',
+    says: /token has expired/,
+    hint: /new one/,
+  },
+  {
+    what: 'an account that is suspended',
+    status: 403,
+    headers: { 'content-type': 'application/xml' },
+    body: '<Error><Code>UserSuspended</Code><Message>x</Message></Error>',
+    says: /account is suspended/,
+    hint: /bills/,
+  },
+  {
+    what: 'an account that was never activated',
+    status: 403,
+    headers: { 'content-type': 'application/xml' },
+    body: '<Error><Code>NotSignedUp</Code><Message>x</Message></Error>',
+    says: /never activated/,
+    hint: /switched on/,
+  },
+  {
+    what: 'a name that is none of a bucket',
+    status: 400,
+    headers: { 'content-type': 'application/xml' },
+    body: '<Error><Code>InvalidBucketName</Code><Message>x</Message></Error>',
+    says: /no bucket can have this name/,
+    hint: /without a folder/,
+  },
+  {
+    what: 'a status and no word',
+    status: 417,
+    says: /answers with status 417, and does not say why/,
+    hint: /look up this answer/,
+  },
 ];
 
 describe('what answers at an endpoint', () => {
@@ -291,6 +484,18 @@ describe('what answers at an endpoint', () => {
     await assertAllSay(store, { says: /speaks no HTTP/, hint: /port/ });
     await store.close();
     await new Promise((resolve) => server.close(resolve));
+  });
+
+  it('is no missing object where a bucket is asked for', async () => {
+    await using parrot = await startParrot({
+      status: 404,
+      headers: { 'content-type': 'text/plain' },
+      body: '404 page not found',
+    });
+    const store = storeAt(`http://127.0.0.1:${parrot.port}`);
+    for (const verb of ['list', 'head', 'putDocument', 'put'] as const)
+      await assert.rejects(verbs[verb]?.(store) ?? Promise.resolve(), /no answer of an S3 store \(status 404\)/, verb);
+    await store.close();
   });
 
   it('names the right that a token lacks for listing', async () => {

@@ -19,6 +19,7 @@ export function openApp(
     processId: process.pid,
     toolVersion: '0.0.0-test',
     isTerminal: false,
+    program: 'bin/mastodon-backup',
     writeLog: (text) => void write(text),
     overrides: { now: clockOf(environment), ...overrides },
   });
