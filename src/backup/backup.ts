@@ -1,7 +1,7 @@
 // One run, on one page: ask the database, plan, dump once into every destination, read back, and only then write the
 // manifest that makes it a backup. A destination that fails loses its own copy and no other.
 
-import { createOneRunKey, type OneRunKey } from '../codec/age.ts';
+import { createOneRunKey } from '../codec/age.ts';
 import { encoders, type Compression } from '../codec/codec.ts';
 import type { Environment } from '../config/environment.ts';
 import { chooseClient, type ClientPrograms } from '../database/clients.ts';
@@ -21,8 +21,7 @@ import type { Repository } from '../snapshots/repository.ts';
 import { storeBranch, type DestinationOutcome } from '../snapshots/destination.ts';
 import { reachCommitPoint } from './commit-point.ts';
 import { reportTableLosses } from './emptied-tables.ts';
-import { enclose, type Enclosure } from './enclosure.ts';
-import { packExtraFiles } from './extra-files.ts';
+import { encloseExtra } from './extra-enclosure.ts';
 import { failSpared, firstFailure, inOrder } from './outcomes.ts';
 import { startPipeline } from './pipeline.ts';
 import { produceDump } from './dump-producer.ts';
@@ -230,17 +229,6 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
     leftOut: extra.leftOut,
     outcomes: inOrder([...outcomes, ...failSpared(spared, { options, id, facts })], options),
   };
-}
-
-// In the clear they would be for everybody who reads the store: without recipients they stay here.
-async function encloseExtra(
-  { extraFiles, recipients, signal }: BackupOptions,
-  oneRunKey: OneRunKey | null,
-): Promise<{ readonly enclosure: Enclosure | null; readonly leftOut: readonly string[] }> {
-  if (oneRunKey === null || extraFiles.length === 0) return { enclosure: null, leftOut: [] };
-  const { names, tar, leftOut } = await packExtraFiles(extraFiles, signal);
-  if (names.length === 0) return { enclosure: null, leftOut };
-  return { enclosure: await enclose(tar, { kind: 'extra', recipients, oneRunKey }), leftOut };
 }
 
 function lookForOtherSecrets(earlier: readonly EarlierBackups[], environment: Environment): readonly string[] {

@@ -10,6 +10,7 @@ import type { Finding } from '../../src/doctor/finding.ts';
 import type { Health } from '../../src/health/assess.ts';
 import { startStage, type FaultStage } from '../faults/support.ts';
 import { runCommand, type CommandResult } from '../support/command.ts';
+import { readAsCompose } from '../support/compose-env-file.ts';
 
 describe('extra files', () => {
   let stage: FaultStage;
@@ -51,16 +52,24 @@ describe('extra files', () => {
       `age -d -i ${identity} ${at(`backups/daily/${id}.extra.tar.age`)} | tar -tf -`,
     ]);
     assert.deepEqual(stock.toString().trim().split('\n').toSorted(), [
+      '.env.backup',
       inTar('own/docker-compose.yml'),
       inTar('own/nginx/linked'),
       inTar('own/nginx/sites/social.conf'),
     ]);
     const back = await run(['restore', 'latest', '--extra-output', at('back'), '--identity', identity]);
     assert.equal(back.status, 0, back.stderr);
-    assert.match(back.stdout, /\(3 files, .*social\.conf/s);
+    assert.match(back.stdout, /\(4 files, .*social\.conf/s);
     const file = path.join(at('back'), inTar('own/nginx/sites/social.conf'));
     assert.equal(readFileSync(file, 'utf8'), 'server_name social.example;\n');
     assert.equal(statSync(file).mode & 0o777, 0o600);
+    const own = readFileSync(path.join(at('back'), '.env.backup'), 'utf8');
+    const settings = readAsCompose(own);
+    for (const name of ['BACKUP_S3_BUCKET', 'BACKUP_AGE_RECIPIENTS', 'BACKUP_EXTRA_FILES', 'BACKUP_LOCAL_DIR'])
+      assert.equal(settings[name], environment[name], name);
+    assert.match(own, /^# Set again .*: .*BACKUP_S3_SECRET_ACCESS_KEY/m);
+    for (const [name, value] of Object.entries(environment))
+      if (/PASS|SECRET|TOKEN/.test(name)) assert.ok(!own.includes(value), name);
     const again = await run(['restore', 'latest', '--extra-output', at('back'), '--identity', identity]);
     assert.equal(again.status, 2, 'nothing is overwritten');
     assert.match(again.stderr, /There is something in '.*back' already/);
@@ -98,7 +107,7 @@ describe('extra files', () => {
     assert.equal(last.status, 0, last.stderr);
     assert.equal(
       readdirSync(at('rest'), { recursive: true, withFileTypes: true }).filter((one) => one.isFile()).length,
-      3,
+      4,
     );
   });
 
