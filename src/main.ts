@@ -3,7 +3,6 @@
 // nowhere else: what reads them deep inside cannot be tested with others, and ends a run in its middle.
 
 import { existsSync, readFileSync } from 'node:fs';
-import http from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { createApp } from './app/app.ts';
 import { findProxyProblems, readProxy } from './config/proxy.ts';
@@ -53,7 +52,11 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 
 // `fetch` hears of a proxy in no other way. What is wrong with it is told with the settings.
 const proxy = readProxy((name) => process.env[name]);
-if (proxy !== null && findProxyProblems(proxy).length === 0) http.setGlobalProxyFromEnv({ ...proxy });
+if (proxy !== null && findProxyProblems(proxy).length === 0) {
+  // Loaded for that alone: with it comes all that speaks HTTP.
+  const { setGlobalProxyFromEnv } = await import('node:http');
+  setGlobalProxyFromEnv({ ...proxy });
+}
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;

@@ -52,8 +52,6 @@ it('a command waits only for packages that nearly every command needs: a healthc
   assert.deepEqual([...packagesLoadedWith('main.ts')].toSorted(), [
     'commander',
     'croner',
-    'lzma-native',
-    'pg',
     'pg-connection-string',
     'pino',
     'valibot',

@@ -10,74 +10,43 @@ import type { Timetable } from '../schedule/timetable.ts';
 import type { DrillReport } from '../state/records.ts';
 import type { Status } from '../status/status.ts';
 import { ownDomains } from '../mastodon/instance.ts';
-import { adopt, type Adoption, type AdoptRequest } from './adopt-verb.ts';
-import { compare, type CompareRequest, type CompareResult } from './compare-verb.ts';
-import { config, type ConfigReport } from './config-verb.ts';
+import type { Adoption, AdoptRequest } from './adopt-verb.ts';
+import type { CompareRequest, CompareResult } from './compare-verb.ts';
+import type { ConfigReport } from './config-verb.ts';
+import type { createPlaceWatch } from './place-watch.ts';
+import { loadVerbs, verbs } from './verb-modules.ts';
 import { createContext, type AppInput } from './context.ts';
-import { drill, type DrillRequest } from './drill-verb.ts';
-import { drillIfDue, type DrillLook } from './due-drill.ts';
-import { pruneChainsByHand, type ChainPrune } from './chain-pruning.ts';
-import { baseIfDue, pitrBase, type BaseLook, type BaseReport, type BaseRequest } from './base-backups.ts';
-import { heartbeat, lookAround, waitForDatabase, type Surroundings } from './daemon-verbs.ts';
-import { doctor } from './doctor-verb.ts';
-import { applyLifecycle, showLifecycle, type LifecycleReport } from './lifecycle-verb.ts';
-import { keygen, type Keygen, type KeygenRequest } from './keygen-verb.ts';
-import { followLog } from './log-following.ts';
-import { mend } from './mend-verb.ts';
-import { drillMoment, type MomentDrill, type MomentDrillRequest } from './moment-drill.ts';
-import {
-  layOutMoment,
-  restoreMoment,
-  writeMoment,
-  type MomentDirectoryRequest,
-  type MomentFileReport,
-  type MomentFileRequest,
-  type MomentReport,
-  type MomentRequest,
+import type { DrillRequest } from './drill-verb.ts';
+import type { DrillLook } from './due-drill.ts';
+import type { ChainPrune } from './chain-pruning.ts';
+import type { BaseLook, BaseReport, BaseRequest } from './base-backups.ts';
+import type { Surroundings, heartbeat, waitForDatabase } from './daemon-verbs.ts';
+import type { LifecycleReport } from './lifecycle-verb.ts';
+import type { Keygen, KeygenRequest } from './keygen-verb.ts';
+import type { MomentDrill, MomentDrillRequest } from './moment-drill.ts';
+import type {
+  MomentDirectoryRequest,
+  MomentFileReport,
+  MomentFileRequest,
+  MomentReport,
+  MomentRequest,
 } from './moment-verb.ts';
-import { createPlaceWatch } from './place-watch.ts';
-import { pitrStatus, type PitrStatus } from './pitr-status-verb.ts';
-import { verifyPitr, type PitrVerification, type PitrVerifyRequest } from './pitr-verify-verb.ts';
+import type { PitrStatus } from './pitr-status-verb.ts';
+import type { PitrVerification, PitrVerifyRequest } from './pitr-verify-verb.ts';
 import type { DataDirectory } from '../pitr/data-directory.ts';
-import {
-  list,
-  verify,
-  type ListRequest,
-  type PlacedCatalogue,
-  type VerifyRequest,
-  type VerifyResult,
-} from './reading-verbs.ts';
-import { health } from './health-verb.ts';
-import { notifyTest, type NotifyTestRequest } from './notify-verb.ts';
+import type { ListRequest, PlacedCatalogue, VerifyRequest, VerifyResult } from './reading-verbs.ts';
+import type { NotifyTestRequest } from './notify-verb.ts';
 import type { ChannelOutcome } from '../notify/notifier.ts';
-import { pin, unpin, type PinReport, type PinRequest } from './pin-verb.ts';
-import { open, type OpenRequest } from './open-verb.ts';
-import { prune, type PruneRequest } from './prune-verb.ts';
+import type { PinReport, PinRequest } from './pin-verb.ts';
+import type { OpenRequest } from './open-verb.ts';
+import type { PruneRequest } from './prune-verb.ts';
 import type { PlacePrune } from './pruning.ts';
-import { remembered, type Remembered } from './remembered.ts';
-import {
-  restore,
-  restoreFile,
-  restoreExtra,
-  restoreSecrets,
-  type ExtraReport,
-  type FileReport,
-  type FileRequest,
-  type RestoreReport,
-  type RestoreRequest,
-} from './restore-verb.ts';
-import { run, runScheduled, type RunReport, type RunRequest, type ScheduledRunRequest } from './run-verb.ts';
-import { tidyScratch } from './scratch.ts';
-import { drillReport, status } from './status-verb.ts';
-import { upgradeCheck, type UpgradeCheck, type UpgradeCheckRequest } from './upgrade-check.ts';
-import {
-  upgradeRehearse,
-  upgradeRun,
-  type Rehearsal,
-  type UpgradeReport,
-  type UpgradeRequest,
-} from './upgrade-verb.ts';
-import { recoveryKit, type RecoveryKitRequest } from './recovery-kit-verb.ts';
+import type { Remembered } from './remembered.ts';
+import type { ExtraReport, FileReport, FileRequest, RestoreReport, RestoreRequest } from './restore-verb.ts';
+import type { RunReport, RunRequest, ScheduledRunRequest } from './run-verb.ts';
+import type { UpgradeCheck, UpgradeCheckRequest } from './upgrade-check.ts';
+import type { Rehearsal, UpgradeReport, UpgradeRequest } from './upgrade-verb.ts';
+import type { RecoveryKitRequest } from './recovery-kit-verb.ts';
 
 /** The program's verbs. */
 export interface App extends AsyncDisposable {
@@ -85,6 +54,8 @@ export interface App extends AsyncDisposable {
   readonly redact: Redact;
   /** What would be left behind if the process ended now, each with its remedy. */
   remains(): readonly string[];
+  /** Loads what the other verbs need, which is else loaded when one of them is first asked for. */
+  load(): Promise<void>;
   run(request: RunRequest): Promise<RunReport>;
   runScheduled(request: ScheduledRunRequest): Promise<RunReport | null>;
   list(request: ListRequest): Promise<PlacedCatalogue>;
@@ -156,63 +127,68 @@ export interface App extends AsyncDisposable {
 /** Makes the app. Never throws for wrong settings: each verb does. */
 export function createApp(input: AppInput): App {
   const context = createContext(input);
-  const watch = createPlaceWatch(context);
+  let watch: ReturnType<typeof createPlaceWatch> | undefined;
   return {
     log: context.log,
     redact: context.redact,
     remains: () => context.remains.list(),
-    run: async (request) => run(context, request),
-    runScheduled: async (request) => runScheduled(context, request),
-    list: async (request) => list(context, request),
-    verify: async (request) => verify(context, request),
-    compare: async (request) => compare(context, request),
-    open: async (request) => open(context, request),
-    prune: async (request) => prune(context, request),
-    pruneChains: async (request) => pruneChainsByHand(context, request),
-    showLifecycle: async (signal) => showLifecycle(context, signal),
-    applyLifecycle: async (signal) => applyLifecycle(context, signal),
-    health: async () => health(context),
-    notifyTest: async (request) => notifyTest(context, request),
-    remembered: async () => remembered(context),
-    status: async () => status(context),
-    drillReport: async (id) => drillReport(context, id),
+    load: loadVerbs,
+    run: async (request) => (await verbs.run()).run(context, request),
+    runScheduled: async (request) => (await verbs.run()).runScheduled(context, request),
+    list: async (request) => (await verbs.reading()).list(context, request),
+    verify: async (request) => (await verbs.reading()).verify(context, request),
+    compare: async (request) => (await verbs.compare()).compare(context, request),
+    open: async (request) => (await verbs.open()).open(context, request),
+    prune: async (request) => (await verbs.prune()).prune(context, request),
+    pruneChains: async (request) => (await verbs.chainPruning()).pruneChainsByHand(context, request),
+    showLifecycle: async (signal) => (await verbs.lifecycle()).showLifecycle(context, signal),
+    applyLifecycle: async (signal) => (await verbs.lifecycle()).applyLifecycle(context, signal),
+    health: async () => (await verbs.health()).health(context),
+    notifyTest: async (request) => (await verbs.notify()).notifyTest(context, request),
+    remembered: async () => (await verbs.remembered()).remembered(context),
+    status: async () => (await verbs.status()).status(context),
+    drillReport: async (id) => (await verbs.status()).drillReport(context, id),
     http() {
       const { http } = context.load().settings;
       return http === null ? null : { ...http, ownNames: ownDomains(context.environment) };
     },
     timetable: () => context.timetable(),
-    tidyScratch: async (signal) => tidyScratch(context, signal),
-    waitForDatabase: async (options) => waitForDatabase(context, options),
-    lookAround: async (options) => lookAround(context, options),
-    placesChanged: async (signal) => watch.changed(signal),
-    mend: async (signal) => mend(context, signal),
-    drillIfDue: async (signal) => drillIfDue(context, signal),
-    restore: async (request) => restore(context, request),
-    restoreFile: async (request) => restoreFile(context, request),
-    restoreSecrets: async (request) => restoreSecrets(context, request),
-    restoreMoment: async (request) => restoreMoment(context, request),
-    writeMoment: async (request) => writeMoment(context, request),
-    layOutMoment: async (request) => layOutMoment(context, request),
-    drillMoment: async (request) => drillMoment(context, request),
-    pitrStatus: async (signal) => pitrStatus(context, signal),
-    pitrBase: async (request) => pitrBase(context, request),
-    verifyPitr: async (request) => verifyPitr(context, request),
+    tidyScratch: async (signal) => (await verbs.scratch()).tidyScratch(context, signal),
+    waitForDatabase: async (options) => (await verbs.daemon()).waitForDatabase(context, options),
+    lookAround: async (options) => (await verbs.daemon()).lookAround(context, options),
+    async placesChanged(signal) {
+      const { createPlaceWatch: create } = await verbs.placeWatch();
+      watch ??= create(context);
+      return watch.changed(signal);
+    },
+    mend: async (signal) => (await verbs.mend()).mend(context, signal),
+    drillIfDue: async (signal) => (await verbs.dueDrill()).drillIfDue(context, signal),
+    restore: async (request) => (await verbs.restore()).restore(context, request),
+    restoreFile: async (request) => (await verbs.restore()).restoreFile(context, request),
+    restoreSecrets: async (request) => (await verbs.restore()).restoreSecrets(context, request),
+    restoreMoment: async (request) => (await verbs.moment()).restoreMoment(context, request),
+    writeMoment: async (request) => (await verbs.moment()).writeMoment(context, request),
+    layOutMoment: async (request) => (await verbs.moment()).layOutMoment(context, request),
+    drillMoment: async (request) => (await verbs.momentDrill()).drillMoment(context, request),
+    pitrStatus: async (signal) => (await verbs.pitrStatus()).pitrStatus(context, signal),
+    pitrBase: async (request) => (await verbs.baseBackups()).pitrBase(context, request),
+    verifyPitr: async (request) => (await verbs.pitrVerify()).verifyPitr(context, request),
     wantsPitr: () => context.load().settings.pitr.isOn,
-    followLog: async (signal) => followLog(context, signal),
-    baseIfDue: async (signal) => baseIfDue(context, signal),
-    restoreExtra: async (request) => restoreExtra(context, request),
-    drill: async (request) => drill(context, request),
-    upgradeCheck: async (request) => upgradeCheck(context, request),
-    upgradeRehearse: async (request) => upgradeRehearse(context, request),
-    upgradeRun: async (request) => upgradeRun(context, request),
-    heartbeat: async (sign) => heartbeat(context, sign),
-    recoveryKit: async (request) => recoveryKit(context, request),
-    keygen: async (request) => keygen(context, request),
-    adopt: async (request) => adopt(context, request),
-    pin: async (request) => pin(context, request),
-    unpin: async (request) => unpin(context, request),
-    config: async (signal) => config(context, signal),
-    doctor: async (signal) => doctor(context, signal),
+    followLog: async (signal) => (await verbs.logFollowing()).followLog(context, signal),
+    baseIfDue: async (signal) => (await verbs.baseBackups()).baseIfDue(context, signal),
+    restoreExtra: async (request) => (await verbs.restore()).restoreExtra(context, request),
+    drill: async (request) => (await verbs.drill()).drill(context, request),
+    upgradeCheck: async (request) => (await verbs.upgradeCheck()).upgradeCheck(context, request),
+    upgradeRehearse: async (request) => (await verbs.upgrade()).upgradeRehearse(context, request),
+    upgradeRun: async (request) => (await verbs.upgrade()).upgradeRun(context, request),
+    heartbeat: async (sign) => (await verbs.daemon()).heartbeat(context, sign),
+    recoveryKit: async (request) => (await verbs.recoveryKit()).recoveryKit(context, request),
+    keygen: async (request) => (await verbs.keygen()).keygen(context, request),
+    adopt: async (request) => (await verbs.adopt()).adopt(context, request),
+    pin: async (request) => (await verbs.pin()).pin(context, request),
+    unpin: async (request) => (await verbs.pin()).unpin(context, request),
+    config: async (signal) => (await verbs.config()).config(context, signal),
+    doctor: async (signal) => (await verbs.doctor()).doctor(context, signal),
     [Symbol.asyncDispose]: async () => context.close(),
   };
 }

@@ -3,7 +3,8 @@
 
 import { compareRows, type RowComparison } from '../checks/row-comparison.ts';
 import { connect, describeTarget } from '../database/connection.ts';
-import { countLiveRows, type UncountedTable } from '../database/row-counts.ts';
+import { countLiveRows } from '../database/row-counts.ts';
+import type { UncountedTable } from '../database/uncounted-table.ts';
 import type { Manifest } from '../snapshots/manifest.ts';
 import { choose, type SnapshotRequest } from './choosing.ts';
 import type { AppContext } from './context.ts';

@@ -24,7 +24,6 @@ import type { S3Patience } from '../storage/s3-bucket.ts';
 import type { StoreName } from '../storage/store.ts';
 import { createRemains, type Remains } from '../stream/remains.ts';
 import { createLogLine } from '../text/log-line.ts';
-import { openStores } from './repositories.ts';
 import { createToldFailures, type ToldFailures } from './told-failures.ts';
 
 /** What tests replace. */
@@ -148,7 +147,10 @@ export function createContext(input: AppInput): AppContext {
   }
 
   async function stores(): Promise<readonly Repository[]> {
-    opened ??= openStores(load().settings, { patience: input.overrides?.patience });
+    const { settings } = load();
+    opened ??= import('./repositories.ts').then(async ({ openStores }) =>
+      openStores(settings, { patience: input.overrides?.patience }),
+    );
     return opened;
   }
 

@@ -2,6 +2,7 @@
 // told. A scheduled one may be a copy of a finer snapshot that is young enough; one by hand always dumps.
 
 import { availableParallelism } from 'node:os';
+import { firstError } from '../backup/first-error.ts';
 import { backUp, type BackupResult } from '../backup/backup.ts';
 import type { ProgressListener } from '../backup/progress.ts';
 import { commandOf, folderOf, type ClockPurpose, type HandPurpose, type Purpose } from '../backup/purpose.ts';
@@ -236,11 +237,6 @@ async function dump(
     signal: plan.signal,
     onProgress: plan.onProgress,
   });
-}
-
-/** The first destination's failure; undefined when all went well. */
-export function firstError(result: BackupResult): AppError | undefined {
-  return result.outcomes.find((outcome) => outcome.kind === 'failed')?.error;
 }
 
 /** How many snapshots made here are remembered, to tell them from another container's and from somebody else's. */

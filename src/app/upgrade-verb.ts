@@ -14,7 +14,8 @@ import { switchLines, type Switch } from '../upgrade/target-address.ts';
 import { choose } from './choosing.ts';
 import type { AppContext } from './context.ts';
 import { restore } from './restore-verb.ts';
-import { firstError, run } from './run-verb.ts';
+import { firstError } from '../backup/first-error.ts';
+import { run } from './run-verb.ts';
 import { assertUpgradePossible, type UpgradeCheckRequest } from './upgrade-check.ts';
 import { recallUpgrade, rememberUpgrade, type UpgradeServers } from './upgrade-memory.ts';
 

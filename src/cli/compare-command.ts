@@ -4,7 +4,7 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { CompareResult } from '../app/compare-verb.ts';
 import { parseDuration } from '../config/values.ts';
-import { outOfTime } from '../database/row-counts.ts';
+import { outOfTime } from '../database/uncounted-table.ts';
 import { AppError, describeError } from '../errors.ts';
 import { snapshotName } from '../snapshots/manifest.ts';
 import type { StoreName } from '../storage/store.ts';

@@ -13,6 +13,7 @@ export function addDaemonCommand(program: Command, { app, toolVersion, signal }:
         import('../daemon/clock.ts'),
         import('../daemon/services.ts'),
       ]);
+      await app.load();
       await runDaemon({ app, clock: createClock(() => new Date()), toolVersion, signal });
     });
 }

@@ -2,7 +2,8 @@
 // not miss a copy that a person would see missing.
 
 import type { Command } from 'commander';
-import { firstError, type RunReport } from '../app/run-verb.ts';
+import type { RunReport } from '../app/run-verb.ts';
+import { firstError } from '../backup/first-error.ts';
 import { tiers, type Tier } from '../schedule/tier.ts';
 import type { DestinationOutcome } from '../snapshots/destination.ts';
 import { formatBytes, formatDuration } from '../text/format.ts';

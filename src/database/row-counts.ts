@@ -6,12 +6,7 @@ import { describeError } from '../errors.ts';
 import { qualifiedName } from './archive-contents.ts';
 import { dumpedSchemas } from './dumped-tables.ts';
 import { queryCanceled, sqlStateOf } from './sql-state.ts';
-
-/** A table that was not counted, and why. */
-export interface UncountedTable {
-  readonly table: string;
-  readonly reason: string;
-}
+import { outOfTime, type UncountedTable } from './uncounted-table.ts';
 
 /** What was counted. */
 export interface RowCounts {
@@ -93,9 +88,6 @@ async function countWithin(
     return { reason: sqlStateOf(error) === queryCanceled ? outOfTime : describeError(error) };
   }
 }
-
-/** Why the last tables are not counted when the time is over. */
-export const outOfTime = 'the time for it was over';
 
 const tablesQuery = `
   select n.nspname as schema, c.relname as name,

@@ -1,7 +1,7 @@
 // What the daemon does and no command names: a coarser tier's backup as a copy of a finer one, and a destination's missing
 // snapshot from the other.
 
-import { firstError } from '../../../src/app/run-verb.ts';
+import { firstError } from '../../../src/backup/first-error.ts';
 import type { App } from '../../../src/app/app.ts';
 
 /** Does it once, as the daemon would; the failure of any destination is thrown. */
