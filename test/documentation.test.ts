@@ -32,6 +32,7 @@ const typedBy: Readonly<Record<string, readonly string[]>> = {
   'test/pitr/stock-moment.test.ts': ['recovery_target_time'],
   'test/pitr/signed-log.test.ts': ['sha256sum'],
   'test/integration/recovery-kit.test.ts': ['createdb -T template0'],
+  'test/integration/media-page.test.ts': ['--entrypoint rclone'],
   'test/image/documented-commands.image.ts': [
     'docker build',
     '/dev/stdin backup-secrets',
