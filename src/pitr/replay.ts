@@ -15,7 +15,7 @@ import { assertWalSigned } from '../snapshots/wal-signature.ts';
 import type { ReadPatience } from '../storage/patient-reader.ts';
 import { createUnpacker, readBase } from './base-reader.ts';
 import { decodeWhole } from './encoding.ts';
-import { unlessFull } from './full-disk.ts';
+import { unlessFull, type Room } from './full-disk.ts';
 import type { Moment } from './moment.ts';
 import { planReplay, type Lineage, type ReplayPlan } from './plan.ts';
 import { createReplayHome, stagedFolder, startReplay, type ReplayedServer, type ReplayUse } from './replay-server.ts';
@@ -73,12 +73,12 @@ export async function replay(options: ReplayOptions): Promise<Replayed> {
     needsBytes: base.segmentBytes,
     hint: 'Mount a larger volume at BACKUP_SCRATCH_DIR: it takes the data directory, its log and a dump of it.',
   };
-  return unlessFull(room, async () => replayPlan(plan, { ...options, programs }));
+  return unlessFull(room, async () => replayPlan(plan, { ...options, programs, room }));
 }
 
 async function replayPlan(
   plan: ReplayPlan,
-  { programs, ...options }: ReplayOptions & { readonly programs: ServerPrograms },
+  { programs, room, ...options }: ReplayOptions & { readonly programs: ServerPrograms; readonly room: Room },
 ): Promise<Replayed> {
   const { moment, log, signal } = options;
   const { base } = plan;
@@ -103,15 +103,18 @@ async function replayPlan(
   });
   const unpackedAt = performance.now();
   const server = stack.use(
-    await startReplay(home, {
-      programs,
-      superuser: base.server.superuser,
-      moment,
-      timeline: plan.history.at(-1)?.timeline ?? base.timeline,
-      reaches: staged.reaches,
-      log,
-      signal,
-    }),
+    // Looked at before what it took is removed.
+    await unlessFull(room, async () =>
+      startReplay(home, {
+        programs,
+        superuser: base.server.superuser,
+        moment,
+        timeline: plan.history.at(-1)?.timeline ?? base.timeline,
+        reaches: staged.reaches,
+        log,
+        signal,
+      }),
+    ),
   );
   const replayedAt = performance.now();
   const owned = stack.move();

@@ -82,7 +82,7 @@ const steps = [
     isTime: (bytes: number) => bytes >= options.chain.wal.length * 16 * mib || bytes % (16 * mib) !== 0,
     leftBytes: mib,
   },
-  { step: 'the server replays', isTime: (bytes: number, expected: number) => bytes >= expected, leftBytes: 6 * mib },
+  { step: 'the server replays', isTime: (bytes: number, expected: number) => bytes >= expected, leftBytes: 32 * mib },
 ] as const;
 
 describe('a disk that fills while a moment is brought back', () => {
