@@ -54,6 +54,8 @@ const wished = [
   ['fish', () => onPath('fish')],
   ['fuse3', () => onPath('fusermount3')],
   ['mergerfs', () => onPath('mergerfs')],
+  ['dosfstools', () => onPath('mkfs.vfat') || existsSync('/usr/sbin/mkfs.vfat')],
+  ['fusefat', () => onPath('fusefat')],
 ];
 
 const absent = (packages) => packages.filter(([, present]) => !present()).map(([name]) => name);

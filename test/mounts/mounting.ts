@@ -26,6 +26,14 @@ export const kinds = {
   mergerfs: ({ mountPoint, behind }) => [
     `mergerfs -o category.create=rand,fsname=mastodon-backup-test ${behind}/1:${behind}/2 ${mountPoint}`,
   ],
+  /** A stick or a disk out of a shop: no links, no sockets, no owners and modes. Where the kernel has none, by FUSE. */
+  vfat: ({ mountPoint, behind }) => [
+    `truncate -s 256M ${behind}/disk`,
+    `mkfs.vfat ${behind}/disk`,
+    /\bvfat$/m.test(readFileSync('/proc/filesystems', 'utf8'))
+      ? `mount -o loop ${behind}/disk ${mountPoint}`
+      : `fusefat -o rw+ ${behind}/disk ${mountPoint}`,
+  ],
   /** A disk of 8 MiB. */
   'a small disk': ({ mountPoint }) => [`mount -t tmpfs -o size=8m tmpfs ${mountPoint}`],
   'a read-only mount': ({ mountPoint, behind }) => [

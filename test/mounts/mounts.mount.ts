@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
+import type { Finding } from '../../src/doctor/finding.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import { findHolder, takeLock } from '../../src/state/lock.ts';
 import { testObjectStore } from '../contract/object-store.ts';
@@ -24,6 +25,8 @@ function mounted(kind: Kind, context: TestContext): Mounted | undefined {
 }
 
 const shared = ['rclone', 'rclone with a cache', 'mergerfs'] as const;
+// Through FUSE it takes minutes for a thousand files, and no names but such as ours.
+const all = [...shared, 'vfat'] as const;
 for (const kind of shared) {
   const probe = mountOne(kind);
   if (typeof probe === 'string') {
@@ -62,7 +65,7 @@ describe('a backup', () => {
     scratch[Symbol.dispose]();
   });
 
-  for (const kind of shared) {
+  for (const kind of all) {
     it(`is stored on ${kind}, read back, verified and restored, with the state beside it`, async (context) => {
       using place = mounted(kind, context);
       if (place === undefined) return;
@@ -126,6 +129,25 @@ describe('a backup', () => {
       readdirSync(place.path, { recursive: true }).filter((name) => /partial|dump/.test(String(name))),
       [],
     );
+  });
+
+  it('has a doctor who says what a scratch directory is too small for, and that none can be written', async (context) => {
+    using small = mounted('a small disk', context);
+    using closed = mounted('a read-only mount', context);
+    if (small === undefined || closed === undefined) return;
+    const settings = {
+      ...environment,
+      BACKUP_LOCAL_DIR: path.join(scratch.path, 'nas'),
+      BACKUP_STATE_DIR: closed.path,
+      BACKUP_SCRATCH_DIR: small.path,
+    };
+    const { stdout } = await runProcess(['doctor', '--json'], settings);
+    const of = (check: string) => (JSON.parse(stdout) as Finding[]).find((one) => one.check === check);
+    assert.equal(of('drill')?.status, 'warning', stdout);
+    assert.match(of('drill')?.detail ?? '', /^no drill can run here: .* predicted; of 8\.0 MiB in the scratch volume/);
+    assert.match(of('drill')?.remedy ?? '', /larger volume at BACKUP_SCRATCH_DIR/);
+    assert.match(of('state directory')?.detail ?? '', /the file system is read-only: what is remembered goes to /);
+    assert.match(of('state directory')?.remedy ?? '', /^Mount a volume at BACKUP_STATE_DIR that can be written/);
   });
 
   it('on a read-only mount is told how that is mended', async (context) => {
