@@ -108,6 +108,11 @@ function chooseInstance(
     });
   }
   const isSaid = context.environment.status('LOCAL_DOMAIN') === 'set' || target.sources.length > 0;
+  if (isSaid && stored.length > 0 && !stored.includes(instance))
+    context.log.warn(
+      {},
+      `No backup of '${instance}' is stored there; there is: ${stored.join(', ')}. Choose one with --instance.`,
+    );
   if (isSaid || stored.length === 0) return instance;
   const [only = instance, ...others] = stored;
   if (others.length === 0) return only;

@@ -7,6 +7,7 @@ import { withScript } from './script-commands.ts';
 import { withTool } from './tool-commands.ts';
 import { recoverySteps } from './recovery-steps.ts';
 import { fingerprintCommand, type StockBucket, type StockDatabase, type StockEncoding } from './stock-commands.ts';
+import { isSchemaOf } from '../mastodon/releases.ts';
 import { formatMiB } from '../text/format.ts';
 import { formatMoment } from '../text/moment.ts';
 
@@ -183,7 +184,10 @@ function localeWords({ locale }: StockDatabase): string {
 function describeMastodon(mastodon: NonNullable<KitFacts['newest']>['mastodon']): string {
   if (mastodon === null) return 'its tables were not found';
   const { release, schemaVersion } = mastodon;
-  const which = release === null ? 'a release that is not known here' : `release ${release}`;
+  const which =
+    release === null
+      ? 'a release that is not known here'
+      : `release ${release}${isSchemaOf(release, schemaVersion) ? '' : ' or something later'}`;
   return `${which}, with all migrations up to ${schemaVersion}`;
 }
 

@@ -43,8 +43,8 @@ export function withTool(facts: ToolFacts): KitSection {
             ]),
       ]),
       commands('With Docker, in the directory of docker-compose.yml; the superuser is that of the service db:', [
-        'touch .env.production; cp "$WORK/.env.backup" .',
-        `printf '%s\\n' 'services: {recovery: {image: mastodon-postgres-backup, env_file: [.env.production, .env.backup], environment: [BACKUP_DATABASE_URL], networks: [internal_network, external_network]}}' > recovery.yml`,
+        'touch .env.production; export WORK',
+        `printf '%s\\n' 'services: {recovery: {image: mastodon-postgres-backup, env_file: [.env.production, "$WORK/.env.backup"], environment: [BACKUP_DATABASE_URL], networks: [internal_network, external_network]}}' > recovery.yml`,
         'mb() { docker compose -f docker-compose.yml -f recovery.yml run --rm -T recovery "$@"; }',
         'export BACKUP_DATABASE_URL=postgresql://postgres@db/postgres',
       ]),

@@ -9,6 +9,11 @@ const releases: readonly (readonly [version: string, release: string])[] = [
   ['20260611150940', '4.6'],
 ];
 
+/** Whether a schema is that of the release, and of nothing later that has not been released yet or is a fork's. */
+export function isSchemaOf(release: string, schemaVersion: string): boolean {
+  return releases.some(([version, name]) => name === release && version === schemaVersion);
+}
+
 /** Rails notes every migration; a table with fewer notes is no complete one. */
 const completeFrom = 20;
 

@@ -142,7 +142,7 @@ describe('a kit from the bucket alone', () => {
     assert.match(alone.stdout, /^Recovery kit of social\.example$/m);
     assert.match(alone.stdout, /weekly\/.* data of /);
     assert.match(alone.stdout, /^ {2}extensions +.*pg_trgm in tools/m);
-    assert.match(alone.stdout, /^ {2}Mastodon +release 4\.\d, with all migrations up to \d{14}$/m);
+    assert.match(alone.stdout, /^ {2}Mastodon +release 4\.\d or something later, with all migrations up to \d{14}$/m);
     assert.match(alone.stdout, /, encoding UTF8, locale \S+$/m);
   });
 
@@ -193,6 +193,18 @@ describe('a kit from the bucket alone', () => {
     await assertIsBack(target);
   });
 
+  it('is made of a directory alone just as well', async () => {
+    using folder = temporaryDirectory();
+    const run = await runCommand(['run', 'monthly'], { ...whole, BACKUP_LOCAL_DIR: folder.path });
+    assert.equal(run.status, 0, run.stderr);
+    const kit = await runCommand(['recovery-kit'], { BACKUP_LOCAL_DIR: folder.path });
+    assert.equal(kit.status, 0, kit.stderr);
+    assert.match(kit.stdout, /^Recovery kit of social\.example$/m);
+    assert.match(kit.stdout, /^ {2}newest backup +monthly\//m);
+    assert.match(kit.stdout, /ONE recipient opens the backups/);
+    assert.ok(kit.stdout.includes(`cp "$DIR/${restoreScriptName}" restore.sh`));
+  });
+
   it('asks which instance, where several are stored', async () => {
     const run = await runCommand(['run', 'daily'], { ...whole, LOCAL_DOMAIN: 'other.example' });
     assert.equal(run.status, 0, run.stderr);
@@ -208,6 +220,12 @@ describe('a kit from the bucket alone', () => {
     assert.match(unknown.stderr, /No backup of 'typo\.example' is stored there; there is: other\.example/);
     // One that says who it is needs not be asked, and an empty place asks nobody.
     assert.match((await runCommand(['recovery-kit'], whole)).stdout, /^Recovery kit of social\.example$/m);
+    const another = await runCommand(['recovery-kit'], { ...bucketAlone, LOCAL_DOMAIN: 'new.example' });
+    assert.match(another.stdout, /^Recovery kit of new\.example$/m);
+    assert.match(
+      another.stderr,
+      /No backup of 'new\.example' is stored there; there is: other\.example, social\.example/,
+    );
     const empty = await runCommand(['recovery-kit'], { ...bucketAlone, BACKUP_S3_PREFIX: 'empty/' });
     assert.equal(empty.status, 0, empty.stderr);
   });
