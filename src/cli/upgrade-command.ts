@@ -7,6 +7,7 @@ import type { UpgradeCheck } from '../app/upgrade-check.ts';
 import type { Rehearsal, UpgradeReport } from '../app/upgrade-verb.ts';
 import { AppError } from '../errors.ts';
 import { formatDuration } from '../text/format.ts';
+import { layOutHint } from '../text/hint.ts';
 import { formatTable, plural, wrap, type Width } from '../text/table.ts';
 import { collect, readIdentities } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
@@ -32,7 +33,7 @@ export function addUpgradeCommand(program: Command, context: CommandContext): vo
     .option('--json', 'print the result as one JSON document')
     .action(async (action: Action, options: UpgradeOptions) => {
       const identities = await readIdentities(options.identity, context);
-      if (action === 'check') return look(context, { options, identities });
+      if (action === 'check') return lookAtBoth(context, { options, identities });
       const { to } = options;
       if (to === undefined) {
         throw new AppError('usage', `upgrade ${action} does not know the new server`, {
@@ -49,7 +50,7 @@ function parseAction(text: string): Action {
   return action;
 }
 
-async function look(
+async function lookAtBoth(
   context: CommandContext,
   { options, identities }: { readonly options: UpgradeOptions; readonly identities: readonly string[] },
 ): Promise<void> {
@@ -58,7 +59,7 @@ async function look(
   print(context, {
     json: options.json,
     document: found,
-    text: renderCheck(found, { columns: context.columns() }),
+    text: renderCheck(found, { columns: context.columns(), program: context.program }),
   });
   const wrong = found.findings.filter(({ status }) => status === 'failed');
   if (wrong.length === 0) return;
@@ -82,7 +83,7 @@ async function go(
   },
 ): Promise<void> {
   const { app, signal } = context;
-  const width = { columns: context.columns() };
+  const width = { columns: context.columns(), program: context.program };
   using progress = showProgress(context.progress, app.log);
   const request = { to, identities, signal, onProgress: progress.update };
   const [document, text] =
@@ -93,20 +94,28 @@ async function go(
   print(context, { json: options.json, document, text });
 }
 
+type Look = Width & { readonly program: string };
+
 const signs = { ok: 'ok', failed: 'FAILED', note: 'note' } as const;
 
-function renderFindings(findings: readonly CheckResult[], width: Width): string {
-  return formatTable(
-    findings.map(({ check, status, detail, remedy }) => [
-      signs[status],
-      check,
-      remedy === null ? detail : `${detail}. ${remedy}`,
-    ]),
-    width,
-  );
+/** Below a finding, in characters. */
+const remedyIndent = 8;
+
+/** A line each, what is to be done below it. */
+export function renderFindings(findings: readonly CheckResult[], { columns, program }: Look): string {
+  const widest = Math.max(0, ...findings.map(({ check }) => check.length));
+  return findings
+    .map(({ check, status, detail, remedy }) => {
+      const next =
+        remedy === null
+          ? ''
+          : `${' '.repeat(remedyIndent)}${layOutHint(remedy, { program, columns, indent: remedyIndent })}\n`;
+      return `${formatTable([[signs[status].padEnd(signs.failed.length), check.padEnd(widest), detail]], { columns })}${next}`;
+    })
+    .join('');
 }
 
-function renderCheck({ from, to, findings, service }: UpgradeCheck, width: Width): string {
+function renderCheck({ from, to, findings, service }: UpgradeCheck, look: Look): string {
   const next =
     to !== null
       ? []
@@ -118,26 +127,26 @@ function renderCheck({ from, to, findings, service }: UpgradeCheck, width: Width
             `  docker compose up -d ${service.name}\n`,
             `  docker compose exec backup mastodon-backup upgrade check --to ${service.name}\n`,
           ];
-  return [`From ${from}${to === null ? '' : ` to ${to}`}\n`, renderFindings(findings, width), ...next].join('');
+  return [`From ${from}${to === null ? '' : ` to ${to}`}\n`, renderFindings(findings, look), ...next].join('');
 }
 
-function renderRehearsal(rehearsal: Rehearsal, to: string, width: Width): string {
+function renderRehearsal(rehearsal: Rehearsal, to: string, look: Look): string {
   const { snapshot, serverVersion, durationMs, checks } = rehearsal;
   return [
-    `${wrap(`Restored ${snapshot} into PostgreSQL ${serverVersion} in ${formatDuration(durationMs)}, and took it away again. The upgrade takes this time, and that of a dump.`, { ...width, indent: 0 })}\n`,
-    renderFindings(checks, width),
+    `${wrap(`Restored ${snapshot} into PostgreSQL ${serverVersion} in ${formatDuration(durationMs)}, and took it away again. The upgrade takes this time, and that of a dump.`, { columns: look.columns, indent: 0 })}\n`,
+    renderFindings(checks, look),
     '\nWhen the hour has come:\n',
     '  docker compose stop web streaming sidekiq\n',
     `  docker compose exec backup mastodon-backup upgrade run --to ${to}\n`,
   ].join('');
 }
 
-function renderReport(report: UpgradeReport, width: Width): string {
+function renderReport(report: UpgradeReport, look: Look): string {
   const { snapshot, from, to, serverVersion, durationMs, checks, switches } = report;
   const lines = (words: readonly string[]): string => words.map((word) => `  ${word}\n`).join('');
   return [
-    `${wrap(`${snapshot} is in PostgreSQL ${serverVersion} at ${to}, and both servers hold the same. Nobody could write for ${formatDuration(durationMs)} of it. The old server, ${from}, is as it was.`, { ...width, indent: 0 })}\n`,
-    renderFindings(checks, width),
+    `${wrap(`${snapshot} is in PostgreSQL ${serverVersion} at ${to}, and both servers hold the same. Nobody could write for ${formatDuration(durationMs)} of it. The old server, ${from}, is as it was.`, { columns: look.columns, indent: 0 })}\n`,
+    renderFindings(checks, look),
     '\nChange in .env.production, and start Mastodon:\n',
     lines(switches.map(({ forward }) => forward)),
     lines(['docker compose up -d']),

@@ -14,6 +14,7 @@ import { renderCatalogue, renderVerification } from '../../src/cli/reading-comma
 import { renderRestore } from '../../src/cli/restore-command.ts';
 import { renderPrune } from '../../src/cli/retention-commands.ts';
 import { renderRun } from '../../src/cli/run-command.ts';
+import { renderFindings as renderUpgradeFindings } from '../../src/cli/upgrade-command.ts';
 import type { Finding } from '../../src/doctor/finding.ts';
 import { AppError } from '../../src/errors.ts';
 import type { Health } from '../../src/health/assess.ts';
@@ -261,6 +262,16 @@ describe('at 80 columns', () => {
     const text = renderRestore(report, { timeZone, columns: 80, program });
     assertReadable(text, name, command, 'docker compose up -d', `${program} run`);
     assert.doesNotMatch(text, /(?:mastodon-backup|docker compose)[^\n]*\.$/m);
+  });
+
+  it('upgrade has a finding a line, and what helps below it', () => {
+    const checks = [
+      { check: 'extensions', status: 'ok', detail: 'all of them are there', remedy: null },
+      { check: 'rehearsal', status: 'failed', detail: `${place} was never rehearsed`, remedy },
+    ] as const;
+    const text = renderUpgradeFindings(checks, { columns: 80, program });
+    assertReadable(text, command);
+    assert.match(text, /^ok {6}extensions {2}all of them are there\nFAILED {2}rehearsal {3}bucket/);
   });
 
   it('doctor says it of a long place, with the command that helps', () => {
