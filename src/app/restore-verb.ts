@@ -123,7 +123,13 @@ export async function restoreFrom(
     snapshot,
     dataAt: manifest.dataAt.toISOString(),
     place: store.description,
-    nextSteps: nextSteps({ manifest, database, configured: target.database, movedAside: outcome.movedAside }),
+    nextSteps: nextSteps({
+      manifest,
+      database,
+      configured: target.database,
+      movedAside: outcome.movedAside,
+      isAhead: request.sequencesAhead !== undefined,
+    }),
   };
 }
 

@@ -11,11 +11,15 @@ export function nextSteps(facts: {
   /** The one that Mastodon's settings name. */
   readonly configured: string;
   readonly movedAside: string | null;
+  /** Whether sequences were moved ahead. */
+  readonly isAhead: boolean;
 }): readonly string[] {
-  const { manifest, database, configured, movedAside } = facts;
+  const { manifest, database, configured, movedAside, isAhead } = facts;
+  // Under another name it is a copy beside the one that runs, whose Redis has to stay as it is.
+  const isProduction = database === configured;
   return [
     `Never let two copies of ${manifest.instance} run: be sure that the old server stays off.`,
-    ...(database === configured
+    ...(isProduction
       ? []
       : [
           `Mastodon's settings name the database ${configured}: set DB_NAME=${database} in .env.production to use this one.`,
@@ -23,6 +27,16 @@ export function nextSteps(facts: {
     manifest.secrets === null
       ? 'Put .env.production back from its own backup: SECRET_KEY_BASE, OTP_SECRET, VAPID_* and ACTIVE_RECORD_ENCRYPTION_* must be the old ones.'
       : `Put the old secrets in place, if .env.production is new: mastodon-backup restore ${snapshotName(manifest)} --secrets-output FILE.`,
+    ...(manifest.mastodon === null || !isProduction
+      ? []
+      : [
+          ...(isAhead
+            ? []
+            : [
+                'Other servers know ids of follows, likes and votes from after the backup, and they come again: restore with --sequences-ahead 1000000 where much has happened since.',
+              ]),
+          'Empty Redis, which may have queues and feeds of another state: docker compose exec redis redis-cli flushall.',
+        ]),
     ...(manifest.mastodon === null
       ? []
       : [

@@ -257,6 +257,7 @@ describe('at 80 columns', () => {
         database: 'mastodon_production',
         configured: 'mastodon_production',
         movedAside: 'mastodon_production_before_20261123T120000Z',
+        isAhead: false,
       }),
     } as Partial<RestoreReport> as RestoreReport;
     const text = renderRestore(report, { timeZone, columns: 80, program });

@@ -84,7 +84,11 @@ describe('restore', () => {
     for (const check of ['rows', 'indexes', 'contents', 'sequence positions', 'schema', 'role', 'left out'])
       assert.equal(result.checks.find((one) => one.check === check)?.status, 'ok', check);
     assert.ok(result.nextSteps.some((step) => step.includes('tootctl feeds build')));
-    assert.ok(result.nextSteps.some((step) => step.includes('search deploy')));
+    for (const words of ['search deploy', 'flushall', '--sequences-ahead'])
+      assert.ok(
+        result.nextSteps.some((step) => step.includes(words)),
+        words,
+      );
     const [owner] = await target.query(
       "select pg_get_userbyid(datdba) as name, pg_encoding_to_char(encoding) as encoding from pg_database where datname = 'mastodon_production'",
     );
@@ -180,6 +184,8 @@ describe('restore', () => {
       const aside = result.movedAside ?? '';
       assert.ok((await databases()).includes(aside), aside);
       assert.ok(result.nextSteps.some((step) => step.includes(`DROP DATABASE ${escapeIdentifier(aside)};`)));
+      // A copy beside the one that runs: its Redis stays as it is.
+      assert.ok(!result.nextSteps.some((step) => step.includes('flushall')));
     }
   });
 
