@@ -57,7 +57,7 @@ for (const major of [14, 15] as const) {
     before(async () => {
       server = await startPostgres({ major });
       s3 = await startS3();
-      await createMastodonDatabase(server, { name: 'mastodon_production', megabytes: 10, withOddities: true });
+      await createMastodonDatabase(server, { name: 'mastodon_production', megabytes: 2, withOddities: true });
       counts = await countRows(server.mastodon('mastodon_production'));
       environment = {
         ...databaseEnvironment(server.mastodon('mastodon_production')),
@@ -170,6 +170,11 @@ for (const major of [14, 15] as const) {
     });
 
     it('compares the ETag of a multipart upload when it is told not to read back', async () => {
+      // More than the 8 MiB of a part.
+      await server.query(
+        `create table noise as select repeat(md5(n::text), 1000) as text from generate_series(1, 280) n; alter table noise owner to mastodon`,
+        'mastodon_production',
+      );
       const run = await runCommand(['run', 'daily', '--json'], {
         ...environment,
         BACKUP_VERIFY: 'etag',
@@ -181,6 +186,7 @@ for (const major of [14, 15] as const) {
       const manifest = await newest();
       assert.equal(manifest.verified.method, 'etag');
       assert.match(dumpOf(manifest).etag ?? '', /^[0-9a-f]{32}-2$/);
+      await server.query('drop table noise', 'mastodon_production');
     });
 
     it('leaves no unfinished upload and no process behind', async () => {
