@@ -3,6 +3,7 @@
 // command is given one of its own where that is what a test is about, for a start takes longer than most of what is done.
 
 import { spawn, type ChildProcess } from 'node:child_process';
+import { chownSync, mkdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -12,11 +13,21 @@ import { exitStatusOf } from '../../src/errors.ts';
 import { openApp } from './app.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const compiled = fileURLToPath(new URL('../../node_modules/.cache/compile', import.meta.url));
 /** What every process of the program is given: it starts in half the time when it need not be compiled again. */
 export const processVariables: Readonly<Record<string, string>> = {
   PATH: process.env['PATH'] ?? '',
-  NODE_COMPILE_CACHE: fileURLToPath(new URL('../../node_modules/.cache/compile', import.meta.url)),
+  NODE_COMPILE_CACHE: compiled,
 };
+
+// Another user may not write into ours, and has nothing in it.
+function variablesOf(uid: number | undefined): Readonly<Record<string, string>> {
+  if (uid === undefined) return processVariables;
+  const own = `${compiled}-of-${uid}`;
+  mkdirSync(own, { recursive: true });
+  chownSync(own, uid, uid);
+  return { ...processVariables, NODE_COMPILE_CACHE: own };
+}
 
 /** How a command ended. */
 export interface CommandResult {
@@ -55,7 +66,7 @@ export function startCommand(
 ): RunningCommand {
   const child = spawn(process.execPath, [main, ...args], {
     ...(uid === undefined ? {} : { uid, gid: uid }),
-    env: { ...processVariables, ...environment },
+    env: { ...variablesOf(uid), ...environment },
     stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     detached: true,
   });

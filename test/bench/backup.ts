@@ -1,0 +1,167 @@
+// The classic script against this program, on one database and one S3 server, by turns: what each takes in time, processor, memory,
+// disk and requests.
+//
+//   npm run bench -- [--megabytes 100] [--rounds 3] [--only REGEX] [--json FILE]
+
+import { chmodSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { execFileSync } from 'node:child_process';
+import type { ObjectKey } from '../../src/storage/store.ts';
+import { databaseEnvironment } from '../support/command.ts';
+import { createMastodonDatabase } from '../support/mastodon-data.ts';
+import { linkPrograms, startPostgres } from '../support/postgres-server.ts';
+import { startS3 } from '../support/s3-server.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { measure, median, type Measured } from './measured.ts';
+
+const { values } = parseArgs({
+  options: {
+    megabytes: { type: 'string', default: '100' },
+    rounds: { type: 'string', default: '3' },
+    only: { type: 'string', default: '' },
+    json: { type: 'string' },
+  },
+});
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const cores = availableParallelism();
+const mib = 1_048_576;
+
+using scratch = temporaryDirectory();
+chmodSync(scratch.path, 0o755);
+await using server = await startPostgres({ major: 15, settings: { max_wal_size: '2GB' } });
+await createMastodonDatabase(server, { name: 'mastodon_production', megabytes: Number(values.megabytes) });
+await using s3 = await startS3();
+const programs = linkPrograms(path.join(scratch.path, 'bin'), 15);
+const temporary = path.join(scratch.path, 'tmp');
+mkdirSync(temporary);
+const connection = server.mastodon('mastodon_production');
+const identity = execFileSync('age-keygen', { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+
+const ours = {
+  PATH: process.env['PATH'],
+  ...databaseEnvironment(connection),
+  ...s3.environment,
+  LOCAL_DOMAIN: 'social.example',
+  BACKUP_STATE_DIR: path.join(scratch.path, 'state'),
+  BACKUP_SCRATCH_DIR: temporary,
+  BACKUP_PG_BIN: programs,
+  BACKUP_KEEP_DAILY: '1000',
+  BACKUP_ALLOW_PLAINTEXT: 'true',
+  BACKUP_LOG_LEVEL: 'warn',
+  MALLOC_ARENA_MAX: '2',
+};
+const script = {
+  PATH: process.env['PATH'],
+  PGHOST: connection.host,
+  PGPORT: String(connection.port),
+  PGUSER: connection.user,
+  PGPASSWORD: connection.password,
+  PGDATABASE: connection.database,
+  RCLONE_CONFIG_B_TYPE: 's3',
+  RCLONE_CONFIG_B_PROVIDER: 'Other',
+  RCLONE_CONFIG_B_ENDPOINT: s3.endpoint,
+  RCLONE_CONFIG_B_ACCESS_KEY_ID: 'test',
+  RCLONE_CONFIG_B_SECRET_ACCESS_KEY: 'test',
+  HOME: temporary,
+};
+const upload = (file: string): string =>
+  `rclone --s3-no-check-bucket copyto ${file} b:${s3.bucket}/script/${path.basename(file)}`;
+
+interface Contender {
+  readonly name: string;
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+const shell = (name: string, text: string): Contender => ({
+  name,
+  file: '/bin/bash',
+  args: ['--norc', '-c', `set -e -o pipefail; cd ${temporary}; ${text}`],
+  env: script,
+});
+const program = (name: string, settings: Readonly<Record<string, string>>): Contender => ({
+  name,
+  file: process.execPath,
+  args: [main, 'run', 'daily', '--json'],
+  env: { ...ours, ...settings },
+});
+const dump = `${programs}/pg_dump -Fc -Z 0`;
+const contenders = [
+  shell('script, xz -T4', `${dump} | xz -T4 > dump.xz; ${upload('dump.xz')}`),
+  shell(`script, xz -T${cores}`, `${dump} | xz -T${cores} > dump.xz; ${upload('dump.xz')}`),
+  shell(`limit: xz -T${cores} of the dump`, `xz -T${cores} -c ../finished.dump > dump.xz`),
+  program('xz, full', {}),
+  program('xz, etag', { BACKUP_VERIFY: 'etag' }),
+  program('xz, full, age', { BACKUP_AGE_RECIPIENTS: /age1\w+/.exec(identity)?.[0] ?? '' }),
+  program('zstd, full', { BACKUP_COMPRESSION: 'zstd' }),
+  program('none, full', { BACKUP_COMPRESSION: 'none' }),
+].filter(({ name }) => new RegExp(values.only).test(name));
+execFileSync('/bin/bash', ['--norc', '-c', `${dump} > ${scratch.path}/finished.dump`], { env: { ...script } });
+
+interface Row extends Measured {
+  readonly name: string;
+  readonly temporaryBytes: number;
+  readonly objectBytes: number;
+  readonly requests: number;
+}
+
+const rows: Row[] = [];
+for (let round = 1; round <= Number(values.rounds); round += 1) {
+  for (const contender of contenders) {
+    s3.seen.length = 0;
+    const before = new Set(await s3.keys());
+    const measured = await measure(contender.file, contender);
+    if (measured.status !== 0) throw new Error(`${contender.name} ended with ${measured.status}: ${measured.stderr}`);
+    const objects = (await s3.keys()).filter((key) => !before.has(key) && !key.endsWith('.json'));
+    const left = readdirSync(temporary).filter((name) => name.endsWith('.xz'));
+    const temporaryBytes = left.reduce((sum, name) => sum + statSync(path.join(temporary, name)).size, 0);
+    const objectBytes = await sizeOf(objects);
+    rows.push({ name: contender.name, ...measured, temporaryBytes, objectBytes, requests: s3.seen.length });
+    for (const name of left) rmSync(path.join(temporary, name));
+    const store = s3.store();
+    for (const key of await s3.keys())
+      if (!before.has(key)) await store.remove(key as ObjectKey, { signal: AbortSignal.timeout(60_000) });
+    process.stderr.write(`round ${round}: ${contender.name}: ${measured.wallSeconds.toFixed(1)} s\n`);
+  }
+}
+
+async function sizeOf(keys: readonly string[]): Promise<number> {
+  let bytes = 0;
+  for await (const object of s3.store().list('', { signal: AbortSignal.timeout(60_000) }))
+    if (keys.includes(object.key)) bytes += object.bytes;
+  return bytes;
+}
+
+const of = (name: string, value: (row: Row) => number): number =>
+  median(rows.filter((row) => row.name === name).map(value));
+const [first] = contenders;
+const dumpBytes = statSync(path.join(scratch.path, 'finished.dump')).size;
+const lines = [
+  `${(dumpBytes / mib).toFixed(0)} MiB of dump, ${cores} cores, medians of ${values.rounds}`,
+  '',
+  '| what | seconds | ratio (lowest to highest) | processor seconds | peak memory, MiB | temporary, MiB | object, MiB | requests |',
+  '|---|---:|---:|---:|---:|---:|---:|---:|',
+  ...contenders.map(({ name }) => {
+    // Pairs of one round: the machine is another one in the next.
+    const own = rows.filter((row) => row.name === name);
+    const others = rows.filter((row) => row.name === first?.name);
+    const ratios = own.map((row, round) => row.wallSeconds / (others[round]?.wallSeconds ?? Number.NaN));
+    const cells = [
+      name,
+      of(name, (row) => row.wallSeconds).toFixed(1),
+      `${median(ratios).toFixed(2)} (${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)})`,
+      of(name, (row) => row.cpuSeconds).toFixed(1),
+      (of(name, (row) => row.peakBytes) / mib).toFixed(0),
+      (of(name, (row) => row.temporaryBytes) / mib).toFixed(1),
+      (of(name, (row) => row.objectBytes) / mib).toFixed(1),
+      of(name, (row) => row.requests).toFixed(0),
+    ];
+    return `| ${cells.join(' | ')} |`;
+  }),
+];
+process.stdout.write(`${lines.join('\n')}\n`);
+if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(rows, null, 2));
