@@ -192,6 +192,7 @@ const hints: readonly (readonly [RegExp, string])[] = [
     'Check DB_HOST, and that this container is on the same compose network as the database (internal_network).',
   ],
   [/ECONNREFUSED|ENOENT/, 'Check DB_HOST and DB_PORT, and that the database container is running.'],
+  [/error establishing an SSL connection/i, 'Check DB_HOST and DB_PORT: what answers there is no PostgreSQL.'],
   [/database ".*" does not exist/i, 'Check DB_NAME (or the name at the end of DATABASE_URL).'],
   [/role ".*" does not exist/i, 'Check DB_USER.'],
   [
@@ -212,7 +213,9 @@ export function connectionError(cause: unknown, settings: ConnectionSettings): A
   const text = describeError(cause);
   return new AppError('database', `The database ${describeTarget(settings)} cannot be reached: ${text}`, {
     cause,
-    hint: hintFor(cause, settings) ?? 'Check the database settings with the command: mastodon-backup doctor.',
+    hint:
+      hintFor(cause, settings) ??
+      'Look whether psql gets in with the same settings, which are shown by: mastodon-backup config.',
   });
 }
 

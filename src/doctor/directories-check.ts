@@ -22,8 +22,9 @@ interface Directory {
   readonly check: string;
   readonly setting: string;
   readonly directory: string;
-  /** What follows when it cannot be used. */
+  /** What follows when it cannot be used, and how bad that is: no backup needs a scratch directory. */
   readonly without: string;
+  readonly isBad: 'problem' | 'warning';
   readonly leastBytes: number;
   readonly make: () => Promise<unknown>;
 }
@@ -34,25 +35,28 @@ export async function examineDirectories({
   signal,
 }: Pick<Examination, 'settings' | 'signal'>): Promise<readonly Finding[]> {
   const { stateDirectory, scratchDirectory } = settings;
+  const both: readonly Directory[] = [
+    {
+      check: 'state directory',
+      setting: 'BACKUP_STATE_DIR',
+      directory: stateDirectory,
+      without: `what is remembered goes to ${fallbackDirectory()}, and ends with the container`,
+      isBad: 'problem',
+      leastBytes: leastForState,
+      make: async () => makeDirectory(stateDirectory, { mode: 0o700 }),
+    },
+    {
+      check: 'scratch directory',
+      setting: 'BACKUP_SCRATCH_DIR',
+      directory: scratchDirectory,
+      without: 'there are no drills and no restores with several jobs',
+      isBad: 'warning',
+      leastBytes: 0,
+      make: async () => makeScratchDirectory(scratchDirectory),
+    },
+  ];
   return Promise.all(
-    [
-      {
-        check: 'state directory',
-        setting: 'BACKUP_STATE_DIR',
-        directory: stateDirectory,
-        without: `what is remembered goes to ${fallbackDirectory()}, and ends with the container`,
-        leastBytes: leastForState,
-        make: async () => makeDirectory(stateDirectory, { mode: 0o700 }),
-      },
-      {
-        check: 'scratch directory',
-        setting: 'BACKUP_SCRATCH_DIR',
-        directory: scratchDirectory,
-        without: 'there are no drills and no restores with several jobs',
-        leastBytes: 0,
-        make: async () => makeScratchDirectory(scratchDirectory),
-      },
-    ].map(async (one) => {
+    both.map(async (one) => {
       const asked = {
         what: `The directory '${one.directory}'`,
         hint: 'Look at the disk, or at the server that it is mounted from.',
@@ -66,7 +70,7 @@ export async function examineDirectories({
   );
 }
 
-async function lookAt({ check, setting, directory, without, leastBytes, make }: Directory): Promise<Finding> {
+async function lookAt({ check, setting, directory, without, isBad, leastBytes, make }: Directory): Promise<Finding> {
   try {
     await make();
     const probe = path.join(directory, `.probe.${randomBytes(4).toString('hex')}`);
@@ -74,7 +78,7 @@ async function lookAt({ check, setting, directory, without, leastBytes, make }: 
     await rmdir(probe);
   } catch (error) {
     const found = await refusalOf(error, { setting, directory });
-    return { ...problem(check, found), detail: `${found.message}: ${without}` };
+    return { ...problem(check, found), status: isBad, detail: `${found.message}: ${without}` };
   }
   const [{ uid, gid, mode }, space] = await Promise.all([stat(directory), readSpace(directory)]);
   const owner = `owner ${uid}:${gid}, mode ${(mode & 0o7777).toString(8).padStart(4, '0')}`;

@@ -40,6 +40,7 @@ async function examine(variables: Readonly<Record<string, string>>): Promise<Exa
   const result = await runCommand(['doctor', '--json'], variables);
   const seconds = (performance.now() - startedAt) / 1_000;
   const findings = JSON.parse(result.stdout) as Finding[];
+  assert.doesNotMatch(result.stdout, /mastodon-backup doctor/, 'it does not send to itself');
   return { findings, seconds, result, of: (check) => findings.filter((one) => one.check === check) };
 }
 
@@ -92,6 +93,25 @@ describe('the doctor in its five seconds', () => {
     );
     assert.equal(of('s3')[0]?.status, 'ok', result.stdout);
   });
+
+  for (const [what, banner] of [
+    ['SSH', 'SSH-2.0-OpenSSH_9.2\r\n'],
+    ['Redis', '-ERR unknown command\r\n'],
+  ] as const) {
+    it(`says of ${what} that it is no database, and not to run the doctor`, async () => {
+      const sockets = new Set<Socket>();
+      const listener = createServer((socket) => {
+        sockets.add(socket.on('error', () => undefined));
+        socket.once('data', () => socket.write(banner));
+      });
+      await new Promise<void>((resolve) => void listener.listen(0, '127.0.0.1', resolve));
+      const { port } = listener.address() as AddressInfo;
+      const { of } = await examine({ ...environment, DB_HOST: '127.0.0.1', DB_PORT: String(port) });
+      for (const socket of sockets) socket.destroy();
+      listener.close();
+      assert.equal(of('database')[0]?.remedy, 'Check DB_HOST and DB_PORT: what answers there is no PostgreSQL.');
+    });
+  }
 
   it('says of a database that it stopped answering in the middle of it', async () => {
     // What asks for its tables waits for the lock, as behind a migration that nobody ends.
@@ -146,9 +166,12 @@ describe('the doctor on directories', () => {
       assert.match(room?.detail ?? '', /permission denied \(owner 4711:4711, mode 0500\).*no drills and no restores/);
       assert.match(room?.remedy ?? '', /chmod -R u\+rwX/);
       const nowhere = await asUser({ BACKUP_STATE_DIR: '/proc/nowhere', BACKUP_SCRATCH_DIR: '/proc/nowhere/else' });
-      for (const check of ['state directory', 'scratch directory']) {
+      for (const [check, status] of [
+        ['state directory', 'problem'],
+        ['scratch directory', 'warning'],
+      ] as const) {
         const missing = nowhere.find((one) => one.check === check);
-        assert.equal(missing?.status, 'problem');
+        assert.equal(missing?.status, status);
         assert.match(missing.remedy ?? '', /^Mount a volume at BACKUP_S/);
       }
     },
