@@ -5,10 +5,13 @@ import { chmodSync, cpSync, readdirSync, readFileSync, renameSync, rmSync, write
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import type { Log } from '../../src/log.ts';
 import { createRepository } from '../../src/snapshots/repository.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import { followLog } from '../support/log-follower.ts';
-import { askReplayed, bringBack, takeBase } from '../support/pitr-replay.ts';
+import { askReplayed, bringBack, storedChain, takeBase } from '../support/pitr-replay.ts';
+import { quietLog } from '../support/quiet-log.ts';
 import { startStockServer } from '../support/stock-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -62,9 +65,9 @@ function copyOfStore(): Disposable & { readonly directory: string; readonly wal:
   return { directory: folder.path, wal, [Symbol.dispose]: () => folder[Symbol.dispose]() };
 }
 
-async function restored(directory: string, at: string): Promise<number> {
+async function restored(directory: string, at: string, log: Log = quietLog): Promise<number> {
   const repository = createRepository(createLocalStore({ directory }));
-  await using back = await bringBack(repository, { at, major, directory: scratch });
+  await using back = await bringBack(repository, { at, major, directory: scratch, log });
   const [row] = await askReplayed(back, 'select coalesce(max(counter), 0)::int as last from public.counters');
   return Number(row?.['last']);
 }
@@ -94,6 +97,53 @@ describe('a restore that would be wrong without a word', () => {
     rmSync(second);
     cpSync(third, second);
     await assert.rejects(restored(copy.directory, moments[3] ?? ''), /not what it should be/);
+  });
+
+  it('is refused where a segment is of another server, or of a timeline that the server was not on', async () => {
+    for (const [change, says] of [
+      [(content: Buffer) => void content.writeBigUInt64LE(7n, 24), /is of another server/],
+      [(content: Buffer) => void content.writeUInt32LE(2, 4), /of timeline 2, in a segment of 1/],
+    ] as const) {
+      using copy = copyOfStore();
+      const file = copy.wal[1] ?? '';
+      const content = zstdDecompressSync(readFileSync(file));
+      change(content);
+      rmSync(file);
+      writeFileSync(file, zstdCompressSync(content));
+      await assert.rejects(restored(copy.directory, moments[3] ?? ''), says);
+    }
+  });
+
+  it('is refused where the server stops early all the same', async () => {
+    using copy = copyOfStore();
+    // Between our reading and its replaying.
+    const info = (_details: object, message: string): void => {
+      if (!message.startsWith('The log is read')) return;
+      const staged = readdirSync(scratch, { recursive: true, encoding: 'utf8' }).filter((file) =>
+        /pitr-wal\/[0-9A-F]{24}$/.test(file),
+      );
+      rmSync(path.join(scratch, staged.toSorted().at(-1) ?? ''));
+    };
+    await assert.rejects(restored(copy.directory, 'latest', { ...quietLog, info }), /The replay stopped at/);
+  });
+
+  it('is refused where the only server at hand is of another major version', async () => {
+    const repository = createRepository(createLocalStore({ directory: stored }));
+    await assert.rejects(
+      bringBack(repository, { at: 'latest', major: 18, directory: scratch }),
+      /The base is of PostgreSQL 17, and only a server of that version can replay it; here is .*18/,
+    );
+  });
+
+  it('cannot begin with a base whose log is not stored: there is no such base', async () => {
+    using folder = temporaryDirectory();
+    await using server = await startStockServer(major);
+    const repository = createRepository(createLocalStore({ directory: folder.path }));
+    await assert.rejects(
+      takeBase(server.outside(), { repository, walWaitMs: 0 }),
+      /which the base needs, is not stored/,
+    );
+    assert.deepEqual((await storedChain(repository)).bases, []);
   });
 
   it('is refused for a moment before the end of the oldest base', async () => {

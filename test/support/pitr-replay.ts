@@ -11,6 +11,7 @@ import type { BaseDocument } from '../../src/snapshots/base-document.ts';
 import { listChains, type Chain } from '../../src/snapshots/chain-catalogue.ts';
 import type { Repository } from '../../src/snapshots/repository.ts';
 import path from 'node:path';
+import type { Log } from '../../src/log.ts';
 import { quietLog } from './quiet-log.ts';
 import { reachableBinaries, type ServerMajor } from './postgres-server.ts';
 
@@ -19,7 +20,11 @@ const signal = new AbortController().signal;
 /** Makes a base backup. */
 export async function takeBase(
   connection: ConnectionSettings,
-  { repository, recipients = [] }: { readonly repository: Repository; readonly recipients?: readonly string[] },
+  {
+    repository,
+    recipients = [],
+    walWaitMs = 60_000,
+  }: { readonly repository: Repository; readonly recipients?: readonly string[]; readonly walWaitMs?: number },
 ): Promise<BaseDocument> {
   return makeBase({
     connection,
@@ -30,7 +35,7 @@ export async function takeBase(
     recipients,
     threads: 1,
     stallTimeoutMs: 60_000,
-    walWaitMs: 60_000,
+    walWaitMs,
     now: () => new Date(),
     log: quietLog,
     signal,
@@ -51,6 +56,7 @@ export async function bringBack(
     readonly major: ServerMajor;
     readonly directory: string;
     readonly identities?: readonly string[];
+    readonly log?: Log;
   },
 ): Promise<Replayed> {
   return replay({
@@ -64,7 +70,7 @@ export async function bringBack(
     use: 'restore',
     uid: process.getuid?.() ?? 0,
     onProgress: () => undefined,
-    log: quietLog,
+    log: options.log ?? quietLog,
     signal,
   });
 }
