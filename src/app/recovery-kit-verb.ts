@@ -6,9 +6,12 @@ import { recipientsOf, wantsEncrypted } from '../config/age-keys.ts';
 import { publicKeyLine } from '../config/ssh-keys.ts';
 import { bucketOf, directoryOf, type Settings } from '../config/settings.ts';
 import { AppError, describeError } from '../errors.ts';
+import type { BaseDocument } from '../snapshots/base-document.ts';
+import { listChains, readChain } from '../snapshots/chain-catalogue.ts';
 import { newestFirst, type Catalogue } from '../snapshots/catalogue.ts';
 import { findLatest } from '../snapshots/choice.ts';
 import { dumpOf, partOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
+import type { Repository } from '../snapshots/repository.ts';
 import { createRecoveryKit, type KitFacts, type RecoveryKit } from '../kit/recovery-kit.ts';
 import { wizardDatabase, type StockBucket, type StockDatabase } from '../kit/stock-commands.ts';
 import { mastodonRole } from '../mastodon/mastodon-role.ts';
@@ -29,7 +32,8 @@ export interface RecoveryKitRequest {
 /** Makes the kit, writes it if asked, and returns it. */
 export async function recoveryKit(context: AppContext, request: RecoveryKitRequest): Promise<string> {
   const { settings } = context.load();
-  const catalogues = await readAllCatalogues(context, request.signal);
+  const places = await readAllCatalogues(context, request.signal);
+  const catalogues = places.map(({ catalogue }) => catalogue);
   const instance = chooseInstance(context, { catalogues, named: request.instance });
   const newest = findNewest(context, { catalogues, instance });
   const facts: KitFacts = {
@@ -50,6 +54,7 @@ export async function recoveryKit(context: AppContext, request: RecoveryKitReque
         ? settings.extraFiles.length > 0 && settings.keys.kind !== 'plain'
         : partOf(newest, 'extra') !== undefined,
     database: describeDatabase(context, newest),
+    chain: await findChain(context, { places, instance, signal: request.signal }),
     encoding:
       newest === undefined
         ? { compression: settings.compression.kind, encrypted: settings.keys.kind !== 'plain' }
@@ -78,8 +83,13 @@ async function render(kit: RecoveryKit, { format }: RecoveryKitRequest): Promise
   return (await import('../kit/recovery-kit-text.ts')).renderKitText(kit);
 }
 
-async function readAllCatalogues(context: AppContext, signal: AbortSignal): Promise<readonly Catalogue[]> {
-  const catalogues: Catalogue[] = [];
+interface Readable {
+  readonly repository: Repository;
+  readonly catalogue: Catalogue;
+}
+
+async function readAllCatalogues(context: AppContext, signal: AbortSignal): Promise<readonly Readable[]> {
+  const places: Readable[] = [];
   for (const { repository, catalogue, error } of await lookIntoAll(context, signal)) {
     if (catalogue === null) {
       context.log.warn(
@@ -88,9 +98,9 @@ async function readAllCatalogues(context: AppContext, signal: AbortSignal): Prom
       );
       continue;
     }
-    catalogues.push(catalogue);
+    places.push({ repository, catalogue });
   }
-  return catalogues;
+  return places;
 }
 
 // Where the settings do not say who we are, as on an empty machine, the only one that is stored is meant.
@@ -141,6 +151,36 @@ function findNewest(
   });
   warnOfPassedOver(context, latest);
   return latest.manifest;
+}
+
+// Of the newest base, whichever server it is of.
+async function findChain(
+  context: AppContext,
+  {
+    places,
+    instance,
+    signal,
+  }: { readonly places: readonly Readable[]; readonly instance: string; readonly signal: AbortSignal },
+): Promise<KitFacts['chain']> {
+  try {
+    const bases: BaseDocument[] = [];
+    for (const { repository } of places)
+      for (const systemIdentifier of await listChains(repository, { signal }))
+        bases.push(...(await readChain(repository, { systemIdentifier, signal })).bases);
+    const [newest] = bases
+      .filter((base) => base.instance === instance)
+      .toSorted((a, b) => b.endedAt.getTime() - a.endedAt.getTime());
+    if (newest === undefined) return null;
+    const { systemIdentifier, server, tar } = newest;
+    return { systemIdentifier, serverMajor: server.major, encrypted: tar.encryption !== null };
+  } catch (error) {
+    signal.throwIfAborted();
+    context.log.warn(
+      { err: error },
+      'Whether there is point-in-time recovery could not be asked; the kit says nothing of it',
+    );
+    return null;
+  }
 }
 
 function describeBucket(settings: Settings): StockBucket | null {

@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto';
 import { commands, text, type KitBlock, type KitSection } from './kit-section.ts';
+import { momentSection, type StockChain } from './moment-commands.ts';
 import { withScript } from './script-commands.ts';
 import { withTool } from './tool-commands.ts';
 import { recoverySteps } from './recovery-steps.ts';
@@ -29,6 +30,8 @@ export interface KitFacts {
   readonly encoding: StockEncoding;
   /** Public keys whose signatures count, as `ssh-ed25519 AAAA… name`; empty: none is asked for. */
   readonly signers: readonly string[];
+  /** Base backups and log that are stored; null: none, or nobody could say. */
+  readonly chain: StockChain | null;
   /** The newest snapshot when the kit was made; null: none, or the store did not answer. */
   readonly newest: {
     readonly name: string;
@@ -58,6 +61,7 @@ export function createRecoveryKit(facts: KitFacts): RecoveryKit {
       whatIsWhere(facts),
       keys(facts),
       ...recoverySteps(facts, [withTool({ ...facts, encrypted: facts.encoding.encrypted }), ...withScript(facts)]),
+      ...(facts.chain === null ? [] : [momentSection(facts.chain, facts)]),
     ],
   };
 }

@@ -36,6 +36,7 @@ const facts: KitFacts = {
   extraStored: true,
   database: { name: 'mastodon_production', role: 'mastodon', encoding: 'UTF8', locale: null, extensions: [] },
   encoding: { compression: 'xz', encrypted: true },
+  chain: null,
   newest: {
     name: 'daily/2026-11-23T120000Z-4f1c2a',
     dataAt: '2026-11-23T12:00:01.000Z',
@@ -72,6 +73,21 @@ describe('the recovery kit', () => {
     const lines = textOf({ directory: '/backups' }).split('\n');
     for (const line of lines.filter((one) => !/^ {2,}/.test(one))) assert.ok(line.length <= 96, line);
     assert.ok(lines.some((line) => line.startsWith('    ') && line.length > 150));
+  });
+
+  it('has the stock commands for a moment where base backups and log are stored, and last of all', () => {
+    const chain = { systemIdentifier: '7000000000000000001', serverMajor: 14, encrypted: true };
+    const { sections } = createRecoveryKit({ ...facts, chain });
+    assert.match(sections.at(-1)?.title ?? '', /any moment/);
+    const text = textOf({ chain });
+    for (const wanted of [
+      'PostgreSQL 14',
+      "get 'pitr/7000000000000000001/**'",
+      '.tar.zst.age',
+      'age -d -i "$WORK/key.txt" "$1" | zstd',
+    ])
+      assert.ok(text.includes(wanted), wanted);
+    assert.ok(!textOf().includes('recovery_target_time'));
   });
 
   it('has the same commands as text and as HTML', () => {

@@ -6,7 +6,14 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { after, before, describe, it } from 'node:test';
 import { generateX25519Identity, identityToRecipient } from 'age-encryption';
-import { createSigningKey } from '../../src/config/ssh-keys.ts';
+import { toSigningSettings } from '../../src/config/signing-keys.ts';
+import { createSigningKey, parsePrivateKey } from '../../src/config/ssh-keys.ts';
+import { encodeBase } from '../../src/snapshots/base-document.ts';
+import { baseDocumentKey, baseKey } from '../../src/snapshots/chain-keys.ts';
+import { storeSignature } from '../../src/snapshots/origin.ts';
+import { createRepository } from '../../src/snapshots/repository.ts';
+import { createLocalStore } from '../../src/storage/local-store.ts';
+import { baseOf, place } from '../support/chains.ts';
 import { runCommand } from '../support/command.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { startBrowser, type Browser, type Sheet } from './browser.ts';
@@ -16,6 +23,18 @@ const mostPages = 3;
 /** On a phone, in pixels: two ways with all their commands. */
 const tallest = 18_000;
 const evil = `<script>document.title='stolen'</script><b onclick="x">&amp;'`;
+
+async function putBase(directory: string, signingKey: string): Promise<void> {
+  const signal = AbortSignal.timeout(10_000);
+  const signing = toSigningSettings({ key: parsePrivateKey(signingKey), others: [] });
+  const repository = createRepository(createLocalStore({ directory }), { signing });
+  const base = { ...baseOf(0), instance: 'social.example' };
+  const key = baseDocumentKey(place, base.id);
+  const content = encodeBase(base);
+  await repository.store.putDocument(baseKey(place, base.tar.name), Buffer.from('x'), { signal });
+  await storeSignature(repository, { key, content, signal });
+  await repository.store.putDocument(key, content, { signal });
+}
 
 async function recipientOf(identity: Promise<string>): Promise<string> {
   return identityToRecipient(await identity);
@@ -28,9 +47,15 @@ describe('the recovery kit', () => {
   });
   after(async () => browser[Symbol.asyncDispose]());
 
-  // With all that can make it long: two places, a signature, extra files, three people with keys.
-  async function openKit(folder: string, environment: Readonly<Record<string, string>> = {}): Promise<Sheet> {
+  // With all that can make it long: two places, a signature, extra files, three people with keys, base backups and log.
+  async function openKit(
+    folder: string,
+    environment: Readonly<Record<string, string>> = {},
+    { hasBase = true }: { readonly hasBase?: boolean } = {},
+  ): Promise<Sheet> {
     const file = path.join(folder, 'kit.html');
+    const signingKey = createSigningKey('').file;
+    if (hasBase) await putBase(folder, signingKey);
     const keys = await Promise.all([1, 2, 3].map(async () => recipientOf(generateX25519Identity())));
     const made = await runCommand(['recovery-kit', '--output', file], {
       LOCAL_DOMAIN: 'social.example',
@@ -38,7 +63,7 @@ describe('the recovery kit', () => {
       DB_PORT: '9',
       DB_NAME: 'mastodon_production',
       BACKUP_AGE_RECIPIENTS: keys.join(' '),
-      BACKUP_SIGNING_KEY: createSigningKey('').file,
+      BACKUP_SIGNING_KEY: signingKey,
       BACKUP_EXTRA_FILES: '/etc/nginx/sites-available/mastodon',
       BACKUP_S3_BUCKET: 'social-example-backups',
       BACKUP_S3_PREFIX: 'postgres',
@@ -59,12 +84,19 @@ describe('the recovery kit', () => {
     await look(sheet, 'the kit', { tallest });
   });
 
-  it('is three pages of A4 at most, with all of it on them', async () => {
-    using folder = temporaryDirectory();
-    await using sheet = await openKit(folder.path);
-    const pages = pagesOf(await sheet.print());
-    assert.ok(pages <= mostPages, `${pages} pages`);
-    assert.match(await sheet.text(), /with curl alone.*or with the AWS client.*or with rclone.*Or from the directory/s);
+  it('is three pages of A4 at most, and one more with base backups and log, with all of it on them', async () => {
+    for (const [hasBase, most] of [
+      [false, mostPages],
+      [true, mostPages + 1],
+    ] as const) {
+      using folder = temporaryDirectory();
+      await using sheet = await openKit(folder.path, {}, { hasBase });
+      const pages = pagesOf(await sheet.print());
+      assert.ok(pages <= most, `${pages} pages`);
+      const text = await sheet.text();
+      assert.match(text, /with curl alone.*or with the AWS client.*or with rclone.*Or from the directory/s);
+      assert.equal(text.includes('any moment of the last days'), hasBase);
+    }
   });
 
   it('shows markup in names as the text that it is', async () => {

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createBaseInspector } from '../../src/pitr/backup-manifest.ts';
 import { startBaseStream } from '../../src/pitr/base-stream.ts';
 import { connectForReplication, identifySystem } from '../../src/pitr/replication-connection.ts';
@@ -33,7 +34,11 @@ export function describeBaseStream(majors: readonly ServerMajor[]): void {
         await using client = await connectForReplication(server.outside(), signal);
         const stream = startBaseStream(client, { major, label: "it's" });
         const inspector = createBaseInspector();
-        for await (const chunk of stream.bytes) inspector.push(chunk as Buffer);
+        for await (const chunk of stream.bytes) {
+          // Slower than the server: what comes meanwhile must not change what is waiting.
+          await sleep(1);
+          inspector.push(chunk as Buffer);
+        }
         const range = await stream.done;
         const { files, fileBytes } = inspector.end();
         assert.ok(files > 500, `${files} files`);
