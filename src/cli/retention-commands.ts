@@ -10,7 +10,7 @@ import type { Verdict } from '../retention/policy.ts';
 import { formatBytes } from '../text/format.ts';
 import { folders, type Folder } from '../schedule/tier.ts';
 import { layOutHint } from '../text/hint.ts';
-import { formatMinute } from '../text/moment.ts';
+import { formatMinute, formatWeekday } from '../text/moment.ts';
 import { formatTable, wrap, type Width, plural } from '../text/table.ts';
 import type { LifecycleReport } from '../app/lifecycle-verb.ts';
 import type { BucketRule, LifecycleRule } from '../storage/store.ts';
@@ -167,8 +167,7 @@ function renderVerdict(
 ): readonly string[] {
   const verb = planned.includes(snapshot) ? 'remove' : 'keep';
   const held = !keep && verb === 'keep' ? ', held' : '';
-  const day = new Intl.DateTimeFormat('en-GB', { weekday: 'short', timeZone }).format(snapshot.dataAt);
-  const when = `${day} ${formatMinute(snapshot.dataAt, timeZone)}`;
+  const when = `${formatWeekday(snapshot.dataAt, timeZone)} ${formatMinute(snapshot.dataAt, timeZone)}`;
   return [
     `  ${verb.padEnd(6)}`,
     snapshot.tier,

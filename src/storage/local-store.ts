@@ -6,11 +6,12 @@ import { randomBytes } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { link, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { Readable, Transform } from 'node:stream';
+import { addAbortSignal, Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { readSpace, type Space } from '../disk/directory.ts';
 import { AppError } from '../errors.ts';
 import { unlessAborted } from '../stream/abortable.ts';
+import { plural } from '../text/table.ts';
 import { createBodyCheck } from './body-check.ts';
 import { createDiskPatience } from './disk-patience.ts';
 import { localError } from './local-errors.ts';
@@ -28,6 +29,10 @@ import type {
 
 /** How long a disk may be silent, in milliseconds: a hung NAS answers nothing at all. */
 const usualIdleMs = 120_000;
+/** So much of a file is read at once, in bytes. */
+const mostAtOnce = 1024 * 1024;
+/** A file of no more bytes than this, such as a manifest, is read in one go: a stream with its clock costs more than its content. */
+const smallBytes = 64 * 1024;
 /** How long an aborted `put` may take to remove its temporary file, in milliseconds. */
 const cleanUpMs = 5_000;
 
@@ -139,7 +144,16 @@ export function createLocalStore({
       const found = await lookAt(file, key);
       if (found === null) throw new AppError('store', `${action}: there is no such file`, { reason: 'not-found' });
       const { bytes: size } = found;
-      const source = createReadStream(file, { highWaterMark: 1024 * 1024, start: offset });
+      if (size - offset <= smallBytes) {
+        const content = (await readFile(file)).subarray(offset);
+        if (content.length !== Math.max(0, size - offset))
+          throw new AppError('store', `${action}: ${content.length} of ${plural(size - offset, 'byte')} came`);
+        // Who asked may leave before it reads, and an error that nobody hears ends the process.
+        return addAbortSignal(signal, Readable.from([content], { objectMode: false })).on('error', () => undefined);
+      }
+      // As much room as there is something to read: of ten thousand manifests that is megabytes, and not gigabytes.
+      const highWaterMark = Math.max(1, Math.min(mostAtOnce, size - offset));
+      const source = createReadStream(file, { highWaterMark, start: offset });
       const checked = createBodyCheck({ bytes: Math.max(0, size - offset), idleMs, action });
       const abort = (): void => void checked.destroy(signal.reason as Error);
       signal.addEventListener('abort', abort, { once: true });

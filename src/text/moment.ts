@@ -14,6 +14,11 @@ export function formatMinute(moment: Date | string, timeZone: string): string {
   return `${day} ${time} ${zone}`;
 }
 
+/** The day of the week in a zone, as `Mon`. */
+export function formatWeekday(moment: Date | string, timeZone: string): string {
+  return weekdayOf(timeZone).format(new Date(moment));
+}
+
 /** A moment to the second in a zone, as `2026-11-23 13:00:07 CET`. */
 export function formatSecond(moment: Date | string, timeZone: string): string {
   const { day, time, zone } = parts(moment, timeZone);
@@ -96,6 +101,7 @@ function parts(moment: Date | string, timeZone: string): Parts {
   };
 }
 
+const weekdayOf = formatters('en-GB', { weekday: 'short' });
 const formatterOf = formatters('en-GB', {
   hourCycle: 'h23',
   year: 'numeric',
