@@ -44,6 +44,7 @@ export function aManifest(overrides: SnapshotOverrides = {}): Manifest {
       locale: { collation: 'C', ctype: 'C', provider: 'libc', name: null },
       extensions: [{ name: 'plpgsql', version: '1.0', schema: 'pg_catalog' }],
       rows: { 'public.accounts': 1 },
+      role: 'mastodon',
       oddities: [],
     },
     mastodon: { schemaVersion: '20251023160000', release: null },
