@@ -2,6 +2,7 @@
 // reaches the bucket would not reach the chat. The database is never behind it.
 
 import type { SettingProblem } from './problem.ts';
+import { isDecodable, undecodable } from './web-address.ts';
 
 /** The variables in the form that Node's agents take. */
 export interface ProxySettings {
@@ -25,13 +26,19 @@ export function readProxy(valueOf: (name: string) => string | undefined): ProxyS
   return settings.HTTP_PROXY === undefined && settings.HTTPS_PROXY === undefined ? null : settings;
 }
 
-/** What is no address of a proxy. */
+/** What is no address of a proxy, or one that Node's agents would throw at instead of taking its user and password from it. */
 export function findProxyProblems(proxy: ProxySettings | null): readonly SettingProblem[] {
   return (['HTTP_PROXY', 'HTTPS_PROXY'] as const).flatMap((variable) => {
     const text = proxy?.[variable];
     const url = text === undefined ? null : URL.parse(text);
-    if (text === undefined || (url !== null && /^https?:$/.test(url.protocol) && url.hostname !== '')) return [];
-    const remedy = "Write a URL such as 'http://proxy.example:3128', or remove it";
-    return [{ variable, shownValue: '[hidden]', problem: 'not the address of a proxy', remedy }];
+    if (text === undefined) return [];
+    const wrong = { variable, shownValue: '[hidden]' };
+    if (url === null || !/^https?:$/.test(url.protocol) || url.hostname === '') {
+      const remedy = "Write a URL such as 'http://proxy.example:3128', or remove it";
+      return [{ ...wrong, problem: 'not the address of a proxy', remedy }];
+    }
+    if ([url.username, url.password].every(isDecodable)) return [];
+    const [problem, { remedy }] = undecodable;
+    return [{ ...wrong, problem, remedy }];
   });
 }

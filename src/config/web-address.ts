@@ -70,16 +70,18 @@ function readUrl(text: string): URL {
   if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
     throw new ValueError('not a web address', { remedy: "Write a URL that starts with 'https://'" });
   }
-  for (const part of [url.username, url.password, url.pathname]) {
-    if (isDecodable(part)) continue;
-    throw new ValueError("has a '%' that encodes nothing", {
-      remedy: "Write '%25' for a percent sign (and '%40' for '@', '%2F' for '/' in a user or password)",
-    });
-  }
+  if (![url.username, url.password, url.pathname].every(isDecodable)) throw new ValueError(...undecodable);
   return url;
 }
 
-function isDecodable(text: string): boolean {
+/** What to say of an address in which a `%` stands for itself. */
+export const undecodable = [
+  "has a '%' that encodes nothing",
+  { remedy: "Write '%25' for a percent sign (and '%40' for '@', '%2F' for '/' in a user or password)" },
+] as const;
+
+/** Whether every `%` in a part of an address encodes something: whoever takes it apart throws otherwise. */
+export function isDecodable(text: string): boolean {
   try {
     decodeURIComponent(text);
     return true;

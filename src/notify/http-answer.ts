@@ -27,9 +27,13 @@ function reasonInJson(text: string): string | undefined {
   return typeof found === 'string' ? found : undefined;
 }
 
-// A proxy's or a firewall's page.
+/** Whether a text is a page for people: a proxy's, a firewall's, a login's. The media type does not tell: `OK` is often called HTML. */
+export function isPage(text: string): boolean {
+  return /^(?:\s|<\?xml[^>]*>|<!--[^]*?-->)*<(?:!doctype html|html|head|body)\b/i.test(text);
+}
+
 function reasonInHtml(text: string): string | undefined {
-  if (!/^\s*<(?:!doctype|html|head|body)/i.test(text)) return undefined;
+  if (!isPage(text)) return undefined;
   const heading = /<(title|h1)\b[^>]*>([^]*?)<\/\1>/i.exec(text)?.[2] ?? '';
   return heading.replaceAll(/<[^>]*>/g, ' ');
 }

@@ -3,7 +3,7 @@
 
 import { describeError } from '../errors.ts';
 import { DeliveryError } from './channel.ts';
-import { explainStatus, retryAfterMs, saidIn } from './http-answer.ts';
+import { explainStatus, isPage, retryAfterMs, saidIn } from './http-answer.ts';
 
 const largestAnswerBytes = 64 * 1024;
 
@@ -13,6 +13,8 @@ export interface RequestOptions {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly signal: AbortSignal;
+  /** Whether a page of HTML is an answer, too; left out: it is that of somebody else, such as a login before the service. */
+  readonly takesPages?: boolean;
 }
 
 /** The start of an answer that went well. */
@@ -30,15 +32,28 @@ export async function request(address: string, options: RequestOptions): Promise
   const headers = { ...authorization, ...options.headers };
   let response: Response;
   try {
-    response = await fetch(url, { ...options, headers, redirect: 'manual' });
+    const { method, body, signal } = options;
+    response = await fetch(url, {
+      method,
+      headers,
+      signal,
+      redirect: 'manual',
+      ...(body === undefined ? {} : { body }),
+    });
   } catch (error) {
     options.signal.throwIfAborted();
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
     throw new DeliveryError(describeError(cause), { retryable: true });
   }
   const text = await readStart(response);
-  if (response.ok) return { status: response.status, text };
   const { status } = response;
+  if (response.ok && (options.takesPages === true || !isPage(text))) return { status, text };
+  if (response.ok) {
+    throw new DeliveryError(
+      `It answered with a web page ('${saidIn(text)}') and not as the service does: the address is that of a page, or a login stands before it`,
+      { retryable: true },
+    );
+  }
   throw new DeliveryError(explainStatus(response, saidIn(text)), {
     retryable: status === 408 || status === 429 || status >= 500,
     retryAfterMs: status === 429 || status === 503 ? retryAfterMs(response.headers, text) : null,

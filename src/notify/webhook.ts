@@ -12,7 +12,8 @@ export function createWebhook(url: string): Channel {
     filtered: true,
     async deliver({ event, message }, { signal }) {
       const { title, text } = message ?? { title: null, text: null };
-      await postJson(url, { body: { severity: severityOf(event), title, text, event }, signal });
+      // Somebody's own program may answer whatever it likes.
+      await postJson(url, { body: { severity: severityOf(event), title, text, event }, signal, takesPages: true });
     },
   };
 }

@@ -175,6 +175,19 @@ describe('behind a proxy', () => {
     assert.equal(wrong.status, 2, wrong.stderr);
     assert.match(wrong.stderr, /HTTPS_PROXY.*not the address of a proxy/s);
     assert.doesNotMatch(wrong.stderr, /secret-password/);
+    // Node's agents throw at it, before anything could be said.
+    for (const [name, credentials] of [
+      ['HTTPS_PROXY', 'proxy:100%safe'],
+      ['http_proxy', 'pro%xy:safe'],
+    ] as const) {
+      const { status, stderr } = await runProcess(['list'], {
+        ...environment(),
+        [name]: `http://${credentials}@proxy.example:3128`,
+      });
+      assert.equal(status, 2, stderr);
+      assert.match(stderr, /HTTPS?_PROXY \[hidden\]: has a '%' that encodes nothing\. Write '%25'/);
+      assert.doesNotMatch(stderr, /safe/);
+    }
   });
 });
 

@@ -184,6 +184,37 @@ describe('a service', () => {
     }
   });
 
+  it('before which a login stands has taken nothing, although it says 200', async () => {
+    const page = '\uFEFF<!-- portal -->\n<!DOCTYPE html><html><head><title>Sign in</title></head><body></body></html>';
+    await using provider = await startProvider(() => ({ status: 200, body: page }));
+    const { url } = provider;
+    const matrix = { homeserver: url, room: '!room:example.org', token: 'syt_token' };
+    for (const settings of [
+      { pingUrl: `${url}/check` },
+      { pingUrl: `${url}/api/push/AbCd` },
+      { ntfyUrl: `${url}/topic` },
+      { discordUrl: `${url}/api/webhooks/1/x` },
+      { slackUrl: `${url}/services/x` },
+      { appriseUrl: `${url}/notify/key` },
+      { gotifyUrl: `${url}/?token=AbC` },
+      { matrix },
+    ])
+      assert.match(
+        (await outcome(failed, settings)) ?? '',
+        /^It answered with a web page \('Sign in'\).*a login stands before it/,
+        JSON.stringify(settings),
+      );
+    await assert.rejects(examined({ ntfyUrl: `${url}/topic` }), /web page/);
+    // Somebody's own program may answer so, and what is called HTML and is none is no page.
+    assert.equal(await outcome(failed, { webhookUrl: `${url}/hook` }), null);
+    await using php = await startProvider(() => ({
+      status: 200,
+      body: 'OK',
+      headers: { 'content-type': 'text/html' },
+    }));
+    assert.equal(await outcome(failed, { pingUrl: `${php.url}/check` }), null);
+  });
+
   it('that limits messages says how long it asks to wait', async () => {
     await using provider = await startProvider(() => ({ status: 429, headers: { 'retry-after': '90' } }));
     assert.match(
