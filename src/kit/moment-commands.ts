@@ -2,7 +2,8 @@
 // filled in for one server. It comes last, for a dump is the first thing to bring back.
 
 import { commands, text, type KitSection } from './kit-section.ts';
-import { shellQuote, type StockBucket } from './stock-commands.ts';
+import { shellQuote } from './shell-word.ts';
+import { type StockBucket } from './stock-commands.ts';
 
 /** What is stored of a server's log. */
 export interface StockChain {
@@ -46,7 +47,8 @@ export function momentCommands(
     `BASE="$CHAIN/base/ID.tar.zst${encrypted ? '.age' : ''}" MOMENT='2026-11-25 14:31:07+01'`,
     `plain() { ${decrypt}; }`,
     'mkdir -m 700 data && plain "$BASE" | tar -x -C data && mkdir -p data/pitr-wal',
-    `for F in "$CHAIN"/wal/*/*.part.*; do case $F in *.sig | *'*'*) continue;; esac; N=\${F##*/} R=\${F##*.part.}; plain "$F" | dd of="data/pitr-wal/\${N%%.*}" oflag=seek_bytes seek=$((0x\${R%%-*})) conv=notrunc bs=1M status=none; truncate -s 16M "data/pitr-wal/\${N%%.*}"; done`,
+    // Another name than ours is left alone: bash runs what a name holds where it counts with it.
+    `for F in "$CHAIN"/wal/*/*.part.*; do case \${F##*/} in *.sig | *[!0-9A-Za-z.-]*) continue;; esac; N=\${F##*/} R=\${F##*.part.}; plain "$F" | dd of="data/pitr-wal/\${N%%.*}" oflag=seek_bytes seek=$((0x\${R%%-*})) conv=notrunc bs=1M status=none; truncate -s 16M "data/pitr-wal/\${N%%.*}"; done`,
     'for F in "$CHAIN"/wal/*/*.zst*; do N=${F##*/}; case $N in *.part.* | *.sig) ;; *) plain "$F" > "data/pitr-wal/${N%%.zst*}";; esac; done',
     `printf '%s\\n' ${conf.map((line) => `"${line.replaceAll('"', '\\"')}"`).join(' ')} >> data/postgresql.auto.conf`,
     'touch data/recovery.signal && postgres -D data',

@@ -11,6 +11,8 @@ import { fingerprintCommand, type StockBucket, type StockDatabase, type StockEnc
 import { isSchemaOf } from '../mastodon/releases.ts';
 import { formatMiB } from '../text/format.ts';
 import { formatMoment } from '../text/moment.ts';
+import { mapStrings } from '../text/strings.ts';
+import { plainLine } from '../text/terminal.ts';
 
 /** What a kit is made of; none of it may be a secret. */
 export interface KitFacts {
@@ -55,15 +57,21 @@ const longestKey = 100;
 
 /** The kit for these facts. */
 export function createRecoveryKit(facts: KitFacts): RecoveryKit {
+  const sections = [
+    whatIsWhere(facts),
+    keys(facts),
+    ...recoverySteps(facts, [withTool({ ...facts, encrypted: facts.encoding.encrypted }), ...withScript(facts)]),
+    ...(facts.chain === null ? [] : [momentSection(facts.chain, facts)]),
+  ];
   return {
-    title: `Recovery kit of ${facts.instance}`,
-    sections: [
-      whatIsWhere(facts),
-      keys(facts),
-      ...recoverySteps(facts, [withTool({ ...facts, encrypted: facts.encoding.encrypted }), ...withScript(facts)]),
-      ...(facts.chain === null ? [] : [momentSection(facts.chain, facts)]),
-    ],
+    title: plainLine(`Recovery kit of ${facts.instance}`),
+    sections: sections.map(({ title, blocks }) => ({ title, blocks: blocks.map(asRead) })),
   };
+}
+
+// Names come out of a bucket: in what is read, none of them begins a line that looks typed. What is typed is quoted where it is made.
+function asRead(block: KitBlock): KitBlock {
+  return block.kind === 'commands' || block.kind === 'code' ? block : mapStrings(block, plainLine);
 }
 
 /** What `age-keygen -y key.txt | sha256sum` begins with, for the private key of this recipient. */

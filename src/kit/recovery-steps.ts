@@ -64,7 +64,8 @@ export function recoverySteps(facts: StepFacts, otherWay: readonly KitSection[])
 }
 
 function preparation({ instance, bucket, encoding, signers, newest }: StepFacts): KitSection {
-  const major = newest?.clientVersion.split('.')[0];
+  // A number and nothing more: it becomes a word of a command.
+  const major = newest === null ? undefined : /^\d+/.exec(newest.clientVersion)?.[0];
   const tools = [
     'ca-certificates',
     ...(encoding.encrypted ? ['age'] : []),

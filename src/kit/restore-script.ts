@@ -3,7 +3,7 @@
 
 import { createHash } from 'node:crypto';
 import { folders } from '../schedule/tier.ts';
-import { asking, moveAllSequences, questionsOfRows } from './stock-commands.ts';
+import { asking, findObject, isWhole, moveAllSequences, questionsOfRows } from './stock-commands.ts';
 
 /** The script; it ends with status 0 and `ok` when every table has the rows that the manifest counts. */
 export const restoreScript = String.raw`#!/bin/sh
@@ -36,17 +36,20 @@ keys() {
   while :; do
     PAGE=$(s3 "$BUCKET?list-type=2&prefix=$(echo "$PREFIX$1/" | sed 's|/|%2F|g')$LAST")
     NAMES=$(printf '%s\n' "$PAGE" | grep -o '<Key>[^<]*' | cut -c 6- || :)
-    printf '%s\n' "$NAMES" | grep -vF /.. || :
+    printf '%s\n' "$NAMES" | while read -r ONE; do printf '%s\n' "\${ONE#"$PREFIX"}"; done
     case $PAGE in *'<IsTruncated>true<'*) ;; *) return 0 ;; esac
     LAST="&start-after=$(printf '%s\n' "$NAMES" | tail -n 1 | sed 's|/|%2F|g')"
   done
 }
 
+# Those of some names that are ours: of another one nobody knows what a shell makes of it.
+ours() { grep -x '[a-z]*/[0-9][0-9TZa-f-]*[.][a-z0-9.-]*'; }
+
 # get PATTERN: the objects of that name into FROM; a directory has them already.
 get() {
   [ -z "\${DIR:-}" ] || return 0
-  for TIER in $TIERS; do keys "$TIER"; done | grep -e "$1" | while read -r ONE; do
-    s3 --create-dirs -o "$FROM/\${ONE#"$PREFIX"}" "$BUCKET/$ONE" || exit 1
+  for TIER in $TIERS; do keys "$TIER"; done | ours | grep -e "$1" | while read -r ONE; do
+    s3 --create-dirs -o "$FROM/$ONE" "$BUCKET/$PREFIX$ONE" || exit 1
   done
 }
 
@@ -68,29 +71,36 @@ plain() {
     case \${1##*/} in *.xz*) xz -d ;; *.zst*) zstd -d --long=27 ;; *) cat ;; esac
 }
 
+# Ends it unless a part has the SHA-256 that the manifest names for it.
+whole() {
+  {
+    ${isWhole}
+  } || { echo "DAMAGED: $1"; exit 1; }
+}
+
 echo '1. Fetch and check'
 get '\.json'
 if [ -z "$MANIFEST" ]; then
   cd "$FROM"
-  for TIER in $TIERS; do grep -lsF "\"instance\": \"$INSTANCE\"" "$TIER"/*.json || :; done | signed > "$WORK/manifests"
+  for TIER in $TIERS; do grep -lsF "\"instance\": \"$INSTANCE\"" "$TIER"/*.json || :; done | ours | signed > "$WORK/manifests"
   MANIFEST=$(xargs grep -H '"dataAt": ' < "$WORK/manifests" | sort -t '"' -k 4 | tail -n 1 | cut -d : -f 1)
   cd "$WORK"
 else
-  [ -n "$(echo "$MANIFEST" | signed)" ] || { echo 'Nobody who is trusted has signed it'; exit 1; }
+  [ -n "$(echo "$MANIFEST" | ours | signed)" ] || { echo 'Nobody who is trusted has signed it'; exit 1; }
 fi
 [ -n "$MANIFEST" ] || { echo "There is no backup of $INSTANCE that counts"; exit 1; }
 SNAPSHOT=\${MANIFEST%.json}
 echo "$SNAPSHOT, data of $(value dataAt)"
 get "$SNAPSHOT\\."
-OBJECT=$(ls "$FROM/$SNAPSHOT".dump*)
-grep -q "$(sha256sum "$OBJECT" | cut -c 1-64)" "$FROM/$MANIFEST" || { echo "DAMAGED: $OBJECT"; exit 1; }
+${findObject}
+SECRETS=$FROM/$SNAPSHOT.secrets.env.age EXTRA=$FROM/$SNAPSHOT.extra.tar.age
+whole "$OBJECT"
+for PART in "$SECRETS" "$EXTRA"; do [ ! -e "$PART" ] || whole "$PART"; done
 
 echo "2. Unpack; Mastodon's settings are in .env.production.restored, files of your own in extra"
 plain "$OBJECT" > dump
-PART=$FROM/$SNAPSHOT.secrets.env.age
-[ ! -e "$PART" ] || plain "$PART" > .env.production.restored
-PART=$FROM/$SNAPSHOT.extra.tar.age
-[ ! -e "$PART" ] || { mkdir extra && plain "$PART" | tar -xf - -C extra; }
+[ ! -e "$SECRETS" ] || plain "$SECRETS" > .env.production.restored
+[ ! -e "$EXTRA" ] || { mkdir extra && plain "$EXTRA" | tar -xf - -C extra; }
 
 DB=\${DB:-$(value name)} ROLE=\${ROLE:-$(value role)}
 ROLE=\${ROLE:-mastodon}

@@ -3,7 +3,8 @@
 
 import { checked, text, type KitBlock, type KitSection } from './kit-section.ts';
 import { restoreScriptName, restoreScriptSha256 } from './restore-script.ts';
-import { shellQuote, type StockBucket } from './stock-commands.ts';
+import { shellQuote } from './shell-word.ts';
+import { type StockBucket } from './stock-commands.ts';
 
 /** What the commands depend on. */
 export interface ScriptFacts {

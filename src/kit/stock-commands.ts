@@ -3,6 +3,7 @@
 
 import type { CompressionName } from '../codec/codec.ts';
 import { folders } from '../schedule/tier.ts';
+import { shellQuote } from './shell-word.ts';
 
 /** A bucket as the commands need it: no key of it is part of them. */
 export interface StockBucket {
@@ -40,11 +41,6 @@ export interface StockEncoding {
   readonly encrypted: boolean;
 }
 
-/** A text as one word of a POSIX shell. */
-export function shellQuote(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
-}
-
 /** Remembers the directory with the private key, so that the others work from anywhere. */
 export const rememberDirectory = 'WORK=$PWD';
 
@@ -78,8 +74,8 @@ export function getWithCurl(bucket: StockBucket): readonly string[] {
     'FROM=$WORK',
     // curl 7.88 signs only for servers that do not look, unless it is told what the payload is.
     `s3() { curl -fsS -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' --aws-sigv4 aws:amz:${bucket.region}:s3 --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" "$@"; }`,
-    // A name that leads out of the directory is nobody's backup.
-    `keys() { for TIER in ${folders.join(' ')}; do s3 ${list}; done | grep -o '<Key>[^<]*' | grep -vF /.. | cut -c ${column}-; }`,
+    // Another name than ours, as one that leads out of the directory, is nobody's backup.
+    `keys() { for TIER in ${folders.join(' ')}; do s3 ${list}; done | grep -o '<Key>[^<]*' | cut -c ${column}- | grep -x '[a-z]*/[0-9][0-9TZa-f-]*[.][a-z0-9.-]*'; }`,
     `get() { keys | while read -r KEY; do case $KEY in $1) s3 --create-dirs -o "$FROM/$KEY" "${address}/${bucket.prefix}$KEY" || exit 1;; esac; done; }`,
   ];
 }
@@ -122,25 +118,34 @@ export function findNewest(
   const places = folders.map((folder) => `${folder}/*.json`).join(' ');
   const counting = isSigned ? ' | signed' : '';
   return [
-    `MANIFEST=$(cd "$FROM" && grep -lsF ${mark} ${places}${counting} | xargs grep -H '"dataAt": ' | sort -t '"' -k 4 | tail -n 1 | cut -d : -f 1)`,
+    // A name with a space in it would be two to xargs, of which nobody has looked at the signature.
+    `MANIFEST=$(cd "$FROM" && grep -lsF ${mark} ${places} | grep -x '[a-z]*/[0-9a-fTZ-]*[.]json'${counting} | xargs grep -H '"dataAt": ' | sort -t '"' -k 4 | tail -n 1 | cut -d : -f 1)`,
     'test -n "$MANIFEST"',
     'grep -E \'"(dataAt|serverVersion|clientVersion|schemaVersion)"\' "$FROM/$MANIFEST"',
   ];
 }
 
-/** Sets OBJECT to the dump, and says whether it has the SHA-256 that its manifest names. */
+/** Sets OBJECT to the dump. */
+export const findObject = 'OBJECT=$(ls "$FROM/${MANIFEST%.json}".dump* | grep -E "dump(.xz|.zst)?(.age)?$")';
+
+/** Whether a file in `$1` has the SHA-256 that the manifest names for it, and for no other: what cannot be read has none. */
+export const isWhole =
+  'SUM=$(sha256sum < "$1") && grep -A 4 -F "\\"name\\": \\"${1##*/}\\"" "$FROM/$MANIFEST" | grep -qF "\\"sha256\\": \\"${SUM%% *}\\""';
+
+/** Sets OBJECT to the dump, and says whether it is whole; `whole FILE` says it of any part. */
 export const checkObject: readonly string[] = [
-  'OBJECT=$(ls "$FROM/${MANIFEST%.json}".dump*)',
-  'grep -q "$(sha256sum "$OBJECT" | cut -c 1-64)" "$FROM/$MANIFEST" && echo "whole: $OBJECT" || ! echo "DAMAGED: $OBJECT"',
+  findObject,
+  `whole() { { ${isWhole}; } && echo "whole: $1" || ! echo "DAMAGED: $1"; }`,
+  'whole "$OBJECT"',
 ];
 
 /** Writes Mastodon's settings to a file beside the others. */
 export const openSecrets =
-  '(umask 077; age -d -i "$WORK/key.txt" "$FROM/${MANIFEST%.json}.secrets.env.age" > "$WORK/.env.production.restored")';
+  'whole "$FROM/${MANIFEST%.json}.secrets.env.age" && (umask 077; age -d -i "$WORK/key.txt" "$FROM/${MANIFEST%.json}.secrets.env.age" > "$WORK/.env.production.restored")';
 
 /** Unpacks the extra files into a directory beside the others. */
 export const openExtra =
-  'mkdir "$WORK/extra" && age -d -i "$WORK/key.txt" "$FROM/${MANIFEST%.json}.extra.tar.age" | tar -xf - -C "$WORK/extra"';
+  'whole "$FROM/${MANIFEST%.json}.extra.tar.age" && mkdir "$WORK/extra" && age -d -i "$WORK/key.txt" "$FROM/${MANIFEST%.json}.extra.tar.age" | tar -xf - -C "$WORK/extra"';
 
 /** The fingerprint of the private key's public half, as the kit prints it. */
 export const fingerprintCommand = 'age-keygen -y key.txt | sha256sum | cut -c 1-16';

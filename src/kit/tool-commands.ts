@@ -2,7 +2,8 @@
 // into the shell of the first step and share WORK with the stock commands; a test runs every one of them.
 
 import { checked, commands, text, type KitSection } from './kit-section.ts';
-import { sequencesAhead, shellQuote, type StockBucket, type StockDatabase } from './stock-commands.ts';
+import { shellQuote } from './shell-word.ts';
+import { sequencesAhead, type StockBucket, type StockDatabase } from './stock-commands.ts';
 
 /** What the commands depend on. */
 export interface ToolFacts {

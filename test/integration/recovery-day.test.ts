@@ -8,7 +8,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { restoreScript, restoreScriptName } from '../../src/kit/restore-script.ts';
-import { shellQuote } from '../../src/kit/stock-commands.ts';
+import { shellQuote } from '../../src/kit/shell-word.ts';
 import { databaseEnvironment, runCommand } from '../support/command.ts';
 import { countRows } from '../support/mastodon-data.ts';
 import { createMastodonVariant } from '../support/mastodon-variants.ts';

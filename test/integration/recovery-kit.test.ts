@@ -144,6 +144,22 @@ for (const { major, oddities, clients, extra } of [
     });
 
     it("bring Mastodon's settings back, readable by their owner alone", async () => {
+      for (const [ending, label] of [
+        ['secrets.env.age', /^Secrets, domain, mail/],
+        ['extra.tar.age', /^The files of your own/],
+      ] as const) {
+        // Anybody can encrypt for a public key: what the manifest does not name is not opened, and what cannot be read is not whole.
+        const swap = `mv "$PART" "$PART.kept"; age -r ${environment['BACKUP_AGE_RECIPIENTS']} -o "$PART" "$FROM/$MANIFEST"`;
+        for (const first of [swap, 'mv "$PART" "$PART.kept"']) {
+          const swapped = await shell.run(
+            [...script, `PART="$FROM/\${MANIFEST%.json}.${ending}"`, first, ...block(blocks, label)],
+            superuser(target),
+          );
+          assert.notEqual(swapped.status, 0);
+          assert.match(swapped.stdout, new RegExp(`^DAMAGED: .*${ending}$`, 'm'));
+          await type([`PART="$FROM/\${MANIFEST%.json}.${ending}"`, 'mv "$PART.kept" "$PART"']);
+        }
+      }
       await type(block(blocks, /^Secrets, domain, mail/));
       const file = path.join(shell.directory, '.env.production.restored');
       assert.deepEqual(readAsCompose(readFileSync(file, 'utf8')), {
@@ -344,7 +360,7 @@ describe('the recovery kit with a bucket', () => {
           },
         );
         assert.equal(typed.status, 0, typed.stderr);
-        assert.match(typed.stdout, /whole: .*\.dump\.age\n$/);
+        assert.match(typed.stdout, /whole: .*\.dump\.age\nwhole: .*\.secrets\.env\.age\n$/);
         const restored = readFileSync(path.join(shell.directory, '.env.production.restored'), 'utf8');
         assert.equal(readAsCompose(restored)['SMTP_PASSWORD'], mastodon.SMTP_PASSWORD);
       });

