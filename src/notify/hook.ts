@@ -6,6 +6,7 @@ import type { HookSettings } from '../config/settings.ts';
 import { describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { startChild } from '../stream/child.ts';
+import { splitLines } from '../stream/lines.ts';
 import { formatSpan } from '../text/format.ts';
 import type { BackupEvent } from './event.ts';
 
@@ -82,19 +83,21 @@ export async function runHook(
   ended.addEventListener('abort', stop, { once: true });
   // It need not read what it is told.
   child.stdin?.on('error', () => undefined).end(`${JSON.stringify(options.event)}\n`);
-  let output = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    const all = (output + text).split('\n');
-    output = all.pop() ?? '';
-    for (const line of all) say(line);
+  let lastPrinted = '';
+  const printed = splitLines((line) => {
+    if (line.trim() !== '') lastPrinted = line.trim();
+    say(line);
   });
+  child.stdout.setEncoding('utf8').on('data', (text: string) => printed.push(text));
   try {
     const exit = await child.done;
+    printed.end();
     signal.throwIfAborted();
     if (limit.aborted) return { kind: 'failed', reason: `it took longer than ${formatSpan(options.limitMs)}` };
     if (exit.code === 0) return { kind: 'done' };
     const how = exit.code === null ? `it was ended by ${exit.signal}` : `it ended with status ${exit.code}`;
-    const words = exit.stderrTail.slice(-longestReason);
+    // Many a script says why with a plain `echo`.
+    const words = (exit.stderrTail === '' ? lastPrinted : exit.stderrTail).slice(-longestReason);
     return { kind: 'failed', reason: words === '' ? how : `${how}: ${words}` };
   } catch (error) {
     signal.throwIfAborted();

@@ -3,6 +3,7 @@
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
+import { splitLines } from './lines.ts';
 
 /** How a child ended. */
 export interface ChildExit {
@@ -65,20 +66,21 @@ export function startChild(
   };
   running.set(child, () => send(options.lastSignal ?? 'SIGKILL'));
   let tail = '';
-  let partialLine = '';
+  const lines = splitLines((line) => options.onStderrLine?.(line));
   child.stderr?.setEncoding('utf8');
   child.stderr?.on('data', (text: string) => {
     tail = (tail + text).slice(-stderrTailBytes);
-    const lines = (partialLine + text).split('\n');
-    partialLine = lines.pop() ?? '';
-    for (const line of lines) options.onStderrLine?.(line);
+    lines.push(text);
   });
   const done = new Promise<ChildExit>((resolve, reject) => {
     const gone = (): void => void running.delete(child);
     child.once('error', gone).once('exit', gone);
     if (options.wholeGroup === true) child.once('exit', () => endGroup(child));
     child.once('error', reject);
-    child.once('close', (code, signal) => resolve({ code, signal, stderrTail: tail.trim() }));
+    child.once('close', (code, signal) => {
+      lines.end();
+      resolve({ code, signal, stderrTail: tail.trim() });
+    });
   });
   // A child that is stopped before anybody waits for it must not become an unhandled rejection.
   done.catch(() => undefined);

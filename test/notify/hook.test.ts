@@ -6,6 +6,7 @@ import path from 'node:path';
 import { after, describe, it } from 'node:test';
 import { runHook, type HookOutcome } from '../../src/notify/hook.ts';
 import { isAlive } from '../support/processes.ts';
+import type { Log } from '../../src/log.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { until } from '../support/until.ts';
@@ -16,7 +17,10 @@ describe('a hook', () => {
   const at = (name: string): string => path.join(scratch.path, name);
   const pidIn = (name: string): number => Number(readFileSync(at(name), 'utf8'));
 
-  async function run(script: string, { limitMs = 60_000 }: { readonly limitMs?: number } = {}): Promise<HookOutcome> {
+  async function run(
+    script: string,
+    { limitMs = 60_000, log = quietLog }: { readonly limitMs?: number; readonly log?: Log } = {},
+  ): Promise<HookOutcome> {
     writeFileSync(at('program'), `#!/bin/sh\n${script}\n`);
     chmodSync(at('program'), 0o755);
     return runHook(
@@ -25,7 +29,7 @@ describe('a hook', () => {
         event: { kind: 'run-started', tier: 'daily', instance: 'social.example', at: '2026-11-23T12:00:00.000Z' },
         environment: { PATH: process.env['PATH'] ?? '' },
         limitMs,
-        log: quietLog,
+        log,
         signal: AbortSignal.timeout(60_000),
       },
     );
@@ -60,5 +64,32 @@ describe('a hook', () => {
       kind: 'failed',
       reason: 'it was ended by SIGKILL: no space',
     });
+  });
+
+  it('that has failed is quoted from what it printed, where it wrote nothing to its standard error', async () => {
+    const reason = 'it ended with status 3: cannot freeze the pool';
+    for (const print of ['echo "cannot freeze the pool"; echo', 'printf "cannot freeze the pool"'])
+      assert.deepEqual(await run(`echo begun; ${print}; exit 3`), { kind: 'failed', reason });
+  });
+
+  it('has all that it says in the log, the last words without an end of line too', async () => {
+    const said: string[] = [];
+    const log: Log = { ...quietLog, info: (_details, text) => void said.push(text) };
+    await run('printf "one\\ntwo"; printf "three\\nfour" >&2', { log });
+    assert.deepEqual(said.toSorted(), ['four', 'one', 'three', 'two']);
+  });
+
+  it('may print a line that never ends, of which the beginning is kept', async () => {
+    const said: string[] = [];
+    const log: Log = { ...quietLog, info: (_details, text) => void said.push(text) };
+    const zeros = 'head -c 20000000 /dev/zero | tr "\\0" x';
+    assert.deepEqual(await run(`${zeros}; ${zeros} >&2`, { log }), { kind: 'done' });
+    assert.deepEqual(
+      said.map((line) => [line.length, line.at(0), line.at(-1)]),
+      [
+        [8_192, 'x', '…'],
+        [8_192, 'x', '…'],
+      ],
+    );
   });
 });
