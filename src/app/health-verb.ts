@@ -33,8 +33,8 @@ export async function health(context: AppContext): Promise<Health> {
   });
 }
 
-// A channel, a hook or a destination that was taken out of the settings cannot be mended, nor need it be.
-function withoutWhatIsGone(context: AppContext, attempts: AttemptsRecord): AttemptsRecord {
+/** How attempts ended: a channel, a hook or a destination that was taken out of the settings cannot be mended, nor need it be. */
+export function withoutWhatIsGone(context: AppContext, attempts: AttemptsRecord): AttemptsRecord {
   const { messages, destinations, hooks } = context.load().settings;
   const { when } = messages;
   const used = context.channels().filter(({ filtered }) => when !== 'off' || !filtered);

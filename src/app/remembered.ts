@@ -6,7 +6,7 @@ import { nextSlot, type Scheduled } from '../schedule/timetable.ts';
 import { tiers } from '../schedule/tier.ts';
 import type { AttemptsRecord, StoreRecord } from '../state/records.ts';
 import type { AppContext } from './context.ts';
-import { health } from './health-verb.ts';
+import { health, withoutWhatIsGone } from './health-verb.ts';
 
 /** What there is to show. */
 export interface Remembered {
@@ -41,7 +41,8 @@ export async function remembered(context: AppContext): Promise<Remembered> {
         now,
       }),
     })),
-    attempts: await state.readAttempts(),
+    // As health has it, or metrics would warn for good of what nobody can mend.
+    attempts: withoutWhatIsGone(context, await state.readAttempts()),
     next: scheduled.flatMap((schedule) => {
       const at = nextSlot(timetable, { of: schedule, after: now });
       return at === null ? [] : [{ schedule, at }];

@@ -1,14 +1,15 @@
 // Whether all is well, said honestly: by verified snapshots against their deadlines, not by whether a process runs. A pure
 // function of what is remembered and of now; it needs neither the database nor a bucket.
 
+import { withoutFuture } from '../schedule/due.ts';
 import type { Timetable } from '../schedule/timetable.ts';
 import type { Tier } from '../schedule/tier.ts';
 import type { AttemptsRecord, FailureRecord, HeartbeatRecord, StoresRecord } from '../state/records.ts';
-import { formatSpan } from '../text/format.ts';
 import { formatMinute } from '../text/moment.ts';
 import { plural } from '../text/table.ts';
 import type { LogStanding, PitrHealth } from './log-standing.ts';
 import { standings, type TierStanding } from './deadlines.ts';
+import { describeSilence } from './heartbeat.ts';
 import { describeMissing } from './missing.ts';
 
 /** How it stands; `starting`, `late` and `failed` are unhealthy. */
@@ -40,9 +41,6 @@ export interface TierHealth {
   readonly lastFailure: FailureRecord | null;
 }
 
-/** A daemon that has said nothing for so long is not working. */
-export const heartbeatLimitMs = 5 * 60_000;
-
 /** Assesses what is remembered. */
 export function assessHealth(options: {
   readonly timetable: Timetable;
@@ -62,21 +60,24 @@ export function assessHealth(options: {
 }): Health {
   const { attempts, heartbeat, now } = options;
   const stores = options.stores?.stores ?? [];
-  const perStore = stores.map((store) => ({ store, tiers: standings(options.timetable, { ...options, ...store }) }));
+  const perStore = stores.map((store) => ({
+    store,
+    tiers: standings(options.timetable, { ...options, ...store }),
+    isEmpty: withoutFuture(store.snapshots, now).length === 0,
+  }));
   const tiers = worstByTier(perStore.flatMap((one) => one.tiers));
   const late = tiers.filter((tier) => tier.late);
-  const silentMs = heartbeat === null ? 0 : now.getTime() - Date.parse(heartbeat.at);
-  const daemonSilent = silentMs > heartbeatLimitMs;
+  const silence = describeSilence(heartbeat, now);
   const pruneProblem = attempts.prune?.problem ?? null;
-  const noSnapshot = !stores.some(({ snapshots }) => snapshots.length > 0);
-  const emptyStores = perStore.filter(({ store }) => store.readAt !== null && store.snapshots.length === 0);
+  const noSnapshot = perStore.every(({ isEmpty }) => isEmpty);
+  const emptyStores = perStore.filter(({ store, isEmpty }) => store.readAt !== null && isEmpty);
   const anyFailure = Object.keys(attempts.failures).length > 0;
   const isLacking = stores.some(({ missing = [] }) => missing.length > 0);
   const drillIsOver = isPastLimit(options);
 
   const told = (at: Date | string): string => formatMinute(at, options.timetable.timeZone);
   const warnings = [
-    ...(daemonSilent ? [`The daemon has given no sign of life for ${formatSpan(silentMs)}`] : []),
+    ...(silence === null ? [] : [`The daemon has given no sign of life ${silence}`]),
     ...(attempts.drill !== null && attempts.drill.status !== 'passed'
       ? [
           `The last drill ${drillWords[attempts.drill.status]}${attempts.drill.findings[0] === undefined ? '' : `: ${attempts.drill.findings[0]}`}`,
@@ -95,7 +96,13 @@ export function assessHealth(options: {
       ([tier, { at, message }]) => `The last ${tier} run failed at ${told(at)}: ${message}`,
     ),
     ...attempts.destinationFailures.map(({ place, failure }) => `${place} missed the last backup: ${failure.message}`),
-    ...emptyStores.flatMap(({ store }) => (noSnapshot ? [] : [`${store.description} holds no backup`])),
+    ...emptyStores.flatMap(({ store: { description, snapshots } }) => {
+      if (snapshots.length > 0)
+        return [
+          `${description} holds no backup that counts: ${plural(snapshots.length, 'snapshot')} dated in the future, made under a wrong clock`,
+        ];
+      return noSnapshot ? [] : [`${description} holds no backup`];
+    }),
     ...stores.flatMap(({ description, error, strange }) =>
       error === null ? [] : [strange === true ? error : `${description} cannot be read: ${error}`],
     ),
@@ -117,7 +124,7 @@ export function assessHealth(options: {
   ];
 
   const status = ((): HealthStatus => {
-    if (daemonSilent || (attempts.drill?.status === 'failed' && attempts.drill.ofNewest)) return 'failed';
+    if (silence !== null || (attempts.drill?.status === 'failed' && attempts.drill.ofNewest)) return 'failed';
     // Where there were some once, nothing is about to begin.
     if (noSnapshot) return anyFailure || isLacking ? 'late' : 'starting';
     if (late.length > 0 || options.log?.status === 'late') return 'late';
@@ -189,7 +196,7 @@ function isDegraded({
     attempts.drill?.status === 'failed' ||
     unknownSettings.length > 0 ||
     (stores?.stores ?? []).some(
-      ({ damagedCount, strange, missing = [] }) => damagedCount > 0 || strange === true || missing.length > 0,
+      ({ damagedCount, error, missing = [] }) => damagedCount > 0 || error !== null || missing.length > 0,
     ) ||
     (heartbeat?.troubles ?? []).length > 0
   );

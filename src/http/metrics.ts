@@ -4,6 +4,7 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { Remembered } from '../app/remembered.ts';
 import type { ErrorCode } from '../errors.ts';
+import { withoutFuture } from '../schedule/due.ts';
 import type { SnapshotRecord } from '../state/records.ts';
 
 const runSteps: readonly ErrorCode[] = ['database', 'dump', 'codec', 'store', 'verify', 'timeout', 'stalled'];
@@ -53,7 +54,8 @@ export async function renderMetrics(
     const isMissing = remembered.attempts.destinationFailures.some((one) => one.place === store.description);
     missed.set({ destination }, isMissing ? 1 : 0);
     damaged.set({ destination }, store.damagedCount);
-    const times = store.snapshots.map(({ dataAt }) => seconds(dataAt));
+    // What is dated in the future is never chosen, and would be the newest for as long as its clock was ahead.
+    const times = withoutFuture(store.snapshots, remembered.now).map(({ dataAt }) => seconds(dataAt));
     if (times.length > 0) {
       oldest.set({ destination }, Math.min(...times));
       newest.set({ destination }, Math.max(...times));
@@ -61,19 +63,19 @@ export async function renderMetrics(
     for (const { tier, deadlineAt } of store.standings)
       if (deadlineAt !== null) deadline.set({ destination, tier }, seconds(deadlineAt));
     for (const [tier, snapshots] of byTier(store.snapshots)) {
-      const [last] = snapshots;
-      if (last === undefined) continue;
       const labels = { destination, tier };
-      lastSuccess.set(labels, seconds(last.committedAt));
-      age.set(labels, seconds(remembered.now) - seconds(last.dataAt));
-      objectBytes.set(labels, last.objectBytes);
-      dumpBytes.set(labels, last.dumpBytes);
-      duration.set(labels, seconds(last.committedAt) - seconds(last.startedAt));
       count.set(labels, snapshots.length);
       stored.set(
         labels,
         snapshots.reduce((sum, one) => sum + one.objectBytes, 0),
       );
+      const [last] = withoutFuture(snapshots, remembered.now);
+      if (last === undefined) continue;
+      lastSuccess.set(labels, seconds(last.committedAt));
+      age.set(labels, seconds(remembered.now) - seconds(last.dataAt));
+      objectBytes.set(labels, last.objectBytes);
+      dumpBytes.set(labels, last.dumpBytes);
+      duration.set(labels, seconds(last.committedAt) - seconds(last.startedAt));
     }
   }
 

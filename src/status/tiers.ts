@@ -3,7 +3,7 @@
 import type { KeepRule } from '../config/keep-rule.ts';
 import type { KeepRules } from '../config/settings.ts';
 import { standings } from '../health/deadlines.ts';
-import { answeredUntil } from '../schedule/due.ts';
+import { answeredUntil, withoutFuture } from '../schedule/due.ts';
 import { lastSlot, nextSlot, scheduledTiers, type Timetable } from '../schedule/timetable.ts';
 import { asTier, folders, type Folder } from '../schedule/tier.ts';
 import type { AttemptsRecord, FailureRecord, SnapshotRecord, StoreRecord } from '../state/records.ts';
@@ -69,7 +69,8 @@ export function viewTiers(facts: {
     .map((tier): TierView => {
       const known = asTier(tier);
       const snapshots = byTier.get(tier) ?? [];
-      const [newest] = snapshots;
+      // What is dated in the future answers nothing, and hides no other.
+      const newest = withoutFuture(snapshots, now)[0] ?? snapshots[0];
       const deadlineAt = deadlines.get(tier) ?? null;
       return {
         tier,
@@ -113,7 +114,7 @@ function slotsOf(
 ): readonly SlotView[] {
   const tier = asTier(folder);
   if (tier === undefined || timetable.schedules[tier] === null) return [];
-  const answers = runs.map(answeredUntil);
+  const answers = withoutFuture(runs, now).map(answeredUntil);
   const slots: SlotView[] = [];
   let end = Number.POSITIVE_INFINITY;
   for (let before = now; slots.length < shownSlots;) {

@@ -1,7 +1,9 @@
 // The verdict in words: whether one can sleep, and if not, why. The status alone is a word of ours; nobody should have to look up
 // what "degraded" means at three in the morning.
 
-import { heartbeatLimitMs, type Health, type HealthStatus } from '../health/assess.ts';
+import type { Health, HealthStatus } from '../health/assess.ts';
+import { describeSilence } from '../health/heartbeat.ts';
+import { withoutFuture } from '../schedule/due.ts';
 import type { Scheduled } from '../schedule/timetable.ts';
 import type { AttemptsRecord, HeartbeatRecord, SnapshotRecord, Waiting } from '../state/records.ts';
 import { formatSpan } from '../text/format.ts';
@@ -54,7 +56,7 @@ function words(facts: Parameters<typeof pronounce>[0]): Pick<Verdict, 'headline'
         detail: newest,
       };
     case 'late': {
-      if (facts.present.length === 0)
+      if (withoutFuture(facts.present, now).length === 0)
         return {
           headline: 'There is no backup',
           detail: `What was tried has failed; see why below. ${describeNext(facts)}`,
@@ -75,12 +77,12 @@ function words(facts: Parameters<typeof pronounce>[0]): Pick<Verdict, 'headline'
       return { headline, detail: newest };
     }
     case 'failed': {
-      const silentMs = heartbeat === null ? 0 : now.getTime() - Date.parse(heartbeat.at);
-      if (silentMs > heartbeatLimitMs)
+      const silence = describeSilence(heartbeat, now);
+      if (silence !== null)
         return {
           headline: 'The backup service is silent',
           detail:
-            `It has given no sign of life for ${formatSpan(silentMs)}: nothing is backed up by itself. ${describeAge(facts)}`.trimEnd(),
+            `It has given no sign of life ${silence}: nothing is backed up by itself. ${describeAge(facts)}`.trimEnd(),
         };
       return {
         headline: 'The newest backup failed its restore drill',
@@ -139,8 +141,7 @@ function describeNext(facts: Parameters<typeof pronounce>[0]): string {
 
 // A daemon that is silent waits for nothing any more.
 function waitingOf({ heartbeat, now }: Parameters<typeof pronounce>[0]): Waiting {
-  if (heartbeat === null || now.getTime() - Date.parse(heartbeat.at) > heartbeatLimitMs) return null;
-  return heartbeat.waiting ?? null;
+  return describeSilence(heartbeat, now) === null ? (heartbeat?.waiting ?? null) : null;
 }
 
 function soonAfter({ until }: NonNullable<Waiting>, now: Date): string {

@@ -64,6 +64,20 @@ describe('the verdict', () => {
     assert.match(silent.detail, /no sign of life for 3 h/);
   });
 
+  it('of a daemon that is dated in the future, and of backups that are, does not say that all is well', () => {
+    const ahead = new Date(now.getTime() + 400 * dayMs);
+    const silent = view({ heartbeatAt: ahead }).verdict;
+    assert.match(silent.detail, /no sign of life since the clock was set back/);
+    const failure = { at: now.toISOString(), step: 'dump', message: 'it broke off', hint: null };
+    const { verdict, tiers } = view({
+      ...nothing,
+      stores: [holding([madeAt('daily', ahead)])],
+      attempts: { ...nothing.attempts, failures: { daily: failure } },
+    });
+    assert.equal(verdict.headline, 'There is no backup');
+    assert.equal(tiers[0]?.slots.at(-1)?.answer, 'unknown');
+  });
+
   it('of an instance without anything says that there is nothing, and nothing fails', () => {
     const empty = view(nothing);
     assert.deepEqual([empty.verdict.status, empty.verdict.headline], ['starting', 'There is no backup yet']);
@@ -138,6 +152,16 @@ describe('the tiers', () => {
     assert.ok(answers.includes('11-20 missed'));
     assert.ok(answers.includes('11-18 made'));
     assert.equal(answers.at(-1), '11-25 made');
+  });
+
+  it('count nothing that is dated in the future, neither for a slot nor as the newest', () => {
+    const before = madeAt('daily', new Date(now.getTime() - 5 * dayMs));
+    const { tiers } = view({
+      stores: [holding([madeAt('daily', new Date(now.getTime() + dayMs)), before])],
+      history: null,
+    });
+    assert.equal(tiers[0]?.newest?.name, `daily/${before.id}`);
+    assert.notEqual(tiers[0].slots.at(-1)?.answer, 'made');
   });
 
   it('call a slot pending until its deadline', () => {
