@@ -12,7 +12,7 @@ import {
   PutBucketPolicyCommand,
   S3Client,
 } from '@aws-sdk/client-s3';
-import { examineStore } from '../../src/doctor/store-check.ts';
+import { examineAccess, examineStore } from '../../src/doctor/store-check.ts';
 import { wantedRules } from '../../src/retention/lifecycle.ts';
 import { readSettings } from '../../src/config/settings.ts';
 import { createEnvironment } from '../../src/config/environment.ts';
@@ -52,17 +52,17 @@ async function storeAll(store: RemovableStore, folder: string): Promise<readonly
   return ['small', 'small-copy', 'large', 'large-copy', 'manifest.json'].map(key);
 }
 
+function probeOf(repository: Repository): Parameters<typeof examineAccess>[0]['probe'] {
+  const key = probeKey({ prefix: repository.prefix, random: randomBytes(8).toString('hex') });
+  return { key, remove: async () => removeProbe(repository, { key, signal }) };
+}
+
 async function findings(
   repository: Repository,
   objectLockDays: number | null,
 ): Promise<Readonly<Record<string, string>>> {
-  const key = probeKey({ prefix: repository.prefix, random: randomBytes(8).toString('hex') });
   const found = await examineStore(
-    {
-      ...repository,
-      earlyExpiry: () => [],
-      probe: { key, remove: async () => removeProbe(repository, { key, signal }) },
-    },
+    { ...repository, earlyExpiry: () => [], probe: probeOf(repository) },
     { now: () => new Date(), maxClockSkewMs: 300_000, objectLockDays, signal },
   );
   return Object.fromEntries(found.map(({ check, status, detail }) => [check, `${status}: ${detail}`]));
@@ -264,8 +264,9 @@ if (real !== undefined)
         );
         const skewMs = Math.abs(((await store.now({ signal }))?.getTime() ?? 0) - Date.now());
         assert.ok(skewMs < 60_000, String(skewMs));
-        const found = await findings(createRepository(store, { prefix: 'own/' }), null);
-        assert.match(found['s3'] ?? '', /^ok: /);
+        const limitedPlace = createRepository(store, { prefix: 'own/' });
+        const found = await findings(limitedPlace, null);
+        assert.equal((await examineAccess({ store, probe: probeOf(limitedPlace) }, { signal })).status, 'ok');
         assert.match(found['s3 clock'] ?? '', /^ok: /);
         await store.close();
       },

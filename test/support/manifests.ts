@@ -36,6 +36,7 @@ export function aManifest(overrides: SnapshotOverrides = {}): Manifest {
     tool: { version: '0.0.0' },
     database: {
       name: 'mastodon_production',
+      role: 'mastodon',
       systemIdentifier: '7000000000000000000',
       serverVersion: '14.23',
       clientVersion: '14.23',
@@ -44,7 +45,6 @@ export function aManifest(overrides: SnapshotOverrides = {}): Manifest {
       locale: { collation: 'C', ctype: 'C', provider: 'libc', name: null },
       extensions: [{ name: 'plpgsql', version: '1.0', schema: 'pg_catalog' }],
       rows: { 'public.accounts': 1 },
-      role: 'mastodon',
       oddities: [],
     },
     mastodon: { schemaVersion: '20251023160000', release: null },
