@@ -37,7 +37,7 @@ export function addInspectionCommands(program: Command, context: CommandContext)
       if (problems.length > 0) {
         throw new AppError(
           'findings',
-          `The doctor found ${plural(problems.length, 'problem')}: ${problems.map(({ check }) => check).join(', ')}`,
+          `The doctor found ${plural(problems.length, 'problem')}: ${[...new Set(problems.map(({ check }) => check))].join(', ')}`,
           { hint: 'Follow the remedies above.' },
         );
       }

@@ -1,7 +1,7 @@
 // Directories as they are made and measured. The system's own `mkdir -p` of Node never ends where a directory is there and none can
 // be made in it, as in /proc: it takes "no such directory" for a parent that is missing, for ever.
 
-import { mkdir, stat, statfs } from 'node:fs/promises';
+import { mkdir, readdir, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 
 /** A file system's space in bytes; what only root may use does not count as free. */
@@ -12,7 +12,8 @@ export interface Space {
 
 /**
  * Makes a directory and those above it. Answers the first that it had to make; undefined: all were there. Rejects with the system's
- * error: `EEXIST` where a file stands in its place, `ENOENT` where none can be made.
+ * error: `ENOTDIR` where a file stands in its place, `ENOENT` where none can be made or a link leads nowhere, `ELOOP` where one leads
+ * back to itself; never `EEXIST`, by which others mean an object that is there already.
  */
 export async function makeDirectory(
   directory: string,
@@ -47,7 +48,10 @@ async function attempt(directory: string, mode: number | undefined): Promise<Att
   } catch (error) {
     // Some answer otherwise of what is there already, such as one that is read-only.
     if (await isDirectory(directory)) return { kind: 'done', made: undefined };
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { kind: 'orphan', error };
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return { kind: 'orphan', error };
+    // What stands there is asked for as a directory, and the system says what is wrong with it.
+    if (code === 'EEXIST') await readdir(directory);
     throw error;
   }
 }

@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { makeDirectory, readSpace } from '../disk/directory.ts';
-import { fallbackDirectory } from '../state/directory.ts';
+import { fallbackDirectory, maxDirectoryBytes } from '../state/directory.ts';
 import { makeScratchDirectory } from '../state/scratch-directory.ts';
 import { localError } from '../storage/local-errors.ts';
 import { AppError } from '../errors.ts';
@@ -43,7 +43,7 @@ export async function examineDirectories({
       without: `what is remembered goes to ${fallbackDirectory()}, and ends with the container`,
       isBad: 'problem',
       leastBytes: leastForState,
-      make: async () => makeDirectory(stateDirectory, { mode: 0o700 }),
+      make: async () => makeStateDirectory(stateDirectory),
     },
     {
       check: 'scratch directory',
@@ -68,6 +68,14 @@ export async function examineDirectories({
       }
     }),
   );
+}
+
+async function makeStateDirectory(directory: string): Promise<void> {
+  if (Buffer.byteLength(directory) > maxDirectoryBytes)
+    throw new AppError('settings', `'${directory}' is not used: its path is longer than ${maxDirectoryBytes} bytes`, {
+      hint: 'Name one with a shorter path in BACKUP_STATE_DIR.',
+    });
+  await makeDirectory(directory, { mode: 0o700 });
 }
 
 async function lookAt({ check, setting, directory, without, isBad, leastBytes, make }: Directory): Promise<Finding> {

@@ -25,10 +25,11 @@ export function parseMoment(text: string, { timeZone }: { readonly timeZone: str
   const [, year, month, day, hour = '00', minute = '00', second = '00', fraction = '', zone] = match;
   const iso = `${year}-${month}-${day}T${hour}:${minute}:${second}.000Z`;
   const asUtc = Date.parse(iso);
-  if (Number.isNaN(asUtc) || new Date(asUtc).toISOString() !== iso)
+  const offsetMs = zone === undefined ? null : writtenOffsetMs(zone);
+  if (Number.isNaN(asUtc) || new Date(asUtc).toISOString() !== iso || offsetMs === undefined)
     throw new AppError('usage', `'${text}' is no moment that there is`, { hint });
   const micros = BigInt(fraction.padEnd(6, '0'));
-  const found = zone === undefined ? localInstants(asUtc, timeZone) : [asUtc - writtenOffsetMs(zone)];
+  const found = offsetMs === null ? localInstants(asUtc, timeZone) : [asUtc - offsetMs];
   const [first, second_] = found;
   if (first === undefined)
     throw new AppError('usage', `'${text}' does not exist in ${timeZone}: the clock went from before it to after it`, {

@@ -10,8 +10,8 @@ import { makeDirectory } from '../disk/directory.ts';
 import { AppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 
-/** Linux takes 107 bytes for the path of a socket (unix(7)); the lock's name has some of them. */
-const maxDirectoryBytes = 107 - 32;
+/** Linux takes 107 bytes for the path of a socket (unix(7)); the lock's name has some of them. A longer path is not used. */
+export const maxDirectoryBytes = 107 - 32;
 
 /** The places where state may be, the configured one first. */
 function stateDirectories(directory: string): readonly string[] {

@@ -55,9 +55,7 @@ export function exchanged(directory: string): AppError {
 
 /** Makes a folder and those above it. Answers whether the entry of a new one has yet to be put on the disk, and where. */
 export async function makeFolder(folder: string): Promise<string | undefined> {
-  const made = await makeDirectory(folder, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
-    throw error.code === 'EEXIST' ? Object.assign(new Error('not a directory'), { code: 'ENOTDIR' }) : error;
-  });
+  const made = await makeDirectory(folder, { mode: 0o700 });
   return made === undefined ? undefined : path.dirname(made);
 }
 

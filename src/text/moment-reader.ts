@@ -3,7 +3,7 @@
 
 import { writtenOffsetMs, zoneOffsetMs } from './time-zone.ts';
 
-const form = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):?(\d\d)(?::?(\d\d)(?:\.\d+)?)?\s?(Z|UTC|[+-]\d\d:?\d\d)?)?$/i;
+const form = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):?(\d\d)(?::?(\d\d)(?:\.\d+)?)?\s?(Z|UTC|[+-]\d\d(?::?\d\d)?)?)?$/i;
 const dayMs = 86_400_000;
 
 /** A stretch of time that was named; a moment is one of no length. */
@@ -24,7 +24,9 @@ export function readMoment(text: string, timeZone: string): NamedTime | undefine
   // 30 February is no day, and Date would make the 2nd of March of it.
   if (Number.isNaN(asUtc.getTime()) || asUtc.toISOString() !== wall) return undefined;
   if (zone !== undefined) {
-    const moment = new Date(asUtc.getTime() - writtenOffsetMs(zone));
+    const offsetMs = writtenOffsetMs(zone);
+    if (offsetMs === undefined) return undefined;
+    const moment = new Date(asUtc.getTime() - offsetMs);
     return { from: moment, to: moment };
   }
   const from = fromWall(asUtc, timeZone);

@@ -60,8 +60,9 @@ export function wallTime(at: Date, timeZone: string): Date {
   return new Date(at.getTime() + zoneOffsetMs(at.getTime(), timeZone));
 }
 
-/** What `Z`, `UTC`, `+01`, `+0100` or `+01:00` is ahead of UTC, in milliseconds. */
-export function writtenOffsetMs(zone: string): number {
+/** What `Z`, `UTC`, `+01`, `+0100` or `+01:00` is ahead of UTC, in milliseconds; undefined: no clock is, or ever was, so far from it. */
+export function writtenOffsetMs(zone: string): number | undefined {
   const [, sign, hours = '0', minutes = '0'] = /^([+-])(\d\d):?(\d\d)?$/.exec(zone) ?? [];
+  if (Number(hours) > 15 || Number(minutes) > 59) return undefined;
   return (sign === '-' ? -1 : 1) * (Number(hours) * 60 + Number(minutes)) * 60_000;
 }

@@ -1,7 +1,7 @@
 // Directories are made as `mkdir -p` makes them, and where none can be made that is said at once.
 
 import assert from 'node:assert/strict';
-import { mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { it } from 'node:test';
 import { makeDirectory } from '../../src/disk/directory.ts';
@@ -28,8 +28,19 @@ it('is told that a file stands in the way', async () => {
   using folder = temporaryDirectory();
   mkdirSync(path.join(folder.path, 'a'));
   writeFileSync(path.join(folder.path, 'a', 'file'), '');
-  await assert.rejects(makeDirectory(path.join(folder.path, 'a', 'file')), { code: 'EEXIST' });
+  await assert.rejects(makeDirectory(path.join(folder.path, 'a', 'file')), { code: 'ENOTDIR' });
   await assert.rejects(makeDirectory(path.join(folder.path, 'a', 'file', 'b')), { code: 'ENOTDIR' });
+});
+
+it('is told of a link that leads nowhere, or back to itself, and follows one that leads to a directory', async () => {
+  using folder = temporaryDirectory();
+  const link = (name: string, target: string): string => {
+    symlinkSync(target, path.join(folder.path, name));
+    return path.join(folder.path, name);
+  };
+  await assert.rejects(makeDirectory(link('nowhere', 'missing')), { code: 'ENOENT' });
+  await assert.rejects(makeDirectory(link('loop', 'loop')), { code: 'ELOOP' });
+  assert.equal(await makeDirectory(link('there', folder.path)), undefined);
 });
 
 it('ends where a directory is there and none can be made in it', async () => {

@@ -2,7 +2,7 @@
 // and of what the next run would refuse or no longer do.
 
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, mkdirSync, statSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -177,6 +177,38 @@ describe('the doctor on directories', () => {
     },
   );
 
+  it('names what stands in the place of one, and not an object of a store', async () => {
+    using scratch = temporaryDirectory();
+    const [file, loop, nowhere] = ['file', 'loop', 'nowhere'].map((name) => path.join(scratch.path, name));
+    assert.ok(file !== undefined && loop !== undefined && nowhere !== undefined);
+    writeFileSync(file, '');
+    symlinkSync('loop', loop);
+    symlinkSync('missing', nowhere);
+    for (const [place, says] of [
+      [file, /cannot be written: a file stands where a directory should be: .* Move that file away/],
+      ['/dev/null', /cannot be written: a file stands where a directory should be: .* Move that file away/],
+      [loop, /cannot be written: a symbolic link leads back to itself: .* Remove that link/],
+      [nowhere, /cannot be written: there is nothing in which it could be made: .* Mount a volume at BACKUP_S/],
+    ] as const) {
+      const { of } = await examine({ ...environment, BACKUP_STATE_DIR: place, BACKUP_SCRATCH_DIR: place });
+      for (const check of ['state directory', 'scratch directory'])
+        assert.match(`${of(check)[0]?.detail} ${of(check)[0]?.remedy}`, says);
+    }
+  });
+
+  it('says of one with a long path that what is remembered is kept elsewhere', async () => {
+    using scratch = temporaryDirectory();
+    const long = path.join(scratch.path, 'x'.repeat(80));
+    const { of } = await examine({ ...environment, BACKUP_STATE_DIR: long });
+    const [found] = of('state directory');
+    assert.equal(found?.status, 'problem');
+    assert.match(
+      found.detail,
+      /path is longer than 75 bytes.*what is remembered goes to .*, and ends with the container/,
+    );
+    assert.match(found.remedy ?? '', /shorter path/);
+  });
+
   it('names one in which everybody may write, and says what is free in one that is well', async () => {
     using scratch = temporaryDirectory();
     const open = path.join(scratch.path, 'open');
@@ -189,6 +221,11 @@ describe('the doctor on directories', () => {
     assert.match(of('scratch directory')[0]?.detail ?? '', /can be written \(owner \d+:\d+, mode 0\d+\), .+ are free$/);
     assert.equal(statSync(open).mode & 0o777, 0o777);
   });
+});
+
+it('the doctor ends with the names of the checks that found a problem, each once', async () => {
+  const { stderr } = await runProcess(['doctor'], { ...environment, BACKUP_TELEGRAM_BOT_TOKEN: 'no token' });
+  assert.match(stderr, /The doctor found 2 problems: settings\. /);
 });
 
 describe('the doctor on drills', () => {

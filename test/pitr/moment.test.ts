@@ -22,6 +22,8 @@ describe('a moment', () => {
     );
     assert.throws(() => utcOf('2026-03-29 02:30:00', 'Europe/Berlin'), /does not exist/);
     assert.throws(() => utcOf('2026-02-30 12:00:00', 'UTC'), /no moment/);
+    for (const offset of ['+99:99', '-01:60', '+24'])
+      assert.throws(() => utcOf(`2026-11-23 12:00:00${offset}`, 'UTC'), /no moment/);
     assert.throws(() => utcOf('yesterday', 'UTC'), /no moment/);
   });
 });
