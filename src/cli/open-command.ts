@@ -52,6 +52,15 @@ function chooseWork(
   { options, context }: { readonly options: OpenOptions; readonly context: CommandContext },
 ): OpenWork {
   const { format } = options;
+  // Some of psql's own commands run a shell, or read and write files of whoever runs it: who passes a statement on means none.
+  if (sql.startsWith('\\'))
+    throw new AppError(
+      'usage',
+      `What stands after -- is SQL, and '${sql.split(/\s/)[0]}' is a command of psql itself`,
+      {
+        hint: 'Type it in psql, which you get with nothing after --: mastodon-backup open.',
+      },
+    );
   if (sql !== '') return { kind: 'statement', format, sql, to: context.stdout };
   const hint = 'Write the statement after --, as in: mastodon-backup open latest -- "table accounts".';
   if (format === 'json')

@@ -97,14 +97,16 @@ async function writeJson(
   await client.query(`set search_path to ${searchPath}`);
   // One statement alone, as the protocol has it; with several the answer would be none of them.
   const query = { text: sql, rowMode: 'array', queryMode: 'extended', types: { getTypeParser } } as const;
-  const { rows, fields } = await client.query<unknown[]>(query).catch((error: unknown) => {
+  const { command, rows, fields } = await client.query<(string | null)[]>(query).catch((error: unknown) => {
     signal.throwIfAborted();
     throw refused(describeError(error));
   });
-  const names = distinctNames(fields.map(({ name }) => name));
-  const documents = rows.map((row) =>
-    JSON.stringify(Object.fromEntries(names.map((name, index) => [name, row[index]]))),
-  );
+  if (command === 'COPY')
+    throw new AppError('usage', 'COPY answers no rows that could be written as JSON', {
+      hint: 'Write a select, or ask for --format csv.',
+    });
+  const names = distinctNames(fields.map(({ name }) => name)).map((name) => JSON.stringify(name));
+  const documents = rows.map((row) => `{${names.map((name, index) => `${name}:${row[index] ?? 'null'}`).join(',')}}`);
   if (!to.write(documents.length === 0 ? '[]\n' : `[\n  ${documents.join(',\n  ')}\n]\n`)) await once(to, 'drain');
 }
 
@@ -114,18 +116,23 @@ function refused(words: string): AppError {
   });
 }
 
-/** Object identifiers of types that JSON has as well (pg_type.dat). What it has not, such as a bigint, stays the text that it is. */
-const parsers: Readonly<Record<number, (text: string) => unknown>> = {
-  16: (text) => text === 't',
-  21: Number,
-  23: Number,
-  26: Number,
-  114: (text) => JSON.parse(text) as unknown,
-  3802: (text) => JSON.parse(text) as unknown,
+const asItIs = (text: string): string => text;
+
+/**
+ * How a value is written in JSON, by object identifiers of types that JSON has as well (pg_type.dat). What it has not, such as a bigint,
+ * becomes the text that it is; and what is JSON is never read here, for that would round its numbers.
+ */
+const writers: Readonly<Record<number, (text: string) => string>> = {
+  16: (text) => String(text === 't'),
+  21: asItIs,
+  23: asItIs,
+  26: asItIs,
+  114: asItIs,
+  3802: asItIs,
 };
 
-function getTypeParser(oid: number): (text: string) => unknown {
-  return parsers[oid] ?? ((text) => text);
+function getTypeParser(oid: number): (text: string) => string {
+  return writers[oid] ?? ((text) => JSON.stringify(text));
 }
 
 // An object has a name once; a join may have it twice.

@@ -2,17 +2,18 @@
 // settings of the server and its roles, and what follows the old one. People find these out after they deleted it.
 
 import { escapeIdentifier, type Client } from 'pg';
-import { note, ok, type CheckResult } from '../checks/check.ts';
+import { failed, note, ok, type CheckResult } from '../checks/check.ts';
 import { describeSupport } from '../database/major-support.ts';
 import { formatBytes } from '../text/format.ts';
 
-/** All findings about the old server; none of them keeps an upgrade from being possible. */
+/** All findings about the old server; none but that it is a standby keeps an upgrade from being possible. */
 export async function examineOldServer(
   client: Client,
   { major, version, now }: { readonly major: number; readonly version: string; readonly now: Date },
 ): Promise<readonly CheckResult[]> {
   return [
     examineSupport(major, { version, now }),
+    ...(await examineRecovery(client)),
     ...(await examineOtherDatabases(client)),
     ...(await examineSettings(client)),
     ...(await examineRoles(client)),
@@ -26,6 +27,18 @@ function examineSupport(
 ): CheckResult {
   const { status, text } = describeSupport({ serverMajor: major, serverVersion: version }, now);
   return status === 'supported' ? ok('version', text) : note('version', text);
+}
+
+// A standby sees nobody, and counts nothing of what its primary writes: all of it would be lost without a word.
+async function examineRecovery(client: Client): Promise<readonly CheckResult[]> {
+  const { rows } = await client.query<{ follows: boolean }>('select pg_is_in_recovery() as follows');
+  if (rows[0]?.follows !== true) return [];
+  return [
+    failed('old server', {
+      detail: 'it is a standby: Mastodon writes to another server, and nobody would see that here',
+      remedy: 'Name the primary for the upgrade, by an empty BACKUP_DATABASE_URL or by one with its host',
+    }),
+  ];
 }
 
 async function examineOtherDatabases(client: Client): Promise<readonly CheckResult[]> {

@@ -39,7 +39,12 @@ export function switchLines(
   const url = sources.find((name) => name === 'BACKUP_DATABASE_URL' || name === 'DATABASE_URL');
   if (url !== undefined) {
     const word = ({ host, port }: ConnectionSettings): string => `${host}:${port} in ${url}`;
-    return [{ variable: url, forward: word(to), back: word(from) }];
+    const own = { variable: url, forward: word(to), back: word(from) };
+    if (url === 'DATABASE_URL') return [own];
+    // Mastodon does not read ours: started as it is, it would go on writing into the old server.
+    const itself = ({ host, port }: ConnectionSettings): string =>
+      `${host}:${port} where Mastodon itself connects: DATABASE_URL, DB_HOST and DB_PORT, or its PgBouncer`;
+    return [own, { variable: 'DB_HOST', forward: itself(to), back: itself(from) }];
   }
   const change = (variable: string, [next, current]: readonly [string | number, string | number]): readonly Switch[] =>
     next === current ? [] : [{ variable, forward: `${variable}=${next}`, back: `${variable}=${current}` }];

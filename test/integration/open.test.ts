@@ -69,6 +69,14 @@ describe('open', () => {
       { id: '9007199254740993', seen: true, words: { a: [1] }, n: 1, n_2: 2 },
       { id: '2', seen: null, words: null, n: 1, n_2: 2 },
     ]);
+    const exact = await answer(
+      '--format',
+      'json',
+      '--',
+      `select '{"id": 9007199254740993, "e": 1e400}'::jsonb as j, '[1.10]'::json as t`,
+    );
+    assert.match(exact, /"j":\{"e": 10{400}, "id": 9007199254740993\},"t":\[1\.10\]\}/);
+    JSON.parse(exact);
     // Rows that are hidden from everybody but a superuser would be missed on the worst day.
     assert.equal(await answer('--format', 'csv', '--', 'select count(*) from private'), 'count\n1\n');
   });
@@ -106,6 +114,10 @@ describe('open', () => {
     for (const [args, words] of [
       [['open', '--', 'select 1 +'], /The statement was refused: ERROR: +syntax error/],
       [['open', '--format', 'json', '--', 'select 1; select 2'], /cannot insert multiple commands/],
+      [
+        ['open', '--format', 'json', '--', 'copy accounts to stdout'],
+        /COPY answers no rows that could be written as JSON/,
+      ],
     ] as const) {
       const { status, stderr } = await runCommand(args, environment);
       assert.equal(status, 2, stderr);
@@ -132,6 +144,9 @@ describe('open', () => {
       [['open', '--format', 'json'], 2, /psql does not write JSON[^]*open latest -- "table accounts"$/m],
       [['open', '--format', 'html', '--', 'select 1'], 2, /Allowed choices are table, csv, json/],
       [['open', '--identity', '-'], 2, /Standard input is the key/],
+      [['open', '--', String.raw`\! touch ${scratch.path}/touched`], 2, /SQL, and '\\!' is a command of psql itself/],
+      [['open', '--', String.raw` \copy (select 1) to ${scratch.path}/touched`], 2, /is a command of psql itself/],
+      [['open', '--', String.raw`\i /etc/passwd`], 2, /is a command of psql itself/],
       [['open', '2020-01-01T000000Z-aaaaaa', '--', 'select 1'], 4, /no snapshot|There is no/i],
     ] as const) {
       const { status, stderr } = await runCommand(args, environment);

@@ -10,6 +10,7 @@ import { compareServers } from '../../src/upgrade/both-servers.ts';
 import { databaseEnvironment, runCommand, startCommand, type CommandResult } from '../support/command.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
+import { startStandby } from '../support/standby-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const name = 'mastodon_production';
@@ -238,4 +239,30 @@ describe('both servers side by side', () => {
       /rows.*: public\.follows has[^]*sequences.*accounts_id_seq[^]*objects.*\d+ indexes instead of/,
     );
   });
+});
+
+it('an upgrade of a standby is refused: who writes to its primary would not be seen', async () => {
+  await using primary = await startPostgres({ major: 15 });
+  await createMastodonDatabase(primary, { name, megabytes: 1 });
+  await using standby = await startStandby(primary);
+  await using next = await startPostgres({ major: 17 });
+  await next.query('alter role mastodon createdb');
+  using scratch = temporaryDirectory();
+  mkdirSync(`${scratch.path}/backups`);
+  const environment = {
+    ...databaseEnvironment(standby.mastodon(name)),
+    BACKUP_LOCAL_DIR: `${scratch.path}/backups`,
+    BACKUP_STATE_DIR: `${scratch.path}/state`,
+    BACKUP_COMPRESSION: 'none',
+    LOCAL_DOMAIN: 'social.example',
+  };
+  for (const [action, status] of [
+    ['check', 5],
+    ['run', 20],
+  ] as const) {
+    const refused = await runCommand(['upgrade', action, '--to', `127.0.0.1:${next.port}`], environment);
+    assert.equal(refused.status, status, refused.stdout + refused.stderr);
+    assert.match(refused.stdout + refused.stderr, /it is a standby: Mastodon writes to another server/);
+  }
+  assert.deepEqual(await next.query('select from pg_database where datname = $$mastodon_production$$'), []);
 });

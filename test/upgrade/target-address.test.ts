@@ -52,3 +52,14 @@ it('the service has its volume where the image of its version keeps the data, an
   assert.match(text(18, true), /POSTGRES_PASSWORD=/);
   assert.match(text(18, true), /'POSTGRES_USER=o''brien'/);
 });
+
+it('says what Mastodon itself must be given too where only our connection is another', () => {
+  const [ours, itself, ...others] = switchLines(
+    { from: { ...now, host: 'old' }, to: { ...now, host: 'db18' } },
+    { sources: ['BACKUP_DATABASE_URL'] },
+  );
+  assert.equal(ours?.forward, 'db18:5432 in BACKUP_DATABASE_URL');
+  assert.match(itself?.forward ?? '', /^db18:5432 where Mastodon itself connects: .*PgBouncer$/);
+  assert.match(itself?.back ?? '', /^old:5432 where Mastodon itself connects/);
+  assert.deepEqual(others, []);
+});
