@@ -10,6 +10,9 @@ import type { CommandContext } from './command-context.ts';
 /** How a snapshot is named, for help texts. */
 export const snapshotForms = 'latest, latest:<tier>, an id, <tier>/<id>, or a date (the nearest one)';
 
+/** What to do where none is named. */
+export const snapshotHint = 'Write latest, an id, or a date; see what there is with: mastodon-backup list';
+
 /** A scheduled tier. */
 export function parseTier(text: string): Tier {
   const tier = asTier(text);

@@ -9,6 +9,7 @@ import { withLocalTimes } from '../text/moment.ts';
 import { wrap, type Width } from '../text/table.ts';
 import { forTerminal } from '../text/terminal.ts';
 import type { CommandContext } from './command-context.ts';
+import { snapshotHint } from './arguments.ts';
 import { addCompareCommand } from './compare-command.ts';
 import { addCompletionCommand } from './completion-command.ts';
 import { addDaemonCommand } from './daemon-command.ts';
@@ -46,7 +47,7 @@ export async function runProgram(argv: readonly string[], context: CommandContex
     await program.parseAsync(end === -1 ? [...argv] : argv.slice(0, end), { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return;
-    const failure = error instanceof CommanderError ? usageError(error) : error;
+    const failure = error instanceof CommanderError ? usageError(error, argv) : error;
     // Whoever reads JSON finds one document, whatever happened.
     if (!printed && argv.includes('--json')) context.write(context.app.redact(failureDocument(failure)));
     throw failure;
@@ -76,12 +77,14 @@ export function describeFailure(
   return forTerminal(redact(`${lines.join('\n')}\n`));
 }
 
-function usageError(error: CommanderError): AppError {
-  const message =
-    error.code === 'commander.help' ? 'No command was given' : error.message.replace(/^error: /, '').replace(/\.$/, '');
+function usageError(error: CommanderError, [first, second]: readonly string[]): AppError {
+  const isUnknown = first === 'help' && second !== undefined;
+  const nothing = isUnknown ? `unknown command '${second}'` : 'No command was given';
+  const message = error.code === 'commander.help' ? nothing : error.message.replace(/^error: /, '').replace(/\.$/, '');
+  const lacksSnapshot = error.code === 'commander.missingArgument' && message.includes("'snapshot'");
   return new AppError('usage', message, {
     cause: error,
-    hint: 'See what there is with the command: mastodon-backup --help.',
+    hint: lacksSnapshot ? snapshotHint : 'See what there is with the command: mastodon-backup --help.',
   });
 }
 

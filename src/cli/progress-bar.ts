@@ -54,6 +54,8 @@ export function showProgress(output: ProgressOutput, log: Log): Disposable & { r
   };
 }
 
+/** A time that nobody waits for, as at the rate of the first bytes, is none to be told: 100 hours, in milliseconds. */
+const longestLeftMs = 100 * 3_600_000;
 /** What comes to this many times what was expected was expected wrongly. */
 const mostBeyond = 1.5;
 
@@ -70,8 +72,8 @@ export function describeProgress(
   const known = expected > 0 && bytes <= expected * mostBeyond;
   // A dump that grows beyond the last one is not done at 100 %.
   const share = Math.min(bytes > expected ? 0.99 : 1, bytes / expected);
-  const left =
-    known && rate > 0 && bytes < expected ? `, about ${formatDuration(((expected - bytes) / rate) * 1_000)} left` : '';
+  const leftMs = ((expected - bytes) / rate) * 1_000;
+  const left = known && leftMs > 0 && leftMs < longestLeftMs ? `, about ${formatDuration(leftMs)} left` : '';
   const head = known ? `${verbs[step]} ${Math.floor(share * 100)} %` : verbs[step];
   const figures = `${formatBytes(bytes)}${known ? ` of about ${formatBytes(expected)}` : ''}, ${formatBytes(rate)}/s${left}`;
   const room = Math.min(barWidth, columns - `${head} [] ${figures}`.length);

@@ -11,7 +11,7 @@ import { formatBytes, formatDuration } from '../text/format.ts';
 import { formatMoment } from '../text/moment.ts';
 import { layOutHint } from '../text/hint.ts';
 import { plural, wrap, type Width } from '../text/table.ts';
-import { collect, parseStore, readIdentities, snapshotForms } from './arguments.ts';
+import { collect, parseStore, readIdentities, snapshotForms, snapshotHint } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { renderDataDirectory, renderMoment } from './moment-text.ts';
 import { showProgress } from './progress-bar.ts';
@@ -91,9 +91,7 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
       if (options.at !== undefined) return restoreAt(context, { at: options.at, named, options });
       const snapshot = named ?? (options.before === undefined ? undefined : 'latest');
       if (snapshot === undefined)
-        throw new AppError('usage', "missing required argument 'snapshot'", {
-          hint: 'Write latest, an id, or a date; see what there is with: mastodon-backup list',
-        });
+        throw new AppError('usage', "missing required argument 'snapshot'", { hint: snapshotHint });
       const goal = readGoal(options);
       using progress = showProgress(context.progress, app.log);
       const source = {

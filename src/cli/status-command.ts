@@ -15,7 +15,7 @@ const redraw = '\u001B[H\u001B[J';
 
 /** Adds the command. */
 export function addStatusCommand(program: Command, context: CommandContext): void {
-  const { app, signal, write, columns, hasColours } = context;
+  const { app, write, stdout, columns, hasColours } = context;
   // Names and messages come from elsewhere: they are made harmless before anything of ours is added to them.
   const text = async (): Promise<string> =>
     renderStatus(
@@ -40,6 +40,10 @@ export function addStatusCommand(program: Command, context: CommandContext): voi
         write(await text());
         return;
       }
+      // Where nobody reads any more, as behind `head` or a dropped ssh, it would go on for good.
+      const unread = new AbortController();
+      stdout.once('error', () => unread.abort());
+      const signal = AbortSignal.any([context.signal, unread.signal]);
       while (!signal.aborted) {
         const shown = await text();
         write(Number.isFinite(columns()) ? `${redraw}${shown}` : `${shown}\n`);

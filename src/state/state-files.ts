@@ -94,9 +94,11 @@ export function openState({
   const unwritten = new Set<keyof Records>();
   let queue: Promise<unknown> = Promise.resolve();
 
-  // In the place that all share each instance has files of its own.
+  // In the place that all share each instance has files of its own, and each state directory of it: of a trial on the same host
+  // nothing shows where the instance has another one later.
+  const shared = shortHash(`${path.resolve(directory)}\n${instance}`);
   function fileIn(place: string, name: keyof Records): string {
-    return path.join(place, place === fallbackDirectory() ? `${shortHash(instance)}.${names[name]}` : names[name]);
+    return path.join(place, place === fallbackDirectory() ? `${shared}.${names[name]}` : names[name]);
   }
 
   function mine<Name extends keyof Records>(name: Name): Records[Name] | null {
@@ -195,8 +197,8 @@ export function openState({
   };
 }
 
-function shortHash(instance: string): string {
-  return createHash('sha256').update(instance).digest('hex').slice(0, 12);
+function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 12);
 }
 
 // Whose it is, is asked of the open file: a name in a shared directory may point elsewhere a moment later.

@@ -77,6 +77,15 @@ describe('standard input and output', () => {
       }),
     );
 
+  it('status --watch ends when nobody reads it any more, and says so of a full disk', async () => {
+    const { status, stdout, stderr } = await shell('timeout 30 bin/mastodon-backup status --watch | head -n 1');
+    assert.deepEqual([status, stderr], [0, '']);
+    assert.match(stdout, /All is backed up/);
+    const full = await shell('timeout 30 bin/mastodon-backup status --watch > /dev/full');
+    assert.notEqual(full.status, 124, 'it ended by itself');
+    assert.match(full.stderr, /could not be written/);
+  });
+
   it('what cannot be printed, as on a full disk, is an error of every command', async () => {
     for (const command of [
       'list',

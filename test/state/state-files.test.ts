@@ -45,6 +45,14 @@ it('two instances without a state directory of their own keep what they remember
   assert.deepEqual(await one.readAttempts(), broken, 'nor does the one overwrite the other');
 });
 
+it('what an instance left in the shared place without its state directory does not show where it has another one', async () => {
+  const trial = openState({ directory: unusable, instance: 'one.example', log: quietLog, now });
+  await trial.updateAttempts(() => broken);
+  const other = openState({ directory: path.join(folder.path, 'state'), instance: 'one.example', log: quietLog, now });
+  assert.deepEqual(await other.readAttempts(), noAttempts);
+  assert.deepEqual(await trial.readAttempts(), broken);
+});
+
 it("one instance's failure does not show in another's health", async () => {
   const environment = (domain: string): Readonly<Record<string, string>> => ({
     LOCAL_DOMAIN: domain,
