@@ -33,6 +33,7 @@ export function readValues(environment: Environment, findings: Findings): Values
       continue;
     }
     values[name] = parseGiven(name, { given, findings });
+    if (variable.secret !== true && values[name] !== undefined) remarkOnLeftovers(name, { given, findings });
   }
   checkNames(environment, findings);
   return values as Values;
@@ -69,6 +70,21 @@ function withoutSurroundings(text: string, { multiline }: { readonly multiline: 
     throw new ValueError('has white space or an empty line around it', { remedy: 'Write the value alone' });
   }
   return text;
+}
+
+// What a shell or Compose would have taken away or replaced, and `docker run --env-file` and systemd do not. A folder may be called
+// so, and be in use for years: said, and no error.
+const leftovers: readonly (readonly [RegExp, string])[] = [
+  [/\s#/, "holds ' #': not every reader of env files takes a comment beside a value, and this is part of the value"],
+  [/^["']|["']$/, 'has a quote at one of its ends, which is part of the value'],
+  [/\$\{\w+[^}]*\}|^\$\w+|\/\$\w+/, 'holds the name of a variable that nobody has replaced by its value'],
+];
+
+function remarkOnLeftovers(
+  name: VariableName,
+  { given, findings }: { readonly given: EnvironmentValue; readonly findings: Findings },
+): void {
+  for (const [pattern, what] of leftovers) if (pattern.test(given.text)) findings.warnings.push(`${name} ${what}`);
 }
 
 function checkNames(environment: Environment, findings: Findings): void {

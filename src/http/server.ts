@@ -223,14 +223,18 @@ function send(
 // Compared as hashes, in constant time.
 function isAuthorized(header: string | undefined, token: string): boolean {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(credentialOf(header ?? '')), digest(token));
+  const isToken = (text: string): boolean => timingSafeEqual(digest(text), digest(token));
+  return credentialsOf(header ?? '').some(isToken);
 }
 
-// A bearer token, or the password of basic authentication (RFC 7617), whoever it is.
-function credentialOf(header: string): string {
+// A bearer token, or the password of basic authentication (RFC 7617), whoever it is. Node reads the bytes of a header as Latin-1;
+// curl sends those of a terminal, which are UTF-8.
+function credentialsOf(header: string): readonly string[] {
   const [, scheme = '', value = ''] = /^(bearer|basic) +(.*)$/i.exec(header) ?? [];
-  if (scheme.toLowerCase() !== 'basic') return value;
-  return Buffer.from(value, 'base64')
-    .toString('utf8')
-    .replace(/^[^:]*:?/, '');
+  if (scheme.toLowerCase() !== 'basic') return [value, Buffer.from(value, 'latin1').toString('utf8')];
+  return [
+    Buffer.from(value, 'base64')
+      .toString('utf8')
+      .replace(/^[^:]*:?/, ''),
+  ];
 }

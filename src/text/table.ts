@@ -34,7 +34,26 @@ function formatRow(
   if (front.length + last.length <= columns) return `${front}${last}`.trimEnd();
   if (columns - front.length >= narrowest) return `${front}${wrap(last, { columns, indent: front.length })}`.trimEnd();
   const indent = ' '.repeat(hangingIndent);
+  if (front.trimEnd().length > columns) return packed(row, { widths, columns });
   return `${front.trimEnd()}\n${indent}${wrap(last, { columns, indent: hangingIndent })}`;
+}
+
+// As many cells on a line as there is room for, in their columns while they last.
+function packed(
+  row: readonly string[],
+  { widths, columns }: { readonly widths: readonly number[]; readonly columns: number },
+): string {
+  const lines: string[] = [];
+  let line = '';
+  for (const [index, cell] of row.entries()) {
+    if (line !== '' && line.length + cell.length > columns) {
+      lines.push(line.trimEnd());
+      line = ' '.repeat(hangingIndent);
+    }
+    if (index === row.length - 1) line += wrap(cell, { columns, indent: hangingIndent, firstIndent: line.length });
+    else line += `${cell.padEnd(widths[index] ?? 0)}  `;
+  }
+  return [...lines, line].map((one) => one.trimEnd()).join('\n');
 }
 
 /**

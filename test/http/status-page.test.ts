@@ -67,6 +67,16 @@ describe('the page', () => {
     assert.match(silent, /href="\/icon\/bad\.svg"/);
   });
 
+  it('names the days of its curves in the zone that was set', () => {
+    const lastDay = (timeZone: string): string | undefined => {
+      const text = page(viewStatus(statusFacts({ timetable: { ...timetable, timeZone } })));
+      return /<div class="axis"><span>[-\d]+<\/span><span>([-\d]+)</.exec(text)?.[1];
+    };
+    // The newest is of noon in UTC.
+    assert.equal(lastDay('UTC'), '2026-11-25');
+    assert.equal(lastDay('Pacific/Kiritimati'), '2026-11-26');
+  });
+
   it('is there for an instance that has nothing', () => {
     const none = { stores: [], history: null, drills: null, attempts: { drill: null, prune: null, channels: [] } };
     assert.match(page(viewStatus(statusFacts(none))), /There is no backup yet/);
@@ -182,7 +192,10 @@ describe('the server', () => {
       assert.equal((await get('/', basic(`${name}:pass:wörd`), guarded)).status, 200);
     for (const text of ['pass:wörd', 'admin:wörd', ':', ''])
       assert.equal((await get('/', basic(text), guarded)).status, 401, text);
-    const bearer = { authorization: `Bearer ${Buffer.from('pass:wörd').toString('latin1')}` };
-    assert.equal((await get('/', { ...bearer, authorization: 'Bearer wrong' }, guarded)).status, 401);
+    // The bytes of the one are UTF-8, as curl sends what was typed; those of the other Latin-1.
+    for (const text of [Buffer.from('pass:wörd').toString('latin1'), 'pass:wörd'])
+      assert.equal((await get('/', { authorization: `Bearer ${text}` }, guarded)).status, 200, text);
+    for (const text of ['wrong', 'pass:w\u00C3rd', ''])
+      assert.equal((await get('/', { authorization: `Bearer ${text}` }, guarded)).status, 401, text);
   });
 });

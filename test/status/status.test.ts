@@ -156,10 +156,14 @@ describe('the tiers', () => {
 
   it('count nothing that is dated in the future, neither for a slot nor as the newest', () => {
     const before = madeAt('daily', new Date(now.getTime() - 5 * dayMs));
-    const { tiers } = view({
+    const { tiers, history } = view({
       stores: [holding([madeAt('daily', new Date(now.getTime() + dayMs)), before])],
       history: null,
     });
+    assert.deepEqual(
+      history.map(({ dataAt }) => dataAt),
+      [before.dataAt],
+    );
     assert.equal(tiers[0]?.newest?.name, `daily/${before.id}`);
     assert.notEqual(tiers[0].slots.at(-1)?.answer, 'made');
   });
