@@ -4,6 +4,7 @@
 
 import type { CalendarDay, DayOutcome } from '../status/calendar.ts';
 import { html, type Html } from '../text/html.ts';
+import { formatMinuteBare } from '../text/moment.ts';
 import { plural } from '../text/table.ts';
 
 /** A value at a moment. */
@@ -15,7 +16,12 @@ export interface Point {
 /** A curve with its extremes and its ends beside it; nothing of less than two points. */
 export function plot(
   points: readonly Point[],
-  options: { readonly title: string; readonly latest: string; readonly format: (value: number) => string },
+  options: {
+    readonly title: string;
+    readonly latest: string;
+    readonly format: (value: number) => string;
+    readonly timeZone: string;
+  },
 ): Html | null {
   const [first] = points;
   const last = points.at(-1);
@@ -30,7 +36,7 @@ export function plot(
   const y = (value: number): string =>
     (highest === floor ? 50 : 95 - ((value - floor) / (highest - floor)) * 90).toFixed(1);
   const line = points.map(({ at, value }, index) => `${index === 0 ? 'M' : 'L'}${x(at)} ${y(value)}`).join('');
-  const day = (at: Date): string => at.toISOString().slice(0, 10);
+  const day = (at: Date): string => formatMinuteBare(at, options.timeZone).slice(0, 10);
   const label = `${options.title} from ${day(first.at)} to ${day(last.at)}: between ${options.format(lowest)} and ${options.format(highest)}, last ${options.format(last.value)}`;
   return html`<figure>
     <figcaption>${options.title}: <strong>${options.format(last.value)}</strong>${options.latest}</figcaption>

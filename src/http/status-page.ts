@@ -195,7 +195,7 @@ function restoreCard({ restore }: Status): Html | null {
   </section>`;
 }
 
-function plots({ history, drills, at }: Status): Html | null {
+function plots({ history, drills, at, timeZone }: Status): Html | null {
   const points = history.map(({ dataAt, ...run }) => ({ at: dataAt, ...run }));
   const durations = points.flatMap(({ at: moment, durationMs }) =>
     durationMs === null ? [] : [{ at: moment, value: durationMs }],
@@ -209,11 +209,11 @@ function plots({ history, drills, at }: Status): Html | null {
   const drawn = [
     plot(
       points.map(({ at: moment, objectBytes }) => ({ at: moment, value: objectBytes })),
-      { title: 'Stored size', latest: trendOf(history, at), format: formatBytes },
+      { title: 'Stored size', latest: trendOf(history, at), format: formatBytes, timeZone },
     ),
-    plot(durations, { title: 'A run takes', latest: '', format: formatDuration }),
-    plot(ratio, { title: 'Compressed to one part in', latest: '', format: (value) => value.toFixed(1) }),
-    plot(recoveries, { title: 'A restore took', latest: '', format: formatDuration }),
+    plot(durations, { title: 'A run takes', latest: '', format: formatDuration, timeZone }),
+    plot(ratio, { title: 'Compressed to one part in', latest: '', format: (value) => value.toFixed(1), timeZone }),
+    plot(recoveries, { title: 'A restore took', latest: '', format: formatDuration, timeZone }),
   ].filter((one) => one !== null);
   return drawn.length === 0
     ? null

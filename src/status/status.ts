@@ -4,6 +4,7 @@
 import type { KeepRules } from '../config/settings.ts';
 import type { Health } from '../health/assess.ts';
 import type { PitrHealth } from '../health/log-standing.ts';
+import { futureToleranceMs } from '../schedule/due.ts';
 import type { Scheduled, Timetable } from '../schedule/timetable.ts';
 import type {
   AttemptsRecord,
@@ -120,7 +121,8 @@ export function viewStatus(facts: StatusFacts): Status {
     },
     snapshots,
     calendar: viewCalendar({ timetable, present, runs, failures, since, now }),
-    history: dumps,
+    // No curve goes on after today.
+    history: dumps.filter(({ dataAt }) => dataAt.getTime() <= now.getTime() + futureToleranceMs),
     channels: attempts.channels,
     failures,
   };
