@@ -43,6 +43,11 @@ it('what doctor finds is its document, and nothing follows it', async () => {
 
 it('wrong arguments are told in one line, and the command that helps in the next', async () => {
   for (const [args, says] of [
+    [
+      ['pin'],
+      /^mastodon-backup: missing required argument 'snapshot'\. Write latest, .*:\n {4}bin\/mastodon-backup list$/,
+    ],
+    [['help', 'nope'], /^mastodon-backup: unknown command 'nope'\. See .*:\n {4}bin\/mastodon-backup --help$/],
     [[], /^mastodon-backup: No command was given\. See .*:\n {4}bin\/mastodon-backup --help$/],
     [['frobnicate'], /^mastodon-backup: unknown command 'frobnicate'\. See .*:\n {4}bin\/mastodon-backup --help$/],
     [

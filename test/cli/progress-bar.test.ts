@@ -38,6 +38,8 @@ it('says the share first, fits 80 columns, and is not done before its end', () =
   assert.equal(line(50), 'Dumping 50 % [###...] 50.0 MiB of about 100.0 MiB, 10.0 MiB/s, about 5.0 s left');
   assert.equal(line(50, 75), 'Dumping 50 % 50.0 MiB of about 100.0 MiB, 10.0 MiB/s, about 5.0 s left');
   assert.match(line(0), /^Dumping 0 % /);
+  const slow = describeProgress({ step: 'dump', bytes: 1, expectedBytes: 100 * mib }, { rate: 0.5, columns: 79 });
+  assert.doesNotMatch(slow, /left/, 'nobody waits for 58254 hours');
   assert.match(line(99.9), /^Dumping 99 % /);
   // It has grown since the last one.
   assert.match(line(105), /^Dumping 99 % .*MiB\/s$/);

@@ -13,6 +13,20 @@ const warned = (extra: Readonly<Record<string, string>>): string =>
   read({ ...localOnly, ...extra }).warnings.join('\n');
 
 describe('settings', () => {
+  it('are remarked on where an env file has left something in them that another reader takes away', () => {
+    for (const [value, says] of [
+      ['/backups/social # on the NAS', /^BACKUP_LOCAL_DIR holds ' #'/],
+      ['/backups/social"', /^BACKUP_LOCAL_DIR has a quote at one of its ends/],
+      ['/backups/${LOCAL_DOMAIN}', /^BACKUP_LOCAL_DIR holds the name of a variable that nobody has replaced/],
+      ['/backups/$LOCAL_DOMAIN', /^BACKUP_LOCAL_DIR holds the name of a variable/],
+    ] as const)
+      assert.match(warned({ BACKUP_LOCAL_DIR: value }), says);
+    for (const value of ['/backups/#1', '/backups/a$', "/backups/it's", '/backups/a b'])
+      assert.equal(warned({ BACKUP_LOCAL_DIR: value }), '', value);
+    // What is secret is not looked into: a password may hold anything.
+    assert.doesNotMatch(warned({ BACKUP_HTTP_TOKEN: 'long-enough #${token}' }), /holds/);
+  });
+
   it('has the defaults of the contract', () => {
     const settings = settingsOf(localOnly);
     assert.deepEqual(settings.schedules, {

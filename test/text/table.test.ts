@@ -20,6 +20,17 @@ it('the last cell is broken under itself where the terminal ends, and stays whol
   assert.equal(formatTable(rows, { columns: 24 }), 'doctor\n    one two three four\n    five six seven\n');
 });
 
+it('cells for which there is no room stand under the first', () => {
+  const rows = [
+    ['SNAPSHOT', 'AT', 'AGE', 'STORED'],
+    ['daily/2026-11-23', '23 Nov', 'just now', '1.0 MiB', 'pinned, "before the upgrade"'],
+  ];
+  assert.equal(
+    formatTable(rows, { columns: 28 }),
+    'SNAPSHOT          AT\n    AGE       STORED\ndaily/2026-11-23  23 Nov\n    just now  1.0 MiB\n    pinned, "before the\n    upgrade"\n',
+  );
+});
+
 it('no line is longer than the terminal unless one word is, and no word is lost', () => {
   fc.assert(
     fc.property(
