@@ -100,7 +100,13 @@ for PART in "$SECRETS" "$EXTRA"; do [ ! -e "$PART" ] || whole "$PART"; done
 echo "2. Unpack; Mastodon's settings are in .env.production.restored, files of your own in extra"
 plain "$OBJECT" > dump
 [ ! -e "$SECRETS" ] || plain "$SECRETS" > .env.production.restored
-[ ! -e "$EXTRA" ] || { mkdir extra && plain "$EXTRA" | tar -xf - -C extra; }
+# Not once more where it is run again.
+[ ! -e "$EXTRA" ] || [ -e extra ] || {
+  rm -rf extra.new
+  mkdir extra.new
+  plain "$EXTRA" | tar -xf - -C extra.new
+  mv extra.new extra
+}
 
 DB=\${DB:-$(value name)} ROLE=\${ROLE:-$(value role)}
 ROLE=\${ROLE:-mastodon}
@@ -110,9 +116,9 @@ echo "3. Restore into $DB, for $ROLE"
 pg psql -d template1 -tAc "select rolname from pg_roles" < /dev/null | grep -qxF -e "$ROLE" || pg createuser -- "$ROLE" < /dev/null
 [ "$DB" != postgres ] || pg psql -d template1 -c 'alter database postgres rename to postgres_before' < /dev/null
 create() {
-  pg createdb --maintenance-db=template1 -T template0 -E "$(value encoding)" --locale="$1" -O "$ROLE" -- "$DB" < /dev/null
+  pg createdb --maintenance-db=template1 -T template0 -E "$(value encoding)" --lc-collate="$1" --lc-ctype="$2" -O "$ROLE" -- "$DB" < /dev/null
 }
-create "$(value collation)" || create C.UTF-8
+create "$(value collation)" "$(value ctype)" || create C.UTF-8 C.UTF-8
 pg pg_restore -l < dump |
   grep -vE '^[0-9]+; [0-9]+ [0-9]+ (COMMENT - (EXTENSION|SCHEMA)|EVENT TRIGGER|PUBLICATION|SUBSCRIPTION) ' > entries
 # fill CHOICE OPTIONS: the entries of the archive that sed chooses.

@@ -83,6 +83,19 @@ describe('restore.sh', () => {
     assert.match(again.stderr, /already exists/);
   });
 
+  it('restores in the collation and the characters of the source, which may be two', async () => {
+    fresh();
+    await using mixed = await startPostgres({ major: 15 });
+    await mixed.query(`create database ${name} template template0 lc_collate 'C' lc_ctype 'C.UTF-8' owner mastodon`);
+    await back({ ...databaseEnvironment(mixed.mastodon(name)), LOCAL_DOMAIN: 'mixed.example' });
+    await using target = await startPostgres({ major: 15 });
+    const result = await script(target, { INSTANCE: 'mixed.example' });
+    assert.equal(result.status, 0, result.stdout + result.stderr);
+    assert.deepEqual(await target.query(`select datcollate, datctype from pg_database where datname = '${name}'`), [
+      { datcollate: 'C', datctype: 'C.UTF-8' },
+    ]);
+  });
+
   it("moves the wizard's postgres aside, and does it in the clients of a container", async () => {
     fresh();
     await using wizard = await startPostgres({ major: 15 });
@@ -165,7 +178,10 @@ describe('restore.sh', () => {
       writeFileSync(part, content);
     }
     fresh();
-    await script({ port: 9 }, { INSTANCE: 'encrypted.example', KEY: key });
+    for (const time of ['first', 'second']) {
+      const result = await script({ port: 9 }, { INSTANCE: 'encrypted.example', KEY: key });
+      assert.match(result.stdout, /^3\. Restore into/m, `the ${time} time`);
+    }
     assert.match(readFileSync(path.join(shell.directory, '.env.production.restored'), 'utf8'), /SECRET_KEY_BASE/);
     assert.equal(readFileSync(path.join(shell.directory, 'extra', file), 'utf8'), 'services: {}\n');
   });
