@@ -1,13 +1,13 @@
-// The records as files in the state directory, replaced whole so that a reader never sees half of one, and changed under a lock
-// of their own, so that a `docker exec` and the daemon lose no update. What cannot be read counts as not there: it is a cache.
-// So does what another instance wrote, or, outside of the state directory, another user: several instances of a host share
-// /tmp, and each would answer for the health of the others. A directory that is lost, emptied or read-only while a daemon runs
-// gets what the daemon last wrote again, or health would call a fresh backup unknown until the next run. A file that has not
-// changed is not decoded again: whoever asks for health or the status page every second must not cost anything.
+// The records as files in the state directory, replaced whole so that a reader never sees half of one, and changed under a lock of
+// their own, so that a `docker exec` and the daemon lose no update. What cannot be read counts as not there: it is a cache. So does
+// what another instance wrote, or, outside of the state directory, another user: several instances of a host share /tmp, and each
+// would answer for the health of the others. A directory that is lost, emptied, damaged or read-only while a daemon runs gets what
+// the daemon last wrote again, or health would call a fresh backup unknown until the next run. A file that has not changed is not
+// decoded again: whoever asks for health or the status page every second must not cost anything.
 
 import { createHash, randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, open, rename, rm, writeFile } from 'node:fs/promises';
+import { open, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -144,7 +144,7 @@ export function openState({
         unwritten.delete(name);
         for (const [other, known] of last) {
           const file = fileIn(place, other);
-          if (!unwritten.has(other) && (await exists(file))) continue;
+          if (!unwritten.has(other) && (await decode(other, file)) !== null) continue;
           await replace(file, encodeRecord(known, { instance, writtenAt: now() }));
           unwritten.delete(other);
         }
@@ -226,11 +226,4 @@ async function replace(file: string, text: string): Promise<void> {
     await rm(partial, { force: true }).catch(() => undefined);
     throw error;
   }
-}
-
-async function exists(file: string): Promise<boolean> {
-  return access(file).then(
-    () => true,
-    () => false,
-  );
 }

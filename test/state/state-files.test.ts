@@ -53,6 +53,25 @@ it('what an instance left in the shared place without its state directory does n
   assert.deepEqual(await trial.readAttempts(), broken);
 });
 
+it('what is damaged while a daemon runs is what it last wrote again, with its next sign of life', async () => {
+  const directory = path.join(folder.path, 'state');
+  const daemon = openState({ directory, instance: 'one.example', log: quietLog, now });
+  await daemon.updateAttempts(() => broken);
+  const file = path.join(directory, 'attempts.json');
+  const another = openState({ directory, instance: 'one.example', log: quietLog, now });
+  const at = now().toISOString();
+  for (const damage of ['', '{"format":1,"writ', '[]']) {
+    writeFileSync(file, damage);
+    assert.deepEqual(await another.readAttempts(), noAttempts);
+    await daemon.writeHeartbeat({ at, startedAt: at, processId: 1, troubles: [] });
+    assert.deepEqual(await another.readAttempts(), broken, damage);
+  }
+  // What another process has written since stays.
+  await another.updateAttempts(() => ({ madeHere: ['an-id'] }));
+  await daemon.writeHeartbeat({ at, startedAt: at, processId: 1, troubles: [] });
+  assert.deepEqual((await daemon.readAttempts()).madeHere, ['an-id']);
+});
+
 it("one instance's failure does not show in another's health", async () => {
   const environment = (domain: string): Readonly<Record<string, string>> => ({
     LOCAL_DOMAIN: domain,
