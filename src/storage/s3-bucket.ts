@@ -6,6 +6,7 @@ import type { S3Client } from '@aws-sdk/client-s3';
 import type { S3Settings } from '../config/bucket.ts';
 import { AppError } from '../errors.ts';
 import { createS3Client } from './s3-client.ts';
+import { isOfProxy } from './s3-proxy.ts';
 import { s3Error } from './s3-errors.ts';
 import { maxPartsAt } from './s3-limits.ts';
 
@@ -70,7 +71,11 @@ export function openBucket(settings: S3Settings, patience: S3Patience): S3Bucket
   const client = clientWith(patience.socketTimeoutMs);
   const patient = clientWith(patience.patientTimeoutMs);
   const failure = (error: unknown, action: string, right?: string): AppError =>
-    s3Error(error, { action: `${action} in ${description}`, ...(right === undefined ? {} : { right }) });
+    s3Error(error, {
+      action: `${action} in ${description}`,
+      ...(right === undefined ? {} : { right }),
+      isOfProxy: isOfProxy(error, settings),
+    });
   return {
     bucket,
     description,

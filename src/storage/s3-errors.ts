@@ -20,17 +20,28 @@ const emptyNames = ['Error', 'Unknown', 'UnknownError'];
 
 /**
  * The error for a failed action; an `AppError` stays what it is. `right`, such as `s3:ListBucket`, is what the token needs for it.
- * Messages never hold a key.
+ * `isOfProxy`: it failed on the way to the proxy. Messages never hold a key.
  */
 export function s3Error(
   error: unknown,
-  { action, right }: { readonly action: string; readonly right?: string },
+  {
+    action,
+    right,
+    isOfProxy = false,
+  }: { readonly action: string; readonly right?: string; readonly isOfProxy?: boolean },
 ): AppError {
   if (error instanceof AppError) return error;
   const service = error as ServiceError;
   const status = service.$metadata?.httpStatusCode;
   const attempts = service.$metadata?.attempts ?? 1;
   const tried = attempts > 1 ? ` after ${attempts} attempts` : '';
+  if (isOfProxy) {
+    return new AppError('store', `${action}${tried}: the proxy cannot be reached (${describeError(error)})`, {
+      cause: error,
+      reason: 'unreachable',
+      hint: 'Check HTTPS_PROXY and HTTP_PROXY, or name the endpoint in NO_PROXY: by its name, its address or a range such as 10.0.0.1-10.0.0.254, for 10.0.0.0/8 is none to Node.',
+    });
+  }
   const isGarbled = /XML parse error|Deserialization error/.test(describeError(error));
   const foreign = error instanceof ForeignAnswer ? error : isGarbled ? toForeignAnswer(status) : null;
   if (foreign !== null) {

@@ -123,6 +123,27 @@ describe('behind a proxy', () => {
     assert.deepEqual(proxy.asked, []);
   });
 
+  it('that cannot be reached is named, and not the endpoint', async () => {
+    await using gone = await startProxy();
+    await gone[Symbol.asyncDispose]();
+    for (const [name, says] of [
+      [gone.url, /ECONNREFUSED/],
+      [gone.url.replace('127.0.0.1', 'user:secret-password@localhost'), /ECONNREFUSED/],
+      ['http://proxy.invalid:3128', /ENOTFOUND|EAI_AGAIN/],
+    ] as const) {
+      const { status, stderr } = await runProcess(['list'], {
+        ...environment(),
+        HTTP_PROXY: name,
+        no_proxy: '127.0.0.0/8',
+      });
+      assert.equal(status, 12, stderr);
+      assert.match(stderr, /the proxy cannot be reached \(/);
+      assert.match(stderr, says);
+      assert.match(stderr, /Check HTTPS_PROXY and HTTP_PROXY, or name the endpoint in NO_PROXY/);
+      assert.doesNotMatch(stderr, /secret-password|external_network/);
+    }
+  });
+
   it('messages go through it, mail too, and the database does not', async () => {
     const mails: string[] = [];
     const smtp = new SMTPServer({
