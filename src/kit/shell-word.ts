@@ -4,15 +4,18 @@ import { isMisleading, misleading } from '../text/terminal.ts';
 
 /**
  * A text as one word of a POSIX shell, in characters that stand where they are typed: what breaks or turns a line around, as a name out
- * of a bucket may, is written as its bytes, so that nothing in it looks like a command of its own.
+ * of a bucket may, is written as its bytes. Then nothing in it looks like a command of its own, or is one where a line is left out.
+ * Newlines at its end are lost, which a shell takes off what a command prints.
  */
 export function shellQuote(text: string): string {
   if (/^[\w@%+=:,./-]+$/.test(text)) return text;
   if (!isMisleading(text)) return quoted(text);
-  // A shell takes newlines off the end of what a command prints.
-  const [, start = '', end = ''] = /^(.*?)(\n*)$/s.exec(text) ?? [];
-  const printed = start.replaceAll(/\\/g, String.raw`\\`).replaceAll(misleading, octal);
-  return `"$(printf %b ${quoted(printed)})"${end === '' ? '' : quoted(end)}`;
+  // Between double quotes a shell that is typed into takes what follows an exclamation mark from its history.
+  const printed = text
+    .replaceAll(/\\/g, String.raw`\\`)
+    .replaceAll(misleading, octal)
+    .replaceAll('!', octal);
+  return `"$(printf %b ${quoted(printed)})"`;
 }
 
 function quoted(text: string): string {

