@@ -44,8 +44,10 @@ const tones = {
 
 function renderVerdict({ verdict, warnings, instance, at, timeZone }: Status, { columns, paint }: Look): string {
   const tone = tones[verdict.status];
+  const headline = `${symbols[verdict.status]} ${wrap(verdict.headline, { columns, indent: 2 })}`;
+  const hasRoom = headline.length + 2 + instance.length <= columns;
   const lines = [
-    `${paint(`${symbols[verdict.status]} ${verdict.headline}`, tone)}  ${paint(instance, 'strong')}`,
+    `${paint(headline, tone)}${hasRoom ? '  ' : '\n  '}${paint(instance, 'strong')}`,
     `  ${wrap(verdict.detail, { columns, indent: 2 })}`,
     ...warnings.map((text) => `${paint('!', tone === 'good' ? 'warn' : tone)} ${wrap(text, { columns, indent: 2 })}`),
     paint(`  ${verdict.status}, ${formatMinute(at, timeZone)}`, 'quiet'),
@@ -57,9 +59,9 @@ function activityLine(activity: ActivityView, { at }: Status, { columns, paint }
   return `${paint('▶', 'strong')} ${wrap(describeActivity(activity, at), { columns, indent: 2 })}`;
 }
 
-function renderTiers({ tiers, at, timeZone }: Status, { paint }: Look): string {
+function renderTiers({ tiers, at, timeZone }: Status, { columns, paint }: Look): string {
   if (tiers.length === 0) return '';
-  const table = formatTable([
+  const rows = [
     ['TIER', 'NEWEST', 'NEXT', 'STORED', 'KEPT', 'LAST SLOTS'],
     ...tiers.map((tier) => [
       tier.tier,
@@ -69,13 +71,16 @@ function renderTiers({ tiers, at, timeZone }: Status, { paint }: Look): string {
       String(tier.count),
       lastColumn(tier),
     ]),
-  ]);
-  // Painted line by line, for a table counts what it sees.
-  return table
+  ];
+  // Painted line by line, for a table counts what it sees; a row may have several, of which the first alone is not indented.
+  let row = -1;
+  return formatTable(rows, { columns })
     .split('\n')
-    .map((line, index) =>
-      index === 0 ? paint(line, 'quiet') : tiers[index - 1]?.late === true ? paint(line, 'bad') : line,
-    )
+    .map((line) => {
+      if (line === '') return line;
+      if (!line.startsWith(' ')) row += 1;
+      return row === 0 ? paint(line, 'quiet') : tiers[row - 1]?.late === true ? paint(line, 'bad') : line;
+    })
     .join('\n');
 }
 

@@ -34,3 +34,20 @@ it('a late instance fits 80 columns and 24 lines, and what a warning says is not
   assert.doesNotMatch(text, /^FAILED/m);
   assert.match(shown('the disk is full'), /^FAILED.*\n2 days ago +daily +dump: the disk is full/m);
 });
+
+it('fits a narrower terminal too, and paints all of a late row and no other', () => {
+  const runs = yearOfRuns().filter(
+    ({ dataAt, tier }) => tier !== 'daily' || now.getTime() - dataAt.getTime() > 70 * hourMs,
+  );
+  const status = viewStatus(statusFacts({ stores: [holding(keptOf(runs))] }));
+  for (const columns of [40, 60]) {
+    const text = renderStatus(status, { columns, paint: plain });
+    assert.ok(Math.max(...text.split('\n').map(({ length }) => length)) <= columns, text);
+    assert.match(text, /[●✕]{14} LATE$/m);
+    const bad = renderStatus(status, { columns, paint: (words, tone) => (tone === 'bad' ? `<${words}>` : words) });
+    const rows = bad.slice(bad.indexOf('TIER'), bad.indexOf('Last drill'));
+    const painted = [...rows.matchAll(/^<(.*)>$/gm)].map(([, line]) => line).join('\n');
+    assert.match(painted, /^daily [^]* LATE$/);
+    assert.doesNotMatch(painted, /weekly|monthly/);
+  }
+});
