@@ -87,17 +87,22 @@ function remarkOnLeftovers(
   for (const [pattern, what] of leftovers) if (pattern.test(given.text)) findings.warnings.push(`${name} ${what}`);
 }
 
+/** By what it is called, snapshots are told from those of others: without it they are another's. */
+const namesOfInstance = ['LOCAL_DOMAIN', 'WEB_DOMAIN'];
+const proxyNames = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'];
+
 function checkNames(environment: Environment, findings: Findings): void {
   const ours = variableNames.flatMap((name) => [name, `${name}_FILE`]);
   const known = new Set([...ours, ...fileCapableNames, ...fileCapableNames.map((name) => `${name}_FILE`)]);
   for (const name of environment.names.filter((one) => !known.has(one))) {
-    const inside = nameInside(name, known);
+    const inside = nameInside(name, new Set([...known, ...namesOfInstance, ...proxyNames]));
     if (inside?.startsWith('BACKUP_') === true) {
       findings.problems.push(surrounded(name, inside));
       continue;
     }
     if (inside !== undefined) {
-      findings.warnings.push(`${toShownValue(name)} is not ${inside}; it is ignored, here as in Mastodon`);
+      const where = proxyNames.includes(inside) ? '' : ', here as in Mastodon';
+      findings.warnings.push(`${toShownValue(name)} is not ${inside}; it is ignored${where}`);
       continue;
     }
     if (!mayBeOurs(name)) continue;

@@ -64,6 +64,15 @@ describe('names of settings', () => {
     const { warnings, settings } = read({ ...localOnly, 'export DB_PASS': 'x' });
     assert.notEqual(settings, null);
     assert.match(warnings.join(), /export DB_PASS is not DB_PASS; it is ignored, here as in Mastodon/);
+    // Without its name an instance is another one to its own snapshots.
+    assert.match(
+      read({ ...localOnly, 'export LOCAL_DOMAIN': 'x' }).warnings.join(),
+      /export LOCAL_DOMAIN is not LOCAL_DOMAIN; it is ignored, here as in Mastodon/,
+    );
+    assert.match(
+      read({ ...localOnly, 'HTTPS_PROXY ': 'x' }).warnings.join(),
+      /HTTPS_PROXY ?'? is not HTTPS_PROXY; it is ignored$/,
+    );
   });
 
   it('only warns about a name that is close to none, which a newer version may know', () => {
