@@ -13,7 +13,10 @@ export interface StockChain {
 }
 
 /** The section. */
-export function momentSection(chain: StockChain, { bucket }: { readonly bucket: StockBucket | null }): KitSection {
+export function momentSection(
+  chain: StockChain,
+  { bucket, signers }: { readonly bucket: StockBucket | null; readonly signers: readonly string[] },
+): KitSection {
   return {
     title: 'Instead of a backup: any moment of the last days',
     blocks: [
@@ -21,7 +24,10 @@ export function momentSection(chain: StockChain, { bucket }: { readonly bucket: 
         `Base backups and the log behind them are in pitr/${chain.systemIdentifier}. With this program: mastodon-backup restore --at 'TIME' --to-database NAME. ` +
           `With stock tools: PostgreSQL ${chain.serverMajor} of the same kind of image (alpine or Debian), zstd and tar, as a user who is not root, in an empty directory, ` +
           `in the shell of the steps before${bucket === null ? '' : ' (get by the AWS client or rclone, not by curl)'}. Put in your moment, and the newest base that ended before it. ` +
-          'PostgreSQL takes a hole in the log for its end and says nothing: look that the names in data/pitr-wal follow each other.',
+          'PostgreSQL takes a hole in the log for its end and says nothing: look that the names in data/pitr-wal follow each other.' +
+          (signers.length === 0
+            ? ''
+            : ' The stock commands look at no signature here, and a base that somebody else has put there can run what its settings say: with this program only what is signed is taken.'),
       ),
       commands('', momentCommands(chain, { hasGet: bucket !== null })),
     ],

@@ -91,6 +91,9 @@ describe('the recovery kit', () => {
     ])
       assert.ok(text.includes(wanted), wanted);
     assert.ok(!textOf().includes('recovery_target_time'));
+    const signers = ['ssh-ed25519 AAAA ours'];
+    assert.match(textOf({ chain, signers }).replaceAll('\n', ' '), /stock commands look at no signature here/);
+    assert.doesNotMatch(text, /look at no signature/);
   });
 
   it('has the same commands as text and as HTML', () => {
