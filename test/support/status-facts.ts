@@ -184,7 +184,7 @@ export function statusFacts(overrides: StatusOverrides = {}): StatusFacts {
               .map(({ check, detail }) => `${check}: ${detail}`),
           },
     prune: { at: new Date(now.getTime() - 3 * hourMs).toISOString(), problem: null, removedCount: 1 },
-    channels: [{ channel: 'telegram', error: null, at: new Date(now.getTime() - 3 * hourMs).toISOString() }],
+    channels: [{ channel: 'Telegram', error: null, at: new Date(now.getTime() - 3 * hourMs).toISOString() }],
     ...otherAttempts,
   };
   const heartbeat: HeartbeatRecord = {
