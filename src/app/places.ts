@@ -109,17 +109,22 @@ export function missingFrom(
   return findLosses(gone, { present, keep: retention.keep, timeZone, hasRules, now: context.now() });
 }
 
-/** Marks the places in which a run has stored something and that have no marker yet. What cannot be marked is used all the same. */
+/**
+ * Marks the places in which a run has stored something and that have no marker yet. What cannot be marked, or not before
+ * `limited` aborts, is used all the same.
+ */
 export async function markPlaces(
   context: AppContext,
   {
     holdings,
     outcomes,
     signal,
+    limited,
   }: {
     readonly holdings: readonly Pick<Holding, 'repository' | 'standing'>[];
     readonly outcomes: readonly DestinationOutcome[];
     readonly signal: AbortSignal;
+    readonly limited: AbortSignal;
   },
 ): Promise<void> {
   for (const { repository, standing } of holdings) {
@@ -127,7 +132,7 @@ export async function markPlaces(
     if (!isUsed || standing === null || standing.kind !== 'known' || standing.marked) continue;
     const { store } = repository;
     try {
-      const placeId = await writeMarker(repository, { id: standing.id ?? createPlaceId(), signal });
+      const placeId = await writeMarker(repository, { id: standing.id ?? createPlaceId(), signal: limited });
       context.log.info({ store: store.description, placeId }, 'The place was marked');
       const { instance } = context.load();
       await context.state().updateStores((before) => ({

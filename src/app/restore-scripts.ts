@@ -6,17 +6,21 @@ import type { DestinationOutcome } from '../snapshots/destination.ts';
 import { leaveScript } from '../snapshots/place-script.ts';
 import type { AppContext } from './context.ts';
 
-/** Leaves it where a run has stored something. Rejects only with the reason of `signal`. */
+/** Leaves it where a run has stored something. Rejects only with the reason of `signal`; when `limited` aborts, it goes without. */
 export async function leaveScripts(
   { log }: AppContext,
-  { outcomes, signal }: { readonly outcomes: readonly DestinationOutcome[]; readonly signal: AbortSignal },
+  {
+    outcomes,
+    signal,
+    limited,
+  }: { readonly outcomes: readonly DestinationOutcome[]; readonly signal: AbortSignal; readonly limited: AbortSignal },
 ): Promise<void> {
   for (const { kind, destination } of outcomes) {
     if (kind !== 'stored') continue;
     const { repository } = destination;
     const details = { store: repository.store.description, script: restoreScriptName };
     try {
-      const isNew = await leaveScript(repository, { name: restoreScriptName, content: restoreScript, signal });
+      const isNew = await leaveScript(repository, { name: restoreScriptName, content: restoreScript, signal: limited });
       if (isNew) log.info(details, 'The script that restores without this program was left there');
     } catch (error) {
       signal.throwIfAborted();

@@ -165,9 +165,11 @@ async function attempt(
     await fail(context, { error, tier, before, signal: plan.signal });
     return { ...result, prunedCount: null };
   }
-  await markPlaces(context, { ...result, holdings, signal });
-  await leaveScripts(context, { ...result, signal });
-  const prunedCount = await pruneInTime(context, { result, holdings, signal: plan.signal, limited: signal });
+  // The backup is there: from here on nothing but a person's word ends the run before its end.
+  const afterwards = { holdings, signal: plan.signal, limited: signal };
+  await markPlaces(context, { ...result, ...afterwards });
+  await leaveScripts(context, { ...result, ...afterwards });
+  const prunedCount = await pruneInTime(context, { result, ...afterwards });
   await rememberSuccess(context, result);
   context.told.forget();
   const { warnings } = result;
