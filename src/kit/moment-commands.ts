@@ -3,7 +3,7 @@
 
 import { commands, text, type KitSection } from './kit-section.ts';
 import { shellQuote } from './shell-word.ts';
-import { type StockBucket } from './stock-commands.ts';
+import { type StockBucket } from './stock-objects.ts';
 
 /** What is stored of a server's log. */
 export interface StockChain {

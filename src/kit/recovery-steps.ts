@@ -3,12 +3,8 @@
 import { checked, commands, text, type KitBlock, type KitSection } from './kit-section.ts';
 import {
   checkObject,
-  clientsHere,
-  clientsInCompose,
-  compareRows,
   checkSignatures,
   findNewest,
-  moveSequences,
   getManifests,
   getSignatures,
   showSignature,
@@ -19,13 +15,19 @@ import {
   openExtra,
   openSecrets,
   rememberDirectory,
-  restoreDatabase,
   useDirectory,
-  wizardDatabase,
   type StockBucket,
-  type StockDatabase,
   type StockEncoding,
-} from './stock-commands.ts';
+} from './stock-objects.ts';
+import {
+  clientsHere,
+  clientsInCompose,
+  compareRows,
+  moveSequences,
+  restoreDatabase,
+  wizardDatabase,
+  type StockDatabase,
+} from './stock-database.ts';
 import { formatMoment } from '../text/moment.ts';
 
 /** What the steps depend on. */

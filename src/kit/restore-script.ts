@@ -3,7 +3,8 @@
 
 import { createHash } from 'node:crypto';
 import { folders } from '../schedule/tier.ts';
-import { asking, findObject, isWhole, moveAllSequences, questionsOfRows } from './stock-commands.ts';
+import { findObject, isWhole } from './stock-objects.ts';
+import { asking, moveAllSequences, questionsOfRows } from './stock-database.ts';
 
 /** The script; it ends with status 0 and `ok` when every table has the rows that the manifest counts. */
 export const restoreScript = String.raw`#!/bin/sh

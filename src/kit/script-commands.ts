@@ -4,7 +4,7 @@
 import { checked, text, type KitBlock, type KitSection } from './kit-section.ts';
 import { restoreScriptName, restoreScriptSha256 } from './restore-script.ts';
 import { shellQuote } from './shell-word.ts';
-import { type StockBucket } from './stock-commands.ts';
+import { type StockBucket } from './stock-objects.ts';
 
 /** What the commands depend on. */
 export interface ScriptFacts {

@@ -3,7 +3,8 @@
 
 import { checked, commands, text, type KitSection } from './kit-section.ts';
 import { shellQuote } from './shell-word.ts';
-import { sequencesAhead, type StockBucket, type StockDatabase } from './stock-commands.ts';
+import { type StockBucket } from './stock-objects.ts';
+import { sequencesAhead, type StockDatabase } from './stock-database.ts';
 
 /** What the commands depend on. */
 export interface ToolFacts {

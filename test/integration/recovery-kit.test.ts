@@ -7,7 +7,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { escapeIdentifier } from 'pg';
 import { qualifiedName } from '../../src/database/archive-contents.ts';
-import { clientsHere, compareRows } from '../../src/kit/stock-commands.ts';
+import { clientsHere, compareRows } from '../../src/kit/stock-database.ts';
 import { databaseEnvironment, runCommand } from '../support/command.ts';
 import { readAsCompose } from '../support/compose-env-file.ts';
 import { commandBlock } from '../support/documentation.ts';

@@ -12,7 +12,7 @@ import { escapeHtml } from '../../src/text/html.ts';
 import { momentCommands } from '../../src/kit/moment-commands.ts';
 import { renderKitText } from '../../src/kit/recovery-kit-text.ts';
 import { shellQuote } from '../../src/kit/shell-word.ts';
-import { compareRows, restoreDatabase } from '../../src/kit/stock-commands.ts';
+import { compareRows, restoreDatabase } from '../../src/kit/stock-database.ts';
 import { createSigningKey } from '../../src/config/ssh-keys.ts';
 import { variableNames, variables } from '../../src/config/table.ts';
 import { runCommand } from '../support/command.ts';
