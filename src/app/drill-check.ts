@@ -5,7 +5,7 @@ import { identitiesOf, recipientsOf } from '../config/age-keys.ts';
 import type { Finding } from '../doctor/finding.ts';
 import { answerOf } from '../doctor/silence.ts';
 import { chooseClient } from '../database/clients.ts';
-import { chooseServer, findServers } from '../database/server-programs.ts';
+import { chooseServer } from '../database/server-programs.ts';
 import type { Space } from '../disk/directory.ts';
 import { predictBytes, spaceOfScratch, tooLittle } from '../drill/scratch-space.ts';
 import { findScratchUser } from '../drill/scratch-user.ts';
@@ -16,6 +16,7 @@ import { newestFirst } from '../snapshots/catalogue.ts';
 import { dumpOf } from '../snapshots/manifest.ts';
 import { formatBytes } from '../text/format.ts';
 import type { AppContext } from './context.ts';
+import { scratchServers } from './scratch-means.ts';
 
 const check = 'drill';
 
@@ -75,8 +76,7 @@ async function findPrograms(
   context: AppContext,
   { major, signal }: { readonly major: number; readonly signal: AbortSignal },
 ): Promise<{ readonly lack: Lack } | { readonly version: string; readonly directory: string }> {
-  const path = context.environment.get('PATH')?.text ?? '';
-  const server = chooseServer(await findServers({ directory: context.load().settings.pgBin, path, signal }), major);
+  const server = chooseServer(await scratchServers(context, signal), major);
   if (server === undefined) {
     return {
       lack: {

@@ -22,13 +22,18 @@ export interface ScratchMeans {
   readonly log: Log;
 }
 
+/** The servers that are installed here. */
+export async function scratchServers(context: AppContext, signal: AbortSignal): Promise<readonly ServerPrograms[]> {
+  const path = context.environment.get('PATH')?.text ?? '';
+  return findServers({ directory: context.load().settings.pgBin, path, signal });
+}
+
 /** Looks for the programs. */
 export async function scratchMeans(context: AppContext, signal: AbortSignal): Promise<ScratchMeans> {
-  const { pgBin, scratchDirectory, stallTimeoutMs } = context.load().settings;
+  const { scratchDirectory, stallTimeoutMs } = context.load().settings;
   const { uid, remains, log } = context;
-  const path = context.environment.get('PATH')?.text ?? '';
   return {
-    servers: await findServers({ directory: pgBin, path, signal }),
+    servers: await scratchServers(context, signal),
     clients: await context.findClients(signal),
     scratchDirectory,
     uid,
