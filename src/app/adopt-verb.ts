@@ -15,13 +15,14 @@ import type { Repository } from '../snapshots/repository.ts';
 import { verifySecrets } from '../snapshots/secrets-part.ts';
 import { verifyFully } from '../snapshots/verification.ts';
 import type { StoreName } from '../storage/store.ts';
+import { adoptChains } from './chain-adoption.ts';
 import type { AppContext } from './context.ts';
 import { lockFor } from './locking.ts';
 import { readHoldings } from './holdings.ts';
 
 /** Options of `adopt`. */
 export interface AdoptRequest {
-  /** Ids, or `<tier>/<id>`; null: all of this instance. */
+  /** Ids, `<tier>/<id>`, or `pitr/<id>` of base backups; null: all of this instance. */
   readonly snapshots: readonly string[] | null;
   /** Null: every destination. */
   readonly from: StoreName | null;
@@ -40,6 +41,14 @@ export interface Adoption {
   readonly decoded: boolean;
   /** Why it was not adopted; null: it was. */
   readonly problem: string | null;
+  /** Of a base backup, the log that was adopted with it; null: it is a snapshot, or was not adopted. */
+  readonly log: {
+    readonly segments: number;
+    /** The position in the log where it ends, as PostgreSQL writes it. */
+    readonly reaches: string;
+    /** What is missing behind it; null: nothing. */
+    readonly hole: string | null;
+  } | null;
 }
 
 /** Verifies and signs what is unsigned. @throws AppError `settings` without a key; `no-snapshot` when one is not there. */
@@ -68,6 +77,7 @@ export async function adopt(context: AppContext, request: AdoptRequest): Promise
       for (const name of names) seen.add(name);
       adoptions.push(await adoptOne(context, { ...request, repository, one }));
     }
+    adoptions.push(...(await adoptChains(context, { ...request, repository, seen })));
   }
   const lost = (request.snapshots ?? []).find((name) => !seen.has(name));
   if (lost !== undefined) {
@@ -86,7 +96,14 @@ async function adoptOne(
   const { manifest, damage, objection } = one;
   const snapshot = snapshotName(manifest);
   const place = repository.store.description;
-  const refused = (problem: string): Adoption => ({ snapshot, place, adopted: false, decoded: false, problem });
+  const refused = (problem: string): Adoption => ({
+    snapshot,
+    place,
+    adopted: false,
+    decoded: false,
+    problem,
+    log: null,
+  });
   if (damage !== null) return refused(damage);
   if (objection.kind === 'stranger')
     return refused(`it ${describeObjection(objection)}; if that is a key of yours, add it to BACKUP_TRUSTED_SIGNERS`);
@@ -99,7 +116,7 @@ async function adoptOne(
       signal: request.signal,
     });
     context.log.info({ snapshot, store: place, decoded }, 'Snapshot adopted');
-    return { snapshot, place, adopted: true, decoded, problem: null };
+    return { snapshot, place, adopted: true, decoded, problem: null, log: null };
   } catch (error) {
     request.signal.throwIfAborted();
     context.log.warn({ err: error, snapshot, store: place }, 'A snapshot could not be adopted');

@@ -191,7 +191,7 @@ function ofInstance(
   const [unsigned] = chain.unsigned;
   if (unsigned !== undefined && chain.bases.length === 0 && !acceptUnsigned)
     throw new AppError('restore', `The base backup ${unsigned.document.id} ${describeObjection(unsigned.objection)}`, {
-      hint: 'If you know that it is yours, restore with --accept-unsigned.',
+      hint: `If you know that it is yours, sign it with: mastodon-backup adopt pitr/${unsigned.document.id}, or restore with --accept-unsigned.`,
     });
   const all = acceptUnsigned ? [...chain.bases, ...chain.unsigned.map(({ document }) => document)] : chain.bases;
   const bases = instance === null ? all : all.filter((base) => base.instance === instance);

@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import type { Adoption } from '../app/adopt-verb.ts';
 import { AppError } from '../errors.ts';
 import type { StoreName } from '../storage/store.ts';
+import { plural } from '../text/table.ts';
 import { collect, parseStore, readIdentities } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { showProgress } from './progress-bar.ts';
@@ -44,8 +45,13 @@ export function addSigningCommands(program: Command, context: CommandContext): v
 
   program
     .command('adopt')
-    .description('sign what was there before the key: each snapshot is read back and decoded first, where it can be')
-    .argument('[snapshots...]', 'ids, or <tier>/<id>, as list shows them')
+    .description(
+      'sign what was there before the key: each snapshot, and each base backup with its log, is read back and decoded first',
+    )
+    .argument(
+      '[snapshots...]',
+      'ids, or <tier>/<id>, as list shows them; pitr/<id> of a base backup, with the log behind it',
+    )
     .option('--all', 'all unsigned ones of this instance')
     .option('--identity <file>', 'age private key; without one an encrypted snapshot is hashed only', collect)
     .option('--from <store>', 's3 or local; left out: every destination', parseStore)
@@ -78,13 +84,15 @@ export function addSigningCommands(program: Command, context: CommandContext): v
 function renderAdoptions(adoptions: readonly Adoption[]): string {
   if (adoptions.length === 0) return 'Nothing to adopt: all of it is signed.\n';
   return adoptions
-    .map(({ snapshot, place, decoded, problem }) => {
+    .map(({ snapshot, place, decoded, problem, log }) => {
       const how =
         problem !== null
           ? `NOT adopted: ${problem}`
-          : decoded
-            ? 'read back, decoded to the end, signed'
-            : 'read back, hash right, signed; NOT decoded: it is encrypted and there is no --identity';
+          : log !== null
+            ? `read back, decoded to the end, signed with ${plural(log.segments, 'segment')} of the log behind it, to ${log.reaches}${log.hole === null ? '' : `; ${log.hole}`}`
+            : decoded
+              ? 'read back, decoded to the end, signed'
+              : 'read back, hash right, signed; NOT decoded: it is encrypted and there is no --identity';
       return `${snapshot} in ${place}: ${how}\n`;
     })
     .join('');

@@ -9,6 +9,9 @@ import { plural } from '../text/table.ts';
 /** What a base backup's manifest is called in the tar, where it is the last member. */
 export const manifestName = 'backup_manifest';
 
+const controlName = 'global/pg_control';
+const identifierBytes = 8;
+
 const schema = v.looseObject({
   Files: v.array(
     v.looseObject({
@@ -37,6 +40,7 @@ export function createBaseInspector(): { push(chunk: Buffer): void; end(): BaseC
   const seen = new Map<string, Seen>();
   const manifest: Buffer[] = [];
   let manifestBytes = 0;
+  let control = Buffer.alloc(0);
   let hash: Hash | undefined;
   let last: TarMember | undefined;
   return {
@@ -52,7 +56,11 @@ export function createBaseInspector(): { push(chunk: Buffer): void; end(): BaseC
               manifestBytes += event.chunk.length;
               if (manifestBytes > maxManifestBytes) throw new Error('the backup manifest is too large to be one');
               manifest.push(Buffer.from(event.chunk));
-            } else hash?.update(event.chunk);
+              break;
+            }
+            hash?.update(event.chunk);
+            if (event.member.name === controlName && control.length < identifierBytes)
+              control = Buffer.concat([control, event.chunk.subarray(0, identifierBytes - control.length)]);
             break;
           case 'end': {
             const { name, kind, bytes } = event.member;
@@ -71,7 +79,7 @@ export function createBaseInspector(): { push(chunk: Buffer): void; end(): BaseC
     end() {
       tar.finish('end');
       if (last?.name !== manifestName) throw new Error('the tar does not end with its backup manifest');
-      return compare(Buffer.concat(manifest), seen);
+      return { ...compare(Buffer.concat(manifest), seen), systemIdentifier: identifierIn(control) };
     },
   };
 }
@@ -80,9 +88,16 @@ export function createBaseInspector(): { push(chunk: Buffer): void; end(): BaseC
 export interface BaseContents {
   readonly files: number;
   readonly fileBytes: number;
+  /** Of the server whose data directory it is, by its own control file; null: there is none in it. */
+  readonly systemIdentifier: string | null;
 }
 
-function compare(text: Buffer, seen: ReadonlyMap<string, Seen>): BaseContents {
+// The first that is in it (src/include/catalog/pg_control.h).
+function identifierIn(control: Buffer): string | null {
+  return control.length < identifierBytes ? null : control.readBigUInt64LE(0).toString();
+}
+
+function compare(text: Buffer, seen: ReadonlyMap<string, Seen>): Omit<BaseContents, 'systemIdentifier'> {
   const manifest = v.parse(schema, JSON.parse(text.toString('utf8')));
   // The sum is of everything before the line that it stands in.
   const at = text.lastIndexOf('"Manifest-Checksum"');

@@ -75,6 +75,15 @@ export async function readBase(
   const { bytes, sha256 } = meter.reading();
   if (contents === undefined || bytes !== tar.content.bytes || sha256 !== tar.content.sha256)
     throw new AppError('verify', `The tar inside '${key}' is not what its document says`, { reason: 'damaged-object' });
+  if (contents.systemIdentifier !== base.systemIdentifier)
+    throw new AppError(
+      'verify',
+      `The base backup '${key}' is of another server, ${contents.systemIdentifier ?? 'unknown'}`,
+      {
+        reason: 'damaged-object',
+        hint: 'Somebody else writes into this place: look at the object, and remove it and its document by hand.',
+      },
+    );
   return contents;
 }
 

@@ -156,7 +156,8 @@ export async function readLineages({
   return lineages;
 }
 
-async function readHistory(
+/** The history of a timeline, decoded. @throws AppError `store` or `verify`. */
+export async function readHistory(
   history: Chain['histories'][number],
   { repository, identities, signal }: Pick<ReplayOptions, 'repository' | 'identities' | 'signal'>,
 ): Promise<Buffer> {

@@ -37,6 +37,8 @@ export async function checkSegment(
     /** Null: what is encrypted is read to its end and not decoded. */
     readonly identities: readonly string[] | null;
     readonly segmentBytes: number;
+    /** Told what is in each object that is as it should be and no hole is before. */
+    readonly onPiece?: ((piece: StoredWal, content: Buffer) => void) | undefined;
     readonly signal: AbortSignal;
   },
 ): Promise<CheckedSegment> {
@@ -70,6 +72,7 @@ export async function checkSegment(
       if (!part.subarray(0, both).equals(content.subarray(from, from + both)))
         throw new Error('it says something else than the other objects of its segment');
       if (from > bytes) continue;
+      options.onPiece?.(piece, part);
       part.copy(content, from);
       bytes = Math.max(bytes, to);
     } catch (error) {

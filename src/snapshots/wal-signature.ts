@@ -5,15 +5,33 @@
 import { createHash } from 'node:crypto';
 import { AppError, reasonOf } from '../errors.ts';
 import type { ObjectKey } from '../storage/store.ts';
+import type { Log } from '../log.ts';
 import { chainsPrefix } from './chain-keys.ts';
-import { describeObjection, judgeOrigin, readSignature, signatureKey, wantsSigned, type Objection } from './origin.ts';
+import { removeFalseSignature } from './deletion-law.ts';
+import {
+  describeObjection,
+  judgeOrigin,
+  maxSignatureBytes,
+  readSignature,
+  signatureKey,
+  wantsSigned,
+  type Objection,
+} from './origin.ts';
 import type { Repository } from './repository.ts';
 import { createSignature } from './sshsig.ts';
 
-interface Piece {
+/** A piece of the log, or a history. */
+export interface Piece {
   readonly key: ObjectKey;
   /** Decoded. */
   readonly content: Uint8Array;
+}
+
+/** A piece whose content is not kept. */
+export interface Stated {
+  readonly key: ObjectKey;
+  /** What is signed of it. */
+  readonly statement: Buffer;
 }
 
 /** What is signed: a line as `sha256sum` prints it, with the name of the object below `pitr/`. */
@@ -58,11 +76,38 @@ export async function assertWalSigned(
   });
 }
 
+/** What speaks against a piece of which only the statement is at hand, as `statementOf` made it; null: it counts. */
+export async function objectionToStatement(
+  { store, signing }: Pick<Repository, 'store' | 'signing'>,
+  { key, statement, signal }: Stated & { readonly signal: AbortSignal },
+): Promise<Objection | null> {
+  const found = await store.head(signatureKey(key), { signal });
+  const isReadable = found !== null && found.bytes <= maxSignatureBytes;
+  if (found !== null && !isReadable) return { kind: 'false' };
+  const signature = isReadable ? await readSignature({ store }, { key, signal }) : null;
+  return judgeOrigin(statement, { signature, trusted: signing.trusted }).objection;
+}
+
+/**
+ * Signs what somebody vouches for. What stands in the place of a signature and is nobody's goes first; one that counts stays as it
+ * is. Throws where it is somebody's who is not trusted.
+ */
+export async function signStatement(
+  repository: Repository,
+  { key, statement, log, signal }: Stated & { readonly log: Log; readonly signal: AbortSignal },
+): Promise<void> {
+  const { store, signing } = repository;
+  if (signing.key === null) throw new Error('There is no key to sign with');
+  const objection = await objectionToStatement(repository, { key, statement, signal });
+  if (objection === null) return;
+  if (objection.kind !== 'unsigned') await removeFalseSignature(repository, { key, content: statement, log, signal });
+  const signature = Buffer.from(createSignature(statement, signing.key));
+  await store.putDocument(signatureKey(key), signature, { signal });
+}
+
 async function objectionTo(
   repository: Pick<Repository, 'store' | 'signing' | 'prefix'>,
   { signal, ...piece }: Piece & { readonly signal: AbortSignal },
 ): Promise<Objection | null> {
-  const found = await repository.store.head(signatureKey(piece.key), { signal });
-  const signature = found === null ? null : await readSignature(repository, { key: piece.key, signal });
-  return judgeOrigin(statementOf(piece, repository), { signature, trusted: repository.signing.trusted }).objection;
+  return objectionToStatement(repository, { key: piece.key, statement: statementOf(piece, repository), signal });
 }
