@@ -3,6 +3,7 @@
 
 import { defaultMemoryLimit } from '../backup/memory-limit.ts';
 import type { SettingProblem } from '../config/problem.ts';
+import { compressorOf } from '../codec/codec.ts';
 import { bucketOf } from '../config/settings.ts';
 import { describeSettings, type ShownSetting } from '../config/shown.ts';
 import { chooseClient } from '../database/clients.ts';
@@ -17,7 +18,7 @@ export interface ConfigReport {
   readonly problems: readonly SettingProblem[];
 }
 
-type InForce = Readonly<Record<string, Partial<Pick<ShownSetting, 'value' | 'source'>>>>;
+type InForce = Readonly<Record<string, Partial<Pick<ShownSetting, 'value' | 'source' | 'by'>>>>;
 
 /** A client is looked for by the server's version; a database that is down must not keep anybody from his settings. */
 const databasePatienceMs = 2_000;
@@ -36,13 +37,15 @@ export async function config(context: AppContext, signal: AbortSignal): Promise<
 
 function inForceOf(shown: ShownSetting, found: InForce[string] | undefined): ShownSetting {
   const value = found?.value ?? shown.value;
-  if (found === undefined || value === shown.value) return shown;
+  const by = found?.by === undefined ? {} : { by: found.by };
+  if (found === undefined || value === shown.value) return { ...shown, ...by };
   const wasGiven = shown.source !== 'default' && shown.value !== null;
   return {
     ...shown,
     value,
     source: found.source ?? shown.source,
     ...(wasGiven ? { given: shown.value } : {}),
+    ...by,
   };
 }
 
@@ -88,6 +91,7 @@ async function planInForce(context: AppContext): Promise<InForce> {
   const { settings } = context.load();
   const { compression, memoryLimitBytes } = settings;
   const bucket = bucketOf(settings);
+  const compressor = compressorOf(compression.kind);
   const hasZone = environment.status('BACKUP_TIMEZONE') === 'set';
   const hasTz = environment.status('TZ') === 'set' && settings.timeZone !== 'UTC';
   return {
@@ -100,6 +104,7 @@ async function planInForce(context: AppContext): Promise<InForce> {
           BACKUP_S3_CONCURRENCY: { value: String(bucket.concurrency) },
         }),
     BACKUP_TIMEZONE: { value: settings.timeZone, ...(hasZone || !hasTz ? {} : { source: 'TZ' }) },
+    ...(compressor === null ? {} : { BACKUP_COMPRESSION: { by: compressor } }),
     BACKUP_COMPRESSION_LEVEL: { value: compression.kind === 'none' ? '-' : String(compression.level) },
     BACKUP_THREADS: { value: String(settings.threads) },
     ...(memoryLimitBytes === null

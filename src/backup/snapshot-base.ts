@@ -1,6 +1,6 @@
 // A run's manifest as far as it is known before the snapshot is verified and committed.
 
-import type { CompressionName } from '../codec/codec.ts';
+import { compressorOf, type CompressionName } from '../codec/codec.ts';
 import type { DatabaseFacts } from '../database/server.ts';
 import { clockToleranceMs, type Manifest } from '../snapshots/manifest.ts';
 import { startOfId } from '../snapshots/object-keys.ts';
@@ -39,6 +39,7 @@ export function describeSnapshot(
   },
 ): SnapshotBase {
   const { facts, source, passed, destination } = found;
+  const compressor = compressorOf(run.compression.kind);
   return {
     format: 1,
     id: found.id,
@@ -70,6 +71,7 @@ export function describeSnapshot(
         name: destination.name,
         ...passed.object,
         compression: run.compression.kind,
+        ...(compressor === null ? {} : { compressor }),
         encryption: run.recipients.length > 0 ? 'age' : null,
         partBytes: destination.repository.store.hasParts ? destination.partBytes : null,
         etag: found.etag,

@@ -49,10 +49,10 @@ function renderConfig(settings: readonly ShownSetting[], width: Width): string {
   return formatTable(
     [
       ['SETTING', 'SOURCE', 'VALUE'],
-      ...settings.map(({ name, value, source, given }) => [
+      ...settings.map(({ name, value, source, given, by }) => [
         name,
         source,
-        `${value ?? '-'}${given === undefined ? '' : ` (written: ${given})`}`,
+        `${value ?? '-'}${given === undefined ? '' : ` (written: ${given})`}${by === undefined ? '' : ` (${by})`}`,
       ]),
     ],
     width,

@@ -4,8 +4,8 @@
 import type { Duplex } from 'node:stream';
 import { createLimit } from '../stream/limit.ts';
 import { createAgeDecrypter, createAgeEncrypter } from './age.ts';
-import { createXzDecoder, createXzEncoder, xzEncoderMemory } from './xz.ts';
-import { createZstdDecoder, createZstdEncoder, zstdEncoderMemory } from './zstd.ts';
+import { createXzDecoder, createXzEncoder, liblzmaVersion, xzEncoderMemory } from './xz.ts';
+import { createZstdDecoder, createZstdEncoder, zstdEncoderMemory, zstdVersion } from './zstd.ts';
 
 /** How a dump is compressed. */
 export type Compression =
@@ -72,6 +72,20 @@ export function decoders(options: {
 export function objectSuffix(options: { readonly compression: CompressionName; readonly encrypted: boolean }): string {
   const compressed = { xz: '.xz', zstd: '.zst', none: '' }[options.compression];
   return `.dump${compressed}${options.encrypted ? '.age' : ''}`;
+}
+
+/** The library that compresses and the version of it that is loaded; null where nothing is compressed. */
+export function compressorOf(compression: CompressionName): string | null {
+  switch (compression) {
+    case 'xz':
+      return liblzmaVersion();
+    case 'zstd':
+      return zstdVersion();
+    case 'none':
+      return null;
+    default:
+      return compression satisfies never;
+  }
 }
 
 /** What compressing needs at most, in bytes. */

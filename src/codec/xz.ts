@@ -24,6 +24,11 @@ const decoderMemory = 72 * mib;
  */
 const pieceBytes = 1024;
 
+/** The liblzma that is loaded, such as `liblzma 5.8.1`. */
+export function liblzmaVersion(): string {
+  return `liblzma ${lzma.versionString()}`;
+}
+
 /** Uncompressed bytes in one xz block: three dictionaries, as xz has it, but at most 12 MiB. */
 export function xzBlockBytes(level: number): number {
   return Math.min(12 * mib, stockBlockBytes(level));

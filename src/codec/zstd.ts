@@ -17,6 +17,11 @@ export function zstdEncoderMemory({ level }: { readonly level: number }): number
   return (level <= 19 ? 352 : 900) * mib;
 }
 
+/** The zstd that is loaded, such as `zstd 1.5.7`: Node's own. */
+export function zstdVersion(): string {
+  return `zstd ${process.versions['zstd'] ?? '(unknown)'}`;
+}
+
 /** A compressing stream at `level` 1-22. */
 export function createZstdEncoder(options: { readonly level: number }): Duplex {
   return createZstdCompress({

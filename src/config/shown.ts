@@ -15,6 +15,8 @@ export interface ShownSetting {
   readonly source: string;
   /** As it was written, where something else is in force. */
   readonly given?: string | null;
+  /** What does it, and its version. */
+  readonly by?: string;
   readonly section: Section;
 }
 

@@ -31,6 +31,8 @@ const part = record({
   name: text,
   ...hashed,
   compression: oneOf('xz', 'zstd', 'none'),
+  /** The library that compressed it and its version, such as `liblzma 5.8.1`; left out where nothing did, and of older dumps. */
+  compressor: v.exactOptional(text),
   encryption: v.nullable(oneOf('age')),
   /** Size of its parts in the upload, in bytes; null where it was stored whole. */
   partBytes: v.nullable(count),

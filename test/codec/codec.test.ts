@@ -3,14 +3,14 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { realpathSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { describe, it } from 'node:test';
 import { Readable, Writable, type Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createOneRunKey } from '../../src/codec/age.ts';
-import { decoders, encoders, objectSuffix, type Compression } from '../../src/codec/codec.ts';
+import { compressorOf, decoders, encoders, objectSuffix, type Compression } from '../../src/codec/codec.ts';
 import { xzBlockBytes } from '../../src/codec/xz.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -164,6 +164,19 @@ describe('an encoder of xz', () => {
     // A busy machine takes its time; liblzma's own threads do to the end what they have, which takes many times that.
     assert.ok(performance.now() - stoppedAt < 2_000, `${performance.now() - stoppedAt} ms`);
     assert.ok(delays.max / 1e6 < 1_000, `the event loop stood still for ${delays.max / 1e6} ms`);
+  });
+
+  it('names the library that is loaded, and not the one that it was compiled against', () => {
+    const report: unknown = process.report?.getReport();
+    assert.ok(typeof report === 'object' && report !== null && 'sharedObjects' in report);
+    const { sharedObjects } = report;
+    assert.ok(Array.isArray(sharedObjects));
+    const shared = sharedObjects.find((name) => String(name).includes('/liblzma.so'));
+    // Without one of the system's it is the one that the package brings.
+    const version = shared === undefined ? '5.2.3' : /\.so\.(\d+\.\d+\.\d+)$/.exec(realpathSync(String(shared)))?.[1];
+    assert.equal(compressorOf('xz'), `liblzma ${version}`);
+    assert.equal(compressorOf('zstd'), `zstd ${process.versions['zstd']}`);
+    assert.equal(compressorOf('none'), null);
   });
 
   it('writes blocks that tell their size, as xz with several threads does, so that they are decoded side by side', async () => {

@@ -77,6 +77,16 @@ for (const major of [14, 15] as const) {
       writeFileSync(file, await buffer(await s3.store().get(key, { signal })));
     }
 
+    /** The library that `config` names; undefined: none. */
+    async function shownCompressor(settings: Readonly<Record<string, string>>): Promise<string | undefined> {
+      const on = { ...environment, BACKUP_COMPRESSION_LEVEL: '', ...settings };
+      const [document, text] = [await runCommand(['config', '--json'], on), await runCommand(['config'], on)];
+      const shown = JSON.parse(document.stdout) as { name: string; by?: string }[];
+      const { by } = shown.find(({ name }) => name === 'BACKUP_COMPRESSION') ?? {};
+      assert.equal(/^BACKUP_COMPRESSION .*\((\w+ [\d.]+)\)$/m.exec(text.stdout)?.[1], by);
+      return by;
+    }
+
     async function newest(): Promise<Manifest> {
       const listed = await runCommand(['list', '--json'], environment);
       const [manifest] = (JSON.parse(listed.stdout) as { snapshots: unknown[] }).snapshots.map(manifestFrom);
@@ -93,6 +103,7 @@ for (const major of [14, 15] as const) {
       assert.equal(manifest.verified.method, 'full');
       assert.equal(manifest.mastodon?.schemaVersion, '20251023160000');
       assert.deepEqual(manifest.database.rows, counts);
+      assert.equal(dumpOf(manifest).compressor, await shownCompressor({}));
       const archive = path.join(scratch.path, 'archive');
       await fetchObject(dumpKey(manifest), `${archive}.xz`);
       execSync(`xz -d -c ${archive}.xz > ${archive}`);
@@ -162,6 +173,7 @@ for (const major of [14, 15] as const) {
         assert.equal(run.status, 0, run.stderr);
         const manifest = await newest();
         assert.equal(dumpOf(manifest).compression, kind);
+        assert.equal(dumpOf(manifest).compressor, await shownCompressor({ BACKUP_COMPRESSION: kind }));
         const archive = path.join(scratch.path, `archive-${kind}`);
         await fetchObject(dumpKey(manifest), `${archive}.stored`);
         execSync(`${decode} ${archive}.stored > ${archive}`);

@@ -47,7 +47,7 @@ describe('a manifest', () => {
     const names = (value: object): readonly string[] => Object.keys(value).toSorted();
     assert.deepEqual(names(decoded.manifest), names(aManifest()));
     assert.deepEqual(names(decoded.manifest.database), names(aManifest().database));
-    assert.deepEqual(names(dumpOf(decoded.manifest)), names(dumpOf(aManifest())));
+    assert.deepEqual(names(dumpOf(decoded.manifest)), names({ ...dumpOf(aManifest()), compressor: '' }));
   });
 
   it('is unreadable, never an exception, when it is not one', () => {
