@@ -19,6 +19,8 @@ export interface ScratchMeans {
   readonly uid: number;
   readonly remains: Remains;
   readonly stallTimeoutMs: number;
+  /** How far the server stands back for others, 0 to 19. */
+  readonly niceness: number;
   readonly log: Log;
 }
 
@@ -30,7 +32,7 @@ export async function scratchServers(context: AppContext, signal: AbortSignal): 
 
 /** Looks for the programs. */
 export async function scratchMeans(context: AppContext, signal: AbortSignal): Promise<ScratchMeans> {
-  const { scratchDirectory, stallTimeoutMs } = context.load().settings;
+  const { scratchDirectory, stallTimeoutMs, niceness } = context.load().settings;
   const { uid, remains, log } = context;
   return {
     servers: await scratchServers(context, signal),
@@ -39,6 +41,7 @@ export async function scratchMeans(context: AppContext, signal: AbortSignal): Pr
     uid,
     remains,
     stallTimeoutMs,
+    niceness,
     log,
   };
 }

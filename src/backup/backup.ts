@@ -18,6 +18,7 @@ import { createSnapshotId } from '../snapshots/object-keys.ts';
 import type { Folder } from '../schedule/tier.ts';
 import type { ReadPatience } from '../storage/patient-reader.ts';
 import type { Repository } from '../snapshots/repository.ts';
+import { makeWorkersNice } from '../stream/niceness.ts';
 import { storeBranch, type DestinationOutcome } from '../snapshots/destination.ts';
 import { reachCommitPoint } from './commit-point.ts';
 import { reportTableLosses } from './emptied-tables.ts';
@@ -69,6 +70,8 @@ export interface BackupOptions {
   readonly compression: Compression;
   readonly cores: number;
   readonly memoryLimitBytes: number;
+  /** How far pg_dump and compression stand back for others, 0 to 19. */
+  readonly niceness: number;
   readonly verify: 'full' | 'etag';
   readonly recipients: readonly string[];
   readonly allowPlaintext: boolean;
@@ -155,12 +158,14 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
     'Dump started',
   );
 
+  await makeWorkersNice(options.niceness);
   await using dump = await startDump({
     connection: options.connection,
     control,
     client,
     serverMajor: facts.serverMajor,
     lockWaitMs: options.lockWaitMs,
+    niceness: options.niceness,
     yieldAfterMs: options.yieldAfterMs,
     stallTimeoutMs: options.stallTimeoutMs,
     signal,

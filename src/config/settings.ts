@@ -73,6 +73,8 @@ export interface Settings {
   readonly compression: CompressionSettings;
   /** At most the cores; the plan may lower it. */
   readonly threads: number;
+  /** How far what can wait stands back for others, 0 to 19. */
+  readonly niceness: number;
   /** Null: half of what there is. */
   readonly memoryLimitBytes: number | null;
   /** How what was stored is looked at, where a store compares ETags; elsewhere it is always read back. */
@@ -179,6 +181,7 @@ export function readSettings(
     stallTimeoutMs: valueOf('BACKUP_STALL_TIMEOUT'),
     compression,
     threads: Math.max(1, Math.min(threads, cores)),
+    niceness: valueOf('BACKUP_NICE'),
     memoryLimitBytes: values.BACKUP_MEMORY_LIMIT ?? null,
     verify: resolveVerify(valueOf('BACKUP_VERIFY'), s3),
     keys: toKeySettings({

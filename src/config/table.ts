@@ -233,6 +233,11 @@ const planVariables = {
     preset: '4',
     doc: 'compression threads, at most the cores; lowered by itself when the memory limit asks for it, and said so',
   }),
+  BACKUP_NICE: planRow({
+    parse: parseInteger(0, 19),
+    preset: '10',
+    doc: 'how far `pg_dump`, compression and the servers of drills stand back for others at processor and disk, as `nice -n` has it; `0`: not at all. [What it does, and what it cannot](how-a-run-works.md#beside-mastodon)',
+  }),
   BACKUP_MEMORY_LIMIT: planRow({
     parse: parseSize,
     preset: null,

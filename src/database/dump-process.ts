@@ -20,6 +20,8 @@ export interface DumpProcessOptions {
   readonly client: ClientPrograms;
   readonly serverMajor: number;
   readonly lockWaitMs: number;
+  /** How far pg_dump stands back for others, 0 to 19. */
+  readonly niceness: number;
   readonly log: Log;
 }
 
@@ -59,6 +61,7 @@ export function startDumpProcess(
       `--snapshot=${snapshot.id}`,
     ],
     env: libpqEnvironment(options.connection, options),
+    niceness: options.niceness,
     onStderrLine(line) {
       const warns = /\bwarning:/i.test(line);
       if (warns && warnings.length < mostWarnings) warnings.push(line.trim());

@@ -23,6 +23,8 @@ export interface DrillOptions extends ScratchSource {
   /** Whether somebody has named a private key for this drill. */
   readonly isKeyGiven: boolean;
   readonly uid: number;
+  /** How far the server stands back for others, 0 to 19. */
+  readonly niceness: number;
   readonly remains: Remains;
   /** Older snapshots of the instance, newest first. */
   readonly earlier: readonly EarlierRows[];

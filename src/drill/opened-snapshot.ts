@@ -38,6 +38,8 @@ export interface OpenedSnapshot extends AsyncDisposable {
 export async function openSnapshot(
   options: ScratchSource & {
     readonly uid: number;
+    /** How far the server stands back for others, 0 to 19. */
+    readonly niceness: number;
     readonly remains: Remains;
     readonly log: Log;
     /** How long it may stay open is not limited; how long the restore may take is. */

@@ -58,6 +58,8 @@ export async function startScratchServer(options: {
   readonly purpose: ScratchPurpose;
   readonly directory: string;
   readonly uid: number;
+  /** How far it stands back for others, 0 to 19. */
+  readonly niceness: number;
   readonly remains: Remains;
   readonly log: Log;
   readonly signal: AbortSignal;
@@ -83,6 +85,7 @@ export async function startScratchServer(options: {
       env: childEnvironment(user),
       cwd: home,
       user: user.user,
+      niceness: options.niceness,
       // Killed, it would leave its backends behind for as long as they do not look up.
       lastSignal: 'SIGQUIT',
       onStderrLine: (line) => log.debug({ program: 'postgres' }, line),

@@ -4,6 +4,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { splitLines } from './lines.ts';
+import { makeNice } from './niceness.ts';
 
 /** How a child ended. */
 export interface ChildExit {
@@ -44,6 +45,8 @@ export function startChild(
     readonly cwd?: string;
     /** Whom it runs as; by default as we do. */
     readonly user?: { readonly uid: number; readonly gid: number } | null;
+    /** How far it stands back for others, 0 to 19, together with all that it starts itself; by default as we do. */
+    readonly niceness?: number;
     /** What ends it at once together with all that it has started itself; KILL by default. */
     readonly lastSignal?: NodeJS.Signals;
     /** Whether it and all that it has started are one: a signal reaches the whole group, and what it leaves running ends with it. */
@@ -60,6 +63,7 @@ export function startChild(
     // A group of its own: what a terminal sends to all of its processes (Ctrl-C, a hang-up) is ours to decide about.
     detached: true,
   });
+  if (child.pid !== undefined) makeNice(child.pid, options.niceness ?? 0);
   const send = (signal: NodeJS.Signals): void => {
     if (options.wholeGroup === true) signalGroup(child, signal);
     else child.kill(signal);

@@ -410,6 +410,7 @@ describe('a directory that hangs', () => {
       compression: { kind: 'none' },
       cores: 2,
       memoryLimitBytes: 2 ** 31,
+      niceness: 0,
       verify: 'full',
       recipients: [],
       allowPlaintext: true,
