@@ -11,6 +11,22 @@ import { temporaryDirectory } from './support/temporary-directory.ts';
 
 const reporter = fileURLToPath(new URL('support/closing-reporter.ts', import.meta.url));
 
+const untracked = fileURLToPath(new URL('support/untracked.ts', import.meta.url));
+
+it('an error that comes after its test has ended fails the file', async () => {
+  using scratch = temporaryDirectory();
+  writeFileSync(
+    path.join(scratch.path, 'late.test.mjs'),
+    `import { it } from 'node:test';
+     it('is over', () => { setTimeout(() => { throw new Error('too late'); }, 50); });`,
+  );
+  const args = [`--import=${untracked}`, '--test', `--test-reporter=${reporter}`, 'late.test.mjs'];
+  const child = spawn(process.execPath, args, { cwd: scratch.path, env: {}, stdio: ['ignore', 'pipe', 'pipe'] });
+  const { status, stdout } = await outputOf(child);
+  assert.equal(status, 1);
+  assert.match(stdout, /✔ is over[^]*too late[^]*\nFailed:\n✖ late\.test\.mjs:1:1 late\.test\.mjs\n\nℹ tests 2\n/);
+});
+
 it('a run of tests names at its end what failed, and has the totals as its last lines', async () => {
   using scratch = temporaryDirectory();
   const write = (name: string, text: string): void => writeFileSync(path.join(scratch.path, name), text);

@@ -75,6 +75,10 @@ const stages: Readonly<Record<string, () => Promise<Stage & { readonly s3?: S3Te
   async bucket() {
     const s3 = await startS3();
     const store = s3.store({ pageSize: 100 });
+    // What takes ten thousand keys elsewhere takes a thousand here.
+    s3.rule(({ query }) =>
+      query.has('list-type') ? { kind: 'query', query: { 'max-keys': '25' } } : { kind: 'pass' },
+    );
     return {
       s3,
       store,
@@ -121,7 +125,7 @@ function assertWhole(keys: readonly string[]): void {
 
 for (const [name, open] of Object.entries(stages)) {
   describe(`retention in a ${name}`, () => {
-    it('removes by age and leaves 2,500 objects of others, pages and pages of them, alone', async () => {
+    it('removes by age and leaves 250 objects of others, pages and pages of them, alone', async () => {
       await using stage = await open();
       const { store, environment } = stage;
       const untouched = [
@@ -143,14 +147,14 @@ for (const [name, open] of Object.entries(stages)) {
       }
       const others: Manifest[] = [];
       const own: Manifest[] = [];
-      for (let at = 0; at < 1_250; at += 25) {
+      for (let at = 0; at < 150; at += 25) {
         const batch = Array.from({ length: 25 }, (_, n) => at + n);
         const made = await Promise.all(
-          batch.map(async (n) => put(store, { days: n / 2, instance: n < 1_200 ? 'other.example' : 'social.example' })),
+          batch.map(async (n) => put(store, { days: n / 2, instance: n < 100 ? 'other.example' : 'social.example' })),
         );
         for (const manifest of made) (manifest.instance === 'social.example' ? own : others).push(manifest);
       }
-      assert.ok((await stage.keys()).length > 2_500);
+      assert.ok((await stage.keys()).length > 250);
       await using app = openApp({ ...environment, BACKUP_KEEP_DAILY: '7d' });
       const [result] = await app.prune(byHand);
       assert.equal(result?.error, null);

@@ -33,6 +33,8 @@ export type DoorAction =
   | { readonly kind: 'headers'; readonly headers: Readonly<Record<string, string>> }
   /** Passes the request on without this header. */
   | { readonly kind: 'without'; readonly header: string }
+  /** Passes the request on with these parameters of its address instead of its own. */
+  | { readonly kind: 'query'; readonly query: Readonly<Record<string, string>> }
   | { readonly kind: 'answer'; readonly status: number; readonly code: string }
   /** Has the deed done, and drops the connection instead of answering. */
   | { readonly kind: 'lose' }
@@ -216,6 +218,7 @@ function answer(
       return;
     case 'pass':
     case 'without':
+    case 'query':
     case 'headers':
     case 'lose':
     case 'trickle':
@@ -223,7 +226,8 @@ function answer(
     case 'rewrite':
     case 'stall':
     case 'cut': {
-      const { method, url } = incoming;
+      const { method } = incoming;
+      const url = action.kind === 'query' ? withQuery(incoming.url ?? '/', action.query) : incoming.url;
       const leftOut = action.kind === 'without' ? action.header : undefined;
       const headers = Object.fromEntries(Object.entries(incoming.headers).filter(([name]) => name !== leftOut));
       const inner = forward({ host: '127.0.0.1', port, method, path: url, headers }, (response) => {
@@ -263,6 +267,12 @@ function answer(
     default:
       action satisfies never;
   }
+}
+
+function withQuery(address: string, query: Readonly<Record<string, string>>): string {
+  const url = new URL(address, 'http://door');
+  for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+  return `${url.pathname}${url.search}`;
 }
 
 function rewritten(
