@@ -5,6 +5,7 @@ import { note, type CheckResult } from '../checks/check.ts';
 import { wantsEncrypted } from '../config/age-keys.ts';
 import { AppError } from '../errors.ts';
 import { chooseSnapshot, objectToPlaintext, type Choice, type PassedOver, type Unseen } from '../snapshots/choice.ts';
+import { isAsKnown } from '../snapshots/known-manifests.ts';
 import { snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import { describeObjection } from '../snapshots/origin.ts';
 import { isSnapshotId } from '../snapshots/object-keys.ts';
@@ -40,6 +41,19 @@ export interface ChosenSnapshot {
 
 /** Reads the store that is meant and chooses in it. @throws AppError `no-snapshot`, `usage` or `store`. */
 export async function choose(
+  context: AppContext,
+  request: SnapshotRequest & { readonly signal: AbortSignal },
+): Promise<ChosenSnapshot> {
+  const chosen = await chooseAsKnown(context, request);
+  if (await isAsKnown(chosen.repository, { ...request, ...chosen })) return chosen;
+  context.log.warn(
+    { snapshot: snapshotName(chosen.manifest) },
+    'What BACKUP_STATE_DIR remembers of the store is not what is there; all of it is read again',
+  );
+  return chooseAsKnown(context, request);
+}
+
+async function chooseAsKnown(
   context: AppContext,
   request: SnapshotRequest & { readonly signal: AbortSignal },
 ): Promise<ChosenSnapshot> {

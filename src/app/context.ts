@@ -149,7 +149,7 @@ export function createContext(input: AppInput): AppContext {
   async function stores(): Promise<readonly Repository[]> {
     const { settings } = load();
     opened ??= import('./repositories.ts').then(async ({ openStores }) =>
-      openStores(settings, { patience: input.overrides?.patience }),
+      openStores(settings, { ...input, patience: input.overrides?.patience, log }),
     );
     return opened;
   }

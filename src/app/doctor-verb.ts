@@ -27,7 +27,7 @@ const patience = { maxAttempts: 2, socketTimeoutMs: longestSilenceMs } as const;
 /** Checks everything that can be checked without taking a backup. */
 export async function doctor(context: AppContext, signal: AbortSignal): Promise<readonly Finding[]> {
   const { settings } = context.load();
-  const stores = await openStores(settings, { patience });
+  const stores = await openStores(settings, { ...context, patience });
   try {
     const [findings, pitr] = await Promise.all([
       examineAll(context, { stores, signal }),

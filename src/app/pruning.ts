@@ -15,6 +15,9 @@ const identifierTimeoutMs = 15_000;
 /** A store that keeps this many is asked for no more of them today. */
 const mostFailures = 3;
 
+/** So many snapshots are asked together whether they are locked. */
+const askedAtOnce = 16;
+
 /** What became of retention at a destination. */
 export interface PlacePrune {
   readonly place: string;
@@ -70,25 +73,27 @@ async function prunePlace(
     const failures: string[] = [];
     const locked = new Map<Manifest, string>();
     const now = context.now();
-    for (const manifest of plan.remove) {
+    const remove = async (manifest: Manifest): Promise<void> => {
       try {
         const until = dryRun ? await lockedUntil(place.repository, { manifest, now, signal }) : null;
         if (until !== null) locked.set(manifest, `locked ${describeLock(until)}`);
-        if (dryRun) continue;
+        if (dryRun) return;
         await removeSnapshot(place.repository, { manifest, instance, now, log: context.log, signal });
         removed.push(manifest);
       } catch (error) {
         signal.throwIfAborted();
         if (reasonOf(error) === 'locked') {
           locked.set(manifest, `locked${/ until [^ ]+$/.exec(describeError(error))?.[0] ?? ''}`);
-          continue;
+          return;
         }
         // One that stays keeps none of the others.
         context.log.warn({ err: error, snapshot: snapshotName(manifest) }, 'A snapshot could not be removed');
         failures.push(describeError(error));
-        if (failures.length >= mostFailures) break;
       }
-    }
+    };
+    const atOnce = dryRun ? askedAtOnce : 1;
+    for (let at = 0; at < plan.remove.length && failures.length < mostFailures; at += atOnce)
+      await Promise.all(plan.remove.slice(at, at + atOnce).map(remove));
     plan = withoutLocked(plan, locked);
     return { place: store.description, plan, removed, error: failures.length === 0 ? null : failures.join('; ') };
   } catch (error) {

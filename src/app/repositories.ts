@@ -4,16 +4,37 @@ import type { Settings } from '../config/settings.ts';
 import type { Log } from '../log.ts';
 import type { Holding } from './holdings.ts';
 import { sweep } from '../snapshots/deletion-law.ts';
+import { createManifestMemory, type ManifestMemory } from '../snapshots/manifest-memory.ts';
 import { createRepository, type Repository } from '../snapshots/repository.ts';
+import { openOwnFile } from '../state/own-file.ts';
 import { createLocalStore } from '../storage/local-store.ts';
 import type { S3Patience } from '../storage/s3-bucket.ts';
+import type { ObjectStore } from '../storage/store.ts';
+
+/** What all that is remembered of a store takes on the disk at most, in bytes; ten thousand manifests take some 4 MB. */
+const mostMemoryBytes = 64 * 1024 * 1024;
 
 /** Opens the stores that are set; `patience` replaces how long, and how often, a silent bucket is asked. */
 export async function openStores(
   settings: Settings,
-  { patience }: { readonly patience: Partial<S3Patience> | undefined },
+  {
+    patience,
+    toolVersion,
+    log,
+  }: { readonly patience: Partial<S3Patience> | undefined; readonly toolVersion: string; readonly log: Log },
 ): Promise<readonly Repository[]> {
-  const { signing } = settings;
+  const { signing, stateDirectory } = settings;
+  const memoryOf = ({ name, description }: ObjectStore, prefix: string): ManifestMemory => {
+    const subject = JSON.stringify([description, prefix]);
+    const file = openOwnFile({
+      directory: stateDirectory,
+      name: `manifests-${name}`,
+      subject,
+      mostBytes: mostMemoryBytes,
+      log,
+    });
+    return createManifestMemory({ place: description, prefix, trusted: signing.trusted, version: toolVersion }, file);
+  };
   return Promise.all(
     settings.destinations.map(async (destination): Promise<Repository> => {
       switch (destination.kind) {
@@ -25,10 +46,13 @@ export async function openStores(
           const socketTimeoutMs = Math.min(usual.socketTimeoutMs, Math.max(1_000, settings.stallTimeoutMs / 2));
           const store = createS3Store(destination, { patience: { ...usual, socketTimeoutMs, ...patience } });
           const { prefix, concurrency } = destination;
-          return createRepository(store, { prefix, signing, partsInMemory: concurrency + 2 });
+          const memory = memoryOf(store, prefix);
+          return createRepository(store, { prefix, signing, memory, partsInMemory: concurrency + 2 });
         }
-        case 'local':
-          return createRepository(createLocalStore(destination), { signing });
+        case 'local': {
+          const store = createLocalStore(destination);
+          return createRepository(store, { signing, memory: memoryOf(store, '') });
+        }
         default:
           return destination satisfies never;
       }

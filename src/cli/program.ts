@@ -10,25 +10,8 @@ import { wrap, type Width } from '../text/table.ts';
 import { forTerminal } from '../text/terminal.ts';
 import type { CommandContext } from './command-context.ts';
 import { snapshotHint } from './arguments.ts';
-import { addCompareCommand } from './compare-command.ts';
-import { addCompletionCommand } from './completion-command.ts';
-import { addDaemonCommand } from './daemon-command.ts';
-import { addDrillCommand } from './drill-command.ts';
+import { loadCommands } from './command-modules.ts';
 import { addExamples } from './examples.ts';
-import { addHealthCommand } from './health-command.ts';
-import { addInspectionCommands } from './inspection-commands.ts';
-import { addNotifyCommand } from './notify-command.ts';
-import { addPinCommands } from './pin-commands.ts';
-import { addPitrCommand } from './pitr-command.ts';
-import { addOpenCommand } from './open-command.ts';
-import { addReadingCommands } from './reading-commands.ts';
-import { addRestoreCommand } from './restore-command.ts';
-import { addRetentionCommands } from './retention-commands.ts';
-import { addRecoveryKitCommand } from './recovery-kit-command.ts';
-import { addSigningCommands } from './signing-commands.ts';
-import { addRunCommand } from './run-command.ts';
-import { addStatusCommand } from './status-command.ts';
-import { addUpgradeCommand } from './upgrade-command.ts';
 
 const helpColumns = 110;
 
@@ -42,7 +25,7 @@ export async function runProgram(argv: readonly string[], context: CommandContex
   // What stands after it is a statement, and no snapshot; commander would not tell the two apart.
   const end = argv[0] === 'open' ? argv.indexOf('--') : -1;
   const words = end === -1 ? [] : argv.slice(end + 1);
-  const program = createProgram({ ...context, write }, words);
+  const program = await createProgram({ ...context, write }, { name: argv[0], words });
   try {
     await program.parseAsync(end === -1 ? [...argv] : argv.slice(0, end), { from: 'user' });
   } catch (error) {
@@ -106,7 +89,10 @@ function describeExitStatuses(): string {
   return wrap(`Exit status: ${all}.`, { columns: helpColumns, indent: 0 });
 }
 
-function createProgram(context: CommandContext, words: readonly string[]): Command {
+async function createProgram(
+  context: CommandContext,
+  { name, words }: { readonly name: string | undefined; readonly words: readonly string[] },
+): Promise<Command> {
   const output = { writeOut: context.write, writeErr: (): void => undefined };
   const program = new Command('mastodon-backup')
     .description('Verified backups of a Mastodon database into R2, any S3 or a directory')
@@ -114,24 +100,7 @@ function createProgram(context: CommandContext, words: readonly string[]): Comma
     .exitOverride()
     .configureOutput(output)
     .addHelpText('after', `\n${describeExitStatuses()}`);
-  addDaemonCommand(program, context);
-  addRunCommand(program, context);
-  addReadingCommands(program, context);
-  addCompareCommand(program, context);
-  addOpenCommand(program, context, words);
-  addRestoreCommand(program, context);
-  addPitrCommand(program, context);
-  addDrillCommand(program, context);
-  addRetentionCommands(program, context);
-  addPinCommands(program, context);
-  addHealthCommand(program, context);
-  addNotifyCommand(program, context);
-  addStatusCommand(program, context);
-  addRecoveryKitCommand(program, context);
-  addSigningCommands(program, context);
-  addUpgradeCommand(program, context);
-  addInspectionCommands(program, context);
-  addCompletionCommand(program, context);
+  for (const add of await loadCommands(name)) add(program, context, words);
   addExamples(program, context.program);
   for (const command of program.commands) command.exitOverride().configureOutput(output);
   return program;

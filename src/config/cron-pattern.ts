@@ -63,7 +63,9 @@ function scheduleOf(pattern: string, timeZone: string): Schedule {
 // Loop and page ask for instants of the same stretch again and again, and to find its ends takes a thousand times as long as to
 // see that it is the same.
 function createSchedule(pattern: string, timeZone: string): Schedule {
-  const cron = new Cron(pattern, { mode: '5-part', paused: true, timezone: timeZone });
+  // The same in UTC, without loading anything about zones.
+  const zone = timeZone === 'UTC' ? { utcOffset: 0 } : { timezone: timeZone };
+  const cron = new Cron(pattern, { mode: '5-part', paused: true, ...zone });
   let known: Stretch | undefined;
   return {
     stretchAt(at) {

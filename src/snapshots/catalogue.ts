@@ -5,12 +5,13 @@ import type { PublicKey } from '../config/ssh-keys.ts';
 import { folders, type Folder } from '../schedule/tier.ts';
 import type { ObjectKey, StoredObject } from '../storage/store.ts';
 import { plural } from '../text/table.ts';
+import { recognize, remember, sourceOf } from './known-manifests.ts';
 import { listFolders, type Orphan, type Pinned, type Unlisted } from './listing.ts';
 import { readManifest } from './manifest-reading.ts';
 import { dumpOf, partOf, snapshotName, type Manifest } from './manifest.ts';
 import { manifestKey, partKey, type BesideKind } from './object-keys.ts';
-import { describeObjection, signatureKey, wantsSigned, type Objection } from './origin.ts';
-import type { KnownObject, Repository } from './repository.ts';
+import { describeObjection, type Objection } from './origin.ts';
+import type { Repository } from './repository.ts';
 
 /** What a store holds. Snapshots are newest first by the moment of their data. */
 export interface Catalogue {
@@ -89,13 +90,10 @@ export async function readCatalogue(
   const signedByOthers: { manifest: Manifest; signer: PublicKey }[] = [];
   const named = new Set<string>();
   let unsignedBytes = 0;
-  await inBatches(manifests, async ({ parsed, stored }) => {
-    const signature = wantsSigned(signing) ? (objects.get(signatureKey(stored.key)) ?? null) : null;
-    const known = cache.get(stored.key);
-    const read =
-      known !== undefined && isSame(known.stored, stored) && isSame(known.signature, signature)
-        ? known.read
-        : await readManifest(repository, { parsed, stored, signature, signal: options.signal });
+  const candidates = await recognize(repository, listing);
+  await inBatches(candidates, async (candidate) => {
+    const { parsed, stored, signature, known } = candidate;
+    const read = known?.read ?? (await readManifest(repository, { ...candidate, signal: options.signal }));
     if (read.kind === 'gone') return;
     const addUnreadable = (reason: string): void =>
       void unreadable.push({ key: stored.key, tier: parsed.folder, id: parsed.id, reason });
@@ -108,7 +106,7 @@ export async function readCatalogue(
       }
     }
     if (read.kind === 'refused') cache.delete(stored.key);
-    else cache.set(stored.key, { stored, signature, read });
+    else cache.set(stored.key, { stored, signature, read, from: sourceOf(candidate) });
     if (read.kind !== 'manifest') {
       addUnreadable(read.reason);
       return;
@@ -136,6 +134,8 @@ export async function readCatalogue(
       }
     }
   });
+  if (options.folders === undefined && options.id === undefined && unlisted.length === 0)
+    await remember(repository, candidates);
   return {
     snapshots: snapshots.toSorted(newestFirst),
     withoutSecrets: without.secrets.toSorted(newestFirst),
@@ -187,14 +187,6 @@ export function withUnsigned(catalogue: Catalogue): Catalogue {
     snapshots: [...catalogue.snapshots, ...whole].toSorted(newestFirst),
     damaged: [...catalogue.damaged, ...others].toSorted((a, b) => newestFirst(a.manifest, b.manifest)),
   };
-}
-
-function isSame(known: KnownObject | null, listed: StoredObject | null): boolean {
-  if (known === null || listed === null) return known === listed;
-  if (known.bytes !== listed.bytes) return false;
-  return (
-    !('etag' in known) || (known.etag === listed.etag && known.modifiedAt.getTime() === listed.modifiedAt.getTime())
-  );
 }
 
 async function inBatches<Item>(items: readonly Item[], work: (item: Item) => Promise<void>): Promise<void> {

@@ -1,9 +1,10 @@
 // A snapshot made from another one instead of from the database: within a store for a coarser tier, or from one store to the
 // other that missed it. Like any backup it counts only after it was verified and its manifest written.
 
-import { toAppError } from '../errors.ts';
+import { AppError, toAppError } from '../errors.ts';
 import type { Folder } from '../schedule/tier.ts';
 import { commit, createDestination, type Destination, type DestinationOutcome } from './destination.ts';
+import { isAsKnown } from './known-manifests.ts';
 import { dumpOf, snapshotName, type Manifest, type Part, type VerificationMethod } from './manifest.ts';
 import { nameUnder } from './object-keys.ts';
 import { hashStored, keyOf, type ReadOptions } from './part-reader.ts';
@@ -71,6 +72,14 @@ async function copy(
     way.from === repository ? 'Copying inside the store' : 'Copying a snapshot that this store missed',
   );
   try {
+    if (!(await isAsKnown(way.from, { manifest: source, signal })))
+      throw new AppError(
+        'store',
+        `'${snapshotName(source)}' in ${way.from.store.description} is not what was known of it`,
+        {
+          hint: 'Run it again: all of the store is read then.',
+        },
+      );
     const { parts, method } = await copyParts(way, { ...options, destination });
     const hasSecrets = parts.some(({ kind }) => kind === 'secrets');
     const { committedAt: _committedAt, verified: _verified, ...same } = source;

@@ -148,6 +148,7 @@ export async function commit(
   const { signing } = destination.repository;
   const isNobodys = signature === null && wantsSigned(signing);
   manifests.set(key, {
+    from: 'unproven',
     stored: { bytes: content.length },
     signature,
     read: { ...decoded, objection: isNobodys ? { kind: 'unsigned' } : null, signer: signing.key?.publicKey ?? null },

@@ -17,12 +17,9 @@ export async function lockedUntil(
     manifestKey(prefix, manifest),
     ...manifest.parts.map(({ name }) => partKey(prefix, { tier, name })),
   ];
-  let latest: Date | null = null;
-  for (const key of keys) {
-    const until = (await store.head(key, { signal }))?.lockedUntil ?? null;
-    if (until !== null && until > now && (latest === null || until > latest)) latest = until;
-  }
-  return latest;
+  const locks = await Promise.all(keys.map(async (key) => (await store.head(key, { signal }))?.lockedUntil ?? null));
+  const ends = locks.filter((until) => until !== null && until > now);
+  return ends.toSorted((a, b) => Number(b) - Number(a))[0] ?? null;
 }
 
 /** A lock's end for people. */

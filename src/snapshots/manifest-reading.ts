@@ -6,9 +6,10 @@ import type { StoredObject } from '../storage/store.ts';
 import { plural } from '../text/table.ts';
 import { maxDocumentBytes, readAll } from './document-reading.ts';
 import { decodeManifest } from './manifest.ts';
+import type { ReadManifest } from './manifest-memory.ts';
 import type { ParsedKey } from './object-keys.ts';
 import { maxSignatureBytes, judgeOrigin, readSignature } from './origin.ts';
-import type { ReadManifest, Repository } from './repository.ts';
+import type { Repository } from './repository.ts';
 
 /** What came of reading a manifest that is listed. */
 export type Reading =

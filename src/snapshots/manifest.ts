@@ -7,6 +7,7 @@ import { folders } from '../schedule/tier.ts';
 import {
   byName,
   count,
+  counts,
   decodeDocument,
   encodeDocument,
   instant,
@@ -77,7 +78,7 @@ const schema = v.pipe(
       /** In the order in which they were created, which is one in which they can be. */
       extensions: list(record({ name: text, version: text, schema: text })),
       /** Exact number of rows in the dump by `schema.table`. */
-      rows: byName(count),
+      rows: counts,
       /** Tables of `rows` that have none and had some in the snapshot before; left out: there are none. */
       emptied: v.exactOptional(list(text)),
       /** What was so in the source already, such as an invalid index. */

@@ -3,8 +3,7 @@
 
 import { noSigning, type SigningSettings } from '../config/signing-keys.ts';
 import type { ObjectStore, RemovableStore, StoredObject } from '../storage/store.ts';
-import type { Manifest } from './manifest.ts';
-import type { Origin } from './origin.ts';
+import type { ManifestMemory, ReadManifest } from './manifest-memory.ts';
 
 /** Under this the deletion law finds the store that can remove; a test holds that nobody else asks for it. */
 export const removal = Symbol('removal');
@@ -18,15 +17,11 @@ export interface Repository {
   /** Parts that an upload holds in memory at most. */
   readonly partsInMemory: number;
   readonly manifests: ManifestCache;
+  /** What earlier commands have read; null: nobody remembers. */
+  readonly memory: ManifestMemory | null;
   /** Who signs what is stored, and whose signatures count. */
   readonly signing: SigningSettings;
 }
-
-/** What the object of a manifest turned out to be. */
-export type ReadManifest =
-  /** Without an objection it counts. */
-  | ({ readonly kind: 'manifest'; readonly manifest: Manifest } & Origin)
-  | { readonly kind: 'unreadable'; readonly reason: string };
 
 /**
  * Manifests that were read or written before; a key is never overwritten, so equal entries need no second reading. What a
@@ -39,6 +34,11 @@ export type ManifestCache = Map<
     /** Null: there was none, or nobody asked. */
     readonly signature: KnownObject | null;
     readonly read: ReadManifest;
+    /**
+     * Read from the store; by an earlier command; or unproven to be what the store shows now: it was written here, or the store said
+     * too little of it for it to be known again.
+     */
+    readonly from: 'store' | 'memory' | 'unproven';
   }
 >;
 
@@ -52,7 +52,13 @@ export function createRepository(
     prefix = '',
     partsInMemory = 0,
     signing = noSigning,
-  }: { readonly prefix?: string; readonly partsInMemory?: number; readonly signing?: SigningSettings } = {},
+    memory = null,
+  }: {
+    readonly prefix?: string;
+    readonly partsInMemory?: number;
+    readonly signing?: SigningSettings;
+    readonly memory?: ManifestMemory | null;
+  } = {},
 ): Repository {
-  return { store, [removal]: store, prefix, partsInMemory, signing, manifests: new Map() };
+  return { store, [removal]: store, prefix, partsInMemory, signing, memory, manifests: new Map() };
 }

@@ -5,9 +5,9 @@
 // the daemon last wrote again, or health would call a fresh backup unknown until the next run. A file that has not changed is not
 // decoded again: whoever asks for health or the status page every second must not cost anything.
 
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { open, rename, rm, writeFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import path from 'node:path';
 import { describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -24,6 +24,7 @@ import {
   type Records,
   type StoresRecord,
 } from './records.ts';
+import { replaceFile } from './own-file.ts';
 import type { PitrRecord } from './pitr-record.ts';
 import { lockState } from './state-lock.ts';
 
@@ -139,13 +140,13 @@ export function openState({
         const place = await usable;
         await using _lock = await lockState(place, { now, log, patienceMs: lockPatienceMs });
         record = change((await read(name)) ?? mine(name));
-        await replace(fileIn(place, name), encodeRecord(record, { instance, writtenAt: now() }));
+        await replaceFile(fileIn(place, name), encodeRecord(record, { instance, writtenAt: now() }));
         last.set(name, record);
         unwritten.delete(name);
         for (const [other, known] of last) {
           const file = fileIn(place, other);
           if (!unwritten.has(other) && (await decode(other, file)) !== null) continue;
-          await replace(file, encodeRecord(known, { instance, writtenAt: now() }));
+          await replaceFile(file, encodeRecord(known, { instance, writtenAt: now() }));
           unwritten.delete(other);
         }
         return;
@@ -215,15 +216,4 @@ async function readChanged(
   const version = [stats.ino, stats.size, stats.mtimeMs, stats.ctimeMs].join(' ');
   if (version === known) return 'same';
   return { version, text: await handle.readFile('utf8') };
-}
-
-async function replace(file: string, text: string): Promise<void> {
-  const partial = `${file}.${randomBytes(4).toString('hex')}`;
-  try {
-    await writeFile(partial, text, { mode: 0o600 });
-    await rename(partial, file);
-  } catch (error) {
-    await rm(partial, { force: true }).catch(() => undefined);
-    throw error;
-  }
 }

@@ -11,6 +11,8 @@ export interface DiskPatience {
   readonly answered: <Result>(work: Promise<Result>, signal: AbortSignal) => Promise<Result>;
   /** The items, each of which has to come in time. */
   readonly each: <Item>(items: AsyncGenerator<Item>, signal: AbortSignal) => AsyncGenerator<Item>;
+  /** The same of items that come some together: a clock for each of ten thousand costs more than what they are asked for. */
+  readonly eachOf: <Item>(items: AsyncGenerator<readonly Item[]>, signal: AbortSignal) => AsyncGenerator<Item>;
 }
 
 /** Patience with the disk under `directory`; an answer may take `idleMs` milliseconds. */
@@ -36,14 +38,18 @@ export function createDiskPatience({
       clearTimeout(timer);
     }
   }
+  async function* each<Item>(items: AsyncGenerator<Item>, signal: AbortSignal): AsyncGenerator<Item> {
+    for (;;) {
+      const next = await answered(items.next(), signal);
+      if (next.done === true) return;
+      yield next.value;
+    }
+  }
   return {
     answered,
-    async *each(items, signal) {
-      for (;;) {
-        const next = await answered(items.next(), signal);
-        if (next.done === true) return;
-        yield next.value;
-      }
+    each,
+    async *eachOf(items, signal) {
+      for await (const some of each(items, signal)) yield* some;
     },
   };
 }

@@ -14,40 +14,50 @@ interface Told {
   readonly onObscured?: ListOptions['onObscured'] | undefined;
 }
 
-/** All objects whose key starts with `prefix`. */
+/** So many files are looked at together: a disk answers ten thousand such questions one after the other in seconds. */
+const lookedAtAtOnce = 128;
+
+/** All objects whose key starts with `prefix`, some together. */
 export async function* objectsUnder(
   directory: string,
   { prefix, onObscured }: Told & { readonly prefix: string },
-): AsyncGenerator<StoredObject> {
-  for await (const name of filesUnder(directory, { prefix, onObscured })) {
-    if (partialName.test(path.basename(name))) continue;
-    const file = path.join(directory, name);
-    let found: StoredObject | null;
-    try {
-      found = await lookAt(file, name as ObjectKey);
-    } catch (error) {
-      const action = `'${name}' could not be looked at in '${directory}'`;
-      const told = await localError(error, { action, directory, file });
-      if (onObscured === undefined) throw told;
-      onObscured({ key: name, error: told });
-      continue;
-    }
-    // Null: it was removed meanwhile.
-    if (found !== null) yield found;
+): AsyncGenerator<readonly StoredObject[]> {
+  for await (const names of filesUnder(directory, { prefix, onObscured })) {
+    const wanted = names.filter((name) => !partialName.test(path.basename(name)));
+    const found = await Promise.all(wanted.map(async (name) => lookIn(directory, { name, onObscured })));
+    yield found.filter((one) => one !== null);
+  }
+}
+
+// Null: it was removed meanwhile, or cannot be looked at, which is told.
+async function lookIn(
+  directory: string,
+  { name, onObscured }: Told & { readonly name: string },
+): Promise<StoredObject | null> {
+  const file = path.join(directory, name);
+  try {
+    return await lookAt(file, name as ObjectKey);
+  } catch (error) {
+    const action = `'${name}' could not be looked at in '${directory}'`;
+    const told = await localError(error, { action, directory, file });
+    if (onObscured === undefined) throw told;
+    onObscured({ key: name, error: told });
+    return null;
   }
 }
 
 /** All temporary files of puts that did not end whose key starts with `prefix`. */
 export async function* partialsUnder(directory: string, prefix: string): AsyncGenerator<UnfinishedUpload> {
   const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1);
-  for await (const name of filesUnder(directory, { prefix: folder, onObscured: () => undefined })) {
-    const key = keyOfPartial(name);
-    if (key?.startsWith(prefix) !== true) continue;
-    const file = path.join(directory, name);
-    // It may have been finished since it was listed.
-    const found = await stat(file).catch(() => undefined);
-    if (found !== undefined) yield { key, uploadId: file, startedAt: found.mtime };
-  }
+  for await (const names of filesUnder(directory, { prefix: folder, onObscured: () => undefined }))
+    for (const name of names) {
+      const key = keyOfPartial(name);
+      if (key?.startsWith(prefix) !== true) continue;
+      const file = path.join(directory, name);
+      // It may have been finished since it was listed.
+      const found = await stat(file).catch(() => undefined);
+      if (found !== undefined) yield { key, uploadId: file, startedAt: found.mtime };
+    }
 }
 
 /** The key that a temporary file was to get; undefined for any other file. */
@@ -58,15 +68,24 @@ export function keyOfPartial(name: string): ObjectKey | undefined {
   return (folder === '.' ? base : `${folder}/${base}`) as ObjectKey;
 }
 
+// Some names together, the last of them before it is known that the directory is still the same: what is done with each is done then.
 async function* filesUnder(
   directory: string,
   { prefix, onObscured }: Told & { readonly prefix: string },
-): AsyncGenerator<string> {
+): AsyncGenerator<readonly string[]> {
   try {
     const before = await identify(directory);
     const folder = prefix.slice(0, Math.max(0, prefix.lastIndexOf('/')));
+    let names: string[] = [];
     if (await exists(path.join(directory, folder)))
-      for await (const name of walk(directory, { folder, onObscured })) if (name.startsWith(prefix)) yield name;
+      for await (const name of walk(directory, { folder, onObscured })) {
+        if (!name.startsWith(prefix)) continue;
+        names.push(name);
+        if (names.length < lookedAtAtOnce) continue;
+        yield names;
+        names = [];
+      }
+    yield names;
     // What has vanished meanwhile would be listed as empty, or in part.
     if ((await identify(directory)) !== before) throw exchanged(directory);
   } catch (error) {

@@ -47,7 +47,7 @@ export function createLocalStore({
   readonly directory: string;
   readonly idleMs?: number;
 }): RemovableStore {
-  const { answered, each } = createDiskPatience({ directory, idleMs });
+  const { answered, each, eachOf } = createDiskPatience({ directory, idleMs });
   const fileOf = (key: ObjectKey): string => {
     const file = path.join(directory, key);
     if (!file.startsWith(`${directory === '/' ? '' : directory}/`) || key.split('/').includes('..')) {
@@ -217,7 +217,7 @@ export function createLocalStore({
     putDocument: async (key, content, { signal }) => answered(keep(key, content, signal), signal),
     get: async (key, options) => answered(read(key, options), options.signal),
     head: async (key, { signal }) => answered(lookUp(key), signal),
-    list: (prefix, { signal, ...told }) => each(objectsUnder(directory, { prefix, ...told }), signal),
+    list: (prefix, { signal, ...told }) => eachOf(objectsUnder(directory, { prefix, ...told }), signal),
     listUnfinished: (prefix, { signal }) => each(partialsUnder(directory, prefix), signal),
     space: async ({ signal }) => answered(measure(), signal),
     now: async () => null,

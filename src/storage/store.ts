@@ -22,6 +22,8 @@ export interface StoredObject {
   readonly modifiedAt: Date;
   /** ETag without quotes; null where the store has none. */
   readonly etag: string | null;
+  /** What changes with the file where there are no ETags; left out where there are, or where it says nothing yet. */
+  readonly fileMark?: string;
   /** Until when nobody may remove it, as `head` says; left out: it is not locked. */
   readonly lockedUntil?: Date;
 }

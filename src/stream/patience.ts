@@ -1,7 +1,7 @@
 // How everything here waits before it tries again: until a signal ends it, longer after each failure, and never all at the
 // same moment. A loop that sleeps by itself is one that a signal cannot end, or that a thousand instances run in step.
 
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 
 /** Where chance comes from, from 0 to below 1; tests bring their own. */
 export type Random = () => number;
@@ -28,6 +28,11 @@ export async function pause(waitMs: number, signal?: AbortSignal): Promise<void>
 /** Waits until then or until the signal aborts, whichever is first; never rejects. */
 export async function pauseOrEnd(waitMs: number, signal: AbortSignal): Promise<void> {
   await pause(waitMs, signal).catch(() => undefined);
+}
+
+/** Lets others have their turn in the middle of work that takes long. */
+export async function nextTurn(): Promise<void> {
+  await turn();
 }
 
 /** Between three quarters and five quarters of a wait. */

@@ -38,6 +38,27 @@ export const count = v.pipe(
   v.minValue(0, 'is not a count'),
 );
 
+/** Whole numbers that are not negative, by name. In one step: a manifest has one for every table, and there are ten thousand manifests. */
+export const counts: v.GenericSchema<Readonly<Record<string, number>>> = v.pipe(
+  v.custom<Readonly<Record<string, number>>>(
+    (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+    'is not an object',
+  ),
+  v.rawCheck(({ dataset, addIssue }) => {
+    if (!dataset.typed) return;
+    const { value: input } = dataset;
+    for (const key in input) {
+      const value: unknown = input[key];
+      if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) continue;
+      addIssue({
+        message: 'is not a count',
+        path: [{ type: 'object', origin: 'value', input: { ...input }, key, value }],
+      });
+      return;
+    }
+  }),
+);
+
 /** A SHA-256 in hexadecimal. */
 export const sha256 = v.pipe(text, v.regex(/^[0-9a-f]{64}$/, 'is no SHA-256'));
 
@@ -66,6 +87,8 @@ export type Decoded<Document> =
 /** Deeper than any document of ours: what is kept unread of one is written again, by code that calls itself once a level. */
 const deepest = 64;
 
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
 /** Reads a document of UTF-8 and JSON in `format`, named by its field of that name; never throws. */
 export function decodeDocument<Document>(
   content: Uint8Array,
@@ -73,11 +96,11 @@ export function decodeDocument<Document>(
 ): Decoded<Document> {
   let value: unknown;
   try {
-    if (isDeeperThan(deepest, content)) return { kind: 'unreadable', reason: `it is nested more than ${deepest} deep` };
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(content));
+    value = JSON.parse(utf8.decode(content));
   } catch (error) {
     return { kind: 'unreadable', reason: error instanceof Error ? error.message : 'it is no JSON' };
   }
+  if (isDeeperThan(deepest, value)) return { kind: 'unreadable', reason: `it is nested more than ${deepest} deep` };
   const found = typeof value === 'object' && value !== null && 'format' in value ? value.format : format;
   if (found !== format)
     return { kind: 'unreadable', reason: `format ${JSON.stringify(found)} is not known to this version` };
@@ -87,19 +110,10 @@ export function decodeDocument<Document>(
   return { kind: 'unreadable', reason: `${v.getDotPath(issue) ?? 'the document'} ${issue.message}` };
 }
 
-// Of what is no JSON it may say anything: that is refused all the same. A loop, for whoever wrote it may want it to take long.
-function isDeeperThan(most: number, json: Uint8Array): boolean {
-  const [quote, backslash, openers, closers] = [0x22, 0x5c, [0x5b, 0x7b], [0x5d, 0x7d]];
-  let depth = 0;
-  let isText = false;
-  for (let at = 0; at < json.length && depth <= most; at += 1) {
-    const byte = json[at] ?? 0;
-    if (byte === quote) isText = !isText;
-    else if (isText) at += byte === backslash ? 1 : 0;
-    else if (openers.includes(byte)) depth += 1;
-    else if (closers.includes(byte)) depth -= 1;
-  }
-  return depth > most;
+// It calls itself no more often than that, and looks at every value once.
+function isDeeperThan(most: number, value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return most === 0 || Object.values(value).some((one) => isDeeperThan(most - 1, one));
 }
 
 /** A document as it is stored: JSON that people can read. */

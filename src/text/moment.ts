@@ -92,6 +92,9 @@ interface Parts {
 }
 
 function parts(moment: Date | string, timeZone: string): Parts {
+  const utc = timeZone === 'UTC' ? new Date(moment).toISOString() : '';
+  // The years of four digits: nothing has to be loaded about zones, nor asked ten thousand times.
+  if (utc.length === 24) return { day: utc.slice(0, 10), time: utc.slice(11, 16), zone: 'UTC' };
   const found = formatterOf(timeZone).formatToParts(new Date(moment));
   const part = (type: Intl.DateTimeFormatPartTypes): string => found.find((one) => one.type === type)?.value ?? '';
   return {

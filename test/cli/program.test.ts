@@ -2,6 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
+import { Command } from 'commander';
+import type { CommandContext } from '../../src/cli/command-context.ts';
+import { commandModules, loadCommands } from '../../src/cli/command-modules.ts';
+import { openApp } from '../support/app.ts';
 import { runProcess } from '../support/command.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -64,4 +68,22 @@ it('wrong arguments are told in one line, and the command that helps in the next
     assert.equal(result.stdout, '');
     assert.match(result.stderr.trimEnd(), says);
   }
+});
+
+it('a command is in the file that is loaded for it, and is helped with as ever', async () => {
+  const program = new Command();
+  const app = openApp({});
+  const context = { app, program: 'x', toolVersion: '0' } as unknown as CommandContext;
+  for (const { names, load } of commandModules) {
+    const before = program.commands.length;
+    (await load())(program, context, []);
+    const added = program.commands.slice(before).map((command) => command.name());
+    assert.deepEqual(added, names);
+    assert.equal((await loadCommands(names[0])).length, names.includes('completion') ? commandModules.length : 1);
+  }
+  assert.equal((await loadCommands('--help')).length, commandModules.length);
+  const slip = await runProcess(['helth'], {});
+  assert.match(slip.stderr, /unknown command 'helth'\s+\(Did you mean health\?\)/);
+  const help = await runProcess(['help', 'list'], {});
+  assert.match(help.stdout, /committed snapshots, newest first/);
 });

@@ -67,6 +67,16 @@ describe('a manifest', () => {
         }),
         /locale\.provider is not known/,
       ],
+      ...[-1, 0.5, 2 ** 53, '1', null, [1]].map(
+        (rows) =>
+          [
+            JSON.stringify({ ...good, database: { ...good.database, rows: { 'public.a': 1, 'public.b': rows } } }),
+            /database\.rows\.public\.b is not a count/,
+          ] as const,
+      ),
+      ...[null, 7, [1]].map(
+        (rows) => [JSON.stringify({ ...good, database: { ...good.database, rows } }), /rows is not an object/] as const,
+      ),
       [JSON.stringify({ ...good, parts: [{ ...dump, content: { bytes: 1, sha256: 'x' } }] }), /sha256/],
     ] as const) {
       const decoded = decodeManifest(Buffer.from(content));

@@ -17,8 +17,14 @@ it('what was half made when a process was killed goes with a later run, when it 
     else writeFileSync(file, '');
     utimesSync(file, at, at);
   };
-  const halfMade = ['run.lock.0123abcd', 'state.lock.0123abcd-t', 'attempts.json.89abcdef', '.probe.098be5ce'];
-  const others = ['attempts.json', 'notes.txt', 'run.lock.txt', 'state.lock.0123abcde'];
+  const halfMade = [
+    'run.lock.0123abcd',
+    'state.lock.0123abcd-t',
+    'attempts.json.89abcdef',
+    '.probe.098be5ce',
+    'manifests-s3.10001.89abcdef',
+  ];
+  const others = ['attempts.json', 'notes.txt', 'run.lock.txt', 'state.lock.0123abcde', 'manifests-s3.10001'];
   for (const name of [...halfMade, ...others]) put(name, old);
   put('drill.lock.76543210', new Date());
   await using _lock = await takeLock({

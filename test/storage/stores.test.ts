@@ -86,10 +86,9 @@ for (const [what, replace] of [
   it(`a directory that ${what} while it is listed is an error, and not one with fewer files`, async () => {
     using folder = temporaryDirectory({ on: 'disk' });
     const directory = path.join(folder.path, 'nas');
-    for (const name of ['a', 'b', 'c']) {
-      mkdirSync(path.join(directory, 'daily'), { recursive: true });
-      writeFileSync(path.join(directory, 'daily', name), name);
-    }
+    // More than are looked at together.
+    mkdirSync(path.join(directory, 'daily'), { recursive: true });
+    for (let at = 0; at < 300; at += 1) writeFileSync(path.join(directory, 'daily', `${at}`), `${at}`);
     const listed: string[] = [];
     await assert.rejects(
       async () => {
@@ -102,7 +101,7 @@ for (const [what, replace] of [
       },
       { code: 'store', message: /does not exist|was mounted or unmounted while it was read/ },
     );
-    assert.deepEqual(listed, ['daily/a']);
+    assert.ok(listed.length < 300, 'what came before is not all');
   });
 
 it('a key cannot leave its directory', async () => {

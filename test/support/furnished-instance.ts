@@ -3,8 +3,10 @@
 
 import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { noSigning, type SigningSettings } from '../../src/config/signing-keys.ts';
 import { asFolder } from '../../src/schedule/tier.ts';
 import { dumpOf, encodeManifest } from '../../src/snapshots/manifest.ts';
+import { createSignature } from '../../src/snapshots/sshsig.ts';
 import type { SnapshotRecord } from '../../src/state/records.ts';
 import { openState } from '../../src/state/state-files.ts';
 import type { StatusFacts } from '../../src/status/status.ts';
@@ -15,12 +17,25 @@ import { quietLog } from './quiet-log.ts';
 import { now } from './status-facts.ts';
 
 /** Makes in `folder` what `facts` say, and answers the variables of a daemon there, all but the database's. */
-export async function furnish(folder: string, facts: StatusFacts): Promise<Readonly<Record<string, string>>> {
+export async function furnish(
+  folder: string,
+  facts: StatusFacts,
+  {
+    tables = 1,
+    signing = noSigning,
+  }: {
+    /** So many tables has each manifest; a Mastodon's has some 115. */
+    readonly tables?: number;
+    /** Whoever signs them. */
+    readonly signing?: SigningSettings;
+  } = {},
+): Promise<Readonly<Record<string, string>>> {
   const state = path.join(folder, 'state');
   const store = path.join(folder, 'backups');
   for (const one of [state, store]) mkdirSync(one);
   const { instance } = facts;
-  for (const { snapshots } of facts.stores) for (const snapshot of snapshots) putSparse(store, { instance, snapshot });
+  for (const { snapshots } of facts.stores)
+    for (const snapshot of snapshots) putSparse(store, { instance, snapshot, tables, signing });
   // What a daemon shows that waits for its database.
   const stores = facts.stores.map((one) => ({ ...one, name: 'local', description: `directory ${store}` }));
   await remember(state, { ...facts, stores });
@@ -38,7 +53,17 @@ export async function furnish(folder: string, facts: StatusFacts): Promise<Reado
 // A snapshot whose object has its size and no content: nobody reads it here.
 function putSparse(
   folder: string,
-  { instance, snapshot }: { readonly instance: string; readonly snapshot: SnapshotRecord },
+  {
+    instance,
+    snapshot,
+    tables,
+    signing,
+  }: {
+    readonly instance: string;
+    readonly snapshot: SnapshotRecord;
+    readonly tables: number;
+    readonly signing: SigningSettings;
+  },
 ): void {
   const { id, tier, label = null, dataAt, slot, committedAt, copiedFrom, dumpBytes, objectBytes } = snapshot;
   const sample = aManifest({ tier: asFolder(tier) ?? 'daily', dataAt, slot, label, copiedFrom, instance });
@@ -49,14 +74,25 @@ function putSparse(
     id,
     committedAt,
     verified: { method: 'full' as const, at: committedAt },
-    database: { ...sample.database, sizeBytes: snapshot.databaseBytes ?? 0 },
+    database: { ...sample.database, sizeBytes: snapshot.databaseBytes ?? 0, rows: rowsOf(tables, objectBytes) },
     parts: [{ ...part, content: { sha256: dump.sha256, bytes: dumpBytes } }],
   };
   mkdirSync(path.join(folder, tier), { recursive: true });
   const object = path.join(folder, tier, part.name);
   writeFileSync(object, '');
   truncateSync(object, objectBytes);
-  writeFileSync(path.join(folder, tier, `${id}.json`), encodeManifest(manifest));
+  const content = encodeManifest(manifest);
+  writeFileSync(path.join(folder, tier, `${id}.json`), content);
+  if (signing.key !== null)
+    writeFileSync(path.join(folder, tier, `${id}.json.sig`), createSignature(content, signing.key));
+}
+
+function rowsOf(tables: number, seed: number): Readonly<Record<string, number>> {
+  const names = Array.from(
+    { length: tables },
+    (_, at) => `public.${at === 0 ? 'accounts' : `a_table_of_number_${at}`}`,
+  );
+  return Object.fromEntries(names.map((name, at) => [name, (seed * (at + 1)) % 9_999_991]));
 }
 
 async function remember(directory: string, facts: StatusFacts): Promise<void> {
