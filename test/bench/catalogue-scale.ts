@@ -50,6 +50,7 @@ const { BACKUP_LOCAL_DIR: directory = '', ...others } = furnished;
 if (isBucket) await send(directory);
 const environment = {
   PATH: process.env['PATH'],
+  NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
   ...others,
   ...(isBucket ? s3.environment : { BACKUP_LOCAL_DIR: directory }),
   ...(values.signed ? { BACKUP_SIGNING_KEY: keyFile } : {}),

@@ -64,6 +64,24 @@ describe('the image', () => {
     });
   }
 
+  it('has compiled what is started again and again, for its own user and for root, and nobody can change it', async () => {
+    for (const user of ['10001', '0'])
+      for (const command of ['health', 'list']) {
+        const told = [
+          '--read-only',
+          `--user=${user}`,
+          '--env=NODE_DEBUG_NATIVE=COMPILE_CACHE',
+          '--env=BACKUP_LOCAL_DIR=/var/tmp',
+        ];
+        const { stdout, stderr } = await docker(['run', '--rm', ...told, image, command]);
+        const found = [...`${stdout}${stderr}`.matchAll(/V8 code cache for .* was ([^,]*),/g)].map(([, what]) => what);
+        assert.ok(found.length > 100, `${command} as ${user}: ${stderr}`);
+        assert.deepEqual([...new Set(found)], ['accepted'], `${command} as ${user}`);
+      }
+    const writable = ['-c', 'find /app -writable ! -type l'];
+    assert.equal(await dockerOutput(['run', '--rm', '--entrypoint=sh', image, ...writable]), '');
+  });
+
   it('backs up without a shell: nothing is handed to one', async () => {
     const noShell = ['dash', 'bash'].map((shell) => `--volume=/dev/null:/usr/bin/${shell}:ro`);
     const on = { major, backups: 'no-shell', more: noShell };

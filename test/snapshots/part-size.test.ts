@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { it } from 'node:test';
 import fc from 'fast-check';
 import { AppError } from '../../src/errors.ts';
@@ -82,4 +83,16 @@ it('what is stored again keeps its parts, and with them its ETag, as long as the
   assert.equal(partBytesAgain(object, { maxParts: 2_000 }), 8 * mib);
   assert.equal(partBytesAgain(object, { maxParts: 1_000 }), 16 * mib);
   assert.equal(partBytesAgain({ ...object, partBytes: null }, { maxParts: null }), 8 * mib);
+});
+
+it('is what docs/performance.md says, with what is held of it in memory', () => {
+  const page = readFileSync(new URL('../../docs/performance.md', import.meta.url), 'utf8');
+  const rows = [...page.matchAll(/^\| (\d+) ([GT])B +\|.*\| (\d+) MiB +\| (\d+) MiB +\| (\d+) MiB +\|$/gm)];
+  assert.equal(rows.length, 4);
+  for (const [, size, unit, ...told] of rows) {
+    const databaseBytes = Number(size) * (unit === 'T' ? 1e12 : 1e9);
+    const part = choosePartBytes({ databaseBytes, compressed: true, store: { maxObjectBytes, maxParts } }) / mib;
+    // Two more than are in flight, of which there are two on R2 and four elsewhere.
+    assert.deepEqual(told.map(Number), [part, 4 * part, 6 * part]);
+  }
 });
