@@ -18,21 +18,21 @@ figure svg { width: 15rem; max-width: 100%; background: #fff; shape-rendering: c
 figure path { fill: #000; }
 pre:last-child { margin-bottom: 0; }
 @media (max-width: 40rem) { figure { float: none; margin: .5rem 0; } section { padding: .85rem 1rem; } dl { display: block; } dd { margin-bottom: .4rem; } }
-@page { size: A4; margin: 12mm 13mm 14mm;
+@page { size: A4; margin: 10mm 12mm 12mm;
   @bottom-right { content: counter(page) ' / ' counter(pages); font: 8pt system-ui, sans-serif; } }
 @media print {
   html { font-size: 9pt; }
-  body { font-size: 8.5pt; line-height: 1.35; }
+  body { font-size: 8pt; line-height: 1.3; }
   header, main { max-width: none; padding: 0; }
-  section { border: 0; border-top: 1px solid var(--quiet); border-radius: 0; padding: 1.2mm 0 0; margin: 2.2mm 0 0;
+  section { border: 0; border-top: 1px solid var(--quiet); border-radius: 0; padding: 1mm 0 0; margin: 1.6mm 0 0;
     break-inside: auto; }
   h1 { font-size: 14pt; }
   h2 { font-size: 10pt; margin: 0 0 .5mm; }
-  p, ul, dl { margin: .6mm 0; }
+  p, ul, dl { margin: .4mm 0; }
   dl { gap: 0 4mm; display: grid; }
   dd { margin: 0; }
-  pre { font-size: 7pt; line-height: 1.3; background: none; border-left: 2px solid var(--quiet); border-radius: 0;
-    padding: 0 0 0 2mm; margin: .4mm 0 1mm; }
+  pre { font-size: 7pt; line-height: 1.25; background: none; border-left: 2px solid var(--quiet); border-radius: 0;
+    padding: 0 0 0 2mm; margin: .3mm 0 .7mm; }
   h2, p:has(+ pre) { break-after: avoid; }
   pre, li, figure { break-inside: avoid; }
   figure { margin: 0 0 0 3mm; }

@@ -1,4 +1,4 @@
-// The recovery kit: one page for the day the server is gone, on which everything but the keys stands. It is made of data
+// The recovery kit: two pages for the day the server is gone, on which everything but the keys stands. It is made of data
 // that is no secret and rendered as text or HTML elsewhere. Somebody who never saw this program must get back with it.
 
 import { createHash } from 'node:crypto';
@@ -9,7 +9,7 @@ import { withTool } from './tool-commands.ts';
 import { recoverySteps } from './recovery-steps.ts';
 import { fingerprintCommand, type StockBucket, type StockEncoding } from './stock-objects.ts';
 import { type StockDatabase } from './stock-database.ts';
-import { isSchemaOf } from '../mastodon/releases.ts';
+import { releaseWords, type KitMastodon } from './restart-steps.ts';
 import { formatMiB } from '../text/format.ts';
 import { formatMoment } from '../text/moment.ts';
 import { mapStrings } from '../text/strings.ts';
@@ -43,7 +43,7 @@ export interface KitFacts {
     readonly clientVersion: string;
     readonly dumpBytes: number;
     readonly objectBytes: number;
-    readonly mastodon: { readonly schemaVersion: string; readonly release: string | null } | null;
+    readonly mastodon: KitMastodon | null;
   } | null;
 }
 
@@ -61,12 +61,12 @@ export function createRecoveryKit(facts: KitFacts): RecoveryKit {
   const sections = [
     whatIsWhere(facts),
     keys(facts),
-    ...recoverySteps(facts, [withTool({ ...facts, encrypted: facts.encoding.encrypted }), ...withScript(facts)]),
+    ...recoverySteps(facts, [...withScript(facts), withTool({ ...facts, encrypted: facts.encoding.encrypted })]),
     ...(facts.chain === null ? [] : [momentSection(facts.chain, facts)]),
   ];
   return {
     title: plainLine(`Recovery kit of ${facts.instance}`),
-    sections: sections.map(({ title, blocks }) => ({ title, blocks: blocks.map(asRead) })),
+    sections: sections.map((section) => ({ ...section, blocks: section.blocks.map(asRead) })),
   };
 }
 
@@ -194,14 +194,10 @@ function localeWords({ locale }: StockDatabase): string {
   return `, locale ${libc}${name === null ? '' : ` (${provider} ${name})`}`;
 }
 
-function describeMastodon(mastodon: NonNullable<KitFacts['newest']>['mastodon']): string {
+function describeMastodon(mastodon: KitMastodon | null): string {
   if (mastodon === null) return 'its tables were not found';
-  const { release, schemaVersion } = mastodon;
-  const which =
-    release === null
-      ? 'a release that is not known here'
-      : `release ${release}${isSchemaOf(release, schemaVersion) ? '' : ' or something later'}`;
-  return `${which}, with all migrations up to ${schemaVersion}`;
+  const which = releaseWords(mastodon) ?? 'a release that is not known here';
+  return `${which}, with all migrations up to ${mastodon.schemaVersion}`;
 }
 
 // A post-quantum key fills a page; its fingerprint says as much.

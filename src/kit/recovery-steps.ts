@@ -1,9 +1,10 @@
-// The recovery, step by step, with stock tools alone: prepare, fetch and check, settings, database, start, look.
+// The recovery, step by step, with stock tools alone: prepare, fetch and check, settings, database; what follows is in restart-steps.ts.
 
 import { checked, commands, text, type KitBlock, type KitSection } from './kit-section.ts';
 import {
   checkObject,
   checkSignatures,
+  defineProject,
   findNewest,
   getManifests,
   getSignatures,
@@ -22,16 +23,17 @@ import {
 import {
   clientsHere,
   clientsInCompose,
+  clientsOfServer,
   compareRows,
   moveSequences,
   restoreDatabase,
   wizardDatabase,
   type StockDatabase,
 } from './stock-database.ts';
-import { formatMoment } from '../text/moment.ts';
+import { restartSteps, type RestartFacts } from './restart-steps.ts';
 
 /** What the steps depend on. */
-export interface StepFacts {
+export interface StepFacts extends RestartFacts {
   readonly instance: string;
   readonly bucket: StockBucket | null;
   readonly directory: string | null;
@@ -42,30 +44,16 @@ export interface StepFacts {
   /** Public keys whose signatures count, as `ssh-ed25519 AAAA… name`; empty: none is asked for. */
   readonly signers: readonly string[];
   /** The newest snapshot; null where nobody knows it. */
-  readonly newest: {
-    readonly dataAt: string;
-    readonly serverVersion: string;
-    readonly clientVersion: string;
-    readonly mastodon: { readonly release: string | null } | null;
-  } | null;
-  /** In which times are said. */
-  readonly timeZone: string;
+  readonly newest: (NonNullable<RestartFacts['newest']> & { readonly clientVersion: string }) | null;
 }
 
-/** The steps in their order; `otherWay` does the same as the second to the fourth. */
-export function recoverySteps(facts: StepFacts, otherWay: readonly KitSection[]): readonly KitSection[] {
-  return [
-    preparation(facts),
-    ...otherWay,
-    fetching(facts),
-    settings(facts),
-    restoring(facts),
-    starting(facts),
-    afterwards(),
-  ];
+/** The steps in their order; `short` does the same as the second to the fourth, which come last, line by line. */
+export function recoverySteps(facts: StepFacts, short: readonly KitSection[]): readonly KitSection[] {
+  return [preparation(facts), ...short, ...restartSteps(facts), fetching(facts), settings(facts), restoring(facts)];
 }
 
-function preparation({ instance, bucket, encoding, signers, newest }: StepFacts): KitSection {
+function preparation(facts: StepFacts): KitSection {
+  const { instance, bucket, encoding, signers, newest } = facts;
   // A number and nothing more: it becomes a word of a command.
   const major = newest === null ? undefined : /^\d+/.exec(newest.clientVersion)?.[0];
   const tools = [
@@ -75,8 +63,8 @@ function preparation({ instance, bucket, encoding, signers, newest }: StepFacts)
     ...{ xz: ['xz-utils'], zstd: ['zstd'], none: [] }[encoding.compression],
     ...(bucket === null ? [] : ['curl']),
   ];
-  const install = (what: readonly string[]): string => `apt-get install -y ${what.join(' ')}`;
-  const inCompose = `With Docker, PostgreSQL is the service db${major === undefined ? '' : ` (postgres:${major}-alpine)`}`;
+  const install = (what: string): string => `apt-get install -y ${what}`;
+  const server = `postgresql-${major ?? 'MAJOR'}`;
   return {
     title: 'Step 1. Prepare',
     blocks: [
@@ -87,19 +75,28 @@ function preparation({ instance, bucket, encoding, signers, newest }: StepFacts)
           `Do all of it in one shell (sh or bash), in an empty directory with room for the backup${encoding.encrypted ? '; put the private key into it as key.txt' : ''}. A block that says ok at its end went well.`,
         ],
       },
-      checked(`Debian or Ubuntu, as root. ${inCompose}:`, ['apt-get update', install(tools)]),
+      checked('Debian or Ubuntu, as root:', ['apt-get update', install(tools.join(' '))]),
       checked(
-        `Without Docker, ${major === undefined ? 'the server' : `PostgreSQL ${major} (a newer one will do)`} from its own packages:`,
+        `With Docker, where it is not there yet (PostgreSQL is the service db${major === undefined ? '' : `, postgres:${major}-alpine`}):`,
         [
-          install(['postgresql-common']),
-          '/usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y',
-          install([`postgresql-${major ?? 'MAJOR'}`]),
+          `{ ${install('docker.io docker-compose-v2')} || ${install('docker.io docker-compose')}; }`,
+          'docker compose version',
+        ],
+      ),
+      checked(
+        `or without Docker, ${major === undefined ? 'the server' : `PostgreSQL ${major} (a newer one will do)`}, if need be from its own repository:`,
+        [
+          `{ ${install(server)} || { ${install('postgresql-common')} && /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y && ${install(server)}; }; }`,
         ],
       ),
       ...(bucket === null
         ? []
         : [text('Give the shell the access key: export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…')]),
       commands('Where you are:', [rememberDirectory]),
+      commands(
+        'With Docker, how its project is made of what has travelled, and its database started:',
+        defineProject(facts),
+      ),
     ],
   };
 }
@@ -142,63 +139,45 @@ function fetching({ bucket, directory, instance, signers }: StepFacts): KitSecti
     ...(bucket === null ? [] : [checked('Get its objects:', [getObjects])]),
     checked('Is the dump whole? Its SHA-256 must stand in the manifest:', checkObject),
   ];
-  return { title: 'Step 2. Fetch the backup and check it', blocks };
+  return { title: 'Step 2, line by line. Fetch the backup and check it', blocks };
 }
 
-function settings(facts: StepFacts): KitSection {
-  const title = "Step 3. Mastodon's settings";
-  const extra: readonly KitBlock[] = facts.extraStored
-    ? [
-        checked('The files of your own that travelled with it (compose file, web server), under their old paths:', [
-          openExtra,
-        ]),
-      ]
-    : [];
-  if (!facts.secretsStored) {
-    return {
-      title,
-      blocks: [
-        text(
-          'They are not in the backups. Without the old SECRET_KEY_BASE everybody is logged out; without the old OTP_SECRET and ' +
-            'ACTIVE_RECORD_ENCRYPTION_* nobody with two factors gets in. Look for the .env.production named above first.',
-        ),
-        ...extra,
-      ],
-    };
-  }
+function settings({ secretsStored, extraStored }: StepFacts): KitSection {
   return {
-    title,
+    title: "Step 3, line by line. Mastodon's settings",
     blocks: [
-      checked('Secrets, domain, mail and all the rest, as an env file:', [openSecrets]),
-      text(
-        "It becomes .env.production beside Mastodon's docker-compose.yml, which takes it as it is. Change what names the old " +
-          'machine (DB_HOST, REDIS_HOST and their like); never change the secrets or LOCAL_DOMAIN.',
-      ),
-      ...extra,
+      secretsStored
+        ? checked('Secrets, domain, mail and all the rest, as an env file:', [openSecrets])
+        : text('They are not in the backups.'),
+      ...(extraStored
+        ? [
+            checked('The files of your own that travelled with it (compose file, web server), under their old paths:', [
+              openExtra,
+            ]),
+          ]
+        : []),
     ],
   };
 }
 
 function restoring({ database, encoding }: StepFacts): KitSection {
   return {
-    title: 'Step 4. Restore the database',
+    title: 'Step 4, line by line. Restore the database',
     blocks: [
-      commands("In Mastodon's compose project, in the directory of docker-compose.yml:", [
-        'docker compose stop web streaming sidekiq',
-        'docker compose up -d --wait db',
+      commands('With Docker, in the directory of docker-compose.yml, or on a new machine still here:', [
+        'project',
         clientsInCompose,
       ]),
-      commands('or on a server without Docker, as the user postgres, or with PGHOST, PGUSER and PGPASSWORD set:', [
-        clientsHere,
-      ]),
-      checked('then, for both:', restoreDatabase(database, encoding)),
+      commands('or without Docker, as root:', [clientsOfServer]),
+      commands('or with a server elsewhere, its superuser in PGHOST, PGUSER and PGPASSWORD:', [clientsHere]),
+      checked('then, for each of them:', restoreDatabase(database, encoding)),
       {
         kind: 'list',
         items: [
           database.name === wizardDatabase.name
             ? `The database ${database.name} is there on every server: it is moved aside as ${wizardDatabase.aside} and never dropped. If that exists, give it another name first (alter database … rename to …).`
             : `If createdb says that ${database.name} exists: move it aside, never drop it (alter database … rename to …), and repeat.`,
-          `The role ${database.role} gets the password of DB_PASS in the settings, where there is one: \\password ${database.role} in psql.`,
+          `Where the settings have a DB_PASS, the role ${database.role} gets it by \\password ${database.role} in psql (docker compose exec db psql -U postgres, or runuser -u postgres psql).`,
           'An object that ends in .xz is unpacked with xz -d, in .zst with zstd -d --long=27; without .age leave age out.',
         ],
       },
@@ -209,52 +188,6 @@ function restoring({ database, encoding }: StepFacts): KitSection {
       checked('Ids of follows, likes and votes must not come again; how many sequences were moved ahead:', [
         moveSequences(database),
       ]),
-    ],
-  };
-}
-
-function starting({ newest, timeZone }: StepFacts): KitSection {
-  const release = newest?.mastodon?.release;
-  return {
-    title: 'Step 5. Files, queues, feeds, start',
-    blocks: [
-      {
-        kind: 'list',
-        items: [
-          `Mastodon: start ${release === undefined || release === null ? 'the release' : `release ${release}, the one`} that made the backup (the image in docker-compose.yml, or the tag of the checkout); upgrade afterwards.`,
-          'Uploaded files: put public/system back from its own backup, or check that the bucket of S3_BUCKET still has them.',
-          'Redis must be empty: on the same host it has queues and feeds of another state.',
-        ],
-      },
-      checked('Without Docker: redis-cli flushall, systemctl start mastodon-*, RAILS_ENV=production bin/tootctl …', [
-        'docker compose up -d --wait redis',
-        'docker compose exec -T redis redis-cli flushall < /dev/null',
-        'docker compose up -d',
-        'docker compose run --rm -T web bin/tootctl feeds build < /dev/null',
-      ]),
-      checked('With Elasticsearch:', ['docker compose run --rm -T web bin/tootctl search deploy < /dev/null']),
-      text(
-        'It builds home feeds, from release 4.4 on those of lists too; before that lists fill with what comes. Then point DNS at the new server.',
-      ),
-      text(
-        `What other servers have seen ${newest === null ? 'since the backup' : `since ${formatMoment(newest.dataAt, timeZone)}`} is still there and no longer known here: posts of that time can only be deleted there by who runs them, follows of that time have to be made again, and what was deleted in it is back here alone. Tell your people.`,
-      ),
-    ],
-  };
-}
-
-function afterwards(): KitSection {
-  return {
-    title: 'Step 6. Look whether it is all there',
-    blocks: [
-      {
-        kind: 'list',
-        items: [
-          'Log in as somebody with two factors: that needs the right ACTIVE_RECORD_ENCRYPTION_* and OTP_SECRET.',
-          'Look at an old post with a picture, write a new one, and see it arrive on another server.',
-          'Take a new backup at once, and keep the one you restored. Retention removes nothing while there are backups of another server: when you are content with the new one, say so with mastodon-backup prune --accept-new-server.',
-        ],
-      },
     ],
   };
 }

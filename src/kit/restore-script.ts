@@ -13,7 +13,8 @@ export const restoreScript = String.raw`#!/bin/sh
 #
 #   INSTANCE=social.example     whose backup
 #   BUCKET=https://HOST/BUCKET PREFIX=FOLDER/ REGION=auto, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; or DIR=/backups
-#   PGHOST, PGUSER, PGPASSWORD  a superuser of the new server; or PG='docker compose exec -T -e PGUSER=postgres db'
+#   PGHOST, PGUSER, PGPASSWORD  a superuser of the new server; or PG='docker compose exec -T -e PGUSER=postgres db',
+#                               or as root beside Debian's PostgreSQL PG='runuser -u postgres --'
 #   perhaps KEY=key.txt         the age private key, for encrypted backups
 #   perhaps MANIFEST=daily/ID.json, DB=NAME, ROLE=NAME
 #   perhaps a file allowed_signers as ssh-keygen has it: only what one of them has signed counts
@@ -114,12 +115,21 @@ ROLE=\${ROLE:-mastodon}
 # Whoever may write the bucket says these.
 case $DB$ROLE in *[!A-Za-z0-9_.-]*) echo 'Say what the database and its owner are to be called: DB=… ROLE=…'; exit 1 ;; esac
 echo "3. Restore into $DB, for $ROLE"
+pg psql -d template1 -qtAc "select" < /dev/null > /dev/null ||
+  { echo 'No server answers yet: start it, say by PG or PGHOST how it is reached, and run this again'; exit 1; }
 pg psql -d template1 -tAc "select rolname from pg_roles" < /dev/null | grep -qxF -e "$ROLE" || pg createuser -- "$ROLE" < /dev/null
 [ "$DB" != postgres ] || pg psql -d template1 -c 'alter database postgres rename to postgres_before' < /dev/null
 create() {
-  pg createdb --maintenance-db=template1 -T template0 -E "$(value encoding)" --lc-collate="$1" --lc-ctype="$2" -O "$ROLE" -- "$DB" < /dev/null
+  pg createdb --maintenance-db=template1 -T template0 -E "$(value encoding)" -O "$ROLE" "$@" -- "$DB" < /dev/null
 }
-create "$(value collation)" "$(value ctype)" || create C.UTF-8 C.UTF-8
+# Sorting by ICU or by the server's own rules, which the manifest names behind the provider.
+PROVIDER=$(value provider) LOCALE=$(sed -n '/"provider"/{n;s/^ *"name": "\(.*\)".*/\1/p;}' "$FROM/$MANIFEST" | head -n 1)
+set -- --lc-collate="$(value collation)" --lc-ctype="$(value ctype)"
+case $PROVIDER in icu | builtin) set -- "$@" --locale-provider="$PROVIDER" "--$PROVIDER-locale=$LOCALE" ;; esac
+create "$@" || {
+  create --locale=C.UTF-8
+  echo "It sorts by C.UTF-8, for this server has not what the old one sorted by"
+}
 pg pg_restore -l < dump |
   grep -vE '^[0-9]+; [0-9]+ [0-9]+ (COMMENT - (EXTENSION|SCHEMA)|EVENT TRIGGER|PUBLICATION|SUBSCRIPTION) ' > entries
 # fill CHOICE OPTIONS: the entries of the archive that sed chooses.
@@ -138,6 +148,7 @@ DIFFERENT=$(${questionsOfRows()} | ${asking} -d "$DB")
 [ -z "$DIFFERENT" ] || { echo "DIFFERENT: $DIFFERENT"; exit 1; }
 ${asking} -d "$DB" -c "${moveAllSequences()}" < /dev/null
 rm -f dump entries manifests
+! grep -q '^DB_PASS=.' .env.production.restored 2> /dev/null || echo "The role has no password yet; in psql: \\password $ROLE"
 echo ok
 `.replaceAll(String.raw`\${`, '${');
 

@@ -1,7 +1,7 @@
 // The stock way as one script that lies beside the backups. Whoever may write the bucket could put another one there: its SHA-256
 // stands on the page, and nothing is run that does not have it.
 
-import { checked, text, type KitBlock, type KitSection } from './kit-section.ts';
+import { checked, commands, text, type KitBlock, type KitSection } from './kit-section.ts';
 import { restoreScriptName, restoreScriptSha256 } from './restore-script.ts';
 import { shellQuote } from './shell-word.ts';
 import { type StockBucket } from './stock-objects.ts';
@@ -33,14 +33,19 @@ export function withScript(facts: ScriptFacts): readonly KitSection[] {
   };
   return [
     {
-      title: 'Steps 2 to 4 by one script of stock tools, instead of line by line',
+      title: 'Steps 2 to 4 by one script of stock tools',
       blocks: [
         code,
         text(
-          `It lies beside the backups as ${restoreScriptName}, can be read, and asks for what it lacks. Set PGHOST, PGUSER and PGPASSWORD of a superuser before, or with Docker: ` +
-            "export PG='docker compose exec -T -e PGUSER=postgres db', in the directory of docker-compose.yml.",
+          `It lies beside the backups as ${restoreScriptName}, can be read, asks for what it lacks, and overwrites nothing; the last pages do the same line by line. How it reaches a superuser of the new server, in the directory of docker-compose.yml, or as root without Docker, or with a server elsewhere by PGHOST, PGUSER and PGPASSWORD:`,
         ),
+        commands('With Docker:', [`export PG='docker compose exec -T -e PGUSER=postgres db'`]),
+        commands('or without Docker, as root:', [`export PG='runuser -u postgres --'`]),
         checked('Fetch it, look whether it is the one that this page knows, and run it:', [...lines, ...run]),
+        checked('With Docker on a new machine, where it has unpacked all and says that no server answers:', [
+          'project',
+          'sh restore.sh',
+        ]),
       ],
     },
   ];

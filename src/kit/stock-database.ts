@@ -26,6 +26,9 @@ export interface StockLocale {
 /** `pg PROGRAM …` runs a PostgreSQL client inside the service `db` of Mastodon's compose file. */
 export const clientsInCompose = 'pg() { docker compose exec -T -e PGUSER=postgres db "$@"; }';
 
+/** The same on a server that this machine has of Debian's packages, by root, who has no login of its own there. */
+export const clientsOfServer = 'pg() { (cd / && runuser -u postgres -- "$@"); }';
+
 /** The same with the clients of this machine. */
 export const clientsHere = 'pg() { "$@"; }';
 

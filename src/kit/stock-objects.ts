@@ -22,15 +22,14 @@ export interface StockEncoding {
   readonly encrypted: boolean;
 }
 
-/** Remembers the directory with the private key, so that the others work from anywhere. */
-export const rememberDirectory = 'WORK=$PWD';
+/** Remembers the directory with the private key, into which objects are fetched, so that the others work from anywhere. */
+export const rememberDirectory = 'WORK=$PWD FROM=$PWD';
 
 /** `get PATTERN` downloads the objects of that name into FROM, with the AWS client. */
 export function getWithAws(bucket: StockBucket): readonly string[] {
   const endpoint = bucket.endpoint === null ? '' : ` --endpoint-url ${shellQuote(bucket.endpoint)}`;
   const source = shellQuote(`s3://${bucket.bucket}/${bucket.prefix}`);
   return [
-    'FROM=$WORK',
     // Newer clients add checksums that R2 and older gateways refuse.
     `export AWS_DEFAULT_REGION=${shellQuote(bucket.region)} AWS_REQUEST_CHECKSUM_CALCULATION=when_required AWS_RESPONSE_CHECKSUM_VALIDATION=when_required`,
     `get() { aws${endpoint} s3 cp --recursive ${source} "$FROM" --exclude '*' --include "$1"; }`,
@@ -42,7 +41,7 @@ export function getWithRclone(bucket: StockBucket): readonly string[] {
   const endpoint = bucket.endpoint === null ? '' : ` --s3-endpoint ${shellQuote(bucket.endpoint)}`;
   const source = shellQuote(`:s3:${bucket.bucket}/${bucket.prefix}`);
   const options = `--s3-provider ${bucket.provider} --s3-env-auth --s3-region ${shellQuote(bucket.region)}${endpoint}`;
-  return ['FROM=$WORK', `get() { rclone copy ${options} ${source} "$FROM" --include "$1"; }`];
+  return [`get() { rclone copy ${options} ${source} "$FROM" --include "$1"; }`];
 }
 
 /** The same with curl alone, which sees the first 1,000 objects of a tier; none for a folder that needs escapes. */
@@ -52,7 +51,6 @@ export function getWithCurl(bucket: StockBucket): readonly string[] {
   const list = `"${address}?list-type=2&prefix=${encodeURIComponent(bucket.prefix)}$TIER%2F"`;
   const column = '<Key>'.length + bucket.prefix.length + 1;
   return [
-    'FROM=$WORK',
     // curl 7.88 signs only for servers that do not look, unless it is told what the payload is.
     `s3() { curl -fsS -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' --aws-sigv4 aws:amz:${bucket.region}:s3 --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" "$@"; }`,
     // Another name than ours, as one that leads out of the directory, is nobody's backup.
@@ -124,9 +122,34 @@ export const checkObject: readonly string[] = [
 export const openSecrets =
   'whole "$FROM/${MANIFEST%.json}.secrets.env.age" && (umask 077; age -d -i "$WORK/key.txt" "$FROM/${MANIFEST%.json}.secrets.env.age" > "$WORK/.env.production.restored")';
 
-/** Unpacks the extra files into a directory beside the others. */
+/** Unpacks the extra files into a directory beside the others, and names them. */
 export const openExtra =
-  'whole "$FROM/${MANIFEST%.json}.extra.tar.age" && mkdir "$WORK/extra" && age -d -i "$WORK/key.txt" "$FROM/${MANIFEST%.json}.extra.tar.age" | tar -xf - -C "$WORK/extra"';
+  'whole "$FROM/${MANIFEST%.json}.extra.tar.age" && mkdir "$WORK/extra" && age -d -i "$WORK/key.txt" "$FROM/${MANIFEST%.json}.extra.tar.age" | tar -xvf - -C "$WORK/extra"';
+
+/**
+ * `project` makes a directory that of Mastodon's compose file, of what has travelled and but for what is there already, and starts its
+ * database and nothing else.
+ */
+export function defineProject({
+  secretsStored,
+  extraStored,
+}: {
+  readonly secretsStored: boolean;
+  readonly extraStored: boolean;
+}): readonly string[] {
+  const unless = (file: string, from: string): string => `{ test -e ${file} || cp ${from} ${file}; } &&`;
+  return [
+    'project() {',
+    ...(extraStored
+      ? [
+          unless('docker-compose.yml', '"$(find "$WORK/extra" -name docker-compose.yml | head -n 1)"'),
+          unless('.env.backup', '"$WORK/extra/.env.backup"'),
+        ]
+      : []),
+    ...(secretsStored ? [unless('.env.production', '"$WORK/.env.production.restored"')] : []),
+    'docker compose stop web streaming sidekiq && docker compose up -d --wait db; }',
+  ];
+}
 
 /** The fingerprint of the private key's public half, as the kit prints it. */
 export const fingerprintCommand = 'age-keygen -y key.txt | sha256sum | cut -c 1-16';

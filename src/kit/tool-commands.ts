@@ -29,51 +29,66 @@ export function withTool(facts: ToolFacts): KitSection {
   const key = encrypted ? ' --identity - < "$WORK/key.txt"' : ' < /dev/null';
   const latest = `mb restore latest --instance ${shellQuote(instance)}`;
   const name = shellQuote(database.name);
+  const restored = secretsStored ? '"$WORK/.env.production.restored"' : './.env.production';
   return {
-    title: 'Steps 2 to 4 with this tool, instead of the stock commands',
+    title: 'Steps 2 to 4 with this tool instead',
     blocks: [
       text(
         `It is mastodon-backup ${toolVersion} or later: an image that is built from its repository (docker build -t mastodon-postgres-backup ` +
-          `-f docker/Dockerfile .) or published by it, or a checkout (npm ci). Repository and image: ${blank}`,
+          `-f docker/Dockerfile .) or published by it, whose name is then written below, or a checkout (apt-get install npm, npm ci, and its bin in PATH). Repository and image: ${blank}`,
       ),
       checked('Its settings, with the access key of step 1:', [
-        `printf '%s\\n' ${settings(facts).join(' ')} > "$WORK/.env.backup"`,
+        `printf '%s\\n' ${settings(facts).join(' ')} > "$WORK/recovery.env"`,
         ...(bucket === null
           ? []
           : [
-              `printf 'BACKUP_S3_ACCESS_KEY_ID=%s\\nBACKUP_S3_SECRET_ACCESS_KEY=%s\\n' "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" >> "$WORK/.env.backup"`,
+              `printf 'BACKUP_S3_ACCESS_KEY_ID=%s\\nBACKUP_S3_SECRET_ACCESS_KEY=%s\\n' "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" >> "$WORK/recovery.env"`,
             ]),
       ]),
-      commands('With Docker, in the directory of docker-compose.yml; the superuser is that of the service db:', [
-        'touch .env.production; export WORK',
-        `printf '%s\\n' 'services: {recovery: {image: mastodon-postgres-backup, env_file: [.env.production, "$WORK/.env.backup"], environment: [BACKUP_DATABASE_URL], networks: [internal_network, external_network]}}' > recovery.yml`,
-        'mb() { docker compose -f docker-compose.yml -f recovery.yml run --rm -T recovery "$@"; }',
-        'export BACKUP_DATABASE_URL=postgresql://postgres@db/postgres',
+      commands('With Docker:', [
+        'export WORK',
+        recoveryService(''),
+        'mb() { docker compose -f recovery.yml run --rm -T recovery "$@"; }',
       ]),
-      commands('or from a checkout, with the superuser of the new server:', [
-        'mb() { (set -a; . "$WORK/.env.backup"; test ! -e .env.production || . ./.env.production; exec mastodon-backup "$@"); }',
-        'export BACKUP_DATABASE_URL=postgresql://postgres:PASSWORD@localhost/postgres',
+      commands('or from a checkout:', [
+        `mb() { (set -a; . "$WORK/recovery.env"; test ! -e ${restored} || . ${restored}; exec mastodon-backup "$@"); }`,
       ]),
       ...(secretsStored
         ? [
-            checked("Mastodon's settings, for the next command too; change what names the old machine in them:", [
+            checked("Mastodon's settings:", [
               `(umask 077; ${latest} --secrets-output -${key} > "$WORK/.env.production.restored")`,
-              'test -s .env.production || cp "$WORK/.env.production.restored" .env.production',
             ]),
           ]
         : []),
       ...(extraStored
         ? [
             checked('Your own files that travelled with it:', [
-              `mkdir "$WORK/extra" && ${latest} --extra-output -${key} | tar -xf - -C "$WORK/extra"`,
+              `mkdir "$WORK/extra" && ${latest} --extra-output -${key} | tar -xvf - -C "$WORK/extra"`,
             ]),
           ]
         : []),
+      commands('With Docker; the superuser is that of the service db:', [
+        'project',
+        recoveryService(', environment: [BACKUP_DATABASE_URL], networks: [internal_network, external_network]'),
+        'mb() { docker compose -f docker-compose.yml -f recovery.yml run --rm -T recovery "$@"; }',
+        'export BACKUP_DATABASE_URL=postgresql://postgres@db/postgres',
+      ]),
+      commands('or from a checkout, with a password for the superuser of a server here:', [
+        'PASSWORD=$(tr -dc a-z0-9 < /dev/urandom | head -c 20)',
+        `runuser -u postgres -- psql -qc "alter role postgres password '$PASSWORD'"`,
+        'export BACKUP_DATABASE_URL=postgresql://postgres:$PASSWORD@localhost/postgres',
+      ]),
       checked('The database, and its role (where there is an old one add --replace: it is moved aside):', [
         `${latest} --to-database ${name} --create-role --sequences-ahead ${sequencesAhead}${key}`,
       ]),
     ],
   };
+}
+
+// A service of its own: the project's file may not be there yet.
+function recoveryService(more: string): string {
+  const files = `env_file: [${more === '' ? '' : '.env.production, '}"$WORK/recovery.env"]`;
+  return `echo 'services: {recovery: {image: mastodon-postgres-backup, ${files}${more}}}' > recovery.yml`;
 }
 
 function settings({ bucket, directory, signers }: ToolFacts): readonly string[] {

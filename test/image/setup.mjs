@@ -1,5 +1,5 @@
 // Installs and starts what the tests of the image need: a Docker engine with compose and buildx, stand-ins for the public base
-// images, Ceph's gateway, and our image. Plain JavaScript for old Node versions. Each stage says how long it took.
+// images, one for Mastodon's own, Ceph's gateway, and our image. Plain JavaScript for old Node versions. Each stage says how long it took.
 //
 // With IMAGE_TEST_BASES=public the images are the published ones instead, with all PostgreSQL majors, ours included.
 
@@ -189,6 +189,11 @@ for (const major of isPublic ? [14, 15, 16, 17, 18] : [14, 15, 17, 18]) {
     return true;
   });
 }
+
+stage('Mastodon and its Redis', () => {
+  const context = path.join(here, 'stand-ins');
+  build(`${images}/mastodon`, { file: path.join(context, 'mastodon.Dockerfile'), context });
+});
 
 stage("Ceph's object gateway", () => {
   build(`${images}/ceph`, { file: path.join(here, 'ceph/Dockerfile'), context: path.join(here, 'ceph') });

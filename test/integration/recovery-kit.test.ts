@@ -45,11 +45,11 @@ function superuser(server: PostgresServer): Readonly<Record<string, string>> {
 }
 
 for (const { major, oddities, clients, extra } of [
-  { major: 15, oddities: false, clients: /^or on a server without Docker/, extra: {} },
+  { major: 15, oddities: false, clients: /^or with a server elsewhere/, extra: {} },
   {
     major: 14,
     oddities: true,
-    clients: /^In Mastodon's compose project, in the/,
+    clients: /^With Docker, in the directory of docker-compose/,
     extra: { BACKUP_COMPRESSION: 'zstd' },
   },
 ] as const) {
@@ -172,8 +172,8 @@ for (const { major, oddities, clients, extra } of [
     });
 
     it('restore every row, with the role as owner', async () => {
-      script.push(...block(blocks, clients));
-      await type(block(blocks, /^then, for both/));
+      script.push(...block(blocks, /^With Docker, how its project/), ...block(blocks, clients));
+      await type(block(blocks, /^then, for each of them/));
       assert.deepEqual(await countRows(target.superuser(name)), await countRows(source.superuser(name)));
       const owners = await target.query(
         "select distinct tableowner from pg_tables where schemaname not in ('pg_catalog', 'information_schema')",
@@ -294,8 +294,8 @@ describe('the commands of the recovery kit for a Mastodon that is not the stock 
           /^On a machine where the directory is mounted/,
           /set MANIFEST to another one/,
           /^Is the dump whole/,
-          /^or on a server without Docker/,
-          /^then, for both/,
+          /^or with a server elsewhere/,
+          /^then, for each of them/,
           /^Compare every table/,
         ].flatMap((label) => block(blocks, label)),
         superuser(target),

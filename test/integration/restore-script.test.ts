@@ -83,17 +83,41 @@ describe('restore.sh', () => {
     assert.match(again.stderr, /already exists/);
   });
 
-  it('restores in the collation and the characters of the source, which may be two', async () => {
+  for (const [what, how] of [
+    ['the characters of the source, which may be two', "lc_collate 'C' lc_ctype 'C.UTF-8'"],
+    ['the rules of ICU', "lc_collate 'C' lc_ctype 'C.UTF-8' locale_provider icu icu_locale 'de-AT'"],
+  ] as const)
+    it(`restores in the collation and ${what}`, async () => {
+      fresh();
+      await using mixed = await startPostgres({ major: 15 });
+      await mixed.query(`create database ${name} template template0 ${how} owner mastodon`);
+      await back({ ...databaseEnvironment(mixed.mastodon(name)), LOCAL_DOMAIN: 'mixed.example' });
+      await using target = await startPostgres({ major: 15 });
+      const result = await script(target, { INSTANCE: 'mixed.example' });
+      assert.equal(result.status, 0, result.stdout + result.stderr);
+      const sorting = `select datcollate, datctype, datlocprovider, daticulocale from pg_database where datname = '${name}'`;
+      assert.deepEqual(await target.query(sorting), await mixed.query(sorting));
+    });
+
+  it('says that no server answers when settings and files are unpacked, and what to do', async () => {
     fresh();
-    await using mixed = await startPostgres({ major: 15 });
-    await mixed.query(`create database ${name} template template0 lc_collate 'C' lc_ctype 'C.UTF-8' owner mastodon`);
-    await back({ ...databaseEnvironment(mixed.mastodon(name)), LOCAL_DOMAIN: 'mixed.example' });
+    const result = await script({ port: 9 });
+    assert.notEqual(result.status, 0);
+    assert.match(result.stdout, /^3\. Restore into.*\nNo server answers yet: start it/m);
+  });
+
+  it('says when it sorts otherwise than the source did, and when a role has no password yet', async () => {
+    fresh();
+    const manifest = await back({ LOCAL_DOMAIN: 'elsewhere.example' });
+    const file = path.join(place, `${manifest}.json`);
+    const foreign = readFileSync(file, 'utf8').replaceAll(/("(?:collation|ctype)": )"[^"]*"/g, '$1"xx_XX.utf8"');
+    writeFileSync(file, foreign);
+    writeFileSync(path.join(shell.directory, '.env.production.restored'), 'DB_PASS=secret\n');
     await using target = await startPostgres({ major: 15 });
-    const result = await script(target, { INSTANCE: 'mixed.example' });
+    const result = await script(target, { INSTANCE: 'elsewhere.example' });
     assert.equal(result.status, 0, result.stdout + result.stderr);
-    assert.deepEqual(await target.query(`select datcollate, datctype from pg_database where datname = '${name}'`), [
-      { datcollate: 'C', datctype: 'C.UTF-8' },
-    ]);
+    assert.match(result.stdout, /^It sorts by C\.UTF-8, for this server has not/m);
+    assert.match(result.stdout, /^The role has no password yet; in psql: \\password mastodon\nok$/m);
   });
 
   it("moves the wizard's postgres aside, and does it in the clients of a container", async () => {

@@ -2,6 +2,7 @@
 // printer, and should not have to leaf through ten pages.
 
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { after, before, describe, it } from 'node:test';
@@ -97,6 +98,18 @@ describe('the recovery kit', () => {
       assert.match(text, /with curl alone.*or with the AWS client.*or with rclone.*Or from the directory/s);
       assert.equal(text.includes('any moment of the last days'), hasBase);
     }
+  });
+
+  it('needs two of them but for what can be done by the script as well: its lines come last', async () => {
+    using folder = temporaryDirectory();
+    await using whole = await openKit(folder.path);
+    assert.match(await whole.text(), /Step 6\. Look whether.*Step 2, line by line/s);
+    const file = path.join(folder.path, 'kit.html');
+    const short = readFileSync(file, 'utf8').replace(/<section>\s*<h2>Step 2, line by line.*(?=<\/main>)/s, '');
+    writeFileSync(file, short);
+    await using sheet = await browser.open(pathToFileURL(file).href);
+    const pages = pagesOf(await sheet.print());
+    assert.ok(pages <= 2, `${pages} pages`);
   });
 
   it('shows markup in names as the text that it is', async () => {
