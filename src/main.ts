@@ -1,6 +1,8 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=2
 // argv and environment in, an exit status out. Arguments, environment, signals, standard streams and the exit enter here and
 // nowhere else: what reads them deep inside cannot be tested with others, and ends a run in its middle.
+//
+// V8 would let 32 MiB of short-lived objects gather, and with them the buffers they name, before it looks: 50 MiB for nothing.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';

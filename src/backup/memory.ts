@@ -7,8 +7,8 @@ import { plural } from '../text/table.ts';
 
 const mib = 1024 * 1024;
 
-/** What Node, the SDK, the streams and pg_dump need besides coder and parts; measured at 100-140 MiB. */
-const baseBytes = 160 * mib;
+/** What Node, the SDK, the streams and pg_dump need besides coder and parts; measured at 95-125 MiB. */
+const baseBytes = 128 * mib;
 
 /** What a run will use. */
 export interface MemoryPlan {

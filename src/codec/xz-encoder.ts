@@ -19,12 +19,18 @@ export function createEncodingStream(options: {
   const encoder = createBlockEncoder({ ...options, stop: stop.signal });
   const joining = joinXz();
   const inFlight: Promise<SizedBlock>[] = [];
-  let block = Buffer.alloc(0);
+  // Used again: the garbage collector would come around for them when there are three times as many.
+  const spare: Buffer[] = [];
+  let block: Buffer = Buffer.alloc(0);
   let filled = 0;
 
   const send = (): void => {
     if (filled === 0) return;
-    const encoding = encoder.encode(block.subarray(0, filled));
+    const sent = block;
+    const encoding = encoder.encode(sent.subarray(0, filled)).then((encoded) => {
+      spare.push(sent);
+      return encoded;
+    });
     // Its failure is told when its turn has come, if it ever does.
     encoding.catch(() => undefined);
     inFlight.push(encoding);
@@ -43,7 +49,7 @@ export function createEncodingStream(options: {
   const receive = async (stream: Transform, chunk: Buffer): Promise<void> => {
     for (let at = 0; at < chunk.length;) {
       // Of its own, not of a pool: it is as long in use as it takes to compress it.
-      if (block.length === 0) block = Buffer.allocUnsafeSlow(blockBytes);
+      if (block.length === 0) block = spare.pop() ?? Buffer.allocUnsafeSlow(blockBytes);
       const bytes = chunk.copy(block, filled, at);
       filled += bytes;
       at += bytes;

@@ -44,6 +44,8 @@ export function startRestore(options: {
   readonly client: ClientPrograms;
   readonly serverMajor: number;
   readonly args: readonly string[];
+  /** Settings of PostgreSQL for its sessions besides the usual ones, each a name and a value without spaces. */
+  readonly sessionSettings?: Readonly<Record<string, string>>;
   /** The archive; null: it comes through `input`. */
   readonly file: string | null;
   readonly exitOnError: boolean;
@@ -62,7 +64,7 @@ export function startRestore(options: {
       ...options.args,
       ...(file === null ? [] : [file]),
     ],
-    env: libpqEnvironment(connection, options),
+    env: withSettings(libpqEnvironment(connection, options), options.sessionSettings ?? {}),
     stdin: file === null ? 'pipe' : 'ignore',
     onStderrLine(line) {
       log.debug({ program: 'pg_restore' }, line);
@@ -77,6 +79,14 @@ export function startRestore(options: {
     done: child.done.then((exit) => ({ exit, failures: collector.failures() })).finally(() => clearTimeout(stopping)),
     [Symbol.asyncDispose]: async () => child.stop(),
   };
+}
+
+function withSettings(
+  env: Readonly<Record<string, string>>,
+  settings: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  const more = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`);
+  return { ...env, PGOPTIONS: [env['PGOPTIONS'] ?? '', ...more].join(' ') };
 }
 
 // A bare name with an equals sign in it would be taken for a connection string.

@@ -17,6 +17,7 @@ import type { SnapshotSource, StreamOptions } from '../snapshots/dump-stream.ts'
 import { expectedRows } from './expected-rows.ts';
 import { checkConfiguration } from './extensions.ts';
 import { dumpOf, snapshotName } from '../snapshots/manifest.ts';
+import { indexSettings } from './index-memory.ts';
 import { fillDatabase, fillFromFile, portableArguments, type FillResult } from './fill.ts';
 import { assertAsPlanned, withoutWhatIsThere } from './planned-entries.ts';
 import { writeRestoreList } from './restore-list.ts';
@@ -115,9 +116,11 @@ async function fill(
 ): Promise<FillResult> {
   const { source, server, client, jobs, log, signal, onProgress, scratchDirectory } = work;
   await using useList = await writeRestoreList(entries, { directory: scratchDirectory });
+  const connection = { ...login.connection, database };
   const options = {
-    connection: { ...login.connection, database },
+    connection,
     client,
+    sessionSettings: await indexSettings(connection, { jobs, signal }),
     serverMajor: server.major,
     exitOnError: true,
     stallTimeoutMs: work.stallTimeoutMs,

@@ -18,6 +18,8 @@ export interface FillOptions {
   readonly serverMajor: number;
   /** Further arguments of pg_restore. */
   readonly args: readonly string[];
+  /** Settings of PostgreSQL for its sessions besides the usual ones. */
+  readonly sessionSettings?: Readonly<Record<string, string>>;
   /** Whether the first statement that fails ends it. */
   readonly exitOnError: boolean;
   /** How long it may stand still while the server has nothing to do for it, in milliseconds. */

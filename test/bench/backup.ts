@@ -25,7 +25,8 @@ const { values } = parseArgs({
     json: { type: 'string' },
   },
 });
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+// What the image has, as it runs there.
+const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const cores = availableParallelism();
 const mib = 1_048_576;
 
@@ -68,7 +69,7 @@ const script = {
   HOME: temporary,
 };
 const upload = (file: string): string =>
-  `rclone --s3-no-check-bucket copyto ${file} b:${s3.bucket}/script/${path.basename(file)}`;
+  `rclone --s3-no-check-bucket --s3-upload-cutoff=8M --s3-chunk-size=8M copyto ${file} b:${s3.bucket}/script/${path.basename(file)}`;
 
 interface Contender {
   readonly name: string;
@@ -86,7 +87,7 @@ const shell = (name: string, text: string): Contender => ({
 const program = (name: string, settings: Readonly<Record<string, string>>): Contender => ({
   name,
   file: process.execPath,
-  args: [main, 'run', 'daily', '--json'],
+  args: ['--max-semi-space-size=2', main, 'run', 'daily', '--json'],
   env: { ...ours, ...settings },
 });
 const dump = `${programs}/pg_dump -Fc -Z 0`;
