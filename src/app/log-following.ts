@@ -28,6 +28,7 @@ export async function followLog(context: AppContext, signal: AbortSignal): Promi
     uploadEveryMs: settings.pitr.uploadEveryMs,
     slotLimitBytes: settings.pitr.slotLimitBytes,
     onState: memory.take,
+    onObstacle: memory.note,
     now: context.now,
     random: Math.random,
     log: context.log,
@@ -38,16 +39,29 @@ export async function followLog(context: AppContext, signal: AbortSignal): Promi
 function createMemory(
   context: AppContext,
   signal: AbortSignal,
-): { readonly take: (state: ReceiverState) => void; readonly settled: () => Promise<void> } {
+): {
+  readonly take: (state: ReceiverState) => void;
+  readonly note: (obstacle: string) => void;
+  readonly settled: () => Promise<void>;
+} {
   let before: FollowingRecord | null = null;
   let wroteAt = Number.NEGATIVE_INFINITY;
+  let obstacle: string | null = null;
   let writing: Promise<unknown> = (async () => {
-    before = (await context.state().readPitr())?.following ?? null;
+    const record = await context.state().readPitr();
+    before = record?.following ?? null;
+    obstacle = record?.obstacle ?? null;
   })();
+  const inTurn = (work: () => Promise<void>): void => {
+    writing = writing.then(work).catch((error: unknown) => {
+      context.log.warn({ err: error }, 'How the log is followed could not be remembered');
+    });
+  };
   const write = async (following: FollowingRecord): Promise<void> => {
     const news = newsOfLog({ before, now: following });
     before = following;
-    await context.state().updatePitr({ following });
+    obstacle = null;
+    await context.state().updatePitr({ following, obstacle });
     for (const one of news) await tell(one);
   };
   const tell = async (event: EventDetails): Promise<void> => {
@@ -60,11 +74,14 @@ function createMemory(
       const changed = before?.problem !== following.problem || before.followsFrom !== following.followsFrom;
       if (!isNews && !changed && performance.now() - wroteAt < rememberEveryMs) return;
       wroteAt = performance.now();
-      writing = writing
-        .then(async () => write(following))
-        .catch((error: unknown) => {
-          context.log.warn({ err: error }, 'How the log is followed could not be remembered');
-        });
+      inTurn(async () => write(following));
+    },
+    note(text) {
+      inTurn(async () => {
+        if (text === obstacle) return;
+        obstacle = text;
+        await context.state().updatePitr({ obstacle });
+      });
     },
     settled: async () => void (await writing),
   };

@@ -35,6 +35,8 @@ export interface PitrStatus {
   readonly place: string;
   /** Null: no log was followed from here yet. */
   readonly following: (FollowingRecord & { readonly lagSeconds: number | null }) | null;
+  /** Why it could not be followed since the daemon started; null: it was, or nobody has tried. */
+  readonly obstacle: string | null;
   /** The server that is followed first, then those with the newest base first. */
   readonly chains: readonly ChainStatus[];
 }
@@ -43,7 +45,8 @@ export interface PitrStatus {
 export async function pitrStatus(context: AppContext, signal: AbortSignal): Promise<PitrStatus> {
   const { settings } = context.load();
   const repository = await context.storeToRead(null);
-  const following = (await context.state().readPitr())?.following ?? null;
+  const record = await context.state().readPitr();
+  const following = record?.following ?? null;
   const chains: ChainStatus[] = [];
   for (const systemIdentifier of await listChains(repository, { signal })) {
     const { chain, window } = await readKnownChain(context, { systemIdentifier, signal });
@@ -69,6 +72,7 @@ export async function pitrStatus(context: AppContext, signal: AbortSignal): Prom
     isOn: settings.pitr.isOn,
     place: repository.store.description,
     following: following === null ? null : { ...following, lagSeconds: lagOf(following, context.now()) },
+    obstacle: record?.obstacle ?? null,
     chains: chains.toSorted((a, b) => Number(b.isFollowed) - Number(a.isFollowed) || (newest(a) < newest(b) ? 1 : -1)),
   };
 }

@@ -102,10 +102,11 @@ interface Zone {
   readonly timeZone: string;
 }
 
-function renderStatus({ isOn, place, following, chains }: PitrStatus, { timeZone }: Zone): string {
+function renderStatus({ isOn, place, following, obstacle, chains }: PitrStatus, { timeZone }: Zone): string {
   return [
     `Point-in-time recovery is ${isOn ? 'on' : 'off'} (BACKUP_PITR); log and base backups are in ${place}`,
     ...(following === null ? ['No log has been followed from here yet'] : renderFollowing(following, timeZone)),
+    ...(obstacle === null ? [] : [`Problem: ${obstacle}`]),
     ...(chains.length === 0
       ? ['Nothing is stored yet: no moment can be had']
       : chains.flatMap((one) => renderChain(one, timeZone))),

@@ -53,7 +53,7 @@ export function assessLog(options: {
   const withoutSlot = following?.withoutSlot ?? null;
   const isBehind = behindMs > degradedAfterMs;
   const isWithoutBase = from === null && ageMs > degradedAfterMs;
-  const problem = following?.problem ?? null;
+  const problem = following?.problem ?? pitr?.obstacle ?? null;
   const hasFailed = pitr?.drill?.status === 'failed';
   const held = pitr?.window?.retentionProblem ?? null;
   const warnings = [

@@ -74,9 +74,12 @@ async function assertReplication(connection: ConnectionSettings, signal: AbortSi
     await identifySystem(client, connection);
   } catch (error) {
     signal.throwIfAborted();
+    const isFull = /max_wal_senders/.test(describeError(error));
     throw new AppError('database', `No connection for replication: ${describeError(error)}`, {
       cause: error,
-      hint: 'A pooler (PgBouncer) does not pass it on: set BACKUP_DATABASE_URL to the server itself.',
+      hint: isFull
+        ? 'Raise max_wal_senders by ALTER SYSTEM and restart the database, or end what uses them: select * from pg_stat_replication.'
+        : 'A pooler (PgBouncer) does not pass it on: set BACKUP_DATABASE_URL to the server itself.',
     });
   }
 }

@@ -27,6 +27,8 @@ export interface ReceiverOptions {
   readonly slotLimitBytes: number;
   /** Told how it stands, after each upload and at least every few seconds. Never rejects. */
   readonly onState: (state: ReceiverState) => void;
+  /** Told why it has not followed anything yet, each time that it tried. Never rejects. */
+  readonly onObstacle: (problem: string) => void;
   readonly now: () => Date;
   readonly random: Random;
   readonly log: Log;

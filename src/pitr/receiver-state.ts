@@ -33,12 +33,21 @@ export type Reporter = (
   news: Partial<Omit<ReceiverState, 'receivedTo' | 'storedTo'>> & { readonly position: Place | null },
 ) => void;
 
-/** A reporter that tells whole states. */
-export function createReporter({ onState }: { readonly onState: (state: ReceiverState) => void }): Reporter {
+/** A reporter that tells whole states, and what is in the way of the first of them. */
+export function createReporter({
+  onState,
+  onObstacle,
+}: {
+  readonly onState: (state: ReceiverState) => void;
+  readonly onObstacle: (problem: string) => void;
+}): Reporter {
   let known: ReceiverState | null = null;
   return ({ position, ...news }) => {
     const place = position === null ? known : placeOf(position);
-    if (place === null) return;
+    if (place === null) {
+      if (typeof news.problem === 'string') onObstacle(news.problem);
+      return;
+    }
     known = { ...empty, ...known, ...place, ...news };
     onState(known);
   };

@@ -67,6 +67,8 @@ export const pitrRecord = record({
   /** When the log was first followed. */
   since: instant,
   following: v.nullable(followingRecord),
+  /** Why it could not be followed since the daemon started; null or left out: it was, or nobody has tried. */
+  obstacle: v.exactOptional(v.nullable(v.string())),
   base: v.nullable(baseRecord),
   window: v.nullable(windowRecord),
   /** How the newest moment was last drilled; left out by an older version. */

@@ -74,3 +74,14 @@ it('a slot that is half full, none at all, and no base backup are worth a look; 
 it('what could be had of another server says nothing of this one', () => {
   assert.equal(assess({ systemIdentifier: '8' })?.document.restorableFrom, null);
 });
+
+it('says why nothing is followed since the daemon started, be it the first time or not', () => {
+  const obstacle = 'this server is a standby';
+  assert.match(
+    assess({ coveredAt: before(6) }, { obstacle })?.warnings.join() ?? '',
+    /6 min: this server is a standby/,
+  );
+  const never = { since: before(7), following: null, base: null, window: null, obstacle };
+  const { warnings = [] } = assessLog({ isOn: true, pitr: never, heartbeat: null, now }) ?? {};
+  assert.match(warnings.join(), /7 min: this server is a standby/);
+});

@@ -20,6 +20,8 @@ export interface LogFollower extends AsyncDisposable {
   readonly repository: Repository;
   /** How it stands; undefined: it has not said. */
   state(): ReceiverState | undefined;
+  /** Why it has not followed anything yet; undefined: it has not said. */
+  obstacle(): string | undefined;
   /** While set, nothing can be stored. */
   readonly fail: (isFailing: boolean) => void;
   /** Resolves when the server streams its log to it. */
@@ -71,6 +73,7 @@ export function followLog(
   const { repository, fail } = failingRepository(options.directory, options);
   const stop = new AbortController();
   let state: ReceiverState | undefined;
+  let obstacle: string | undefined;
   const ended = runReceiver({
     connection,
     repository,
@@ -79,6 +82,7 @@ export function followLog(
     uploadEveryMs: options.uploadEveryMs ?? 500,
     slotLimitBytes: options.slotLimitBytes ?? 256 * 1024 * 1024,
     onState: (now) => void (state = now),
+    onObstacle: (problem) => void (obstacle = problem),
     now: () => new Date(),
     random: () => 0,
     log: quietLog,
@@ -90,6 +94,7 @@ export function followLog(
     fail,
     ended,
     state: () => state,
+    obstacle: () => obstacle,
     async isFollowing() {
       await until('the server to stream', {
         seconds: 15,
