@@ -107,6 +107,9 @@ it('comes back with the private key alone, and only from a base that is signed',
     [],
   );
   await assert.rejects(daemon.app.restoreMoment({ ...request, identities: [] }), /no private key is at hand/);
+  const { status, checks } = await daemon.app.drillMoment({ ...request, identities: [] });
+  assert.equal(status, 'skipped');
+  assert.match(checks.map(({ detail }) => detail).join(), /no private key is on this machine: set BACKUP_AGE_IDENTITY/);
   await daemon.app.restoreMoment({ ...request, identities: [identity] });
   assert.deepEqual(await server.query('select counter from counters', 'undo'), [{ counter: 1 }]);
   await using stranger = openApp({ ...environment, BACKUP_SIGNING_KEY: createSigningKey('another').file });
