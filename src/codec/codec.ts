@@ -10,7 +10,8 @@ import { createZstdDecoder, createZstdEncoder, zstdEncoderMemory, zstdVersion } 
 /** How a dump is compressed. */
 export type Compression =
   | { readonly kind: 'xz'; readonly level: number; readonly threads: number }
-  | { readonly kind: 'zstd'; readonly level: number }
+  /** `reach`: how far back it looks for what comes again; left out: far. */
+  | { readonly kind: 'zstd'; readonly level: number; readonly reach?: 'near' | 'far' }
   | { readonly kind: 'none' };
 
 /** The compression's name in manifests. */

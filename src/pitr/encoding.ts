@@ -28,7 +28,9 @@ export const chainCompression: Compression = { kind: 'zstd', level: 3 };
 /** Encodes. */
 export async function encodeWhole(bytes: Buffer, form: EncodingForm): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  const chain = encoders(form);
+  const { compression, recipients } = form;
+  const near = compression.kind === 'zstd' ? { ...compression, reach: 'near' as const } : compression;
+  const chain = encoders({ compression: near, recipients });
   if (chain.length === 0) return Buffer.from(bytes);
   await pipeline([
     Readable.from([bytes]),

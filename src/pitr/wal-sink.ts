@@ -33,9 +33,14 @@ export interface WalSink {
   heldBytes(): number;
 }
 
+/** Buffers that wait for the next segment: one takes the place of the other for as long as the store keeps up. */
+const sparesKept = 1;
+const nothing = Buffer.alloc(0);
+
 interface Held {
   readonly start: Lsn;
-  readonly bytes: Buffer;
+  /** As large as a segment; null: nothing has come of it yet. */
+  bytes: Buffer | null;
   filled: number;
   /** Up to here it is stored in parts. */
   kept: number;
@@ -54,7 +59,7 @@ export function createWalSink(
   let kept = storedTo;
   const open = (start: Lsn): Held => ({
     start,
-    bytes: spare.pop() ?? Buffer.allocUnsafeSlow(segmentBytes),
+    bytes: null,
     filled: 0,
     kept: kept > start ? Number(kept - start) : 0,
     at: null,
@@ -65,12 +70,13 @@ export function createWalSink(
     from: isWhole ? 0 : held.kept,
     to: held.filled,
     isWhole,
-    bytes: held.bytes.subarray(isWhole ? 0 : held.kept, held.filled),
+    bytes: (held.bytes ?? nothing).subarray(isWhole ? 0 : held.kept, held.filled),
     at: held.at,
   });
   return {
     push(bytes) {
       for (let at = 0; at < bytes.length;) {
+        current.bytes ??= spare.pop() ?? Buffer.allocUnsafeSlow(segmentBytes);
         const taken = bytes.copy(current.bytes, current.filled, at);
         at += taken;
         current.filled += taken;
@@ -94,7 +100,7 @@ export function createWalSink(
         if (oldest === undefined || segmentName(oldest.start, frame) !== done.segment)
           throw new Error(`${done.segment} is not what was to be stored`);
         full.shift();
-        spare.push(oldest.bytes);
+        if (oldest.bytes !== null && spare.length < sparesKept) spare.push(oldest.bytes);
         const end = oldest.start + BigInt(segmentBytes);
         if (end > kept) kept = end;
         return;
