@@ -43,6 +43,8 @@ export interface RunAs {
   readonly uid?: number;
   /** Its stdin; nothing where it is not given. */
   readonly input?: string;
+  /** Another form of the program, such as the compiled one; left out: its sources. */
+  readonly program?: string;
 }
 
 /** A command that runs; its disposer ends it, so that a test that fails does not wait for it for ever. */
@@ -62,9 +64,9 @@ export interface RunningCommand extends AsyncDisposable {
 export function startCommand(
   args: readonly string[],
   environment: Readonly<Record<string, string>>,
-  { uid, input }: RunAs = {},
+  { uid, input, program: file = main }: RunAs = {},
 ): RunningCommand {
-  const child = spawn(process.execPath, [main, ...args], {
+  const child = spawn(process.execPath, [file, ...args], {
     ...(uid === undefined ? {} : { uid, gid: uid }),
     env: { ...variablesOf(uid), ...environment },
     stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],

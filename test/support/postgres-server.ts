@@ -68,9 +68,11 @@ export async function startPostgres(options: {
   readonly settings?: Readonly<Record<string, string>>;
   /** Extensions of SQL alone that this server has besides its own. */
   readonly extensions?: readonly SqlExtension[];
+  /** Where its files are. */
+  readonly on?: 'memory' | 'disk';
 }): Promise<PostgresServer> {
-  const { major, auth = 'trust', extensions = [] } = options;
-  const home = makeDirectory(`pg${major}-`);
+  const { major, auth = 'trust', extensions = [], on = 'memory' } = options;
+  const home = makeDirectory(`pg${major}-`, { on });
   own(home);
   const shared = reachableBinaries(major);
   const native = extensions.length === 0 ? shared : withExtensions(shared, { home, extensions });

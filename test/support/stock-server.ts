@@ -39,11 +39,15 @@ export function outsideAddress(): string {
 /** Starts one. */
 export async function startStockServer(
   major: ServerMajor,
-  { settings = {} }: { readonly settings?: Readonly<Record<string, string>> } = {},
+  {
+    settings = {},
+    on = 'memory',
+  }: { readonly settings?: Readonly<Record<string, string>>; readonly on?: 'memory' | 'disk' } = {},
 ): Promise<StockServer> {
   const address = outsideAddress();
   const server = await startPostgres({
     major,
+    on,
     settings: {
       listen_addresses: `127.0.0.1,${address}`,
       wal_level: 'replica',
