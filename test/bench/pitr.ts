@@ -10,7 +10,7 @@
 // restore  a moment of a cluster of 1 GB behind the log of a day, part by part
 
 import { spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -18,13 +18,22 @@ import { generateX25519Identity, identityToRecipient } from 'age-encryption';
 import { Client } from 'pg';
 import type { MomentReport } from '../../src/app/moment-verb.ts';
 import { createSigningKey } from '../../src/config/ssh-keys.ts';
-import type { PitrRecord } from '../../src/state/pitr-record.ts';
-import { openState, type StateFiles } from '../../src/state/state-files.ts';
 import { runProcess, startCommand, type RunningCommand } from '../support/command.ts';
 import { linkPrograms, testPassword, type ServerMajor } from '../support/postgres-server.ts';
-import { quietLog } from '../support/quiet-log.ts';
 import { startStockServer, type StockServer } from '../support/stock-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import {
+  behindBytes,
+  catchUp,
+  forget,
+  peakOf,
+  processorOf,
+  recordOf,
+  stateOf,
+  stopFast,
+  watchLag,
+  type Watched,
+} from './daemon-watch.ts';
 import { endOfLog, initialise, runLoad, writeLog, type Load } from './load.ts';
 import { median } from './measured.ts';
 
@@ -52,13 +61,11 @@ const identity = await generateX25519Identity();
 const recipient = await identityToRecipient(identity);
 
 /** A server on a disk that keeps what it confirms, and a place for backups of it. */
-interface Ground extends AsyncDisposable {
+interface Ground extends AsyncDisposable, Watched {
   readonly server: StockServer;
   readonly folder: string;
-  readonly environment: Readonly<Record<string, string>>;
   /** Ends the bucket. */
   readonly down: () => void;
-  readonly control: Client;
 }
 
 async function prepare(scale: number, settings: Readonly<Record<string, string>> = {}): Promise<Ground> {
@@ -147,67 +154,6 @@ async function startFollowing({ environment, control }: Ground): Promise<Running
     const isFresh = Date.parse(record?.following?.at ?? '') > startedAt;
     if (hasBase && isFresh && running === null && (await behindBytes(control, record)) < mib) return daemon;
     await sleep(200);
-  }
-}
-
-function stateOf(environment: Ground['environment']): StateFiles {
-  const directory = environment['BACKUP_STATE_DIR'] ?? '';
-  return openState({ directory, instance: 'example.social', now: () => new Date(), log: quietLog });
-}
-
-async function recordOf(environment: Ground['environment']): Promise<PitrRecord | null> {
-  return stateOf(environment).readPitr();
-}
-
-async function behindBytes(control: Client, { following }: PitrRecord): Promise<number> {
-  const [high = '0', low = '0'] = (following?.storedTo ?? '0/0').split('/');
-  return Number((await endOfLog(control)) - ((BigInt(`0x${high}`) << 32n) | BigInt(`0x${low}`)));
-}
-
-// proc(5): its peak since `clear_refs`, and what it took of the processor.
-const forget = (pid: number | undefined): void => writeFileSync(`/proc/${pid}/clear_refs`, '5');
-const peakOf = (pid: number | undefined): number =>
-  Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1_024;
-const processorOf = (pid: number | undefined): number => {
-  const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / 100;
-};
-
-/** How far what is stored is behind, as the slot says it after each upload, looked at until `signal` ends it. */
-async function watchLag(
-  { control }: Ground,
-  signal: AbortSignal,
-): Promise<{ readonly bytes: number; readonly seconds: number }> {
-  const passed: { readonly at: number; readonly end: bigint }[] = [];
-  let bytes = 0;
-  let lagSeconds = 0;
-  while (!signal.aborted) {
-    const { rows } = await control.query<{ ended: string; stored: string }>(
-      `select (pg_current_wal_lsn() - '0/0')::text as ended, (restart_lsn - '0/0')::text as stored from pg_replication_slots`,
-    );
-    const end = BigInt(rows[0]?.ended ?? '0');
-    const stored = BigInt(rows[0]?.stored ?? '0');
-    passed.push({ at: performance.now(), end });
-    bytes = Math.max(bytes, Number(end - stored));
-    // What was written first of what is not stored.
-    const oldest = passed.find((one) => one.end > stored);
-    if (oldest !== undefined) lagSeconds = Math.max(lagSeconds, (performance.now() - oldest.at) / 1_000);
-    await sleep(200);
-  }
-  return { bytes, seconds: lagSeconds };
-}
-
-/** Until all that the server has written by now is stored, in seconds. */
-async function catchUp({ control }: Ground): Promise<number> {
-  const startedAt = performance.now();
-  const end = await endOfLog(control);
-  for (;;) {
-    const { rows } = await control.query<{ stored: string }>(
-      "select (restart_lsn - '0/0')::text as stored from pg_replication_slots",
-    );
-    if (BigInt(rows[0]?.stored ?? '0') >= end) return (performance.now() - startedAt) / 1_000;
-    await sleep(100);
   }
 }
 
@@ -307,23 +253,6 @@ async function benchStop(): Promise<void> {
   say([
     `a fast stop after 5 s of pgbench and 20 MB of log a second took: without us ${list(took.without)} s; with us ${list(took.with)} s; with us and the bucket down ${list(took.down)} s`,
   ]);
-}
-
-/** Stops a server as Docker does, and says how long that took, in milliseconds. */
-async function stopFast({ data }: StockServer): Promise<number> {
-  const pid = Number.parseInt(readFileSync(path.join(data, 'postmaster.pid'), 'utf8'), 10);
-  const startedAt = performance.now();
-  process.kill(pid, 'SIGINT');
-  // A zombie of ours has ended.
-  const runs = (): boolean => {
-    try {
-      return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-    } catch {
-      return false;
-    }
-  };
-  while (runs()) await sleep(10);
-  return performance.now() - startedAt;
 }
 
 async function benchSlot(): Promise<void> {
