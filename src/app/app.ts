@@ -45,7 +45,8 @@ import type { Remembered } from './remembered.ts';
 import type { ExtraReport, FileReport, FileRequest, RestoreReport, RestoreRequest } from './restore-verb.ts';
 import type { RunReport, RunRequest, ScheduledRunRequest } from './run-verb.ts';
 import type { UpgradeCheck, UpgradeCheckRequest } from './upgrade-check.ts';
-import type { Rehearsal, UpgradeReport, UpgradeRequest } from './upgrade-verb.ts';
+import type { UpgradeRequest } from './upgrade-steps.ts';
+import type { Rehearsal, UpgradeReport } from './upgrade-verb.ts';
 import type { RecoveryKitRequest } from './recovery-kit-verb.ts';
 
 /** The program's verbs. */

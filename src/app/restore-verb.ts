@@ -50,6 +50,8 @@ export interface RestoreRequest extends RestoreSource {
   readonly wait: boolean;
   /** Another server than the one that Mastodon's settings name. */
   readonly server?: ConnectionSettings;
+  /** Told the number (oid) of a database that is made, before it is filled. */
+  readonly onCreated?: (databaseId: string) => Promise<void>;
 }
 
 /** Options of `restore --output`, `--secrets-output` and `--extra-output`, for which a file is a directory. */

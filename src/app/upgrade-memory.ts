@@ -34,5 +34,15 @@ function known(upgrade: UpgradeRecord | null, { connection, old, next }: Upgrade
   const [from, into] = [old.systemIdentifier, next.systemIdentifier];
   if (upgrade !== null && upgrade.to === to && upgrade.from === from && upgrade.into === into) return upgrade;
   const { serverVersion } = next;
-  return { to, from, into, serverVersion, rehearsal: null, dump: null, restored: null, comparedAt: null };
+  return {
+    to,
+    from,
+    into,
+    serverVersion,
+    rehearsal: null,
+    dump: null,
+    restored: null,
+    restoring: null,
+    comparedAt: null,
+  };
 }

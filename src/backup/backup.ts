@@ -48,6 +48,8 @@ export interface BackupOptions {
   readonly instance: string;
   /** The role that Mastodon uses; null: nobody knows. */
   readonly role: string | null;
+  /** What Mastodon runs from; null: nobody has said. */
+  readonly mastodonImage: string | null;
   readonly toolVersion: string;
   /** Where Mastodon's settings are. */
   readonly environment: Environment;

@@ -23,6 +23,8 @@ export function describeSnapshot(
     readonly recipients: readonly string[];
     /** The role that Mastodon uses; null: nobody knows. */
     readonly role: string | null;
+    /** What Mastodon runs from; null: nobody has said. */
+    readonly mastodonImage: string | null;
   },
   found: {
     readonly id: string;
@@ -64,7 +66,11 @@ export function describeSnapshot(
     mastodon:
       source.mastodon === null
         ? null
-        : { schemaVersion: source.mastodon.schemaVersion, release: source.mastodon.release },
+        : {
+            schemaVersion: source.mastodon.schemaVersion,
+            release: source.mastodon.release,
+            ...(run.mastodonImage === null ? {} : { image: run.mastodonImage }),
+          },
     parts: [
       {
         kind: 'dump',

@@ -33,6 +33,16 @@ export function parseStore(text: string): StoreName {
   return text;
 }
 
+const mostJobs = 64;
+
+/** Jobs of pg_restore. */
+export function parseJobs(text: string): number {
+  const jobs = Number(text);
+  if (!/^\d+$/.test(text) || jobs < 1 || jobs > mostJobs)
+    throw new InvalidArgumentError(`Write a number from 1 to ${mostJobs}.`);
+  return jobs;
+}
+
 /** A label of a run. */
 export function parseLabel(text: string): string {
   const label = text.trim();

@@ -11,7 +11,7 @@ import { formatBytes, formatDuration } from '../text/format.ts';
 import { formatMoment } from '../text/moment.ts';
 import { layOutHint } from '../text/hint.ts';
 import { plural, wrap, type Width } from '../text/table.ts';
-import { collect, parseStore, readIdentities, snapshotForms, snapshotHint } from './arguments.ts';
+import { collect, parseJobs, parseStore, readIdentities, snapshotForms, snapshotHint } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { renderDataDirectory, renderMoment } from './moment-text.ts';
 import { showProgress } from './progress-bar.ts';
@@ -41,8 +41,6 @@ interface RestoreOptions {
   readonly wait?: boolean;
   readonly json?: boolean;
 }
-
-const mostJobs = 64;
 
 /** Adds the command. */
 export function addRestoreCommand(program: Command, context: CommandContext): void {
@@ -248,13 +246,6 @@ function readGoal(options: RestoreOptions): Goal {
     });
   }
   return { kind: 'database', name, replace: replace !== undefined };
-}
-
-function parseJobs(text: string): number {
-  const jobs = Number(text);
-  if (!/^\d+$/.test(text) || jobs < 1 || jobs > mostJobs)
-    throw new InvalidArgumentError(`Write a number from 1 to ${mostJobs}.`);
-  return jobs;
 }
 
 function parseSequencesAhead(text: string): number {

@@ -9,13 +9,14 @@ import { AppError } from '../errors.ts';
 import { formatDuration } from '../text/format.ts';
 import { layOutHint } from '../text/hint.ts';
 import { formatTable, plural, wrap, type Width } from '../text/table.ts';
-import { collect, readIdentities } from './arguments.ts';
+import { collect, parseJobs, readIdentities } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { showProgress } from './progress-bar.ts';
 
 interface UpgradeOptions {
   readonly to?: string;
   readonly identity?: readonly string[];
+  readonly jobs: number;
   readonly json?: boolean;
 }
 
@@ -30,6 +31,7 @@ export function addUpgradeCommand(program: Command, context: CommandContext): vo
     .argument('<action>', 'check looks at both, rehearse measures, run moves it with Mastodon stopped', parseAction)
     .option('--to <host>', 'the new server: the name of its service in the compose file, or HOST:PORT')
     .option('--identity <file>', 'age private key, where backups are encrypted', collect)
+    .option('--jobs <number>', 'jobs of pg_restore; more than one need scratch space for the plain dump', parseJobs, 1)
     .option('--json', 'print the result as one JSON document')
     .action(async (action: Action, options: UpgradeOptions) => {
       const identities = await readIdentities(options.identity, context);
@@ -85,7 +87,7 @@ async function go(
   const { app, signal } = context;
   const width = { columns: context.columns(), program: context.program };
   using progress = showProgress(context.progress, app.log);
-  const request = { to, identities, signal, onProgress: progress.update };
+  const request = { to, jobs: options.jobs, identities, signal, onProgress: progress.update };
   const [document, text] =
     action === 'rehearse'
       ? await app.upgradeRehearse(request).then((one) => [one, renderRehearsal(one, to, width)] as const)

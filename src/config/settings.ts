@@ -84,6 +84,8 @@ export interface Settings {
   readonly secrets: 'auto' | 'off';
   /** Paths of files and directories that travel with an encrypted backup. */
   readonly extraFiles: readonly string[];
+  /** What Mastodon runs from; null: nobody has said. */
+  readonly mastodonImage: string | null;
   readonly stateDirectory: string;
   readonly scratchDirectory: string;
   readonly hooks: HookSettings;
@@ -195,6 +197,7 @@ export function readSettings(
     }),
     secrets: valueOf('BACKUP_SECRETS'),
     extraFiles: values.BACKUP_EXTRA_FILES ?? [],
+    mastodonImage: values.BACKUP_MASTODON_IMAGE ?? null,
     stateDirectory: valueOf('BACKUP_STATE_DIR'),
     scratchDirectory: valueOf('BACKUP_SCRATCH_DIR'),
     hooks: {

@@ -15,6 +15,7 @@ import {
   parseDuration,
   parseFile,
   parseInteger,
+  parseImage,
   parsePaths,
   parseSize,
   parseText,
@@ -314,6 +315,11 @@ const planVariables = {
     preset: null,
     multiline: true,
     doc: 'with recipients: files stored encrypted beside each backup (`docker-compose.yml`, the settings of nginx), 1 MiB each; paths in this container, separated by commas; a directory stands for all files in it',
+  }),
+  BACKUP_MASTODON_IMAGE: planRow({
+    parse: parseImage,
+    preset: null,
+    doc: "the image that Mastodon runs from (`ghcr.io/mastodon/mastodon:v4.5.0`), kept in each manifest and named by the recovery kit: no variable of Mastodon's tells a container beside it",
   }),
   BACKUP_HOOK_BEFORE: hook(
     'a program that runs before each backup, with the event as JSON on its standard input; when it fails there is no backup',

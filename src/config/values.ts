@@ -45,6 +45,15 @@ export function hasControlCharacter(text: string): boolean {
   return /\p{Cc}/u.test(text);
 }
 
+/** The name of an image, as a compose file has it. Throws `ValueError`. */
+export function parseImage(text: string): string {
+  if (!/^[\w.:/@-]{1,300}$/.test(text))
+    throw new ValueError('not the name of an image', {
+      remedy: 'Write it as in the compose file, such as ghcr.io/mastodon/mastodon:v4.5.0',
+    });
+  return text;
+}
+
 /** An IP address. Throws `ValueError`. */
 export function parseAddress(text: string): string {
   if (isIP(text) === 0) {

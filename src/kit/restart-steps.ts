@@ -22,10 +22,13 @@ export interface RestartFacts {
 export interface KitMastodon {
   readonly schemaVersion: string;
   readonly release: string | null;
+  /** The image that it ran from; left out: nobody has said. */
+  readonly image?: string;
 }
 
-/** The release in a few words, as far as the schema tells it; null: it does not. */
-export function releaseWords({ release, schemaVersion }: KitMastodon): string | null {
+/** The release in a few words, by its image or as far as the schema tells it; null: neither does. */
+export function releaseWords({ release, schemaVersion, image }: KitMastodon): string | null {
+  if (image !== undefined) return image;
   if (release === null) return null;
   return `release ${release}${isSchemaOf(release, schemaVersion) ? '' : ' or something later'}`;
 }

@@ -40,7 +40,7 @@ export function nextSteps(facts: {
     ...(manifest.mastodon === null
       ? []
       : [
-          `Start the release of Mastodon that made the backup (schema ${manifest.mastodon.schemaVersion}): docker compose up -d.`,
+          `Start the release of Mastodon that made the backup (${manifest.mastodon.image ?? `schema ${manifest.mastodon.schemaVersion}`}): docker compose up -d.`,
           'Build the home feeds anew: docker compose run --rm web bin/tootctl feeds build.',
           'With Elasticsearch, fill it again: docker compose run --rm web bin/tootctl search deploy.',
         ]),

@@ -61,6 +61,8 @@ export interface RestoreOptions extends StreamOptions {
   readonly clients: readonly ClientPrograms[];
   readonly scratchDirectory: string;
   readonly remains: Remains;
+  /** Told the number (oid) of a database that is made, before it is filled. */
+  readonly onCreated?: (databaseId: string) => Promise<void>;
   readonly now: () => Date;
 }
 

@@ -84,7 +84,14 @@ const schema = v.pipe(
       /** What was so in the source already, such as an invalid index. */
       oddities: list(record({ kind: text, name: text, detail: text })),
     }),
-    mastodon: v.nullable(record({ schemaVersion: text, release: v.nullable(text) })),
+    mastodon: v.nullable(
+      record({
+        schemaVersion: text,
+        release: v.nullable(text),
+        /** The image that it ran from; left out: nobody has said. */
+        image: v.exactOptional(text),
+      }),
+    ),
     parts: list(part),
     /** HMAC-SHA-256 under the snapshot's id, 64 bits, of Mastodon's secrets; see `mastodon/secret-fingerprints.ts`. */
     secrets: v.nullable(record({ fingerprints: byName(text) })),

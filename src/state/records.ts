@@ -102,6 +102,8 @@ const upgradeRecord = object({
   dump: v.nullable(object({ at: instant, snapshot: v.string(), writes: v.string() })),
   /** The database that it was restored into, by its object identifier there. */
   restored: v.nullable(object({ at: instant, snapshot: v.string(), databaseId: v.string() })),
+  /** One that is being filled, and gets the database's name when it is whole. */
+  restoring: v.optional(v.nullable(object({ at: instant, snapshot: v.string(), databaseId: v.string() })), null),
   /** When both servers were found to be the same. */
   comparedAt: v.nullable(instant),
 });

@@ -65,8 +65,12 @@ export async function readWrites(client: Client, { signal }: { readonly signal: 
   const { rows: sequences } = await client.query<Record<string, string>>(
     'select schemaname, sequencename, last_value from pg_sequences order by 1, 2',
   );
+  // Another moment after a crash, and the same one after a restart.
+  const { rows: resets } = await client.query<{ at: string | null }>(
+    'select stats_reset::text as at from pg_stat_database where datname = current_database()',
+  );
   return createHash('sha256')
-    .update(JSON.stringify([tables.map(Object.values), sequences.map(Object.values)]))
+    .update(JSON.stringify([tables.map(Object.values), sequences.map(Object.values), resets[0]?.at ?? null]))
     .digest('hex')
     .slice(0, 32);
 }

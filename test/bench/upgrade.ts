@@ -31,7 +31,14 @@ mkdirSync(`${scratch.path}/backups`);
 const [size] = await old.query(`select pg_size_pretty(pg_database_size('${name}')) as size`);
 const startedAt = Date.now();
 await using running = startCommand(
-  ['upgrade', 'run', '--to', `127.0.0.1:${next.port}`, '--json', ...(values.jobs === '1' ? [] : ['--jobs', values.jobs])],
+  [
+    'upgrade',
+    'run',
+    '--to',
+    `127.0.0.1:${next.port}`,
+    '--json',
+    ...(values.jobs === '1' ? [] : ['--jobs', values.jobs]),
+  ],
   {
     ...databaseEnvironment(old.mastodon(name)),
     ...(values.destination === 's3' ? s3.environment : { BACKUP_LOCAL_DIR: path.join(scratch.path, 'backups') }),

@@ -397,6 +397,7 @@ describe('a directory that hangs', () => {
       purpose: { kind: 'by hand', tier: 'daily' },
       instance: 'social.example',
       role: null,
+      mastodonImage: null,
       toolVersion: 'test',
       environment: environmentOf({}),
       secrets: 'auto',

@@ -67,6 +67,7 @@ describe('a kit from the bucket alone', () => {
       BACKUP_STATE_DIR: path.join(scratch.path, 'state'),
       BACKUP_COMPRESSION_LEVEL: '1',
       BACKUP_EXTRA_FILES: compose,
+      BACKUP_MASTODON_IMAGE: 'ghcr.io/mastodon/mastodon:v4.4.3',
       BACKUP_AGE_RECIPIENTS: execSync(`age-keygen -y ${shell.directory}/key.txt`).toString().trim(),
     };
     const run = await runCommand(['run', 'weekly'], whole);
@@ -140,7 +141,11 @@ describe('a kit from the bucket alone', () => {
     assert.match(alone.stdout, /^Recovery kit of social\.example$/m);
     assert.match(alone.stdout, /weekly\/.* data of /);
     assert.match(alone.stdout, /^ {2}extensions +.*pg_trgm in tools/m);
-    assert.match(alone.stdout, /^ {2}Mastodon +release 4\.\d or something later, with all migrations up to \d{14}$/m);
+    assert.match(
+      alone.stdout,
+      /^ {2}Mastodon +ghcr\.io\/mastodon\/mastodon:v4\.4\.3, with all migrations up to \d{14}$/m,
+    );
+    assert.match(alone.stdout, /^- Mastodon: start ghcr\.io\/mastodon\/mastodon:v4\.4\.3, the one that made/m);
     assert.match(alone.stdout, /, encoding UTF8, locale \S+$/m);
   });
 

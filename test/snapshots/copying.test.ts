@@ -95,6 +95,7 @@ it('a snapshot of a database whose clock is ahead is dated by our clock, and can
         purpose: { kind: 'by hand', tier: 'daily' },
         instance: 'social.example',
         role: null,
+        mastodonImage: null,
         toolVersion: '0.0.0',
         compression: { kind: 'none' },
         recipients: [],
