@@ -61,15 +61,13 @@ const script = {
   PGUSER: connection.user,
   PGPASSWORD: connection.password,
   PGDATABASE: connection.database,
-  RCLONE_CONFIG_B_TYPE: 's3',
-  RCLONE_CONFIG_B_PROVIDER: 'Other',
-  RCLONE_CONFIG_B_ENDPOINT: s3.endpoint,
-  RCLONE_CONFIG_B_ACCESS_KEY_ID: 'test',
-  RCLONE_CONFIG_B_SECRET_ACCESS_KEY: 'test',
+  AWS_ACCESS_KEY_ID: 'test',
+  AWS_SECRET_ACCESS_KEY: 'test',
+  AWS_DEFAULT_REGION: 'us-east-1',
   HOME: temporary,
 };
 const upload = (file: string): string =>
-  `rclone --s3-no-check-bucket --s3-upload-cutoff=8M --s3-chunk-size=8M copyto ${file} b:${s3.bucket}/script/${path.basename(file)}`;
+  `aws --endpoint-url ${s3.endpoint} s3 cp --only-show-errors ${file} s3://${s3.bucket}/script/${path.basename(file)}`;
 
 interface Contender {
   readonly name: string;
