@@ -44,13 +44,14 @@ export async function choose(
   context: AppContext,
   request: SnapshotRequest & { readonly signal: AbortSignal },
 ): Promise<ChosenSnapshot> {
-  const chosen = await chooseAsKnown(context, request);
-  if (await isAsKnown(chosen.repository, { ...request, ...chosen })) return chosen;
-  context.log.warn(
-    { snapshot: snapshotName(chosen.manifest) },
-    'What BACKUP_STATE_DIR remembers of the store is not what is there; all of it is read again',
-  );
-  return chooseAsKnown(context, request);
+  for (;;) {
+    const chosen = await chooseAsKnown(context, request);
+    if (await isAsKnown(chosen.repository, { ...request, ...chosen })) return chosen;
+    context.log.warn(
+      { snapshot: snapshotName(chosen.manifest) },
+      'What BACKUP_STATE_DIR remembers of the store is not what is there; it is read again',
+    );
+  }
 }
 
 async function chooseAsKnown(

@@ -77,7 +77,7 @@ async function copy(
         'store',
         `'${snapshotName(source)}' in ${way.from.store.description} is not what was known of it`,
         {
-          hint: 'Run it again: all of the store is read then.',
+          hint: 'Run it again: it is read anew then.',
         },
       );
     const { parts, method } = await copyParts(way, { ...options, destination });

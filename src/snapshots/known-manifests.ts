@@ -2,12 +2,12 @@
 // has. What was only remembered is good enough to be shown and counted; who restores or copies a snapshot has its manifest read once
 // more, for a memory that is wrong must not become a database, or a backup with our signature.
 
-import { AppError } from '../errors.ts';
-import type { StoredObject } from '../storage/store.ts';
+import { describeError } from '../errors.ts';
+import type { ObjectKey, StoredObject } from '../storage/store.ts';
 import { nextTurn } from '../stream/patience.ts';
 import type { Listing } from './listing.ts';
 import { isRecognizable, type ListedManifest, type ReadManifest } from './manifest-memory.ts';
-import { readManifest } from './manifest-reading.ts';
+import { readManifest, type Reading } from './manifest-reading.ts';
 import { encodeManifest, type Manifest } from './manifest.ts';
 import { manifestKey, parseKey, type ParsedKey } from './object-keys.ts';
 import { signatureKey, wantsSigned } from './origin.ts';
@@ -69,30 +69,47 @@ export async function remember(repository: Repository, candidates: readonly Cand
 }
 
 /**
- * Whether the manifest of a snapshot is in the store as it is known, and counts: read now, where it was only remembered. When it is not,
- * nothing is remembered any more. Rejects when the store does not answer.
+ * Whether the manifest of a snapshot is in the store as it is known, and counts: read now, where it was only remembered, or is known
+ * no more. When it is not, nothing is remembered any more; when the store does not give it, nothing of it is.
  */
 export async function isAsKnown(
   repository: Repository,
   { manifest, signal }: { readonly manifest: Manifest; readonly signal: AbortSignal },
 ): Promise<boolean> {
-  const { manifests: cache, memory, prefix, store } = repository;
+  const { manifests: cache, memory, prefix } = repository;
   const key = manifestKey(prefix, manifest);
   const found = cache.get(key);
-  const parsed = parseKey(key, { prefix });
-  if (found?.from !== 'memory' || parsed === undefined) return true;
-  const stored = await store.head(key, { signal });
-  const signature = wantsSigned(repository.signing) ? await store.head(signatureKey(key), { signal }) : null;
-  const read = stored === null ? null : await readManifest(repository, { parsed, stored, signature, signal });
-  if (read?.kind === 'refused')
-    throw new AppError('store', `'${key}' cannot be read again in ${store.description}: ${read.reason}`);
-  if (read?.kind === 'manifest' && read.objection === null && isEqual(read.manifest, manifest)) {
-    cache.set(key, { ...found, read, from: 'unproven' });
+  if (found !== undefined && found.from !== 'memory') return true;
+  const read = await readNow(repository, { key, signal });
+  if (read.kind === 'manifest' && read.objection === null && isEqual(read.manifest, manifest)) {
+    if (found !== undefined) cache.set(key, { ...found, read, from: 'unproven' });
     return true;
+  }
+  if (read.kind === 'refused') {
+    memory?.doubt();
+    cache.delete(key);
+    return false;
   }
   await memory?.forget();
   cache.clear();
   return false;
+}
+
+async function readNow(
+  repository: Repository,
+  { key, signal }: { readonly key: ObjectKey; readonly signal: AbortSignal },
+): Promise<Reading> {
+  const { prefix, store } = repository;
+  const parsed = parseKey(key, { prefix });
+  try {
+    const stored = await store.head(key, { signal });
+    if (stored === null || parsed === undefined) return { kind: 'gone' };
+    const signature = wantsSigned(repository.signing) ? await store.head(signatureKey(key), { signal }) : null;
+    return await readManifest(repository, { parsed, stored, signature, signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    return { kind: 'refused', reason: describeError(error) };
+  }
 }
 
 function isEqual(a: Manifest, b: Manifest): boolean {

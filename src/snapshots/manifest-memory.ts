@@ -39,7 +39,9 @@ export interface Recollection {
 export interface ManifestMemory {
   recall(): Promise<Recollection>;
   keep(known: readonly (ListedManifest & { readonly read: ReadManifest })[]): Promise<void>;
-  /** Believes nothing of it any more, and leaves nothing to later commands. */
+  /** Believes nothing of it any more; later commands may. */
+  doubt(): void;
+  /** The same, and leaves nothing to later commands. */
   forget(): Promise<void>;
 }
 
@@ -76,18 +78,21 @@ export function createManifestMemory(subject: Subject, file: OwnFile): ManifestM
     trusted: subject.trusted.map(({ blob }) => blob.toString('base64')),
     version: subject.version,
   });
-  let isForgotten = false;
+  let isDoubted = false;
   return {
     async recall() {
-      const lines = isForgotten ? nothing : await unpack(file, title);
+      const lines = isDoubted ? nothing : await unpack(file, title);
       return { find: (listed) => findIn(lines, { ...subject, listed }) };
     },
     async keep(known) {
       const packed = await pack(title, { ...subject, known }).catch(() => Buffer.alloc(0));
       await file.replace(packed);
     },
+    doubt() {
+      isDoubted = true;
+    },
     async forget() {
-      isForgotten = true;
+      isDoubted = true;
       await file.replace(Buffer.alloc(0));
     },
   };
