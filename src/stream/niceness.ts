@@ -2,7 +2,7 @@
 // Linux also derives from it whose turn it is at the disk (ioprio_set(2)).
 
 import { readdir, readFile } from 'node:fs/promises';
-import { setPriority } from 'node:os';
+import { getPriority, setPriority } from 'node:os';
 
 /** What libuv calls the threads of its pool, on which Node reads files, compresses and encrypts. */
 const workerName = 'libuv-worker';
@@ -10,15 +10,15 @@ const workerName = 'libuv-worker';
 const threads = '/proc/self/task';
 
 /**
- * Gives a process, or a thread by its Linux id, a niceness of 1 to 19; 0 leaves it as it is, and so does a system that refuses. It may
- * never become less nice again: that takes privileges.
+ * Gives a process, or a thread by its Linux id, a niceness of 1 to 19; 0 leaves it as it is, and so does a system that refuses. What is
+ * nicer already, as all is that an administrator has started so, stays as nice: root could make it less so.
  */
 export function makeNice(id: number, niceness: number): void {
   if (niceness === 0) return;
   try {
-    setPriority(id, niceness);
+    if (getPriority(id) < niceness) setPriority(id, niceness);
   } catch {
-    // It has ended, or nothing here may change a priority; or it is nicer than that already.
+    // It has ended, or nothing here may change a priority.
   }
 }
 

@@ -1,8 +1,9 @@
 // Who stands back and who does not.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { getPriority } from 'node:os';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { getPriority, setPriority } from 'node:os';
 import { it } from 'node:test';
 import { startChild } from '../../src/stream/child.ts';
 import { makeNice } from '../../src/stream/niceness.ts';
@@ -52,6 +53,16 @@ it('the threads that compress stand back, and the event loop does not', { skip: 
     Array.from({ length: 3 }, () => ['libuv-worker', 6]),
   );
   assert.ok(threads.length > nice.length);
+});
+
+it('what is nicer already stays as nice, also where root could change it', async () => {
+  const child = spawn('/bin/sleep', ['10'], { stdio: 'ignore' });
+  const id = child.pid ?? assert.fail();
+  setPriority(id, 15);
+  makeNice(id, 10);
+  assert.equal(getPriority(id), 15);
+  child.kill('SIGKILL');
+  await once(child, 'exit');
 });
 
 it('what has ended or may not be changed is no failure', () => {
