@@ -43,7 +43,12 @@ export async function adoptChains(
         request.snapshots === null
           ? one.document.instance === context.load().instance && one.isOpen
           : names.some((name) => request.snapshots?.includes(name));
-      if (isMeant) adoptions.push(await adoptBase(context, { ...request, ...one, open, known }));
+      if (!isMeant) continue;
+      adoptions.push(
+        one.problem === null
+          ? await adoptBase(context, { ...request, ...one, open, known })
+          : refusal(one.document, { repository, problem: one.problem }),
+      );
     }
   }
   return adoptions;
@@ -55,6 +60,8 @@ interface Candidate {
   readonly objection: Objection | null;
   /** Whether it or log behind it counts for nothing. */
   readonly isOpen: boolean;
+  /** Why it is not known which log is behind it; null: it is. */
+  readonly problem: string | null;
 }
 
 async function candidatesOf(
@@ -63,13 +70,19 @@ async function candidatesOf(
 ): Promise<readonly Candidate[]> {
   const unsigned = new Set(chain.unsignedWal.map(({ key }) => key));
   const keys = keysOf(context, identities);
-  const lineages = await readLineages({ ...open, identities: keys, signal });
+  // What is adopted beside it is reported all the same.
+  const lineages = await readLineages({ ...open, identities: keys, signal }).catch((error: unknown) => {
+    signal.throwIfAborted();
+    return describeError(error);
+  });
   const objections = new Map(chain.unsigned.map(({ document, objection }) => [document.id, objection]));
   return open.chain.bases.map((document) => {
     const objection = objections.get(document.id) ?? null;
+    if (typeof lineages === 'string')
+      return { document, objection, isOpen: objection !== null || unsigned.size > 0, problem: lineages };
     const { segments } = followBase(document, { wal: open.chain.wal, lineages });
     const isOpen = objection !== null || segments.some(({ tiles }) => tiles.some(({ key }) => unsigned.has(key)));
-    return { document, objection, isOpen };
+    return { document, objection, isOpen, problem: null };
   });
 }
 
@@ -81,14 +94,7 @@ async function adoptBase(
   const { document, objection, repository, open, known, signal } = options;
   const snapshot = nameOf(document);
   const place = repository.store.description;
-  const refused = (problem: string): Adoption => ({
-    snapshot,
-    place,
-    adopted: false,
-    decoded: false,
-    problem,
-    log: null,
-  });
+  const refused = (problem: string): Adoption => refusal(document, { repository, problem });
   if (objection?.kind === 'stranger')
     return refused(`it ${describeObjection(objection)}; if that is a key of yours, add it to BACKUP_TRUSTED_SIGNERS`);
   const keys = keysOf(context, options.identities);
@@ -120,6 +126,14 @@ async function adoptBase(
     context.log.warn({ err: error, snapshot, store: place }, 'A base backup and its log could not be adopted');
     return refused(describeError(error));
   }
+}
+
+function refusal(
+  document: BaseDocument,
+  { repository, problem }: { readonly repository: Repository; readonly problem: string },
+): Adoption {
+  const place = repository.store.description;
+  return { snapshot: nameOf(document), place, adopted: false, decoded: false, problem, log: null };
 }
 
 async function signAll(

@@ -2,6 +2,7 @@
 // the server's own manifest say, and all log behind it to the first hole, object by object and record by record. One object in it that
 // is not what it should be, and nothing is adopted: a piece of somebody else's, once signed, would be replayed without a word.
 
+import { isDeepStrictEqual } from 'node:util';
 import { noSigning } from '../config/signing-keys.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -16,6 +17,7 @@ import { formatLsn, parseLsn, parseSegmentName, type Lsn } from './lsn.ts';
 import { followBase, type ReplayPlan } from './plan.ts';
 import { readHistory, readLineages } from './replay.ts';
 import { checkSegment, type CheckedSegment } from './segment-check.ts';
+import { parseHistory, timelineAt } from './timeline.ts';
 import { createWalReader } from './wal-reader.ts';
 
 /** A chain of which everything counts, whoever signed it. */
@@ -80,12 +82,9 @@ export async function examineForAdoption(base: BaseDocument, options: AdoptionOp
   await readBase(base, { ...options, onProgress: (bytes) => options.onProgress(bytes, expected) });
   let done = base.tar.bytes;
   const onRead = (bytes: number): void => options.onProgress((done += bytes), expected);
-  const isKnown = all.every(({ key }) => options.known.has(key));
+  const isKnown = [...all, ...histories].every(({ key }) => options.known.has(key));
   const stated = isKnown ? [] : [...(await readLog(base, { plan, pieces, options, onRead }))];
-  for (const history of histories)
-    stated.push(
-      statedOf(history.key, await readHistory(history, { ...options, identities: identities ?? [] }), options),
-    );
+  for (const history of histories) stated.push(await stateHistory(history, { plan, options }));
   return { stated, segments: plan.segments.length, reaches: plan.reaches, hole: plan.hole };
 }
 
@@ -126,7 +125,12 @@ interface Reading {
 
 async function readLog(base: BaseDocument, { plan, pieces, options, onRead }: Reading): Promise<readonly Stated[]> {
   const { systemIdentifier, segmentBytes } = base;
-  const reader = createWalReader({ systemIdentifier, segmentBytes, from: parseLsn(base.startLsn) });
+  const reader = createWalReader({
+    systemIdentifier,
+    segmentBytes,
+    from: parseLsn(base.startLsn),
+    timelineAt: (pageStart) => timelineAt(plan.history, pageStart),
+  });
   const stated: Stated[] = [];
   for (let at = 0; at < plan.segments.length; at += atOnce) {
     const batch = plan.segments.slice(at, at + atOnce);
@@ -148,7 +152,28 @@ async function readLog(base: BaseDocument, { plan, pieces, options, onRead }: Re
       onRead(one.objectBytes);
     }
   }
+  // A history alone would end the log where it says that another timeline begins.
+  const [newest] = plan.history.slice(-1);
+  const begins = plan.history.at(-2)?.end ?? 0n;
+  if ((reader.last() ?? 0n) < begins)
+    throw refusal(
+      `there is a history of timeline ${newest?.timeline} and no log of it`,
+      'If your server was never promoted to it, remove the history by hand; else run it again when its log is stored.',
+    );
   return stated;
+}
+
+// What is signed is what was followed, and not what has come into its place since.
+async function stateHistory(
+  history: StoredHistory,
+  { plan, options }: { readonly plan: ReplayPlan; readonly options: AdoptionOptions },
+): Promise<Stated> {
+  const content = await readHistory(history, { ...options, identities: options.identities ?? [] });
+  const at = plan.history.findIndex(({ timeline }) => timeline === history.timeline);
+  const followed = [...plan.history.slice(0, at), { timeline: history.timeline, end: null }];
+  if (!isDeepStrictEqual(parseHistory(content.toString('utf8'), history.timeline), followed))
+    throw refusal(`'${history.key}' says something else than the history of timeline ${plan.history.at(-1)?.timeline}`);
+  return statedOf(history.key, content, options);
 }
 
 // The daemon stores on: parts go when their segment is whole.

@@ -5,6 +5,7 @@ import { createHash, type Hash } from 'node:crypto';
 import * as v from 'valibot';
 import { createTarReader, type TarMember } from '../codec/tar.ts';
 import { plural } from '../text/table.ts';
+import { parseLsn, type Lsn } from './lsn.ts';
 
 /** What a base backup's manifest is called in the tar, where it is the last member. */
 export const manifestName = 'backup_manifest';
@@ -90,6 +91,8 @@ export interface BaseContents {
   readonly fileBytes: number;
   /** Of the server whose data directory it is, by its own control file; null: there is none in it. */
   readonly systemIdentifier: string | null;
+  /** The log without which it is no database, by the server's own manifest. */
+  readonly log: { readonly timelines: readonly number[]; readonly startLsn: Lsn; readonly endLsn: Lsn };
 }
 
 // The first that is in it (src/include/catalog/pg_control.h).
@@ -121,5 +124,12 @@ function compare(text: Buffer, seen: ReadonlyMap<string, Seen>): Omit<BaseConten
   // What the server itself leaves out of its list: the log directory is empty, and these are of the backup alone.
   const extra = [...missing].filter((name) => !name.startsWith('pg_wal/'));
   if (extra.length > 0) throw new Error(`${extra[0]} is in no backup manifest`);
-  return { files: manifest.Files.length, fileBytes };
+  const [first, ...others] = manifest['WAL-Ranges'];
+  if (first === undefined) throw new Error('the backup manifest names no log');
+  const log = {
+    timelines: [first, ...others].map(({ Timeline }) => Timeline),
+    startLsn: [first, ...others].map((range) => parseLsn(range['Start-LSN'])).reduce((a, b) => (a < b ? a : b)),
+    endLsn: [first, ...others].map((range) => parseLsn(range['End-LSN'])).reduce((a, b) => (a > b ? a : b)),
+  };
+  return { files: manifest.Files.length, fileBytes, log };
 }

@@ -17,9 +17,13 @@ import { createMeter } from '../stream/meter.ts';
 import { plural } from '../text/table.ts';
 import { createBaseInspector, type BaseContents } from './backup-manifest.ts';
 import { createTarReader } from '../codec/tar.ts';
+import { formatLsn, parseLsn, segmentName } from './lsn.ts';
 
 /** What of a base's document is needed to read it. */
-export type StoredBase = Pick<BaseDocument, 'id' | 'systemIdentifier' | 'tar'>;
+export type StoredBase = Pick<
+  BaseDocument,
+  'id' | 'systemIdentifier' | 'timeline' | 'startLsn' | 'endLsn' | 'startSegment' | 'segmentBytes' | 'tar'
+>;
 
 /** How it is read. */
 export interface BaseReadOptions {
@@ -84,7 +88,28 @@ export async function readBase(
         hint: 'Somebody else writes into this place: look at the object, and remove it and its document by hand.',
       },
     );
+  assertLog(base, contents);
   return contents;
+}
+
+// With a document that names other log, what it needs would be removed, or a moment promised at which it is no database.
+function assertLog(base: StoredBase, { log }: BaseContents): void {
+  const startLsn = parseLsn(base.startLsn);
+  if (
+    startLsn === log.startLsn &&
+    parseLsn(base.endLsn) === log.endLsn &&
+    log.timelines.includes(base.timeline) &&
+    base.startSegment === segmentName(startLsn, base)
+  )
+    return;
+  throw new AppError(
+    'verify',
+    `The document of the base backup '${base.id}' names other log than its server did: ${formatLsn(log.startLsn)} to ${formatLsn(log.endLsn)}`,
+    {
+      reason: 'damaged-object',
+      hint: 'Somebody else writes into this place: look at the object, and remove it and its document by hand.',
+    },
+  );
 }
 
 /** A writable that unpacks a tar into `directory`, in which there is nothing but the folder `except`; of that it takes nothing. */

@@ -101,8 +101,15 @@ export async function makeBase(options: BaseOptions): Promise<BaseDocument> {
     content,
   };
   log.info({ key, bytes: object.bytes }, 'Reading the base backup back');
+  const range = {
+    timeline: end.timeline,
+    startLsn: formatLsn(end.startLsn),
+    endLsn: formatLsn(end.endLsn),
+    segmentBytes: source.segmentBytes,
+    startSegment: segmentName(end.startLsn, { timeline: end.timeline, segmentBytes: source.segmentBytes }),
+  };
   await readBase(
-    { id, systemIdentifier, tar },
+    { id, systemIdentifier, tar, ...range },
     { ...options, identities: oneRunKey === null ? [] : [oneRunKey.identity], onProgress: undefined },
   );
   await waitForLog(options, { systemIdentifier, range: end, segmentBytes: source.segmentBytes });
@@ -112,11 +119,7 @@ export async function makeBase(options: BaseOptions): Promise<BaseDocument> {
     instance: options.instance,
     tool: { version: options.toolVersion },
     systemIdentifier,
-    timeline: end.timeline,
-    startLsn: formatLsn(end.startLsn),
-    endLsn: formatLsn(end.endLsn),
-    segmentBytes: source.segmentBytes,
-    startSegment: segmentName(end.startLsn, { timeline: end.timeline, segmentBytes: source.segmentBytes }),
+    ...range,
     startedAt,
     endedAt,
     server: {

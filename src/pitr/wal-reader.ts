@@ -32,6 +32,8 @@ export interface WalReader {
   ): readonly Commit[];
   /** Where the last whole record ends; null: none was seen. */
   end(): Lsn | null;
+  /** Where the last whole record begins; null: none was seen. */
+  last(): Lsn | null;
 }
 
 const pageBytes = 8192;
@@ -61,10 +63,13 @@ export function createWalReader({
   systemIdentifier,
   segmentBytes,
   from,
+  timelineAt,
 }: {
   readonly systemIdentifier: string;
   readonly segmentBytes: number;
   readonly from: Lsn;
+  /** Of which timeline a page has to be that begins at a position; left out: of whichever its segment may have. */
+  readonly timelineAt?: (pageStart: Lsn) => number;
 }): WalReader {
   let open: Open | null = null;
   let previous: Lsn | null = null;
@@ -114,6 +119,9 @@ export function createWalReader({
           throw new Error(
             `the page at ${formatLsn(pageStart)} is of timeline ${own}, ${own > timeline ? `in a segment of ${timeline}` : `after one of ${lastTimeline}`}`,
           );
+        const followed = timelineAt?.(pageStart) ?? own;
+        if (own !== followed)
+          throw new Error(`the page at ${formatLsn(pageStart)} is of timeline ${own}, where ${followed} is followed`);
         lastTimeline = own;
         const remaining = segment.readUInt32LE(page + 16);
         const isContinued = (info & firstIsContinued) !== 0;
@@ -165,6 +173,7 @@ export function createWalReader({
       return commits;
     },
     end: () => lastEnd,
+    last: () => previous,
   };
 }
 

@@ -28,8 +28,8 @@ const schema = record({
   timeline: v.pipe(count, v.minValue(1, 'is no timeline')),
   startLsn: lsn,
   endLsn: lsn,
-  /** Bytes in a segment of this server's log. */
-  segmentBytes: v.pipe(count, v.minValue(1024 * 1024, 'is no size of a segment')),
+  /** Bytes in a segment of this server's log: PostgreSQL has powers of two from 1 MiB to 1 GiB. */
+  segmentBytes: v.pipe(count, v.check(isSegmentSize, 'is no size of a segment')),
   /** The segment with which replaying begins. */
   startSegment: v.pipe(text, v.regex(/^[0-9A-F]{24}$/, 'is no segment')),
   /** By the server's clock. No moment before `endedAt` can be had from it. */
@@ -52,6 +52,11 @@ const schema = record({
   }),
   verified: record({ method: oneOf('full'), at: instant }),
 });
+
+function isSegmentSize(bytes: number): boolean {
+  const megabytes = bytes / (1024 * 1024);
+  return megabytes >= 1 && megabytes <= 1024 && Number.isInteger(Math.log2(megabytes));
+}
 
 /** A base backup. */
 export interface BaseDocument extends v.InferOutput<typeof schema> {}

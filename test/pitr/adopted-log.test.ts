@@ -2,7 +2,7 @@
 // object of somebody else's between ours, and nothing is signed.
 
 import assert from 'node:assert/strict';
-import { chmodSync, cpSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
@@ -101,10 +101,13 @@ function copyOf(directory: string): Copy {
     readdirSync(copied, { recursive: true, encoding: 'utf8' })
       .filter((file) => /\.(zst|age|json|sig)$/.test(file))
       .toSorted();
-  const documents = files().filter((file) => file.endsWith('.json'));
-  const starts = documents.map(
-    (file) => (JSON.parse(readFileSync(path.join(copied, file), 'utf8')) as { startSegment: string }).startSegment,
-  );
+  const startOf = (file: string): string =>
+    (JSON.parse(readFileSync(path.join(copied, file), 'utf8')) as { startSegment: string }).startSegment;
+  // Two ids of one second have no order.
+  const documents = files()
+    .filter((file) => file.endsWith('.json'))
+    .toSorted((a, b) => (startOf(a) < startOf(b) ? -1 : 1));
+  const starts = documents.map(startOf);
   const [first = '', second = 'Z'] = starts;
   const wholes = files().filter((file) => /\/[0-9A-F]{24}\.zst$/.test(file));
   const behind = (from: string, to: string): readonly string[] =>
@@ -186,6 +189,38 @@ const forgeries: Readonly<Record<string, readonly [(copy: Copy) => void, RegExp]
       writeFileSync(file.replace('.zst', '.part.00000000-00002000.zst'), zstdCompressSync(Buffer.alloc(0x2000, 1))),
     /says something else/,
   ],
+  'a history of a timeline that never was': [
+    (copy) => historyOf(copy, `1\t${within(copy.behindSecond[0] ?? '')}\tno recovery target specified\n`),
+    /a history of timeline 9 and no log of it/,
+  ],
+  'a history of a timeline of which there is but a copy of ours': [
+    (copy) => {
+      const [file = ''] = copy.behindSecond;
+      historyOf(copy, `1\t${within(file)}\tno recovery target specified\n`);
+      cpSync(file, path.join(ninth(copy), path.basename(file).replace('00000001', '00000009')));
+    },
+    /a history of timeline 9 and no log of it/,
+  ],
+  'a history of a timeline with pages of ours': [
+    (copy) => {
+      const folder = path.dirname(copy.behindSecond[0] ?? '');
+      const newest = readdirSync(folder).toSorted().at(-1)?.slice(0, 24) ?? '';
+      historyOf(copy, `1\t${within(newest, '000028')}\tno recovery target specified\n`);
+      for (const file of readdirSync(folder).filter((name) => name.startsWith(newest)))
+        cpSync(path.join(folder, file), path.join(ninth(copy), file.replace('00000001', '00000009')));
+    },
+    /of timeline 1, where 9 is followed/,
+  ],
+  'a history that cannot be read': [(copy) => historyOf(copy, Buffer.from('no history')), /00000009[.]history/],
+  'a history that is none': [(copy) => historyOf(copy, 'no history'), /no line of a timeline's history/],
+  'a document that names less log than the base needs': [
+    (copy) => rewriteDocuments(copy, (text) => text.replace(/("endLsn": ?)"[^"]+"/, '$1"0/1"')),
+    /names other log/,
+  ],
+  'a document that names a later segment than the base needs': [
+    (copy) => rewriteDocuments(copy, (text) => text.replace(/("startSegment": ?"[0-9A-F]{22})../, '$1FE')),
+    /names other log/,
+  ],
   'a base of other bytes': [
     ({ directory, objects }) => {
       for (const file of objects().filter((name) => name.includes('.tar.'))) flip(path.join(directory, file));
@@ -193,18 +228,40 @@ const forgeries: Readonly<Record<string, readonly [(copy: Copy) => void, RegExp]
     /SHA-256/,
   ],
   'a base of another server': [
-    ({ directory, objects }) => {
+    (copy) => {
+      const { directory } = copy;
       const pitr = path.join(directory, 'pitr');
       renameSync(path.join(pitr, readdirSync(pitr)[0] ?? ''), path.join(pitr, '7'));
-      for (const file of objects().filter((name) => name.endsWith('.json'))) {
-        const document = readFileSync(path.join(directory, file), 'utf8');
-        rmSync(path.join(directory, file));
-        writeFileSync(path.join(directory, file), document.replace(/("systemIdentifier": ?)"\d+"/, '$1"7"'));
-      }
+      rewriteDocuments(copy, (text) => text.replace(/("systemIdentifier": ?)"\d+"/, '$1"7"'));
     },
     /is of another server/,
   ],
 };
+
+function historyOf(copy: Copy, text: string | Buffer): void {
+  const content = typeof text === 'string' ? zstdCompressSync(Buffer.from(text)) : text;
+  mkdirSync(ninth(copy));
+  writeFileSync(path.join(ninth(copy), '00000009.history.zst'), content);
+}
+
+/** Where the log of timeline 9 would be. */
+function ninth({ behindSecond: [file = ''] }: Copy): string {
+  return path.join(path.dirname(file), '../00000009');
+}
+
+function rewriteDocuments({ directory, objects }: Copy, change: (text: string) => string): void {
+  for (const file of objects().filter((name) => name.endsWith('.json'))) {
+    const document = readFileSync(path.join(directory, file), 'utf8');
+    rmSync(path.join(directory, file));
+    writeFileSync(path.join(directory, file), change(document));
+  }
+}
+
+/** A position in a segment, by its name. */
+function within(file: string, offset = '800000'): string {
+  const name = path.basename(file);
+  return `${Number.parseInt(name.slice(8, 16), 16).toString(16)}/${name.slice(22, 24)}${offset}`;
+}
 
 describe('base backups and log from before the key', () => {
   it('count for nothing, and count again when they are adopted, every object of them', async () => {
@@ -254,6 +311,23 @@ describe('base backups and log from before the key', () => {
       assert.deepEqual(copy.signatures(), []);
       await assert.rejects(restored(copy.directory), /no base backup/);
     });
+
+  it('are adopted beside a document that no server can have had', async () => {
+    using copy = copyOf(stored);
+    const [id = ''] = copy.bases;
+    const forged = id.replace(/......$/, '0f0f0f');
+    for (const file of copy.objects().filter((name) => name.includes(id)))
+      cpSync(path.join(copy.directory, file), path.join(copy.directory, file.replace(id, forged)));
+    const file = copy.objects().find((name) => name.endsWith(`${forged}.json`)) ?? '';
+    const document = readFileSync(path.join(copy.directory, file), 'utf8').replaceAll(id, forged);
+    writeFileSync(path.join(copy.directory, file), document.replace(/("segmentBytes": ?)\d+/, `$1${2 ** 40}`));
+    const { status, adoptions, stderr } = await adopt(copy, '--all');
+    assert.equal(status, 0, stderr);
+    assert.deepEqual(
+      adoptions.map(({ snapshot }) => snapshot),
+      copy.bases.filter((one) => one !== forged).map((one) => `pitr/${one}`),
+    );
+  });
 
   it('are adopted to a hole, which is said, and behind it with the next base', async () => {
     using copy = copyOf(stored);
@@ -314,9 +388,10 @@ describe('base backups and log from before the key', () => {
 /** Log that was stored before the first base is of no use, and nobody vouches for it. */
 function isBeforeBase(copy: Copy, file: string): boolean {
   const [, segment = ''] = /\/([0-9A-F]{24})[.]/.exec(file) ?? [];
-  const [first = ''] = copy.objects().filter((name) => name.endsWith('.json'));
-  const { startSegment } = JSON.parse(readFileSync(path.join(copy.directory, first), 'utf8')) as {
-    startSegment: string;
-  };
+  const starts = copy
+    .objects()
+    .filter((name) => name.endsWith('.json'))
+    .map((name) => JSON.parse(readFileSync(path.join(copy.directory, name), 'utf8')) as { startSegment: string });
+  const [startSegment = ''] = starts.map((one) => one.startSegment).toSorted();
   return segment !== '' && segment < startSegment;
 }

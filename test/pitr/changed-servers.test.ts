@@ -2,16 +2,18 @@
 // of it may leave a hole that nobody speaks of.
 
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, cpSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { newsOfLog } from '../../src/app/log-news.ts';
+import { createSigningKey } from '../../src/config/ssh-keys.ts';
 import { checkChain } from '../../src/pitr/chain-check.ts';
 import { readLineages } from '../../src/pitr/replay.ts';
 import { windowOf, type PitrWindow } from '../../src/pitr/window.ts';
 import { listChains, readChain } from '../../src/snapshots/chain-catalogue.ts';
 import type { FollowingRecord } from '../../src/state/pitr-record.ts';
 import { createCluster } from '../support/cluster-template.ts';
+import { runCommand } from '../support/command.ts';
 import { followLog, type LogFollower } from '../support/log-follower.ts';
 import { askReplayed, bringBack, takeBase } from '../support/pitr-replay.ts';
 import { reachableBinaries, serverUser, testPassword } from '../support/postgres-server.ts';
@@ -122,6 +124,20 @@ describe('a server that changes', () => {
       [await restored(follower, first), await restored(follower, second), await restored(follower, third)],
       [1, 2, 3],
     );
+    // All of it was stored without a key, and can be vouched for across the two timelines.
+    using copy = temporaryDirectory();
+    const stored = path.join(copy.path, 'stored');
+    cpSync(directory, stored, { recursive: true, filter: (file) => !file.endsWith('.partial') });
+    const adopted = await runCommand(['adopt', '--all'], {
+      LOCAL_DOMAIN: 'example.social',
+      BACKUP_LOCAL_DIR: stored,
+      BACKUP_STATE_DIR: path.join(copy.path, 'state'),
+      BACKUP_SIGNING_KEY: createSigningKey('ours').file,
+    });
+    assert.equal(adopted.status, 0, adopted.stderr);
+    assert.match(adopted.stdout, /signed with \d+ segments of the log behind it/);
+    const signed = readdirSync(stored, { recursive: true, encoding: 'utf8' });
+    assert.equal(signed.filter((file) => /00000002[.]history.*[.]sig$/.test(file)).length, 1);
   });
 
   it('gives its slot up at the limit and stays up; the gap is said, and behind a new base moments can be had again', async () => {
