@@ -79,18 +79,18 @@ export async function isAsKnown(
   const { manifests: cache, memory, prefix } = repository;
   const key = manifestKey(prefix, manifest);
   const found = cache.get(key);
-  if (found !== undefined && found.from !== 'memory') return true;
+  if (memory === null || (found !== undefined && found.from !== 'memory')) return true;
   const read = await readNow(repository, { key, signal });
   if (read.kind === 'manifest' && read.objection === null && isEqual(read.manifest, manifest)) {
     if (found !== undefined) cache.set(key, { ...found, read, from: 'unproven' });
     return true;
   }
   if (read.kind === 'refused') {
-    memory?.doubt();
+    memory.doubt();
     cache.delete(key);
     return false;
   }
-  await memory?.forget();
+  await memory.forget();
   cache.clear();
   return false;
 }
