@@ -15,39 +15,50 @@ export function nextSteps(facts: {
   readonly isAhead: boolean;
 }): readonly string[] {
   const { manifest, database, configured, movedAside, isAhead } = facts;
-  // Under another name it is a copy beside the one that runs, whose Redis has to stay as it is.
-  const isProduction = database === configured;
-  return [
-    `Never let two copies of ${manifest.instance} run: be sure that the old server stays off.`,
-    ...(isProduction
-      ? []
-      : [
-          `Mastodon's settings name the database ${configured}: set DB_NAME=${database} in .env.production to use this one.`,
-        ]),
+  const dropped = movedAside === null ? [] : [`When all is well, drop the old database: ${dropOf(movedAside)}`];
+  const secrets =
     manifest.secrets === null
       ? 'Put .env.production back from its own backup: SECRET_KEY_BASE, OTP_SECRET, VAPID_* and ACTIVE_RECORD_ENCRYPTION_* must be the old ones.'
-      : `Put the old secrets in place, if .env.production is new: mastodon-backup restore ${snapshotName(manifest)} --secrets-output FILE.`,
-    ...(manifest.mastodon === null || !isProduction
+      : `Put the old secrets in place, if .env.production is new: mastodon-backup restore ${snapshotName(manifest)} --secrets-output FILE.`;
+  if (database !== configured) {
+    return [
+      `${database} is a copy: ${configured}, which Mastodon's settings name, and its Redis are as they were. Take out of the copy what was lost.`,
+      `When it has served, drop it: ${dropOf(database)}`,
+      `To let Mastodon go on with the copy instead, stop it and set DB_NAME=${database} in .env.production; never let two copies of ${manifest.instance} run.`,
+      secrets,
+      ...starting(manifest),
+      ...dropped,
+    ];
+  }
+  return [
+    `Never let two copies of ${manifest.instance} run: be sure that the old server stays off.`,
+    secrets,
+    ...(manifest.mastodon === null || isAhead
       ? []
       : [
-          ...(isAhead
-            ? []
-            : [
-                'Other servers know ids of follows, likes and votes from after the backup, and they come again: restore with --sequences-ahead 1000000 where much has happened since.',
-              ]),
-          'Empty Redis, which may have queues and feeds of another state: docker compose exec redis redis-cli flushall.',
+          'Other servers know ids of follows, likes and votes from after the backup, and they come again: restore with --sequences-ahead 1000000 where much has happened since.',
         ]),
     ...(manifest.mastodon === null
       ? []
       : [
-          `Start the release of Mastodon that made the backup (${manifest.mastodon.image ?? `schema ${manifest.mastodon.schemaVersion}`}): docker compose up -d.`,
-          'Build the home feeds anew: docker compose run --rm web bin/tootctl feeds build.',
-          'With Elasticsearch, fill it again: docker compose run --rm web bin/tootctl search deploy.',
+          'Empty Redis, which may have queues and feeds of another state: docker compose exec redis redis-cli flushall.',
         ]),
-    ...(movedAside === null
-      ? []
-      : [`When all is well, drop the old database: DROP DATABASE ${escapeIdentifier(movedAside)};`]),
+    ...starting(manifest),
+    ...dropped,
     'Take a new backup: mastodon-backup run.',
     'When you are content with a new server, let retention go on: mastodon-backup prune --accept-new-server.',
   ];
+}
+
+function starting({ mastodon }: Pick<Manifest, 'mastodon'>): readonly string[] {
+  if (mastodon === null) return [];
+  return [
+    `Start the release of Mastodon that made the backup (${mastodon.image ?? `schema ${mastodon.schemaVersion}`}): docker compose up -d.`,
+    'Build the home feeds anew: docker compose run --rm web bin/tootctl feeds build.',
+    'With Elasticsearch, fill it again: docker compose run --rm web bin/tootctl search deploy.',
+  ];
+}
+
+function dropOf(database: string): string {
+  return `DROP DATABASE ${escapeIdentifier(database)};`;
 }

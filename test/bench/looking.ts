@@ -3,7 +3,7 @@
 //
 //   node test/bench/looking.ts [--megabytes 300]
 
-import { mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { databaseEnvironment, startCommand } from '../support/command.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
@@ -14,6 +14,8 @@ const { values } = parseArgs({ options: { megabytes: { type: 'string', default: 
 const name = 'mastodon_production';
 
 using scratch = temporaryDirectory();
+// The server of a drill has a user of its own.
+chmodSync(scratch.path, 0o755);
 await using server = await startPostgres({ major: 15, settings: { max_wal_size: '4GB' } });
 await createMastodonDatabase(server, { name, megabytes: Number(values.megabytes) });
 mkdirSync(`${scratch.path}/backups`);

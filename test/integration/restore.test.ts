@@ -186,6 +186,8 @@ describe('restore', () => {
       assert.ok(result.nextSteps.some((step) => step.includes(`DROP DATABASE ${escapeIdentifier(aside)};`)));
       // A copy beside the one that runs: its Redis stays as it is.
       assert.ok(!result.nextSteps.some((step) => step.includes('flushall')));
+      assert.match(result.nextSteps[0] ?? '', / is a copy: /);
+      assert.ok(!result.nextSteps.some((step) => step.includes('--accept-new-server')));
     }
   });
 
