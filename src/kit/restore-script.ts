@@ -133,14 +133,16 @@ create "$@" || {
 pg pg_restore -l < dump |
   grep -vE '^[0-9]+; [0-9]+ [0-9]+ (COMMENT - (EXTENSION|SCHEMA)|EVENT TRIGGER|PUBLICATION|SUBSCRIPTION) ' > entries
 # fill CHOICE OPTIONS: the entries of the archive that sed chooses.
+LIST=/tmp/restore.$$.list
 fill() {
-  sed "$1" entries | pg sh -c 'cat > /tmp/restore.list'
+  sed "$1" entries | pg sh -c "cat > $LIST"
   shift
-  pg pg_restore --exit-on-error --no-owner -L /tmp/restore.list -d "$DB" "$@" < dump
+  pg pg_restore --exit-on-error --no-owner -L "$LIST" -d "$DB" "$@" < dump
 }
 fill '/^[0-9; ]* SCHEMA - /!d' --role="$ROLE"
 fill '/^[0-9; ]* EXTENSION - /!d'
 fill '/^[0-9; ]* \(SCHEMA\|EXTENSION\) - /d' --no-privileges --role="$ROLE"
+pg rm -f "$LIST" < /dev/null
 pg vacuumdb --analyze-only -d "$DB" < /dev/null
 
 echo '4. Compare every table, and move sequences ahead of ids that other servers have seen'

@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { after, before, beforeEach, describe, it } from 'node:test';
 import type { Health } from '../../src/health/assess.ts';
 import { startHttp } from '../../src/http/server.ts';
 import type { ObjectKey } from '../../src/storage/store.ts';
@@ -33,6 +33,7 @@ describe('a daemon', () => {
     mkdirSync(elsewhere);
     process.env['TMPDIR'] = elsewhere;
   });
+  beforeEach(() => stage.s3.rule(() => ({ kind: 'pass' })));
   after(async () => stage[Symbol.asyncDispose]());
 
   // A prefix and a state directory of its own for each test.
@@ -114,8 +115,13 @@ describe('a daemon', () => {
     const served = await fetch(`http://127.0.0.1:${http.port}/healthz`);
     assert.equal(served.status, 503);
     assert.match(((await served.json()) as Health).warnings.join(), /access is denied/);
-    const { verdict } = await daemon.app.status();
-    assert.match(verdict.detail, /what is stored cannot be read. It is looked at again (?:in|at)/);
+    await until('what the daemon waits for', {
+      seconds: 20,
+      look: async () =>
+        /what is stored cannot be read. It is looked at again (?:in|at)/.test(
+          (await daemon.app.status()).verdict.detail,
+        ),
+    });
     await until('a second try', {
       seconds: 20,
       look: async () => daemon.said().split('A destination cannot be read').length > 2,

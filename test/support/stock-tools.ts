@@ -63,8 +63,10 @@ export function createStockShell(parent: string): StockShell {
     directory,
     has: (tool) => existsSync(path.join(bin, tool)),
     async run(lines, environment) {
+      // Each recovery has a machine of its own; here some type at the same time.
+      const typed = lines.map((line) => sayOk(line.replaceAll('/tmp/restore.list', `${directory}/restore.list`)));
       // Not spawnSync: the bucket may be a server in this very process.
-      const child = spawn('/bin/sh', ['-eu', '-c', lines.map(sayOk).join('\n')], {
+      const child = spawn('/bin/sh', ['-eu', '-c', typed.join('\n')], {
         cwd: directory,
         env: { PATH: bin, HOME: directory, LC_ALL: 'C.UTF-8', ...environment },
         stdio: ['ignore', 'pipe', 'pipe'],
