@@ -1,6 +1,6 @@
 #!/bin/sh
 # Compiles lzma-native for this machine: against the system's liblzma where its headers are (Debian: liblzma-dev), whose distribution
-# mends it and whose decoder is faster; else, or with `bundled`, with the 5.2.3 of 2016 that the package brings. Prints the version
+# mends it; else, or with `bundled`, with the 5.2.3 of 2016 that the package brings. Prints the version
 # that the program then loads.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -13,9 +13,9 @@ if [ -d "$node/include/node" ]; then export npm_config_nodedir="${npm_config_nod
 with_system() {
   echo '#include <lzma.h>' | "${CXX:-c++}" -E -x c++ - > /dev/null 2>&1 || return 1
   node-gyp rebuild --directory="$here" >&2 || return 1
-  rm -rf "$package/build"
-  mkdir -p "$package/build/Release"
-  mv "$here/build/Release/lzma_native.node" "$package/build/Release"
+  # Inside a condition `set -e` ends nothing.
+  rm -rf "$package/build" && mkdir -p "$package/build/Release" &&
+    mv "$here/build/Release/lzma_native.node" "$package/build/Release" || return 1
   rm -rf "$here/build"
 }
 

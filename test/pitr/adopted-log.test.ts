@@ -16,6 +16,7 @@ import { createSignature } from '../../src/snapshots/sshsig.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectKey } from '../../src/storage/store.ts';
 import { runCommand } from '../support/command.ts';
+import { flip, rewrite } from '../support/damaged-object.ts';
 import { followLog, plainForm } from '../support/log-follower.ts';
 import { askReplayed, bringBack, takeBase } from '../support/pitr-replay.ts';
 import { startStockServer } from '../support/stock-server.ts';
@@ -145,20 +146,6 @@ async function restored(directory: string): Promise<number> {
   await using back = await bringBack(repository, { at: 'latest', major, directory: scratch });
   const [row] = await askReplayed(back, 'select max(counter) as last from public.counters');
   return Number(row?.['last']);
-}
-
-function flip(file: string): void {
-  const bytes = readFileSync(file);
-  bytes.writeUInt8(bytes.readUInt8(bytes.length >> 1) ^ 0x10, bytes.length >> 1);
-  rmSync(file);
-  writeFileSync(file, bytes);
-}
-
-function rewrite(file: string, change: (content: Buffer) => void): void {
-  const content = zstdDecompressSync(readFileSync(file));
-  change(content);
-  rmSync(file);
-  writeFileSync(file, zstdCompressSync(content));
 }
 
 /** What somebody who may write the store can do to the log, and what is said of it. */

@@ -4,10 +4,11 @@ import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { zstdCompressSync } from 'node:zlib';
 import type { PitrVerification } from '../../src/app/pitr-verify-verb.ts';
 import { openState } from '../../src/state/state-files.ts';
 import { runCommand } from '../support/command.ts';
+import { flip, rewrite } from '../support/damaged-object.ts';
 import { followLog } from '../support/log-follower.ts';
 import { takeBase } from '../support/pitr-replay.ts';
 import { quietLog } from '../support/quiet-log.ts';
@@ -77,21 +78,6 @@ async function verify({
   return { status: status ?? -1, found };
 }
 
-function flip(file: string, at: (bytes: number) => number): void {
-  const bytes = readFileSync(file);
-  bytes.writeUInt8(bytes.readUInt8(at(bytes.length)) ^ 0x10, at(bytes.length));
-  rmSync(file);
-  writeFileSync(file, bytes);
-}
-
-/** Changes what is in an object, and packs it as it was. */
-function rewrite(file: string, change: (content: Buffer) => void): void {
-  const content = zstdDecompressSync(readFileSync(file));
-  change(content);
-  rmSync(file);
-  writeFileSync(file, zstdCompressSync(content));
-}
-
 const names = (file: string): string => path.basename(file);
 
 describe('pitr verify', () => {
@@ -107,7 +93,7 @@ describe('pitr verify', () => {
   it('names a segment in which a bit is another', async () => {
     using copy = copyOfStore();
     const file = copy.wholes[1] ?? '';
-    flip(file, (bytes) => bytes >> 1);
+    flip(file);
     const { status, found } = await verify(copy);
     assert.equal(status, 13);
     assert.deepEqual(
@@ -202,7 +188,7 @@ describe('pitr verify', () => {
 
   it('names a base whose tar is another or missing, and what is not ours apart', async () => {
     using copy = copyOfStore();
-    flip(copy.tar, (bytes) => bytes >> 1);
+    flip(copy.tar);
     writeFileSync(path.join(path.dirname(copy.tar), 'notes.txt'), 'x');
     const { status, found } = await verify(copy);
     assert.equal(status, 13);
