@@ -27,7 +27,10 @@ export interface DatabaseServer {
   readonly role: string;
 }
 
-/** Drops what interrupted restores into `name` left: only what carries our mark, has our form of name and nobody in it. */
+/**
+ * Drops what interrupted restores into `name` left: only what carries our mark, has our form of name and nobody in it. Autovacuum,
+ * which has no user, is nobody: a plain DROP sends it away.
+ */
 export async function removeUnfinished(
   admin: Client,
   { name, log }: { readonly name: string; readonly log: Log },
@@ -35,7 +38,7 @@ export async function removeUnfinished(
   const { rows } = await admin.query<{ name: string }>(
     `select datname as name from pg_database d
       where (shobj_description(d.oid, 'pg_database') = $1 or datconnlimit = $3) and datname like $2 escape '!'
-        and not exists (select from pg_stat_activity a where a.datname = d.datname)`,
+        and not exists (select from pg_stat_activity a where a.datname = d.datname and a.usesysid is not null)`,
     [unfinished, `${stemOf(name).replaceAll(/[!%_]/g, '!$&')}!_restoring!_%`, unfinishedLimit],
   );
   for (const { name: leftover } of rows) {

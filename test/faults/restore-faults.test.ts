@@ -21,6 +21,7 @@ import { connectTest, createMastodonDatabase } from '../support/mastodon-data.ts
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { startS3, type S3TestServer } from '../support/s3-server.ts';
 import { dumpKey, manifestFrom, secretsKey } from '../support/manifests.ts';
+import { holdAutovacuumIn } from '../support/stuck-autovacuum.ts';
 import { until } from '../support/until.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -398,6 +399,11 @@ describe('a restore that fails', () => {
     await target.query('create database wanted_restoring_aaaaaa owner mastodon template template0');
     const busy = "select pid from pg_stat_activity where application_name = 'mastodon-backup'";
     await until('the end of its sessions', { seconds: 10, look: async () => (await target.query(busy)).length === 0 });
+    const [unfinished] = await target.query(
+      "select datname as name from pg_database where datname like 'wanted_restoring_%' and datname <> 'wanted_restoring_aaaaaa'",
+    );
+    // It comes to every database with something to do, and is nobody that the next restore would have to spare.
+    await using _worker = await holdAutovacuumIn(target, String(unfinished?.['name']));
     const result = await restore();
     assert.equal(result.status, 0, result.stderr);
     assert.match(result.stderr, /Dropping the unfinished database/);

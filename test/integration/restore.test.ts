@@ -10,7 +10,7 @@ import type { RestoreReport } from '../../src/app/restore-verb.ts';
 import { databaseEnvironment, processVariables, runCommand, type CommandResult } from '../support/command.ts';
 import { connectTest, countRows, createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
-import { until } from '../support/until.ts';
+import { holdAutovacuumIn } from '../support/stuck-autovacuum.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const secrets = {
@@ -156,25 +156,9 @@ describe('restore', () => {
   });
 
   it('is not kept from a database by autovacuum, which the server sends away', async () => {
-    await target.query("alter system set autovacuum_naptime = '1s'");
-    await target.query('select pg_reload_conf()');
     await target.createDatabase('vacuumed');
-    await target.query(
-      `create table dead (id integer) with (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1);
-       insert into dead select generate_series(1, 100000); delete from dead`,
-      'vacuumed',
-    );
-    await until('autovacuum in the database', {
-      seconds: 60,
-      look: async () =>
-        (await target.query("select from pg_stat_activity where datname = 'vacuumed' and usesysid is null")).length > 0,
-    });
-    try {
-      report(await restore(['--replace', 'vacuumed', '--json']));
-    } finally {
-      await target.query('alter system reset all');
-      await target.query('select pg_reload_conf()');
-    }
+    await using _worker = await holdAutovacuumIn(target, 'vacuumed');
+    report(await restore(['--replace', 'vacuumed', '--json']));
   });
 
   it('tells the real name of a database with a long name that it moved aside', async () => {
