@@ -5,6 +5,7 @@ import { escapeLiteral, type Client } from 'pg';
 import { failed, note, ok, type CheckResult } from '../checks/check.ts';
 import { supportOf } from '../database/major-support.ts';
 import type { DatabaseFacts } from '../database/server.ts';
+import { askDataVolume } from './data-volume.ts';
 import { formatBytes } from '../text/format.ts';
 
 /** What is asked of the new server. */
@@ -82,10 +83,25 @@ async function examineDirectory(client: Client, { new: next }: NewServerNeeds): 
   );
   const directory = rows[0]?.directory ?? null;
   if (directory === null) return [];
-  // The image's own place since 18; below it a volume at /var/lib/postgresql/data holds nothing.
-  if (next.serverMajor >= 18 && directory === `/var/lib/postgresql/${next.serverMajor}/docker`) {
+  const volume = await askDataVolume(client, directory);
+  const place = next.serverMajor >= 18 ? '/var/lib/postgresql' : '/var/lib/postgresql/data';
+  if (volume === 'container' || volume === 'anonymous') {
+    const held = volume === 'container' ? 'in the container itself' : 'in a volume without a name';
     return [
-      note('target directory', `${directory}: of the image; the volume must be at /var/lib/postgresql`, {
+      failed('target directory', {
+        detail: `${directory} is ${held}: the database would go with the container`,
+        remedy: `Mount a directory at ${place} in the compose file (PostgreSQL's image of 18 and later has its data one directory higher than those before)`,
+      }),
+    ];
+  }
+  // A role without rights does not see the mounts.
+  if (
+    volume === 'unknown' &&
+    next.serverMajor >= 18 &&
+    directory === `/var/lib/postgresql/${next.serverMajor}/docker`
+  ) {
+    return [
+      note('target directory', `${directory}: of the image; the volume must be at ${place}`, {
         remedy: `Look at the compose file: a volume at /var/lib/postgresql/data would stay empty, and the database would go with the container`,
       }),
     ];

@@ -184,7 +184,13 @@ for (const major of isPublic ? [14, 15, 16, 17, 18] : [14, 15, 17, 18]) {
     const native = path.join(root, `test/servers/node_modules/postgres-${major}-linux-${process.arch}/native`);
     cpSync(native, path.join(context, 'native'), { recursive: true, verbatimSymlinks: true });
     copyFileSync(path.join(here, 'stand-ins/postgres-entrypoint.sh'), path.join(context, 'postgres-entrypoint.sh'));
-    build(`${images}/postgres:${major}`, { file: path.join(here, 'stand-ins/postgres.Dockerfile'), context });
+    // Since 18 one directory higher, and by version.
+    const places = major < 18 ? [] : ['VOLUME=/var/lib/postgresql', `DATA=/var/lib/postgresql/${major}/docker`];
+    build(`${images}/postgres:${major}`, {
+      file: path.join(here, 'stand-ins/postgres.Dockerfile'),
+      context,
+      args: places.flatMap((one) => ['--build-arg', one]),
+    });
     rmSync(context, { recursive: true });
     return true;
   });

@@ -94,6 +94,27 @@ describe('an upgrade of the database server', () => {
     assert.match(await type('up -d db18'), /ok +target version +PostgreSQL/);
   });
 
+  it('is refused where the volume of 18 is at the former place, or none is there', async () => {
+    const mounts = { dbformer: ['./postgresformer:/var/lib/postgresql/data'], dbbare: [] };
+    for (const [name, volumes] of Object.entries(mounts)) {
+      const text = readFileSync(settings('new.yml'), 'utf8')
+        .replace(`  ${service}:`, `  ${name}:`)
+        .replace(/image: .*/, 'image: mastodon-backup-test/postgres:18')
+        .replace(/ {4}volumes:\n.*\n/, volumes.map((one) => `    volumes:\n      - ${one}\n`).join(''));
+      writeFileSync(settings(`${name}.yml`), text);
+      const files = ['-f', 'docker-compose.yml', '-f', `${name}.yml`];
+      await project.composed([...files, 'up', '-d', '--wait', name]);
+      const { stdout, status } = await project.exec(['upgrade', 'check', '--to', name]);
+      assert.equal(status, 5, stdout);
+      assert.match(
+        stdout,
+        /FAILED +target directory +\/var\/lib\/postgresql\/18\/docker is in a volume without a name: the database would\s+go with the container/,
+      );
+      assert.match(stdout, /Mount a directory at\s+\/var\/lib\/postgresql in/);
+      await project.composed([...files, 'rm', '-sfv', name]);
+    }
+  });
+
   it('is rehearsed while people write', async () => {
     const writer = await connectTo('db');
     const said = await type('upgrade rehearse --to db18');
@@ -116,7 +137,7 @@ describe('an upgrade of the database server', () => {
     const full = readFileSync(settings('new.yml'), 'utf8')
       .replace('services:\n', '')
       .replace(`  ${service}:`, '  dbfull:')
-      .replace(/ {4}volumes:\n.*\n/, '    tmpfs:\n      - /var/lib/postgresql/data:size=75m\n');
+      .replace(/ {4}volumes:\n.*:(\/.*)\n/, '    tmpfs:\n      - $1:size=75m\n');
     appendFileSync(settings('new.yml'), full);
     appendFileSync(settings('sooner.yml'), '  dbfull:\n    healthcheck:\n      interval: 1s\n');
     await project.composed(['up', '-d', '--wait', 'dbfull']);
