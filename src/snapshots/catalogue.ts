@@ -160,6 +160,7 @@ export function whyUnlisted({ unlisted }: Pick<Catalogue, 'unlisted'>, tier: str
 /** Whether a snapshot of this catalogue is pinned. */
 export function pinsOf({ pinned }: Pick<Catalogue, 'pinned'>): (snapshot: Pinned | Manifest) => boolean {
   const names = new Set(pinned.map(snapshotName));
+  if (names.size === 0) return () => false;
   return (snapshot) => names.has(snapshotName(snapshot));
 }
 

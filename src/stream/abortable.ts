@@ -23,8 +23,10 @@ export async function unlessAborted<Result>(
   } finally {
     signal.removeEventListener('abort', abort);
   }
-  const settled = new AbortController();
-  const stop = (): void => settled.abort();
-  await Promise.race([work.then(stop, stop), pauseOrEnd(graceMs, settled.signal)]);
+  if (graceMs > 0) {
+    const settled = new AbortController();
+    const stop = (): void => settled.abort();
+    await Promise.race([work.then(stop, stop), pauseOrEnd(graceMs, settled.signal)]);
+  }
   throw signal.reason;
 }
