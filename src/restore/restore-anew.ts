@@ -71,7 +71,6 @@ export async function restoreAnew(
       ...(await finish(work, { database: temporary.name, login, replaced })),
     ];
     signal.throwIfAborted();
-    await temporary.markWhole();
   } catch (error) {
     await temporary?.drop();
     await login.remove(connection, { name });

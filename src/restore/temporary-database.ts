@@ -23,11 +23,10 @@ import {
 /** A database that is being filled. */
 export interface TemporaryDatabase {
   readonly name: string;
-  /** Takes the mark away: from now on no later restore drops it. */
-  markWhole(): Promise<void>;
   /**
-   * Gives it the real name; answers what the database that had it is called now, null: there was none. Rejects with AppError
-   * `restore`. Cut off in between, nobody would know what is called what: it takes a moment, and has a limit of its own.
+   * Takes the mark away and gives it the real name, in one transaction; answers what the database that had it is called now,
+   * null: there was none. Rejects with AppError `restore`; it is kept then under the name it has, and no later restore drops it.
+   * Cut off in between, nobody would know what is called what: it takes a moment, and has a limit of its own.
    */
   giveName(options: { readonly moveAside: boolean; readonly now: Date }): Promise<string | null>;
   /** Drops it, also when we were interrupted; failing that, says so in the log. */
@@ -82,35 +81,45 @@ export async function createTemporary(
     signal.throwIfAborted();
     throw error;
   }
+  // A connection that was idle while the restore took its hours may be gone.
+  const atServer = async <Result>(work: (connected: Client) => Promise<Result>): Promise<Result> => {
+    await using connected = await connectToServer(server.connection, { name, signal: AbortSignal.timeout(cleanUpMs) });
+    return await work(connected);
+  };
   return {
     name: temporary,
     async drop() {
       await presence[Symbol.asyncDispose]();
       await drop();
     },
-    async markWhole() {
-      // A connection that was idle while the restore took its hours may be gone.
-      const limit = AbortSignal.timeout(cleanUpMs);
-      await using connected = await connectToServer(server.connection, { name, signal: limit });
-      const quoted = escapeIdentifier(temporary);
-      // One message, one transaction.
-      await connected.query(`comment on database ${quoted} is null; alter database ${quoted} connection limit -1`);
-      remaining[Symbol.dispose]();
-    },
     async giveName({ moveAside, now }) {
       await presence[Symbol.asyncDispose]();
       try {
-        const limit = AbortSignal.timeout(cleanUpMs);
-        await using connected = await connectToServer(server.connection, { name, signal: limit });
-        return await rename(connected, { temporary, name, moveAside, now });
+        const movedAside = await atServer(async (connected) => rename(connected, { temporary, name, moveAside, now }));
+        remaining[Symbol.dispose]();
+        return movedAside;
       } catch (error) {
+        await atServer(async (connected) => connected.query(markingWhole(temporary))).then(
+          () => remaining[Symbol.dispose](),
+          (reason: unknown) =>
+            log.error(
+              { err: reason, database: temporary },
+              'It still counts as unfinished: the next restore drops it, unless it is renamed before',
+            ),
+        );
         throw namingFailed(error, { temporary, name, moveAside });
       }
     },
   };
 }
 
-// In one transaction, so that there is a database of that name at every moment.
+// One message, one transaction.
+function markingWhole(temporary: string): string {
+  const quoted = escapeIdentifier(temporary);
+  return `comment on database ${quoted} is null; alter database ${quoted} connection limit -1`;
+}
+
+// In one transaction, so that there is a database of that name at every moment, and none without a mark that nobody asked for.
 async function rename(
   admin: Client,
   options: {
@@ -129,6 +138,7 @@ async function rename(
   try {
     if (aside !== null)
       await admin.query(`alter database ${escapeIdentifier(name)} rename to ${escapeIdentifier(aside)}`);
+    await admin.query(markingWhole(temporary));
     await admin.query(`alter database ${escapeIdentifier(temporary)} rename to ${escapeIdentifier(name)}`);
     await admin.query('commit');
     return aside;

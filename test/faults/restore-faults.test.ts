@@ -492,6 +492,39 @@ describe('a restore that fails', () => {
     await target.query(`drop database "${String(aside?.['datname'])}"`);
   });
 
+  it('leaves nothing for ever when it is killed at that moment', async () => {
+    await target.createDatabase('wanted');
+    await using running = await halfWay();
+    const client = await connectTest(target.superuser());
+    try {
+      await client.query("begin; comment on database wanted is 'nobody renames me now'");
+      s3.rule(() => ({ kind: 'pass' }));
+      const renaming = "select from pg_stat_activity where query ~* '^alter database .* rename' and state = 'active'";
+      await until('the renaming', { seconds: 30, look: async () => (await target.query(renaming)).length > 0 });
+      running.child.kill('SIGKILL');
+      await running.result;
+      await client.query('rollback');
+    } finally {
+      await client.end();
+    }
+    const busy = "select pid from pg_stat_activity where application_name = 'mastodon-backup'";
+    await until('the end of its sessions', { seconds: 10, look: async () => (await target.query(busy)).length === 0 });
+    const [count] = await target.query(
+      'select count(*)::int as count from pg_class where relname = $$accounts$$',
+      'wanted',
+    );
+    assert.equal(count?.['count'], 0, 'what was there is as it was');
+    const result = await restore();
+    assert.equal(result.status, 0, result.stderr);
+    assert.match(result.stderr, /Dropping the unfinished database/);
+    await target.query('drop database wanted');
+    const asides = await target.query("select datname from pg_database where datname like 'wanted%'");
+    for (const { datname } of asides) {
+      assert.match(String(datname), /^wanted_before_/);
+      await target.query(`drop database "${String(datname)}"`);
+    }
+  });
+
   it('says that a disk is full, of the target and of the scratch directory', async (test) => {
     const small = path.join(scratch.path, 'small');
     mkdirSync(small);
