@@ -57,6 +57,8 @@ export async function readContents(
       callback(archive.isDone() ? Object.assign(new Error('That is enough'), { code: 'EPIPE' }) : null);
     },
   });
-  const outcome = await streamDump(source, { ...options, to: enough, onProgress: () => undefined });
+  // One thread begins at once and ends at once; several would decode some blocks that nobody takes.
+  const one = { ...source, threads: 1 };
+  const outcome = await streamDump(one, { ...options, to: enough, onProgress: () => undefined });
   return outcome.kind === 'whole' ? outcome.contents : archive.contents();
 }
