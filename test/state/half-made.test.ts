@@ -23,8 +23,18 @@ it('what was half made when a process was killed goes with a later run, when it 
     'attempts.json.89abcdef',
     '.probe.098be5ce',
     'manifests-s3.10001.89abcdef',
+    '0123456789ab.manifests-s3.10001.89abcdef',
+    '0123456789ab.attempts.json.89abcdef',
   ];
-  const others = ['attempts.json', 'notes.txt', 'run.lock.txt', 'state.lock.0123abcde', 'manifests-s3.10001'];
+  const others = [
+    'attempts.json',
+    'notes.txt',
+    'run.lock.txt',
+    'state.lock.0123abcde',
+    'manifests-s3.10001',
+    '0123456789ab.attempts.json',
+    '0123456789a.attempts.json.89abcdef',
+  ];
   for (const name of [...halfMade, ...others]) put(name, old);
   put('drill.lock.76543210', new Date());
   await using _lock = await takeLock({
