@@ -74,6 +74,8 @@ interface Contender {
   readonly file: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** With which of them it is compared; left out: the first. */
+  readonly against?: string;
 }
 
 const shell = (name: string, text: string): Contender => ({
@@ -89,8 +91,10 @@ const program = (name: string, settings: Readonly<Record<string, string>>): Cont
   env: { ...ours, ...settings },
 });
 const dump = `${programs}/pg_dump -Fc -Z 0`;
-const contenders = [
-  shell('script, xz -T4', `${dump} | xz -T4 > dump.xz; ${upload('dump.xz')}`),
+const classic = `${dump} | xz -T4 > dump.xz; ${upload('dump.xz')}`;
+const wholeDay = 'script, a day of three tiers';
+const contenders: readonly Contender[] = [
+  shell('script, xz -T4', classic),
   shell(`script, xz -T${cores}`, `${dump} | xz -T${cores} > dump.xz; ${upload('dump.xz')}`),
   shell(`limit: xz -T${cores} of the dump`, `xz -T${cores} -c ../finished.dump > dump.xz`),
   program('xz, full', {}),
@@ -98,6 +102,12 @@ const contenders = [
   program('xz, full, age', { BACKUP_AGE_RECIPIENTS: /age1\w+/.exec(identity)?.[0] ?? '' }),
   program('zstd, full', { BACKUP_COMPRESSION: 'zstd' }),
   program('none, full', { BACKUP_COMPRESSION: 'none' }),
+  shell(wholeDay, [classic, classic, classic].join('; ')),
+  {
+    ...program('xz, full, a day of three tiers', {}),
+    args: ['--max-semi-space-size=2', fileURLToPath(new URL('three-tiers.ts', import.meta.url))],
+    against: wholeDay,
+  },
 ].filter(({ name }) => new RegExp(values.only).test(name));
 execFileSync('/bin/bash', ['--norc', '-c', `${dump} > ${scratch.path}/finished.dump`], { env: { ...script } });
 
@@ -144,10 +154,10 @@ const lines = [
   '',
   '| what | seconds | ratio (lowest to highest) | processor seconds | peak memory, MiB | temporary, MiB | object, MiB | requests |',
   '|---|---:|---:|---:|---:|---:|---:|---:|',
-  ...contenders.map(({ name }) => {
+  ...contenders.map(({ name, against }) => {
     // Pairs of one round: the machine is another one in the next.
     const own = rows.filter((row) => row.name === name);
-    const others = rows.filter((row) => row.name === first?.name);
+    const others = rows.filter((row) => row.name === (against ?? first?.name));
     const ratios = own.map((row, round) => row.wallSeconds / (others[round]?.wallSeconds ?? Number.NaN));
     const cells = [
       name,
