@@ -83,7 +83,9 @@ async function examineDirectory(client: Client, { new: next }: NewServerNeeds): 
   );
   const directory = rows[0]?.directory ?? null;
   if (directory === null) return [];
-  const volume = await askDataVolume(client, directory);
+  // Elsewhere a system that is itself made of layers may have them for good.
+  const isOfImage = /^\/var\/lib\/postgresql\/(?:data|\d+\/docker)(?:\/|$)/.test(directory);
+  const volume = isOfImage ? await askDataVolume(client, directory) : 'lasting';
   const place = next.serverMajor >= 18 ? '/var/lib/postgresql' : '/var/lib/postgresql/data';
   if (volume === 'container' || volume === 'anonymous') {
     const held = volume === 'container' ? 'in the container itself' : 'in a volume without a name';
