@@ -3,19 +3,15 @@
 //
 //   npm run bench -- [--megabytes 100] [--rounds 3] [--only REGEX] [--json FILE]
 
-import { chmodSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { execFileSync } from 'node:child_process';
 import type { ObjectKey } from '../../src/storage/store.ts';
-import { databaseEnvironment } from '../support/command.ts';
-import { createMastodonDatabase } from '../support/mastodon-data.ts';
-import { linkPrograms, startPostgres } from '../support/postgres-server.ts';
-import { startS3 } from '../support/s3-server.ts';
-import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { measure, median, type Measured } from './measured.ts';
+import { builtProgram, openStage } from './stage.ts';
 
 const { values } = parseArgs({
   options: {
@@ -25,46 +21,19 @@ const { values } = parseArgs({
     json: { type: 'string' },
   },
 });
-// What the image has, as it runs there.
-const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const cores = availableParallelism();
 const mib = 1_048_576;
 
-using scratch = temporaryDirectory();
-chmodSync(scratch.path, 0o755);
-await using server = await startPostgres({ major: 15, settings: { max_wal_size: '2GB' } });
-await createMastodonDatabase(server, { name: 'mastodon_production', megabytes: Number(values.megabytes) });
-await using s3 = await startS3();
-const programs = linkPrograms(path.join(scratch.path, 'bin'), 15);
-const temporary = path.join(scratch.path, 'tmp');
-mkdirSync(temporary);
-const connection = server.mastodon('mastodon_production');
+await using stage = await openStage({ megabytes: Number(values.megabytes), user: 'mastodon' });
+const { s3, programs, temporary } = stage;
 const identity = execFileSync('age-keygen', { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
-
-const ours = {
-  PATH: process.env['PATH'],
-  ...databaseEnvironment(connection),
-  ...s3.environment,
-  LOCAL_DOMAIN: 'social.example',
-  BACKUP_STATE_DIR: path.join(scratch.path, 'state'),
-  BACKUP_SCRATCH_DIR: temporary,
-  BACKUP_PG_BIN: programs,
-  BACKUP_KEEP_DAILY: '1000',
-  BACKUP_ALLOW_PLAINTEXT: 'true',
-  BACKUP_LOG_LEVEL: 'warn',
-  MALLOC_ARENA_MAX: '2',
-};
+const ours = { ...stage.ours, BACKUP_KEEP_DAILY: '1000', BACKUP_ALLOW_PLAINTEXT: 'true' };
 const script = {
-  PATH: process.env['PATH'],
-  PGHOST: connection.host,
-  PGPORT: String(connection.port),
-  PGUSER: connection.user,
-  PGPASSWORD: connection.password,
-  PGDATABASE: connection.database,
+  ...stage.libpq,
+  PGDATABASE: stage.connection.database,
   AWS_ACCESS_KEY_ID: 'test',
   AWS_SECRET_ACCESS_KEY: 'test',
   AWS_DEFAULT_REGION: 'us-east-1',
-  HOME: temporary,
 };
 const upload = (file: string): string =>
   `aws --endpoint-url ${s3.endpoint} s3 cp --only-show-errors ${file} s3://${s3.bucket}/script/${path.basename(file)}`;
@@ -87,7 +56,7 @@ const shell = (name: string, text: string): Contender => ({
 const program = (name: string, settings: Readonly<Record<string, string>>): Contender => ({
   name,
   file: process.execPath,
-  args: ['--max-semi-space-size=2', main, 'run', 'daily', '--json'],
+  args: [...builtProgram, 'run', 'daily', '--json'],
   env: { ...ours, ...settings },
 });
 const dump = `${programs}/pg_dump -Fc -Z 0`;
@@ -109,7 +78,7 @@ const contenders: readonly Contender[] = [
     against: wholeDay,
   },
 ].filter(({ name }) => new RegExp(values.only).test(name));
-execFileSync('/bin/bash', ['--norc', '-c', `${dump} > ${scratch.path}/finished.dump`], { env: { ...script } });
+execFileSync('/bin/bash', ['--norc', '-c', `${dump} > ${stage.folder}/finished.dump`], { env: script });
 
 interface Row extends Measured {
   readonly name: string;
@@ -148,7 +117,7 @@ async function sizeOf(keys: readonly string[]): Promise<number> {
 const of = (name: string, value: (row: Row) => number): number =>
   median(rows.filter((row) => row.name === name).map(value));
 const [first] = contenders;
-const dumpBytes = statSync(path.join(scratch.path, 'finished.dump')).size;
+const dumpBytes = statSync(path.join(stage.folder, 'finished.dump')).size;
 const lines = [
   `${(dumpBytes / mib).toFixed(0)} MiB of dump, ${cores} cores, medians of ${values.rounds}`,
   '',

@@ -2,17 +2,11 @@
 //
 //   npm run bench:restore -- [--megabytes 100] [--rounds 3] [--only REGEX] [--json FILE]
 
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { databaseEnvironment } from '../support/command.ts';
-import { createMastodonDatabase } from '../support/mastodon-data.ts';
-import { linkPrograms, startPostgres } from '../support/postgres-server.ts';
-import { startS3 } from '../support/s3-server.ts';
-import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { measure, median, type Measured } from './measured.ts';
+import { builtProgram, openStage } from './stage.ts';
 
 const { values } = parseArgs({
   options: {
@@ -22,48 +16,23 @@ const { values } = parseArgs({
     json: { type: 'string' },
   },
 });
-// What the image has, as it runs there.
-const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const mib = 1_048_576;
 
-using scratch = temporaryDirectory();
-chmodSync(scratch.path, 0o755);
-await using server = await startPostgres({ major: 15, settings: { max_wal_size: '2GB' } });
-await createMastodonDatabase(server, { name: 'mastodon_production', megabytes: Number(values.megabytes) });
-await using s3 = await startS3();
-const programs = linkPrograms(path.join(scratch.path, 'bin'), 15);
-mkdirSync(path.join(scratch.path, 'tmp'));
 // Who may create a database: the restore as an administrator makes it.
-const connection = server.superuser('mastodon_production');
-const ours = {
-  PATH: process.env['PATH'],
-  ...databaseEnvironment(connection),
-  ...s3.environment,
-  LOCAL_DOMAIN: 'social.example',
-  BACKUP_STATE_DIR: path.join(scratch.path, 'state'),
-  BACKUP_SCRATCH_DIR: path.join(scratch.path, 'tmp'),
-  BACKUP_PG_BIN: programs,
-  BACKUP_COMPRESSION_LEVEL: '6',
-  BACKUP_LOG_LEVEL: 'warn',
-  MALLOC_ARENA_MAX: '2',
-};
-const run = ['--max-semi-space-size=2', main];
+await using stage = await openStage({ megabytes: Number(values.megabytes), user: 'superuser' });
+const { server, s3, programs, temporary } = stage;
+const ours = { ...stage.ours, BACKUP_COMPRESSION_LEVEL: '6' };
 // Not synchronously: the S3 server is in this process.
-const backup = await measure(process.execPath, { args: [...run, 'run', 'daily', '--json'], env: ours });
+const backup = await measure(process.execPath, { args: [...builtProgram, 'run', 'daily', '--json'], env: ours });
 if (backup.status !== 0) throw new Error(backup.stderr);
 const key = (await s3.keys()).find((one) => one.endsWith('.dump.xz')) ?? '';
 const stock = {
-  PATH: process.env['PATH'],
-  PGHOST: connection.host,
-  PGPORT: String(connection.port),
-  PGUSER: connection.user,
-  PGPASSWORD: connection.password,
+  ...stage.libpq,
   RCLONE_CONFIG_B_TYPE: 's3',
   RCLONE_CONFIG_B_PROVIDER: 'Other',
   RCLONE_CONFIG_B_ENDPOINT: s3.endpoint,
   RCLONE_CONFIG_B_ACCESS_KEY_ID: 'test',
   RCLONE_CONFIG_B_SECRET_ACCESS_KEY: 'test',
-  HOME: scratch.path,
 };
 const stream = `rclone cat b:${s3.bucket}/${key} | xz -d -T0`;
 const shell = (name: string, text: string) => ({
@@ -79,14 +48,14 @@ const shell = (name: string, text: string) => ({
 const program = (name: string, args: readonly string[]) => ({
   name,
   file: process.execPath,
-  args: [...run, 'restore', 'latest', '--to-database', 'restored', ...args],
+  args: [...builtProgram, 'restore', 'latest', '--to-database', 'restored', ...args],
   env: ours,
 });
 const contenders = [
   shell('stock: xz -d | pg_restore', `${stream} | ${programs}/pg_restore --no-owner --role=mastodon -d restored`),
   shell(
     'stock: xz -d to a file, pg_restore -j2',
-    `${stream} > ${scratch.path}/tmp/file; ${programs}/pg_restore -j2 --no-owner --role=mastodon -d restored ${scratch.path}/tmp/file; rm ${scratch.path}/tmp/file`,
+    `${stream} > ${temporary}/file; ${programs}/pg_restore -j2 --no-owner --role=mastodon -d restored ${temporary}/file; rm ${temporary}/file`,
   ),
   program('ours', []),
   program('ours, --jobs 2', ['--jobs', '2']),
