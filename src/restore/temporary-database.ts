@@ -93,9 +93,10 @@ export async function createTemporary(
       await drop();
     },
     async giveName({ moveAside, now }) {
-      await presence[Symbol.asyncDispose]();
+      const leave = async (): Promise<void> => presence[Symbol.asyncDispose]();
       try {
-        const movedAside = await atServer(async (connected) => rename(connected, { temporary, name, moveAside, now }));
+        const names = { temporary, name, moveAside, now };
+        const movedAside = await atServer(async (connected) => rename(connected, { ...names, leave }));
         remaining[Symbol.dispose]();
         return movedAside;
       } catch (error) {
@@ -108,6 +109,8 @@ export async function createTemporary(
             ),
         );
         throw namingFailed(error, { temporary, name, moveAside });
+      } finally {
+        await leave();
       }
     },
   };
@@ -120,6 +123,8 @@ function markingWhole(temporary: string): string {
 }
 
 // In one transaction, so that there is a database of that name at every moment, and none without a mark that nobody asked for.
+// Nobody may be in what is renamed; but what bears a mark and has nobody in it, another restore would drop. The comment locks it
+// against that, and is made before we leave.
 async function rename(
   admin: Client,
   options: {
@@ -127,18 +132,21 @@ async function rename(
     readonly name: string;
     readonly moveAside: boolean;
     readonly now: Date;
+    /** Ends our own presence in it. */
+    readonly leave: () => Promise<void>;
   },
 ): Promise<string | null> {
-  const { temporary, name, moveAside, now } = options;
+  const { temporary, name, moveAside, now, leave } = options;
   const visitors = await readVisitors(admin, name);
   if (visitors.length > 0) throw isVisited(name, visitors);
   const stamp = now.toISOString().slice(0, 19).replaceAll(/[-:]/g, '');
   const aside = moveAside ? `${stemOf(name)}_before_${stamp}Z` : null;
   await admin.query('begin');
   try {
+    await admin.query(markingWhole(temporary));
+    await leave();
     if (aside !== null)
       await admin.query(`alter database ${escapeIdentifier(name)} rename to ${escapeIdentifier(aside)}`);
-    await admin.query(markingWhole(temporary));
     await admin.query(`alter database ${escapeIdentifier(temporary)} rename to ${escapeIdentifier(name)}`);
     await admin.query('commit');
     return aside;
