@@ -22,11 +22,13 @@ describe('the database of a restore that is under way', () => {
     const door = createServer((outer) => {
       asked.resolve();
       outer.on('error', () => undefined);
-      void opened.then(() => {
+      const pass = async (): Promise<void> => {
+        await opened;
         const inner = createConnection({ port: server.port, host: '127.0.0.1' });
         inner.on('error', () => outer.destroy());
         outer.pipe(inner).pipe(outer);
-      });
+      };
+      void pass();
     });
     using stack = new DisposableStack();
     stack.defer(() => void door.close());
