@@ -3,6 +3,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { escapeIdentifier, escapeLiteral, type Client } from 'pg';
+import { whenReachable } from '../database/clean-up.ts';
 import { connect } from '../database/connection.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -100,7 +101,10 @@ export async function createTemporary(
         remaining[Symbol.dispose]();
         return movedAside;
       } catch (error) {
-        await atServer(async (connected) => connected.query(markingWhole(temporary))).then(
+        const keep = async (): Promise<void> =>
+          atServer(async (connected) => void (await connected.query(markingWhole(temporary))));
+        // A restart of the server may be why it could not be named.
+        await whenReachable(keep, { signal: AbortSignal.timeout(cleanUpMs) }).then(
           () => remaining[Symbol.dispose](),
           (reason: unknown) =>
             log.error(
@@ -143,7 +147,7 @@ async function rename(
   const aside = moveAside ? `${stemOf(name)}_before_${stamp}Z` : null;
   await admin.query('begin');
   try {
-    await admin.query(markingWhole(temporary));
+    await admin.query(`${markingWhole(temporary)}; savepoint whole`);
     await leave();
     if (aside !== null)
       await admin.query(`alter database ${escapeIdentifier(name)} rename to ${escapeIdentifier(aside)}`);
@@ -151,7 +155,8 @@ async function rename(
     await admin.query('commit');
     return aside;
   } catch (error) {
-    await admin.query('rollback').catch(() => undefined);
+    // The mark goes before the lock does: another restore may be about to drop what has one.
+    await admin.query('rollback to savepoint whole; commit').catch(() => undefined);
     throw error;
   }
 }

@@ -15,6 +15,8 @@ export const unfinishedLimit = 1_234_567_891;
 /** Also the limit of what must not be cut off. */
 export const cleanUpMs = 60_000;
 const retryMs = 500;
+/** How long the drop of another's database waits for a lock, in milliseconds; whoever connects has one for a moment. */
+const lockedMs = 100;
 const endingPauseMs = 50;
 /** SQLSTATE of a database that somebody is in; PostgreSQL's appendix A. */
 const objectInUse = '55006';
@@ -41,12 +43,16 @@ export async function removeUnfinished(
         and not exists (select from pg_stat_activity a where a.datname = d.datname and a.usesysid is not null)`,
     [unfinished, `${stemOf(name).replaceAll(/[!%_]/g, '!$&')}!_restoring!_%`, unfinishedLimit],
   );
+  if (rows.length === 0) return;
+  // Who has locked it gives it its name just now, and it may be whole when the lock is ours.
+  await admin.query(`set lock_timeout = '${lockedMs}ms'`);
   for (const { name: leftover } of rows) {
     log.warn({ database: leftover }, 'Dropping the unfinished database that an interrupted restore left behind');
     await admin.query(`drop database ${escapeIdentifier(leftover)}`).catch((error: unknown) => {
       log.warn({ err: error, database: leftover }, 'It could not be dropped');
     });
   }
+  await admin.query('set lock_timeout = 0');
 }
 
 /**

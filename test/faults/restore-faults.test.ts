@@ -6,6 +6,7 @@ import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { removeUnfinished } from '../../src/restore/unfinished-database.ts';
 import { dumpOf, type Manifest } from '../../src/snapshots/manifest.ts';
 import type { ObjectKey } from '../../src/storage/store.ts';
 import { openApp } from '../support/app.ts';
@@ -21,6 +22,7 @@ import { connectTest, createMastodonDatabase } from '../support/mastodon-data.ts
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { startS3, type S3TestServer } from '../support/s3-server.ts';
 import { dumpKey, manifestFrom, secretsKey } from '../support/manifests.ts';
+import { quietLog } from '../support/quiet-log.ts';
 import { holdAutovacuumIn } from '../support/stuck-autovacuum.ts';
 import { until } from '../support/until.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
@@ -136,6 +138,16 @@ describe('a restore that fails', () => {
     });
     unlessReached.move();
     return command;
+  };
+
+  // As a restore does that another machine begins: no lock keeps it from ours.
+  const removeFromElsewhere = async (): Promise<void> => {
+    const client = await connectTest(target.superuser());
+    try {
+      await removeUnfinished(client, { name: 'wanted', log: quietLog });
+    } finally {
+      await client.end();
+    }
   };
 
   it('says that the object is truncated', async () => {
@@ -423,6 +435,7 @@ describe('a restore that fails', () => {
       /restored and whole, but still called '(wanted_restoring_\w+)': .*already exists.*RENAME TO "wanted"/,
     );
     const [, whole = ''] = /still called '(\w+)'/.exec(result.stderr) ?? [];
+    await removeFromElsewhere();
     const [count] = await target.query('select count(*)::int as count from accounts', whole);
     assert.equal(count?.['count'], manifest.database.rows['public.accounts']);
     await target.query('drop database wanted');
@@ -523,6 +536,55 @@ describe('a restore that fails', () => {
       assert.match(String(datname), /^wanted_before_/);
       await target.query(`drop database "${String(datname)}"`);
     }
+  });
+
+  it('is not taken for an interrupted one at that moment', async () => {
+    await target.createDatabase('wanted');
+    await using running = await halfWay();
+    const client = await connectTest(target.superuser());
+    try {
+      await client.query("begin; comment on database wanted is 'nobody renames me now'");
+      s3.rule(() => ({ kind: 'pass' }));
+      const renaming = "select from pg_stat_activity where query ~* '^alter database .* rename' and state = 'active'";
+      await until('the renaming', { seconds: 30, look: async () => (await target.query(renaming)).length > 0 });
+      await removeFromElsewhere();
+      await client.query('rollback');
+    } finally {
+      await client.end();
+    }
+    const result = await running.result;
+    assert.equal(result.status, 0, result.stderr);
+    const [count] = await target.query('select count(*)::int as count from accounts', 'wanted');
+    assert.equal(count?.['count'], manifest.database.rows['public.accounts']);
+    await target.query('drop database wanted');
+    const [aside] = await target.query("select datname from pg_database where datname like 'wanted_before_%'");
+    await target.query(`drop database "${String(aside?.['datname'])}"`);
+  });
+
+  it('is not taken for an interrupted one when it gets no name at that moment', async () => {
+    await target.createDatabase('wanted');
+    await using running = await halfWay();
+    const client = await connectTest(target.superuser());
+    try {
+      await client.query("begin; comment on database wanted is 'nobody renames me now'");
+      s3.rule(() => ({ kind: 'pass' }));
+      const renaming = "select from pg_stat_activity where query ~* '^alter database .* rename' and state = 'active'";
+      await until('the renaming', { seconds: 30, look: async () => (await target.query(renaming)).length > 0 });
+      const removal = removeFromElsewhere();
+      await Promise.race([removal, new Promise((resolve) => setTimeout(resolve, 1_000))]);
+      await client.query('alter database wanted rename to gone; commit');
+      await removal;
+    } finally {
+      await client.end();
+    }
+    const result = await running.result;
+    failed(result, /restored and whole, but still called '(wanted_restoring_\w+)': database "wanted" does not exist/);
+    const [, whole = ''] = /still called '(\w+)'/.exec(result.stderr) ?? [];
+    await removeFromElsewhere();
+    const [count] = await target.query('select count(*)::int as count from accounts', whole);
+    assert.equal(count?.['count'], manifest.database.rows['public.accounts']);
+    await target.query('drop database gone');
+    await target.query(`drop database ${whole}`);
   });
 
   it('says that a disk is full, of the target and of the scratch directory', async (test) => {
