@@ -14,8 +14,8 @@ interface Mount {
 }
 
 const layered = new Set(['overlay', 'aufs', 'fuse.fuse-overlayfs']);
-/** What Docker and Podman call a volume that nobody named. */
-const anonymousRoot = /\/volumes\/[0-9a-f]{64}(\/_data)?$/;
+/** What Docker and Podman call a volume that nobody named; where a disk of its own holds them, without what is before it. */
+const anonymousRoot = /\/(?:volumes\/[0-9a-f]{64}(?:\/_data)?|[0-9a-f]{64}\/_data)$/;
 
 /** Asks the server; `unknown` where it does not tell this role, or has no such table. */
 export async function askDataVolume(client: Client, directory: string): Promise<DataVolume> {
@@ -32,7 +32,8 @@ export function dataVolumeOf(mountinfo: string, directory: string): DataVolume {
     // What was mounted later hides what is at the same point.
     .reduce<Mount | null>((best, one) => (best !== null && one.point.length < best.point.length ? best : one), null);
   if (holding === null) return 'unknown';
-  if (holding.point === '/' && layered.has(holding.fileSystem)) return 'container';
+  // A root of btrfs or ZFS is a machine's, or a container's of the storage driver of that name.
+  if (holding.point === '/') return layered.has(holding.fileSystem) ? 'container' : 'unknown';
   return anonymousRoot.test(holding.root) ? 'anonymous' : 'lasting';
 }
 

@@ -40,6 +40,10 @@ describe('where the data of a server lie', () => {
       '/home/masto/.local/share/containers/storage/volumes/',
     );
     assert.equal(dataVolumeOf(table(rootless), of18), 'anonymous');
+    for (const above of ['/var/lib/docker/volumes', '/var/lib/docker']) {
+      const ownDisk = anonymous('/var/lib/postgresql').replace(above, '');
+      assert.equal(dataVolumeOf(table(ownDisk), of18), 'anonymous');
+    }
   });
 
   it('is told of a later mount that hides an earlier, and of a path with a blank', () => {
@@ -48,9 +52,11 @@ describe('where the data of a server lie', () => {
     assert.equal(dataVolumeOf(table(bind(String.raw`/srv/my\040data`)), '/srv/my data/18'), 'lasting');
   });
 
-  it('is lasting without a container, and unknown without a table', () => {
+  it('is unknown where the root tells nothing, and without a table', () => {
     const bare = '25 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw,errors=remount-ro\n';
-    assert.equal(dataVolumeOf(bare, '/var/lib/postgresql/18/main'), 'lasting');
-    for (const nothing of ['', 'no table\n', '1 2 3\n']) assert.equal(dataVolumeOf(nothing, of18), 'unknown');
+    const btrfs = `812 703 0:31 /docker/btrfs/subvolumes/${digest} / rw,relatime - btrfs /dev/vda1 rw\n`;
+    const zfs = `812 703 0:57 / / rw,relatime - zfs tank/docker/${digest} rw\n`;
+    for (const nothing of [bare, btrfs, zfs, '', 'no table\n', '1 2 3\n'])
+      assert.equal(dataVolumeOf(nothing, of18), 'unknown');
   });
 });
