@@ -587,6 +587,39 @@ describe('a restore that fails', () => {
     await target.query(`drop database ${whole}`);
   });
 
+  it('keeps what is whole when the server crashes at that moment', async () => {
+    await target.createDatabase('wanted');
+    await using running = await halfWay();
+    const client = await connectTest(target.superuser());
+    try {
+      await client.query("begin; comment on database wanted is 'nobody renames me now'");
+      s3.rule(() => ({ kind: 'pass' }));
+      const renaming =
+        "select pid from pg_stat_activity where query ~* '^alter database .* rename' and state = 'active'";
+      let pid = 0;
+      await until('the renaming', {
+        seconds: 30,
+        look: async () => {
+          pid = Number((await target.query(renaming))[0]?.['pid'] ?? 0);
+          return pid > 0;
+        },
+      });
+      // All sessions end with one that is killed, and for a moment nobody gets in.
+      process.kill(pid, 'SIGKILL');
+    } finally {
+      await client.end().catch(() => undefined);
+    }
+    const result = await running.result;
+    failed(result, /restored and whole, but still called '(wanted_restoring_\w+)'/);
+    assert.doesNotMatch(result.stderr, /still counts as unfinished/);
+    const [, whole = ''] = /still called '(\w+)'/.exec(result.stderr) ?? [];
+    await removeFromElsewhere();
+    const [count] = await target.query('select count(*)::int as count from accounts', whole);
+    assert.equal(count?.['count'], manifest.database.rows['public.accounts']);
+    await target.query('drop database wanted');
+    await target.query(`drop database ${whole}`);
+  });
+
   it('says that a disk is full, of the target and of the scratch directory', async (test) => {
     const small = path.join(scratch.path, 'small');
     mkdirSync(small);
