@@ -13,18 +13,23 @@ export interface Space {
 /**
  * Makes a directory and those above it. Answers the first that it had to make; undefined: all were there. Rejects with the system's
  * error: `ENOTDIR` where a file stands in its place, `ENOENT` where none can be made or a link leads nowhere, `ELOOP` where one leads
- * back to itself; never `EEXIST`, by which others mean an object that is there already.
+ * back to itself; never `EEXIST`, by which others mean an object that is there already. `below` and what is above it must be there.
  */
 export async function makeDirectory(
   directory: string,
-  { mode }: { readonly mode?: number } = {},
+  { mode, below }: { readonly mode?: number; readonly below?: string } = {},
 ): Promise<string | undefined> {
   const first = await attempt(directory, mode);
   if (first.kind === 'done') return first.made;
   const above = path.dirname(directory);
-  if (above === directory) throw first.error;
+  if (above === directory || above === below) throw first.error;
   // Where it is there, somebody else may have made it this moment: asked once more, and never again.
-  const made = (await isDirectory(above)) ? undefined : await makeDirectory(above, mode === undefined ? {} : { mode });
+  const made = (await isDirectory(above))
+    ? undefined
+    : await makeDirectory(above, {
+        ...(mode === undefined ? {} : { mode }),
+        ...(below === undefined ? {} : { below }),
+      });
   const second = await attempt(directory, mode);
   if (second.kind === 'orphan') throw second.error;
   return made ?? second.made;

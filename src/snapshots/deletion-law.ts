@@ -9,8 +9,9 @@ import { readAll } from './document-reading.ts';
 import type { Pinned } from './listing.ts';
 import { describeLock, lockedUntil } from './lock-check.ts';
 import { decodeManifest, encodeManifest, type Manifest } from './manifest.ts';
-import { manifestKey, parseKey, partKey, pinKey } from './object-keys.ts';
+import { isDrillName, manifestKey, parseKey, partKey, pinKey } from './object-keys.ts';
 import { maxSignatureBytes, readSignature, signatureKey } from './origin.ts';
+import { belongsToPlace } from './place-script.ts';
 import { removal, type Repository } from './repository.ts';
 import { readSigner } from './sshsig.ts';
 import { folders } from '../schedule/tier.ts';
@@ -32,7 +33,7 @@ export interface SweepResult {
 
 /**
  * Removes what interrupted runs left behind: objects of our grammar whose manifest the store says does not exist, and
- * unfinished uploads of our grammar; both only when older than a day and than twice `timeoutMs`. Call it holding the lock.
+ * unfinished uploads of our names; both only when older than a day and than twice `timeoutMs`. Call it holding the lock.
  */
 export async function sweep(
   { [removal]: store, prefix }: Repository,
@@ -76,10 +77,13 @@ export async function sweep(
     });
   }
   const uploads: ObjectKey[] = [];
-  for (const folder of folders) {
-    for await (const upload of store.listUnfinished(`${prefix}${folder}/`, { signal })) {
+  // In a bucket what is small is stored by one request; in a directory everything has a temporary file first.
+  const below = store.hasParts ? folders.map((folder) => `${prefix}${folder}/`) : [prefix];
+  for (const start of below) {
+    for await (const upload of store.listUnfinished(start, { signal })) {
       const parsed = parseKey(upload.key, { prefix });
-      if (parsed === undefined || !isOld(upload.startedAt, parsed.startedAt)) continue;
+      if (parsed === undefined && !standsBeside(upload.key, { prefix })) continue;
+      if (!isOld(upload.startedAt, parsed?.startedAt ?? upload.startedAt)) continue;
       log.info({ key: upload.key, store: store.description }, 'Aborting an unfinished upload of an interrupted run');
       await inItself(upload.key, async () => {
         await store.discard(upload, { signal });
@@ -88,6 +92,12 @@ export async function sweep(
     }
   }
   return { objects, uploads };
+}
+
+// What is ours and belongs to no snapshot: the place's own files, records of drills, probes.
+function standsBeside(key: ObjectKey, { prefix }: { readonly prefix: string }): boolean {
+  const name = key.slice(prefix.length);
+  return belongsToPlace(name) || isDrillName(name) || probeName.test(name);
 }
 
 /** The key of a probe object, with which `doctor` finds out whether it may write. */

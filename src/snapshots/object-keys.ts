@@ -128,3 +128,9 @@ export function parseKey(text: string, { prefix }: { readonly prefix: string }):
 export function buildDrillKey({ prefix, id }: { readonly prefix: string; readonly id: string }): ObjectKey {
   return `${prefix}drills/${id}.json` as ObjectKey;
 }
+
+/** Whether a key, without its prefix, is that of what a drill found. */
+export function isDrillName(name: string): boolean {
+  const id = /^drills\/([^/]+)\.json(?:\.sig)?$/.exec(name)?.[1];
+  return id !== undefined && isSnapshotId(id);
+}

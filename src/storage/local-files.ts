@@ -57,9 +57,12 @@ export function exchanged(directory: string): AppError {
   });
 }
 
-/** Makes a folder and those above it. Answers whether the entry of a new one has yet to be put on the disk, and where. */
-export async function makeFolder(folder: string): Promise<string | undefined> {
-  const made = await makeDirectory(folder, { mode: 0o700 });
+/**
+ * Makes a folder and those above it, but not `directory`: unmounted this moment it would be made below the mount point, and the next
+ * backup would go there. Answers whether the entry of a new one has yet to be put on the disk, and where.
+ */
+export async function makeFolder(folder: string, directory: string): Promise<string | undefined> {
+  const made = await makeDirectory(folder, { mode: 0o700, below: directory });
   return made === undefined ? undefined : path.dirname(made);
 }
 

@@ -68,7 +68,7 @@ export function createLocalStore({
     body.on('error', () => undefined);
     try {
       await requireDirectory(directory);
-      const above = await makeFolder(path.dirname(file));
+      const above = await makeFolder(path.dirname(file), directory);
       // A new folder is on the disk only when the one above it is.
       if (above !== undefined) await syncDirectory(above);
       if (await exists(file))
@@ -109,7 +109,7 @@ export function createLocalStore({
       const file = fileOf(to);
       if (await exists(file))
         throw new AppError('store', `${action}: the key exists already`, { reason: 'exists', hint: 'Try again.' });
-      await makeFolder(path.dirname(file));
+      await makeFolder(path.dirname(file), directory);
       await link(fileOf(from), file);
       await syncDirectory(path.dirname(file));
       onProgress?.(source.bytes);
@@ -142,7 +142,13 @@ export function createLocalStore({
     const file = fileOf(key);
     try {
       const found = await lookAt(file, key);
-      if (found === null) throw new AppError('store', `${action}: there is no such file`, { reason: 'not-found' });
+      // Nothing is missing from a directory that is not there.
+      if (found === null) await requireDirectory(directory);
+      if (found === null)
+        throw new AppError('store', `${action}: there is no such file`, {
+          reason: 'not-found',
+          hint: 'See what is there with: mastodon-backup list.',
+        });
       const { bytes: size } = found;
       if (size - offset <= smallBytes) {
         const content = (await readFile(file)).subarray(offset);
@@ -215,7 +221,19 @@ export function createLocalStore({
     copy: async (from, options) =>
       unlessAborted(duplicate(from, options), { signal: options.signal, graceMs: cleanUpMs }),
     putDocument: async (key, content, { signal }) => answered(keep(key, content, signal), signal),
-    get: async (key, options) => answered(read(key, options), options.signal),
+    async get(key, options) {
+      const reading = read(key, options);
+      try {
+        return await answered(reading, options.signal);
+      } catch (error) {
+        // What is opened when nobody waits for it any more would stay open.
+        reading.then(
+          (late) => late.destroy(),
+          () => undefined,
+        );
+        throw error;
+      }
+    },
     head: async (key, { signal }) => answered(lookUp(key), signal),
     list: (prefix, { signal, ...told }) => eachOf(objectsUnder(directory, { prefix, ...told }), signal),
     listUnfinished: (prefix, { signal }) => each(partialsUnder(directory, prefix), signal),

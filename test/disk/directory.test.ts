@@ -1,7 +1,7 @@
 // Directories are made as `mkdir -p` makes them, and where none can be made that is said at once.
 
 import assert from 'node:assert/strict';
-import { mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { it } from 'node:test';
 import { makeDirectory } from '../../src/disk/directory.ts';
@@ -22,6 +22,16 @@ it('makes what several want at once, for each of them', async () => {
   const wanted = Array.from({ length: 50 }, (_, at) => path.join(folder.path, 'a', 'b', 'c', String(at % 5)));
   await Promise.all(wanted.map(async (one) => makeDirectory(one)));
   for (const one of wanted) assert.ok(statSync(one).isDirectory());
+});
+
+it('makes none that was to be there already, nor one above it', async () => {
+  using folder = temporaryDirectory();
+  const mount = path.join(folder.path, 'nas', 'mount');
+  await assert.rejects(makeDirectory(path.join(mount, 'pitr', 'wal'), { below: mount }), { code: 'ENOENT' });
+  await assert.rejects(makeDirectory(path.join(mount, 'daily'), { below: mount }), { code: 'ENOENT' });
+  assert.deepEqual(readdirSync(folder.path), []);
+  await makeDirectory(mount);
+  assert.equal(await makeDirectory(path.join(mount, 'pitr', 'wal'), { below: mount }), path.join(mount, 'pitr'));
 });
 
 it('is told that a file stands in the way', async () => {

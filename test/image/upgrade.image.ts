@@ -87,7 +87,10 @@ describe('an upgrade of the database server', () => {
     service = name;
     const here = text.replace(/postgres:(\d+)-alpine/, 'mastodon-backup-test/postgres:$1');
     writeFileSync(settings('new.yml'), `services:\n${here}`);
-    writeFileSync(settings('sooner.yml'), `services:\n  ${service}:\n    healthcheck:\n      interval: 1s\n`);
+    writeFileSync(
+      settings('sooner.yml'),
+      `services:\n  ${service}:\n    healthcheck:\n      interval: 1s\n      retries: 60\n`,
+    );
     const files = readFileSync(settings('.env'), 'utf8');
     writeFileSync(settings('.env'), files.replace(/^COMPOSE_FILE=.*$/m, '$&:new.yml:sooner.yml'));
     await project.composed(['up', '-d', '--wait', service]);
@@ -100,6 +103,7 @@ describe('an upgrade of the database server', () => {
       const text = readFileSync(settings('new.yml'), 'utf8')
         .replace(`  ${service}:`, `  ${name}:`)
         .replace(/image: .*/, 'image: mastodon-backup-test/postgres:18')
+        .replace(/ {4}healthcheck:\n.*\n/, '$&      interval: 1s\n      retries: 60\n')
         .replace(/ {4}volumes:\n.*\n/, volumes.map((one) => `    volumes:\n      - ${one}\n`).join(''));
       writeFileSync(settings(`${name}.yml`), text);
       const files = ['-f', 'docker-compose.yml', '-f', `${name}.yml`];
@@ -139,7 +143,7 @@ describe('an upgrade of the database server', () => {
       .replace(`  ${service}:`, '  dbfull:')
       .replace(/ {4}volumes:\n.*:(\/.*)\n/, '    tmpfs:\n      - $1:size=75m\n');
     appendFileSync(settings('new.yml'), full);
-    appendFileSync(settings('sooner.yml'), '  dbfull:\n    healthcheck:\n      interval: 1s\n');
+    appendFileSync(settings('sooner.yml'), '  dbfull:\n    healthcheck:\n      interval: 1s\n      retries: 60\n');
     await project.composed(['up', '-d', '--wait', 'dbfull']);
     const untouched = await askIn('db', facts);
     const { status, stderr } = await project.exec(['upgrade', 'run', '--to', 'dbfull']);

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';
 import { storeEnclosure } from '../../src/backup/enclosure.ts';
@@ -196,5 +198,34 @@ describe('the sweep', () => {
     const later = new Date(Date.now() + 3 * 86_400_000);
     assert.deepEqual((await sweep(repository, { ...law, now: later })).objects, [orphan]);
     assert.ok(await store.head(secretsKey(manifest), { signal }));
+  });
+
+  it('removes what a cut-off write left of anything that is ours, and nothing of others', async () => {
+    using folder = temporaryDirectory();
+    const repository = createRepository(createLocalStore({ directory: folder.path }));
+    const ours = [
+      'restore-1614abd8.sh',
+      'mastodon-backup.place',
+      'probe-0123456789abcdef.txt',
+      'drills/2026-01-02T000000Z-aaaaaa.json',
+      'daily/2026-01-02T000000Z-aaaaaa.dump.xz',
+      'daily/2026-01-02T000000Z-aaaaaa.json',
+    ];
+    const others = ['notes.txt', 'restore-me.sh', 'drills/notes.json', 'elsewhere/restore-1614abd8.sh', 'daily/x.json'];
+    const partialOf = (key: string): string =>
+      path.join(folder.path, path.dirname(key), `.${path.basename(key)}.0123456789ab.partial`);
+    for (const key of [...ours, ...others]) {
+      mkdirSync(path.dirname(partialOf(key)), { recursive: true });
+      writeFileSync(partialOf(key), 'half');
+    }
+    const law = { ...options, timeoutMs: 60_000, catalogue: await readCatalogue(repository, { signal }) };
+    assert.deepEqual((await sweep(repository, { ...law, now: new Date() })).uploads, []);
+    const later = new Date(Date.now() + 3 * 86_400_000);
+    const { uploads } = await sweep(repository, { ...law, now: later });
+    assert.deepEqual(uploads.toSorted(), ours.toSorted());
+    assert.deepEqual(
+      [...ours, ...others].filter((key) => existsSync(partialOf(key))),
+      others,
+    );
   });
 });

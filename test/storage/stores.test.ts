@@ -1,11 +1,13 @@
 // Each store through the contract suite, a real S3 too where the environment names one.
 
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
-import { chmodSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { pbkdf2, randomUUID } from 'node:crypto';
+import { chmodSync, mkdirSync, readdirSync, readlinkSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import type { AppError } from '../../src/errors.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import { createS3Store } from '../../src/storage/s3-store.ts';
@@ -14,6 +16,7 @@ import { testObjectStore } from '../contract/object-store.ts';
 import { realS3 } from '../support/real-s3.ts';
 import { startS3 } from '../support/s3-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { until } from '../support/until.ts';
 
 const signal = AbortSignal.timeout(1_800_000);
 
@@ -103,6 +106,45 @@ for (const [what, replace] of [
     );
     assert.ok(listed.length < 300, 'what came before is not all');
   });
+
+it('a file that is opened when nobody waits for it any more is closed', async () => {
+  using folder = temporaryDirectory();
+  const key = 'daily/large' as ObjectKey;
+  mkdirSync(path.join(folder.path, 'daily'));
+  writeFileSync(path.join(folder.path, key), Buffer.alloc(3 * 1024 * 1024));
+  const store = createLocalStore({ directory: folder.path, idleMs: 20 });
+  // The system's answers come from these threads, which have other work first.
+  const busy = Array.from({ length: 16 }, async () => promisify(pbkdf2)('password', 'salt', 200_000, 64, 'sha512'));
+  const error = await store.get(key, { signal }).catch((reason: unknown) => reason as AppError);
+  assert.equal((error as AppError).code, 'stalled');
+  await Promise.all(busy);
+  const openFiles = (): readonly string[] =>
+    readdirSync('/proc/self/fd').flatMap((id) => {
+      try {
+        const file = readlinkSync(`/proc/self/fd/${id}`);
+        return file.startsWith(folder.path) ? [file] : [];
+      } catch {
+        return [];
+      }
+    });
+  // The answer, the opening and the closing are asked for one after the other.
+  await sleep(200);
+  await until('the file to be closed', { seconds: 5, look: async () => openFiles().length === 0 });
+});
+
+it('a missing file is told with a next step, and one of a directory that is gone by that', async () => {
+  using folder = temporaryDirectory();
+  const directory = path.join(folder.path, 'nas');
+  mkdirSync(directory);
+  const store = createLocalStore({ directory });
+  const told = async (): Promise<AppError> => {
+    const error = await store.get('daily/gone' as ObjectKey, { signal }).catch((reason: unknown) => reason as AppError);
+    return error as AppError;
+  };
+  assert.match(`${(await told()).message} ${(await told()).hint}`, /there is no such file See what is there with/);
+  renameSync(directory, `${directory}.away`);
+  assert.match(`${(await told()).message} ${(await told()).hint}`, /nas' does not exist Mount it/);
+});
 
 it('a key cannot leave its directory', async () => {
   using folder = temporaryDirectory({ on: 'disk' });

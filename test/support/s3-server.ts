@@ -138,7 +138,10 @@ export async function startS3(): Promise<S3TestServer> {
     stores.push(made);
     return made;
   };
-  const store = (options?: { readonly pageSize?: number }): RemovableStore => storeAt(innerEndpoint, options);
+  // One for all who ask for nothing else: each has sockets that stay open. Nobody closes it for the others.
+  const shared: RemovableStore = { ...storeAt(innerEndpoint), close: async () => undefined };
+  const store = (options?: { readonly pageSize?: number }): RemovableStore =>
+    options === undefined ? shared : storeAt(innerEndpoint, options);
   return {
     endpoint,
     bucket,

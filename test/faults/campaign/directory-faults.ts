@@ -80,6 +80,7 @@ function readOnly(chance: Chance): Fault {
 function vanished(chance: Chance): Fault {
   const how = chance.one(['unmounted', 'renamed'] as const);
   const share = chance.happens(0.3) ? 0 : chance.real();
+  let instead: readonly string[] = [];
   return {
     family: 'directory',
     kind: 'vanished',
@@ -94,10 +95,11 @@ function vanished(chance: Chance): Fault {
       return {
         async [Symbol.asyncDispose]() {
           await taking;
-          disk.bringBack();
+          instead = disk.bringBack();
         },
       };
     },
+    violations: () => instead.map((name) => `where the disk was to be mounted there was ${name}`),
   };
 }
 

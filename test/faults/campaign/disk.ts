@@ -3,7 +3,7 @@
 // only be gone.
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 /** The disk. */
@@ -18,8 +18,8 @@ export interface Disk extends AsyncDisposable {
   writable(): void;
   /** Takes it away: by its mount, or by its name. */
   takeAway(how: 'unmounted' | 'renamed'): void;
-  /** Brings it back, however it was taken. */
-  bringBack(): void;
+  /** Brings it back, however it was taken; answers what was made in its place, which does not stay. */
+  bringBack(): readonly string[];
 }
 
 /** Bytes of the file system. */
@@ -53,14 +53,15 @@ export function createDisk(home: string): Disk {
       if (how === 'renamed' || !isMounted) renameSync(directory, `${directory}.away`);
     },
     bringBack() {
-      if (gone === undefined) return;
+      if (gone === undefined) return [];
       gone = undefined;
+      const found = existsSync(directory) ? readdirSync(directory) : [];
       if (existsSync(`${directory}.away`)) {
-        // What the program made in its place is not to stay.
         rmSync(directory, { recursive: true, force: true });
         renameSync(`${directory}.away`, directory);
-      }
+      } else if (isMounted) for (const name of found) rmSync(path.join(directory, name), { recursive: true });
       if (isMounted) execFileSync('mount', ['--bind', back, directory]);
+      return found;
     },
     async [Symbol.asyncDispose]() {
       if (!isMounted) return;

@@ -183,7 +183,11 @@ export async function carryOut(
     if (again.status !== 0) said.push(`it ended with ${again.status}: ${tail(again.stderr)}`);
     if (operation === 'restore') await inspectRestored(stage, { drawn, ending: again, silenced: false }, said);
     violations.push(...said.map((one) => `the next one, undisturbed: ${one}`));
-    violations.push(...(await leftBehind(stage, { traces: 'none' })).map((one) => `left after the next one: ${one}`));
+    violations.push(
+      ...(await leftBehind(stage, { traces: 'none', staleLocks: true })).map(
+        (one) => `left after the next one: ${one}`,
+      ),
+    );
     violations.push(...(await leftBySweep(stage, flavour)));
     const paceKey = `${operation} ${name}`;
     pace.set(paceKey, 0.7 * (pace.get(paceKey) ?? again.durationMs) + 0.3 * again.durationMs);

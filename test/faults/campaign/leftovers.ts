@@ -1,12 +1,14 @@
-// What nobody may leave behind: processes, sessions of the database, roles and databases of a restore, sockets, scratch
-// directories, temporary files, and unfinished uploads that the sweep never takes.
+// What nobody may leave behind: processes, open files, sessions of the database, roles and databases of a restore, sockets,
+// scratch directories, temporary files, and unfinished uploads that the sweep never takes.
 
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readlinkSync } from 'node:fs';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readCatalogue } from '../../../src/snapshots/catalogue.ts';
 import { sweep } from '../../../src/snapshots/deletion-law.ts';
 import { belongsToPlace } from '../../../src/snapshots/place-script.ts';
 import { createRepository } from '../../../src/snapshots/repository.ts';
+import { takeLock } from '../../../src/state/lock.ts';
 import { createLocalStore } from '../../../src/storage/local-store.ts';
 import { quietLog } from '../../support/quiet-log.ts';
 import type { Flavour } from './flavours.ts';
@@ -22,16 +24,30 @@ const dayMs = 86_400_000;
 export interface Leave {
   /** Whether only what is alive is to be gone: who was killed has cleared nothing away. */
   readonly traces: 'none' | 'any';
+  /** Whether the lock of one who was killed may be there: the next who needs it clears it away, and not every one does. */
+  readonly staleLocks?: boolean;
 }
 
 /** Waits until nothing of the operation is left; what stays is returned. */
 export async function leftBehind(stage: Stage, leave: Leave): Promise<readonly string[]> {
   let left: readonly string[] = [];
   const deadline = performance.now() + patienceMs;
+  if (leave.staleLocks === true) await clearStaleLocks(stage.stateDirectory);
   for (;;) {
     left = await look(stage, leave);
     if (left.length === 0 || performance.now() > deadline) return left;
     await sleep(50);
+  }
+}
+
+// By taking them: one that somebody holds stays, and is found.
+async function clearStaleLocks(directory: string): Promise<void> {
+  const options = { directory, holder: { command: 'leftovers', processId: process.pid }, wait: false } as const;
+  const signal = AbortSignal.timeout(patienceMs);
+  for (const name of ['run', 'drill'] as const) {
+    if (!existsSync(path.join(directory, `${name}.lock`))) continue;
+    const lock = await takeLock({ ...options, name, now: () => new Date(), log: quietLog, signal }).catch(() => null);
+    await lock?.[Symbol.asyncDispose]();
   }
 }
 
@@ -53,7 +69,7 @@ async function look(stage: Stage, { traces }: Leave): Promise<readonly string[]>
     (existsSync(directory) ? readdirSync(directory) : [])
       .filter((name) => !allowed.test(name))
       .map((name) => `file ${directory.slice(home.length + 1)}/${name}`);
-  const found = rows.map(({ what }) => String(what));
+  const found = [...rows.map(({ what }) => String(what)), ...openFiles(home)];
   // A drill's server outlives a drill that was killed; the next one ends it.
   const alive = processes.filter((what) => !what.includes('/bin/postgres -D'));
   if (traces === 'any') return [...alive, ...found.filter((what) => what.startsWith('session'))];
@@ -65,6 +81,19 @@ async function look(stage: Stage, { traces }: Leave): Promise<readonly string[]>
     ...names(scratchDirectory, /^$/),
     ...names(temporaryDirectory, /^$/),
   ];
+}
+
+// Of this process: one that stays open is room on the disk that nobody sees. What is below a mount that was taken away is named
+// from the mount on.
+function openFiles(home: string): readonly string[] {
+  return readdirSync('/proc/self/fd').flatMap((id) => {
+    try {
+      const file = readlinkSync(`/proc/self/fd/${id}`);
+      return file.startsWith(`${home}/`) || /^\/(?:plain|age|large)\//.test(file) ? [`open file ${file}`] : [];
+    } catch {
+      return [];
+    }
+  });
 }
 
 /** What is unfinished or without a manifest in both places three days later, after a sweep; and what the sweep should not have taken. */
