@@ -9,8 +9,8 @@ import { openSession, type Position, type ReceiverOptions, type Session } from '
 import { createReporter, type Reporter } from './receiver-state.ts';
 import { startWalStream, type WalStream } from './wal-stream.ts';
 
-/** More than this is not held: two whole segments and half of the one that fills. */
-const segmentsHeld = 2.5;
+/** More than this is not held: a whole segment and half of the one that fills. Twice as much stores nothing sooner. */
+const segmentsHeld = 1.5;
 const stateEveryMs = 5_000;
 const problemEveryMs = 1_000;
 const pauses = { firstMs: 500, longestMs: 30_000 } as const;

@@ -113,6 +113,8 @@ async function prepare(scale: number, settings: Readonly<Record<string, string>>
       BACKUP_PITR: 'on',
       // As in the image.
       MALLOC_ARENA_MAX: '2',
+      MALLOC_MMAP_THRESHOLD_: '131072',
+      MALLOC_TRIM_THRESHOLD_: '131072',
       UV_THREADPOOL_SIZE: '16',
       NODE_OPTIONS: '--max-semi-space-size=2',
       ...(values.encrypted

@@ -65,7 +65,10 @@ export async function openStage({
       BACKUP_SCRATCH_DIR: temporary,
       BACKUP_PG_BIN: programs,
       BACKUP_LOG_LEVEL: 'warn',
+      // As in the image.
       MALLOC_ARENA_MAX: '2',
+      MALLOC_MMAP_THRESHOLD_: '131072',
+      MALLOC_TRIM_THRESHOLD_: '131072',
     },
     libpq: {
       PATH: process.env['PATH'],
