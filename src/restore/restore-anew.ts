@@ -54,11 +54,8 @@ export async function restoreAnew(
       locale: work.locale === null ? manifest.database.locale : libcLocale(work.locale),
       owner: login.owner,
       remains: work.remains,
-      prepare: async (inside) => {
-        const { rows } = await inside.query<{ id: string }>(
-          'select oid::text as id from pg_database where datname = current_database()',
-        );
-        for (const { id } of rows) await work.onCreated?.(id);
+      prepare: async (inside, id) => {
+        await work.onCreated?.(id);
         const schemas = new Set(plan.contents.filter(({ kind }) => kind === 'SCHEMA').map((item) => item.name));
         await createExtensions(inside, { extensions: plan.extensions, schemas, owner: login.owner, role: server.role });
         for (const { definition } of plan.casts) await inside.query(definition);

@@ -44,8 +44,8 @@ export async function createTemporary(
     readonly locale: DatabaseLocale;
     readonly owner: string;
     readonly remains: Remains;
-    /** What is done in it before it is filled. */
-    readonly prepare: (inside: Client) => Promise<void>;
+    /** What is done in it before it is filled; `id` is its oid. */
+    readonly prepare: (inside: Client, id: string) => Promise<void>;
     readonly log: Log;
     readonly signal: AbortSignal;
   },
@@ -72,10 +72,12 @@ export async function createTemporary(
   }
   // Whoever is in it is not taken for a restore that was interrupted, also while nothing is filled in yet.
   let presence: (Client & AsyncDisposable) | undefined;
+  let id: string;
   try {
     presence = await connect({ ...server.connection, database: temporary }, signal);
+    id = await idOf(presence);
     await admin.query(`comment on database ${escapeIdentifier(temporary)} is ${escapeLiteral(unfinished)}`);
-    await prepare(presence);
+    await prepare(presence, id);
   } catch (error) {
     await presence?.[Symbol.asyncDispose]();
     await drop();
@@ -95,15 +97,20 @@ export async function createTemporary(
     },
     async giveName({ moveAside, now }) {
       const leave = async (): Promise<void> => presence[Symbol.asyncDispose]();
+      const stamp = now.toISOString().slice(0, 19).replaceAll(/[-:]/g, '');
+      const aside = moveAside ? `${stemOf(name)}_before_${stamp}Z` : null;
+      let isNamed = false;
       try {
-        const names = { temporary, name, moveAside, now };
-        const movedAside = await atServer(async (connected) => rename(connected, { ...names, leave }));
+        await atServer(async (connected) => rename(connected, { temporary, name, aside, leave }));
         remaining[Symbol.dispose]();
-        return movedAside;
+        return aside;
       } catch (error) {
         const keep = async (): Promise<void> =>
-          atServer(async (connected) => void (await connected.query(markingWhole(temporary))));
-        // A restart of the server may be why it could not be named.
+          atServer(async (connected) => {
+            isNamed = (await nameOf(connected, id)) === name;
+            if (!isNamed) await connected.query(markingWhole(temporary));
+          });
+        // A restart of the server may be why it could not be named, or why nobody said that it was.
         await whenReachable(keep, { signal: AbortSignal.timeout(cleanUpMs) }).then(
           () => remaining[Symbol.dispose](),
           (reason: unknown) =>
@@ -112,12 +119,27 @@ export async function createTemporary(
               'It still counts as unfinished: the next restore drops it, unless it is renamed before',
             ),
         );
+        if (isNamed) return aside;
         throw namingFailed(error, { temporary, name, moveAside });
       } finally {
         await leave();
       }
     },
   };
+}
+
+async function idOf(inside: Client): Promise<string> {
+  const { rows } = await inside.query<{ id: string }>(
+    'select oid::text as id from pg_database where datname = current_database()',
+  );
+  return rows[0]?.id ?? '0';
+}
+
+async function nameOf(admin: Client, id: string): Promise<string | null> {
+  const { rows } = await admin.query<{ name: string }>('select datname as name from pg_database where oid = $1::oid', [
+    id,
+  ]);
+  return rows[0]?.name ?? null;
 }
 
 // One message, one transaction.
@@ -134,17 +156,15 @@ async function rename(
   options: {
     readonly temporary: string;
     readonly name: string;
-    readonly moveAside: boolean;
-    readonly now: Date;
+    /** What the database that has the name is to be called; null: there is none. */
+    readonly aside: string | null;
     /** Ends our own presence in it. */
     readonly leave: () => Promise<void>;
   },
-): Promise<string | null> {
-  const { temporary, name, moveAside, now, leave } = options;
+): Promise<void> {
+  const { temporary, name, aside, leave } = options;
   const visitors = await readVisitors(admin, name);
   if (visitors.length > 0) throw isVisited(name, visitors);
-  const stamp = now.toISOString().slice(0, 19).replaceAll(/[-:]/g, '');
-  const aside = moveAside ? `${stemOf(name)}_before_${stamp}Z` : null;
   await admin.query('begin');
   try {
     await admin.query(`${markingWhole(temporary)}; savepoint whole`);
@@ -153,7 +173,6 @@ async function rename(
       await admin.query(`alter database ${escapeIdentifier(name)} rename to ${escapeIdentifier(aside)}`);
     await admin.query(`alter database ${escapeIdentifier(temporary)} rename to ${escapeIdentifier(name)}`);
     await admin.query('commit');
-    return aside;
   } catch (error) {
     // The mark goes before the lock does: another restore may be about to drop what has one.
     await admin.query('rollback to savepoint whole; commit').catch(() => undefined);
