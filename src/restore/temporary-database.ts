@@ -97,11 +97,13 @@ export async function createTemporary(
     },
     async giveName({ moveAside, now }) {
       const leave = async (): Promise<void> => presence[Symbol.asyncDispose]();
-      const stamp = now.toISOString().slice(0, 19).replaceAll(/[-:]/g, '');
-      const aside = moveAside ? `${stemOf(name)}_before_${stamp}Z` : null;
+      let aside: string | null = null;
       let isNamed = false;
       try {
-        await atServer(async (connected) => rename(connected, { temporary, name, aside, leave }));
+        await atServer(async (connected) => {
+          if (moveAside) aside = await nameAside(connected, { name, now });
+          await rename(connected, { temporary, name, aside, leave });
+        });
         remaining[Symbol.dispose]();
         return aside;
       } catch (error) {
@@ -126,6 +128,16 @@ export async function createTemporary(
       }
     },
   };
+}
+
+// Of two restores within a second the later one's is called after the next.
+async function nameAside(admin: Client, { name, now }: { readonly name: string; readonly now: Date }): Promise<string> {
+  for (let at = now.getTime(); ; at += 1_000) {
+    const stamp = new Date(at).toISOString().slice(0, 19).replaceAll(/[-:]/g, '');
+    const aside = `${stemOf(name)}_before_${stamp}Z`;
+    const { rows } = await admin.query('select from pg_database where datname = $1', [aside]);
+    if (rows.length === 0) return aside;
+  }
 }
 
 async function idOf(inside: Client): Promise<string> {

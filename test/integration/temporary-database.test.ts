@@ -90,6 +90,7 @@ describe('the database of a restore that is under way', () => {
     await using admin = await connect(server.mastodon('postgres'), signal);
     using way = await openWay(server.port);
     await server.createDatabase('named');
+    await server.query('create database "named_before_20261123T120000Z"');
     const temporary = await create(admin, { way, name: 'named' });
     way.onConnection((outer, pass) => {
       const inner = pass();
@@ -101,9 +102,10 @@ describe('the database of a restore that is under way', () => {
       });
     });
     const aside = await temporary.giveName({ moveAside: true, now: new Date('2026-11-23T12:00:00Z') });
-    assert.equal(aside, 'named_before_20261123T120000Z');
+    assert.equal(aside, 'named_before_20261123T120001Z', 'the other name is taken');
     assert.deepEqual(await found('named'), [
       { datname: 'named', datconnlimit: -1 },
+      { datname: 'named_before_20261123T120000Z', datconnlimit: -1 },
       { datname: aside, datconnlimit: -1 },
     ]);
   });
