@@ -24,6 +24,9 @@ const byDescriptor = ['write', 'writev', 'read', 'fsync'] as const;
 type Callback = (error: Error | null, ...results: readonly unknown[]) => void;
 type Call = (...args: readonly unknown[]) => unknown;
 
+/** Files with a call that is never answered: nobody can close them. */
+export const stuckDescriptors = new Set<number>();
+
 /** Opens the door to `directory` in this process; it stays open. */
 export function openDiskDoor(directory: string): DiskDoor {
   let decide: (call: string) => DiskAction = () => ({ kind: 'pass' });
@@ -49,7 +52,7 @@ export function openDiskDoor(directory: string): DiskDoor {
       if (typeof descriptor === 'number') descriptors.add(descriptor);
       callback(error, descriptor);
     };
-    admit('open', { callback, go: () => void open.apply(fs, [...args.slice(0, -1), opened]) });
+    admit('open', { action: decide('open'), callback, go: () => void open.apply(fs, [...args.slice(0, -1), opened]) });
     return undefined;
   };
   const close = plain['close'] as Call;
@@ -62,14 +65,19 @@ export function openDiskDoor(directory: string): DiskDoor {
     plain[name] = (...args) => {
       const callback = args.at(-1);
       if (!descriptors.has(args[0] as number) || typeof callback !== 'function') return real.apply(fs, [...args]);
-      admit(name, { callback: callback as Callback, go: () => void real.apply(fs, [...args]) });
+      const action = decide(name);
+      if (action.kind === 'hang') stuckDescriptors.add(args[0] as number);
+      admit(name, { action, callback: callback as Callback, go: () => void real.apply(fs, [...args]) });
       return undefined;
     };
   }
   syncBuiltinESMExports();
 
-  function admit(name: string, { callback, go }: { readonly callback: Callback; readonly go: () => void }): void {
-    pass(name, decide(name)).then(go, (error: unknown) => callback(error as Error));
+  function admit(
+    name: string,
+    { action, callback, go }: { readonly action: DiskAction; readonly callback: Callback; readonly go: () => void },
+  ): void {
+    pass(name, action).then(go, (error: unknown) => callback(error as Error));
   }
 
   return {
