@@ -112,6 +112,7 @@ export async function restoreFrom(
     name: database,
     clients: await context.findClients(signal),
     scratchDirectory: settings.scratchDirectory,
+    stateDirectory: settings.stateDirectory,
     stallTimeoutMs: settings.stallTimeoutMs,
     remains: context.remains,
     now,

@@ -11,7 +11,8 @@ import { lockFor } from './locking.ts';
 
 /** Removes archives of restores. Call it holding the lock `run`. Never rejects for what cannot be removed. */
 export async function tidyArchives(context: AppContext): Promise<void> {
-  await removeScratchArchives({ directory: context.load().settings.scratchDirectory, log: context.log });
+  const { scratchDirectory: directory, stateDirectory } = context.load().settings;
+  await removeScratchArchives({ directory, stateDirectory, log: context.log });
 }
 
 /** Removes what both left, and remembers that a drill was cut off, as far as neither is at work. Never rejects. */

@@ -107,7 +107,10 @@ async function fill(
   const { source, database, client, log, signal, onProgress } = options;
   const { connection, plan } = database;
   const entries = await withoutWhatIsThere(plan.entries, { connection, signal });
-  await using useList = await writeRestoreList(entries, { directory: server.directory });
+  await using useList = await writeRestoreList(entries, {
+    directory: server.directory,
+    stateDirectory: server.directory,
+  });
   const { failures, contents } = await fillDatabase(source, {
     connection,
     client,

@@ -14,9 +14,13 @@ import type { Log } from '../log.ts';
 import { formatBytes } from '../text/format.ts';
 import { dumpOf, type Manifest } from '../snapshots/manifest.ts';
 import { streamDump, type SnapshotSource, type StreamOptions } from '../snapshots/dump-stream.ts';
-import { isTrustedScratch, makeScratchDirectory } from '../state/scratch-directory.ts';
+import {
+  createScratchName,
+  isScratchName,
+  isTrustedScratch,
+  makeScratchDirectory,
+} from '../state/scratch-directory.ts';
 
-const scratchPattern = /^restore-[0-9a-f]{12}\.(?:dump|list)$/;
 /** Room left beside the archive, as a share of it. */
 const headroom = 1.05;
 
@@ -36,14 +40,18 @@ export function archiveBytes(manifest: Manifest): number {
 /** Writes the archive into `directory`, under a name of its own. @throws AppError `restore` when there is too little space. */
 export async function writeScratchArchive(
   source: SnapshotSource,
-  { directory, ...options }: StreamOptions & { readonly directory: string },
+  {
+    directory,
+    stateDirectory,
+    ...options
+  }: StreamOptions & { readonly directory: string; readonly stateDirectory: string },
 ): Promise<ScratchArchive> {
   await makeScratchDirectory(directory).catch((error: unknown) => {
     if (error instanceof AppError) throw error;
     throw cannotWrite(`'${directory}'`, error);
   });
   await assertSpace(directory, { bytes: dumpOf(source.manifest).content.bytes });
-  const file = path.join(directory, `restore-${randomBytes(6).toString('hex')}.dump`);
+  const file = path.join(directory, createScratchName('dump', { stateDirectory }));
   const remove = async (): Promise<void> => rm(file, { force: true });
   try {
     const contents = await writeTo(file, { source, flush: false, ...options });
@@ -57,13 +65,16 @@ export async function writeScratchArchive(
 /** Removes archives that earlier processes left in `directory` when they were killed. Call it holding the lock. */
 export async function removeScratchArchives({
   directory,
+  stateDirectory,
   log,
 }: {
   readonly directory: string;
+  /** Where the lock is; what others made stays. */
+  readonly stateDirectory: string;
   readonly log: Log;
 }): Promise<void> {
   if (!(await isTrustedScratch(directory))) return;
-  const names = (await readdir(directory).catch(() => [])).filter((name) => scratchPattern.test(name));
+  const names = (await readdir(directory).catch(() => [])).filter((name) => isScratchName(name, { stateDirectory }));
   for (const name of names) {
     const file = path.join(directory, name);
     log.warn({ file }, 'Removing an archive that an interrupted restore left behind');

@@ -38,6 +38,8 @@ export interface FillWork extends StreamOptions {
   /** How far sequences are moved ahead; left out: they stay where the dump has them. */
   readonly sequencesAhead?: number;
   readonly scratchDirectory: string;
+  /** Where the lock is under which it is used. */
+  readonly stateDirectory: string;
   /** How long pg_restore may stand still, in milliseconds. */
   readonly stallTimeoutMs: number;
 }
@@ -114,8 +116,8 @@ async function fill(
   work: FillWork,
   { database, login, singleTransaction, entries }: FillTarget & { readonly entries: readonly ArchiveItem[] },
 ): Promise<FillResult> {
-  const { source, server, client, jobs, log, signal, onProgress, scratchDirectory } = work;
-  await using useList = await writeRestoreList(entries, { directory: scratchDirectory });
+  const { source, server, client, jobs, log, signal, onProgress, scratchDirectory, stateDirectory } = work;
+  await using useList = await writeRestoreList(entries, { directory: scratchDirectory, stateDirectory });
   const connection = { ...login.connection, database };
   const options = {
     connection,
@@ -135,7 +137,13 @@ async function fill(
     signal,
   };
   if (jobs === 1) return await fillDatabase(source, { ...options, onProgress });
-  await using archive = await writeScratchArchive(source, { directory: scratchDirectory, log, signal, onProgress });
+  await using archive = await writeScratchArchive(source, {
+    directory: scratchDirectory,
+    stateDirectory,
+    log,
+    signal,
+    onProgress,
+  });
   const { failures } = await fillFromFile(archive.file, options);
   return { failures, contents: archive.contents };
 }

@@ -1,13 +1,12 @@
 // The list of archive entries that pg_restore is to restore, in a file of its own: nothing but what was planned comes out of an
 // archive, however it was made.
 
-import { randomBytes } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { ArchiveItem } from '../database/archive-contents.ts';
 import { AppError, describeError } from '../errors.ts';
-import { makeScratchDirectory } from '../state/scratch-directory.ts';
+import { createScratchName, makeScratchDirectory } from '../state/scratch-directory.ts';
 
 /** A list for `pg_restore --use-list`; its disposer removes it. */
 export interface RestoreList extends AsyncDisposable {
@@ -17,9 +16,9 @@ export interface RestoreList extends AsyncDisposable {
 /** Writes it into `directory`, or where that cannot be written into the system's own. @throws AppError `restore`. */
 export async function writeRestoreList(
   entries: readonly ArchiveItem[],
-  { directory }: { readonly directory: string },
+  { directory, stateDirectory }: { readonly directory: string; readonly stateDirectory: string },
 ): Promise<RestoreList> {
-  const name = `restore-${randomBytes(6).toString('hex')}.list`;
+  const name = createScratchName('list', { stateDirectory });
   const content = entries.map(({ dumpId }) => `${dumpId};\n`).join('');
   let lastError: unknown;
   for (const folder of [directory, tmpdir()]) {

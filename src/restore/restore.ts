@@ -60,6 +60,8 @@ export interface RestoreOptions extends StreamOptions {
   };
   readonly clients: readonly ClientPrograms[];
   readonly scratchDirectory: string;
+  /** Where the lock is under which it is used. */
+  readonly stateDirectory: string;
   readonly remains: Remains;
   /** Told the number (oid) of a database that is made, before it is filled. */
   readonly onCreated?: (databaseId: string) => Promise<void>;

@@ -1,6 +1,7 @@
 // The scratch directory, where archives and throw-away servers are. Its usual place is one that everybody may write to: whoever
 // made it before us could put another archive into the place of ours between its writing and its reading.
 
+import { createHash, randomBytes } from 'node:crypto';
 import { lstat, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { makeDirectory } from '../disk/directory.ts';
@@ -8,6 +9,27 @@ import { AppError } from '../errors.ts';
 import { isOurs } from './directory.ts';
 
 const writableByAll = 0o002;
+
+/** What a restore keeps in the scratch directory: a dump, or the list of its entries. */
+export type ScratchKind = 'dump' | 'list';
+
+/**
+ * A new name for a file of a restore. It begins with whose it is, by the directory of the lock that its maker holds: an instance with
+ * another one may share the scratch directory, and what it is at work with is nobody's leftover.
+ */
+export function createScratchName(kind: ScratchKind, { stateDirectory }: { readonly stateDirectory: string }): string {
+  return `restore-${ownerOf(stateDirectory)}${randomBytes(3).toString('hex')}.${kind}`;
+}
+
+/** Whether a file has a name that whoever locks in `stateDirectory` gave it. */
+export function isScratchName(name: string, { stateDirectory }: { readonly stateDirectory: string }): boolean {
+  const owner = /^restore-([0-9a-f]{6})[0-9a-f]{6}\.(?:dump|list)$/.exec(name)?.[1];
+  return owner === ownerOf(stateDirectory);
+}
+
+function ownerOf(stateDirectory: string): string {
+  return createHash('sha256').update(path.resolve(stateDirectory)).digest('hex').slice(0, 6);
+}
 
 /**
  * Makes the scratch directory where it is not there.

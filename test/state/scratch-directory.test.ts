@@ -2,12 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, lchownSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, lchownSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, it } from 'node:test';
 import { removeLeftovers } from '../../src/drill/scratch-leftovers.ts';
 import { removeScratchArchives } from '../../src/restore/archive-file.ts';
-import { isTrustedScratch, makeScratchDirectory } from '../../src/state/scratch-directory.ts';
+import { createScratchName, isTrustedScratch, makeScratchDirectory } from '../../src/state/scratch-directory.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -32,7 +32,8 @@ it('is refused where another user made it, or a link to a directory of ours, and
   const home = path.join(theirs, 'drill-0123456789ab');
   mkdirSync(path.join(home, 'data'), { recursive: true });
   execFileSync('mkfifo', [path.join(home, 'data', 'postmaster.pid')]);
-  writeFileSync(path.join(theirs, 'restore-0123456789ab.dump'), '');
+  const archive = path.join(theirs, createScratchName('dump', { stateDirectory: '/state' }));
+  writeFileSync(archive, '');
   chownSync(theirs, nobody, nobody);
   const link = path.join(shared.path, 'link');
   symlinkSync(temporaryOfOurs(), link);
@@ -43,8 +44,20 @@ it('is refused where another user made it, or a link to a directory of ours, and
       message: /made by another user \(uid 65534\)/,
     });
   await removeLeftovers({ directory: theirs, purpose: 'drill', log: quietLog });
-  await removeScratchArchives({ directory: theirs, log: quietLog });
-  execFileSync('ls', [path.join(theirs, 'restore-0123456789ab.dump'), home]);
+  await removeScratchArchives({ directory: theirs, stateDirectory: '/state', log: quietLog });
+  execFileSync('ls', [archive, home]);
+});
+
+it('is cleared of what killed restores left there, and of nothing that an instance with another lock is at work with', async () => {
+  const directory = temporaryOfOurs();
+  const names = (['dump', 'list'] as const).flatMap((kind) => [
+    createScratchName(kind, { stateDirectory: '/state' }),
+    createScratchName(kind, { stateDirectory: '/var/lib/elsewhere' }),
+  ]);
+  for (const name of [...names, 'restore-me.list']) writeFileSync(path.join(directory, name), '');
+  await removeScratchArchives({ directory, stateDirectory: '/state/', log: quietLog });
+  const kept = [...names.filter((_, at) => at % 2 === 1), 'restore-me.list'];
+  assert.deepEqual(readdirSync(directory).toSorted(), kept.toSorted());
 });
 
 it('is taken as an administrator made it where nobody else may write', async () => {
