@@ -26,7 +26,8 @@ export async function removeLeftovers(options: {
     const home = path.join(directory, name);
     log.warn({ directory: home }, `Removing a throw-away server that an interrupted ${purpose} left behind`);
     await endPostmaster(home);
-    await rm(home, { recursive: true, force: true }).catch((error: unknown) =>
+    // Its initdb may outlive whoever was killed, and goes on writing for a moment.
+    await rm(home, { recursive: true, force: true, maxRetries: 8, retryDelay: 100 }).catch((error: unknown) =>
       log.warn({ err: error, directory: home }, 'It could not be removed'),
     );
   }

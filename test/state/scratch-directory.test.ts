@@ -1,7 +1,8 @@
 // Where everybody may write, another user can have made the scratch directory before us, to change there what is restored.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, chownSync, lchownSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, it } from 'node:test';
@@ -58,6 +59,21 @@ it('is cleared of what killed restores left there, and of nothing that an instan
   await removeScratchArchives({ directory, stateDirectory: '/state/', log: quietLog });
   const kept = [...names.filter((_, at) => at % 2 === 1), 'restore-me.list'];
   assert.deepEqual(readdirSync(directory).toSorted(), kept.toSorted());
+});
+
+it('is cleared also of what somebody who was not killed with it goes on writing for a moment', async () => {
+  const directory = temporaryOfOurs();
+  const data = path.join(directory, 'drill-0123456789ab', 'data');
+  mkdirSync(data, { recursive: true });
+  // For half a second, whether it can or not.
+  const script = `const fs = require('node:fs'); const data = process.argv[1]; console.log('begun');
+    for (let at = 0, end = Date.now() + 500; Date.now() < end; at += 1) try { fs.writeFileSync(data + '/' + at, ''); } catch {}`;
+  const writer = spawn(process.execPath, ['-e', script, data], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const ended = once(writer, 'exit');
+  await once(writer.stdout, 'data');
+  await removeLeftovers({ directory, purpose: 'drill', log: quietLog });
+  await ended;
+  assert.deepEqual(readdirSync(directory), []);
 });
 
 it('is taken as an administrator made it where nobody else may write', async () => {
