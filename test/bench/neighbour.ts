@@ -119,6 +119,8 @@ for (const { name, command, niceness, shares } of neighbours) {
     BACKUP_NICE: String(niceness),
     BACKUP_LOG_LEVEL: 'warn',
     MALLOC_ARENA_MAX: '2',
+    MALLOC_MMAP_THRESHOLD_: '131072',
+    MALLOC_TRIM_THRESHOLD_: '131072',
   };
   const child = command === null ? null : spawn(command[0], [...command[1]], { env, stdio: 'ignore' });
   if (shares !== null && child !== null) moveTo('bench-backup', child.pid);

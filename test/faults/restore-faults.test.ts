@@ -6,6 +6,7 @@ import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { after, afterEach, before, describe, it } from 'node:test';
+import type { Client } from 'pg';
 import { removeUnfinished } from '../../src/restore/unfinished-database.ts';
 import { dumpOf, type Manifest } from '../../src/snapshots/manifest.ts';
 import type { ObjectKey } from '../../src/storage/store.ts';
@@ -482,22 +483,45 @@ describe('a restore that fails', () => {
     });
   }
 
-  it('gives what is whole its name also when it is interrupted at that moment', async () => {
+  // Keeps a restore at the moment in which its database is to get its name, for as long as `meanwhile` takes; answers its end.
+  const heldAtRenaming = async (
+    meanwhile: (held: {
+      readonly running: RunningCommand;
+      /** Who holds it. */
+      readonly client: Client;
+      /** The server's process that renames. */
+      readonly processId: number;
+    }) => Promise<void>,
+  ): Promise<CommandResult> => {
     await target.createDatabase('wanted');
     await using running = await halfWay();
     const client = await connectTest(target.superuser());
     try {
       await client.query("begin; comment on database wanted is 'nobody renames me now'");
       s3.rule(() => ({ kind: 'pass' }));
-      const renaming = "select from pg_stat_activity where query ~* '^alter database .* rename' and state = 'active'";
-      await until('the renaming', { seconds: 30, look: async () => (await target.query(renaming)).length > 0 });
+      const renaming =
+        "select pid from pg_stat_activity where query ~* '^alter database .* rename' and state = 'active'";
+      let processId = 0;
+      await until('the renaming', {
+        seconds: 30,
+        async look() {
+          processId = Number((await target.query(renaming))[0]?.['pid'] ?? 0);
+          return processId > 0;
+        },
+      });
+      await meanwhile({ running, client, processId });
+    } finally {
+      // What it holds ends with it.
+      await client.end().catch(() => undefined);
+    }
+    return await running.result;
+  };
+
+  it('gives what is whole its name also when it is interrupted at that moment', async () => {
+    await heldAtRenaming(async ({ running }) => {
       running.child.kill('SIGTERM');
       await new Promise((resolve) => setTimeout(resolve, 500));
-      await client.query('rollback');
-    } finally {
-      await client.end();
-    }
-    await running.result;
+    });
     const [count] = await target.query('select count(*)::int as count from accounts', 'wanted');
     assert.equal(count?.['count'], manifest.database.rows['public.accounts']);
     await target.query('drop database wanted');
@@ -506,20 +530,10 @@ describe('a restore that fails', () => {
   });
 
   it('leaves nothing for ever when it is killed at that moment', async () => {
-    await target.createDatabase('wanted');
-    await using running = await halfWay();
-    const client = await connectTest(target.superuser());
-    try {
-      await client.query("begin; comment on database wanted is 'nobody renames me now'");
-      s3.rule(() => ({ kind: 'pass' }));
-      const renaming = "select from pg_stat_activity where query ~* '^alter database .* rename' and state = 'active'";
-      await until('the renaming', { seconds: 30, look: async () => (await target.query(renaming)).length > 0 });
+    await heldAtRenaming(async ({ running }) => {
       running.child.kill('SIGKILL');
       await running.result;
-      await client.query('rollback');
-    } finally {
-      await client.end();
-    }
+    });
     const busy = "select pid from pg_stat_activity where application_name = 'mastodon-backup'";
     await until('the end of its sessions', { seconds: 10, look: async () => (await target.query(busy)).length === 0 });
     const [count] = await target.query(
@@ -539,20 +553,9 @@ describe('a restore that fails', () => {
   });
 
   it('is not taken for an interrupted one at that moment', async () => {
-    await target.createDatabase('wanted');
-    await using running = await halfWay();
-    const client = await connectTest(target.superuser());
-    try {
-      await client.query("begin; comment on database wanted is 'nobody renames me now'");
-      s3.rule(() => ({ kind: 'pass' }));
-      const renaming = "select from pg_stat_activity where query ~* '^alter database .* rename' and state = 'active'";
-      await until('the renaming', { seconds: 30, look: async () => (await target.query(renaming)).length > 0 });
+    const result = await heldAtRenaming(async () => {
       await removeFromElsewhere();
-      await client.query('rollback');
-    } finally {
-      await client.end();
-    }
-    const result = await running.result;
+    });
     assert.equal(result.status, 0, result.stderr);
     const [count] = await target.query('select count(*)::int as count from accounts', 'wanted');
     assert.equal(count?.['count'], manifest.database.rows['public.accounts']);
@@ -562,22 +565,12 @@ describe('a restore that fails', () => {
   });
 
   it('is not taken for an interrupted one when it gets no name at that moment', async () => {
-    await target.createDatabase('wanted');
-    await using running = await halfWay();
-    const client = await connectTest(target.superuser());
-    try {
-      await client.query("begin; comment on database wanted is 'nobody renames me now'");
-      s3.rule(() => ({ kind: 'pass' }));
-      const renaming = "select from pg_stat_activity where query ~* '^alter database .* rename' and state = 'active'";
-      await until('the renaming', { seconds: 30, look: async () => (await target.query(renaming)).length > 0 });
+    const result = await heldAtRenaming(async ({ client }) => {
       const removal = removeFromElsewhere();
       await Promise.race([removal, new Promise((resolve) => setTimeout(resolve, 1_000))]);
       await client.query('alter database wanted rename to gone; commit');
       await removal;
-    } finally {
-      await client.end();
-    }
-    const result = await running.result;
+    });
     failed(result, /restored and whole, but still called '(wanted_restoring_\w+)': database "wanted" does not exist/);
     const [, whole = ''] = /still called '(\w+)'/.exec(result.stderr) ?? [];
     await removeFromElsewhere();
@@ -588,28 +581,10 @@ describe('a restore that fails', () => {
   });
 
   it('keeps what is whole when the server crashes at that moment', async () => {
-    await target.createDatabase('wanted');
-    await using running = await halfWay();
-    const client = await connectTest(target.superuser());
-    try {
-      await client.query("begin; comment on database wanted is 'nobody renames me now'");
-      s3.rule(() => ({ kind: 'pass' }));
-      const renaming =
-        "select pid from pg_stat_activity where query ~* '^alter database .* rename' and state = 'active'";
-      let pid = 0;
-      await until('the renaming', {
-        seconds: 30,
-        look: async () => {
-          pid = Number((await target.query(renaming))[0]?.['pid'] ?? 0);
-          return pid > 0;
-        },
-      });
+    const result = await heldAtRenaming(async ({ processId }) => {
       // All sessions end with one that is killed, and for a moment nobody gets in.
-      process.kill(pid, 'SIGKILL');
-    } finally {
-      await client.end().catch(() => undefined);
-    }
-    const result = await running.result;
+      process.kill(processId, 'SIGKILL');
+    });
     failed(result, /restored and whole, but still called '(wanted_restoring_\w+)'/);
     assert.doesNotMatch(result.stderr, /still counts as unfinished/);
     const [, whole = ''] = /still called '(\w+)'/.exec(result.stderr) ?? [];
