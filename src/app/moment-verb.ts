@@ -31,7 +31,7 @@ import {
   type RestoreReport,
   type RestoreRequest,
 } from './restore-verb.ts';
-import { tidyArchives } from './scratch.ts';
+import { tidyRestores } from './scratch.ts';
 import { scratchMeans } from './scratch-means.ts';
 
 /** What all three have in common. */
@@ -80,7 +80,7 @@ export async function restoreMoment(context: AppContext, request: MomentRequest)
   assertUsableName(database, { source: null });
   const moment = parseMoment(request.at, context.load().settings);
   await using _lock = await lockFor(context, { command: 'restore', wait: request.wait, signal });
-  await tidyArchives(context);
+  await tidyRestores(context);
   return await asRestoreFailure(signal, async () => {
     await using replayed = await bringBack(context, { moment, use: 'restore', request });
     const startedAt = performance.now();

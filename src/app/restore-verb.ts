@@ -23,7 +23,7 @@ import { assertUsableName } from '../restore/target.ts';
 import { chooseToRestore, type ChosenSnapshot, type SnapshotRequest } from './choosing.ts';
 import type { AppContext } from './context.ts';
 import { lockFor } from './locking.ts';
-import { tidyArchives } from './scratch.ts';
+import { tidyRestores } from './scratch.ts';
 
 /** What all three have in common. */
 export interface RestoreSource extends SnapshotRequest {
@@ -85,7 +85,7 @@ export async function restore(context: AppContext, request: RestoreRequest): Pro
   const { signal, database } = request;
   assertUsableName(database, { source: null });
   await using _lock = await lockFor(context, { command: 'restore', wait: request.wait, signal });
-  await tidyArchives(context);
+  await tidyRestores(context);
   return await asRestoreFailure(signal, async () =>
     restoreFrom(context, { source: await openSnapshot(context, request), request }),
   );

@@ -16,6 +16,7 @@ export interface ScratchMeans {
   readonly servers: readonly ServerPrograms[];
   readonly clients: readonly ClientPrograms[];
   readonly scratchDirectory: string;
+  readonly stateDirectory: string;
   readonly uid: number;
   readonly remains: Remains;
   readonly stallTimeoutMs: number;
@@ -32,12 +33,13 @@ export async function scratchServers(context: AppContext, signal: AbortSignal): 
 
 /** Looks for the programs. */
 export async function scratchMeans(context: AppContext, signal: AbortSignal): Promise<ScratchMeans> {
-  const { scratchDirectory, stallTimeoutMs, niceness } = context.load().settings;
+  const { scratchDirectory, stateDirectory, stallTimeoutMs, niceness } = context.load().settings;
   const { uid, remains, log } = context;
   return {
     servers: await scratchServers(context, signal),
     clients: await context.findClients(signal),
     scratchDirectory,
+    stateDirectory,
     uid,
     remains,
     stallTimeoutMs,

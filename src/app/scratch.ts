@@ -1,7 +1,7 @@
 // What killed drills and restores left in the scratch directory goes, each kind under the lock of those who make it: what a
 // drill at work has there must not be taken for a leftover by a restore, nor the other way round.
 
-import { removeLeftovers } from '../drill/scratch-leftovers.ts';
+import { removeLeftovers, type ScratchPurpose } from '../drill/scratch-leftovers.ts';
 import { AppError } from '../errors.ts';
 import { removeScratchArchives } from '../restore/archive-file.ts';
 import type { LockName } from '../state/lock.ts';
@@ -9,29 +9,31 @@ import type { AppContext } from './context.ts';
 import { reportCutOffDrill } from './drill-watch.ts';
 import { lockFor } from './locking.ts';
 
-/** Removes archives of restores. Call it holding the lock `run`. Never rejects for what cannot be removed. */
-export async function tidyArchives(context: AppContext): Promise<void> {
+/** Removes what restores left. Call it holding the lock `run`. Never rejects for what cannot be removed. */
+export async function tidyRestores(context: AppContext): Promise<void> {
   const { scratchDirectory: directory, stateDirectory } = context.load().settings;
   await removeScratchArchives({ directory, stateDirectory, log: context.log });
+  await tidyServers(context, 'replay-restore');
 }
 
-/** Removes what both left, and remembers that a drill was cut off, as far as neither is at work. Never rejects. */
+/** Removes what all of them left, and remembers that a drill was cut off, as far as nobody is at work. Never rejects. */
 export async function tidyScratch(context: AppContext, signal: AbortSignal): Promise<void> {
-  const directory = context.load().settings.scratchDirectory;
-  await unlessHeld(context, { name: 'run', signal, work: async () => tidyArchives(context) });
+  await unlessHeld(context, { name: 'run', signal, work: async () => tidyRestores(context) });
   await unlessHeld(context, {
     name: 'drill',
     signal,
     async work() {
-      await removeLeftovers({ directory, purpose: 'drill', log: context.log });
+      await tidyServers(context, 'drill');
+      await tidyServers(context, 'replay-drill');
       await reportCutOffDrill(context);
     },
   });
-  await unlessHeld(context, {
-    name: 'open',
-    signal,
-    work: async () => removeLeftovers({ directory, purpose: 'open', log: context.log }),
-  });
+  await unlessHeld(context, { name: 'open', signal, work: async () => tidyServers(context, 'open') });
+}
+
+async function tidyServers(context: AppContext, purpose: ScratchPurpose): Promise<void> {
+  const { scratchDirectory, stateDirectory } = context.load().settings;
+  await removeLeftovers({ scratchDirectory, stateDirectory, purpose, log: context.log });
 }
 
 async function unlessHeld(

@@ -57,8 +57,7 @@ export async function drill(options: DrillOptions): Promise<DrillOutcome> {
   using space = watchSpace(options.scratchDirectory);
   const stop = AbortSignal.any([signal, space.signal]);
   try {
-    const directory = options.scratchDirectory;
-    await using server = await startScratchServer({ ...options, programs, purpose: 'drill', directory, signal: stop });
+    await using server = await startScratchServer({ ...options, programs, purpose: 'drill', signal: stop });
     return await drillIn(server, { ...options, client, signal: stop });
   } catch (error) {
     signal.throwIfAborted();

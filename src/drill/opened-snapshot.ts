@@ -60,9 +60,7 @@ export async function openSnapshot(
   const signal = AbortSignal.any([options.signal, space.signal]);
   const restoring = AbortSignal.any([signal, options.restoreSignal]);
   const { programs, client } = means;
-  const server = undo.use(
-    await startScratchServer({ ...options, programs, purpose: 'open', directory, signal: restoring }),
-  );
+  const server = undo.use(await startScratchServer({ ...options, programs, purpose: 'open', signal: restoring }));
   const { stallTimeoutMs, onProgress } = options;
   const how = { source, client, stallTimeoutMs, log, signal: restoring, onProgress };
   const { database, failures, durationMs } = await restoreToScratch(server, how);

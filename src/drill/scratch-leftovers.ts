@@ -4,27 +4,32 @@
 import { readFile, readdir, readlink, realpath, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Log } from '../log.ts';
-import { isTrustedScratch } from '../state/scratch-directory.ts';
+import { isScratchName, isTrustedScratch, type ScratchKind } from '../state/scratch-directory.ts';
 import { pause } from '../stream/patience.ts';
 
-/** What a throw-away server is for: each under the lock of that name. */
-export type ScratchPurpose = 'drill' | 'open';
-
-const namePatterns = { drill: /^drill-[0-9a-f]{12}$/, open: /^open-[0-9a-f]{12}$/ } as const;
+/** What a throw-away server is for. A purpose has one lock under which its servers are. */
+export type ScratchPurpose = Exclude<ScratchKind, 'dump' | 'list'>;
 
 /** Ends and removes servers of that purpose that earlier processes left in `directory` when they were killed. */
 export async function removeLeftovers(options: {
-  readonly directory: string;
+  readonly scratchDirectory: string;
+  /** Where the lock is; what others made stays. */
+  readonly stateDirectory: string;
   readonly purpose: ScratchPurpose;
   readonly log: Log;
 }): Promise<void> {
-  const { directory, purpose, log } = options;
+  const { scratchDirectory: directory, stateDirectory, purpose, log } = options;
   // What somebody else put there is neither read nor removed.
   if (!(await isTrustedScratch(directory))) return;
-  const names = (await readdir(directory).catch(() => [])).filter((name) => namePatterns[purpose].test(name));
+  const names = (await readdir(directory).catch(() => [])).filter((name) =>
+    isScratchName(name, { kind: purpose, stateDirectory }),
+  );
   for (const name of names) {
     const home = path.join(directory, name);
-    log.warn({ directory: home }, `Removing a throw-away server that an interrupted ${purpose} left behind`);
+    log.warn(
+      { directory: home },
+      `Removing a throw-away server that an interrupted ${purpose.replace(/^replay-/, '')} left behind`,
+    );
     await endPostmaster(home);
     // Its initdb may outlive whoever was killed, and goes on writing for a moment.
     await rm(home, { recursive: true, force: true, maxRetries: 8, retryDelay: 100 }).catch((error: unknown) =>

@@ -28,6 +28,8 @@ export interface ScratchSource {
   readonly servers: readonly ServerPrograms[];
   readonly clients: readonly ClientPrograms[];
   readonly scratchDirectory: string;
+  /** Where the lock is that they are under. */
+  readonly stateDirectory: string;
   /** How long pg_restore may stand still, in milliseconds. */
   readonly stallTimeoutMs: number;
 }

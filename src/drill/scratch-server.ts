@@ -17,7 +17,7 @@ import { prepareScratchUser, type ScratchUser } from './scratch-user.ts';
 import type { Remains } from '../stream/remains.ts';
 import type { ServerPrograms } from '../database/server-programs.ts';
 import { pause } from '../stream/patience.ts';
-import { makeScratchDirectory } from '../state/scratch-directory.ts';
+import { createScratchName, makeScratchDirectory } from '../state/scratch-directory.ts';
 
 /** A running server. */
 export interface ScratchServer extends AsyncDisposable {
@@ -50,13 +50,15 @@ const serverSettings = {
 } as const;
 
 /**
- * Starts a server in `directory` after removing what earlier ones left there. Call it holding the lock of its purpose.
+ * Starts a server in the scratch directory after removing what earlier ones left there. Call it holding the lock of its purpose.
  * @throws AppError `drill`.
  */
 export async function startScratchServer(options: {
   readonly programs: ServerPrograms;
   readonly purpose: ScratchPurpose;
-  readonly directory: string;
+  readonly scratchDirectory: string;
+  /** Where the lock is. */
+  readonly stateDirectory: string;
   readonly uid: number;
   /** How far it stands back for others, 0 to 19. */
   readonly niceness: number;
@@ -64,12 +66,12 @@ export async function startScratchServer(options: {
   readonly log: Log;
   readonly signal: AbortSignal;
 }): Promise<ScratchServer> {
-  const { programs, purpose, signal, log } = options;
+  const { programs, purpose, scratchDirectory, signal, log } = options;
   await removeLeftovers(options);
-  const home = path.join(options.directory, `${purpose}-${randomBytes(6).toString('hex')}`);
+  const home = path.join(scratchDirectory, createScratchName(purpose, options));
   const remaining = options.remains.add(`the throw-away server's directory '${home}': the next ${purpose} removes it`);
   try {
-    await makeScratchDirectory(options.directory);
+    await makeScratchDirectory(scratchDirectory);
     await mkdir(home, { mode: 0o700 });
     const user = await prepareScratchUser(home, options.uid);
     // It is nowhere but in our memory.
@@ -120,7 +122,7 @@ export async function startScratchServer(options: {
     if (error instanceof AppError) throw error;
     throw new AppError(
       'drill',
-      `A throw-away server could not be started in '${options.directory}': ${describeError(error)}`,
+      `A throw-away server could not be started in '${scratchDirectory}': ${describeError(error)}`,
       {
         cause: error,
         hint: 'Mount a volume that this user may write at BACKUP_SCRATCH_DIR.',

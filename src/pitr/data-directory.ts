@@ -28,7 +28,9 @@ export interface DataDirectory {
 
 /** Lays it out. @throws AppError `restore`, `verify` or `store`; there is nothing in the directory then. */
 export async function layOutDataDirectory(
-  options: Omit<ReplayOptions, 'servers' | 'scratchDirectory' | 'use' | 'uid'> & { readonly directory: string },
+  options: Omit<ReplayOptions, 'servers' | 'scratchDirectory' | 'stateDirectory' | 'use' | 'uid'> & {
+    readonly directory: string;
+  },
 ): Promise<DataDirectory> {
   const { identities } = options;
   const directory = path.resolve(options.directory);

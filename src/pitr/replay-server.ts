@@ -2,18 +2,18 @@
 // no setting of the source's in force, and removed with its disposer. Where it stopped is asked, and held against what
 // was read beforehand: a server that stops early says nothing of it.
 
-import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { chown, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { makeDirectory } from '../disk/directory.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { throwAwaySettings } from '../database/throw-away-settings.ts';
 import type { ServerPrograms } from '../database/server-programs.ts';
+import { removeLeftovers } from '../drill/scratch-leftovers.ts';
 import { prepareScratchUser, type ScratchUser } from '../drill/scratch-user.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { createScratchName, makeScratchDirectory } from '../state/scratch-directory.ts';
 import { startChild, type Child } from '../stream/child.ts';
 import { pause } from '../stream/patience.ts';
 import { parseLsn, type Lsn } from './lsn.ts';
@@ -51,14 +51,17 @@ const localeFolder = 'locale';
 /** Makes the directory. Call it holding the lock of its use. */
 export async function createReplayHome(options: {
   readonly scratchDirectory: string;
+  /** Where the lock is. */
+  readonly stateDirectory: string;
   readonly use: ReplayUse;
   readonly uid: number;
   readonly log: Log;
 }): Promise<ReplayHome> {
-  await removeReplayLeftovers(options);
-  const directory = path.join(options.scratchDirectory, `replay-${options.use}-${randomBytes(6).toString('hex')}`);
+  const purpose = `replay-${options.use}` as const;
+  await removeLeftovers({ ...options, purpose });
+  const directory = path.join(options.scratchDirectory, createScratchName(purpose, options));
   try {
-    await makeDirectory(options.scratchDirectory);
+    await makeScratchDirectory(options.scratchDirectory);
     await mkdir(directory, { mode: 0o700 });
     const user = await prepareScratchUser(directory, options.uid);
     const own = async (file: string): Promise<void> => {
@@ -83,25 +86,6 @@ export async function createReplayHome(options: {
       cause: error,
       hint: 'Mount a volume that this user may write at BACKUP_SCRATCH_DIR.',
     });
-  }
-}
-
-/** Removes what killed replays of a use left behind. */
-export async function removeReplayLeftovers({
-  scratchDirectory,
-  use,
-  log,
-}: {
-  readonly scratchDirectory: string;
-  readonly use: ReplayUse;
-  readonly log: Log;
-}): Promise<void> {
-  const pattern = new RegExp(`^replay-${use}-[0-9a-f]{12}$`);
-  for (const name of (await readdir(scratchDirectory).catch(() => [])).filter((one) => pattern.test(one))) {
-    log.warn({ directory: name }, 'Removing what an interrupted replay left behind');
-    await rm(path.join(scratchDirectory, name), { recursive: true, force: true }).catch((error: unknown) =>
-      log.warn({ err: error, directory: name }, 'It could not be removed'),
-    );
   }
 }
 

@@ -74,7 +74,9 @@ export async function removeScratchArchives({
   readonly log: Log;
 }): Promise<void> {
   if (!(await isTrustedScratch(directory))) return;
-  const names = (await readdir(directory).catch(() => [])).filter((name) => isScratchName(name, { stateDirectory }));
+  const names = (await readdir(directory).catch(() => [])).filter((name) =>
+    (['dump', 'list'] as const).some((kind) => isScratchName(name, { kind, stateDirectory })),
+  );
   for (const name of names) {
     const file = path.join(directory, name);
     log.warn({ file }, 'Removing an archive that an interrupted restore left behind');

@@ -10,21 +10,26 @@ import { isOurs } from './directory.ts';
 
 const writableByAll = 0o002;
 
-/** What a restore keeps in the scratch directory: a dump, or the list of its entries. */
-export type ScratchKind = 'dump' | 'list';
+/** What there is in the scratch directory: a restore's dump and the list of its entries, and the homes of throw-away servers. */
+export type ScratchKind = 'dump' | 'list' | 'drill' | 'open' | 'replay-restore' | 'replay-drill';
 
 /**
- * A new name for a file of a restore. It begins with whose it is, by the directory of the lock that its maker holds: an instance with
+ * A new name for something of that kind. It says whose it is, by the directory of the lock that its maker holds: an instance with
  * another one may share the scratch directory, and what it is at work with is nobody's leftover.
  */
 export function createScratchName(kind: ScratchKind, { stateDirectory }: { readonly stateDirectory: string }): string {
-  return `restore-${ownerOf(stateDirectory)}${randomBytes(3).toString('hex')}.${kind}`;
+  const mark = `${ownerOf(stateDirectory)}${randomBytes(3).toString('hex')}`;
+  return kind === 'dump' || kind === 'list' ? `restore-${mark}.${kind}` : `${kind}-${mark}`;
 }
 
-/** Whether a file has a name that whoever locks in `stateDirectory` gave it. */
-export function isScratchName(name: string, { stateDirectory }: { readonly stateDirectory: string }): boolean {
-  const owner = /^restore-([0-9a-f]{6})[0-9a-f]{6}\.(?:dump|list)$/.exec(name)?.[1];
-  return owner === ownerOf(stateDirectory);
+/** Whether something of that kind has a name that whoever locks in `stateDirectory` gave it. */
+export function isScratchName(
+  name: string,
+  { kind, stateDirectory }: { readonly kind: ScratchKind; readonly stateDirectory: string },
+): boolean {
+  const mark = `${ownerOf(stateDirectory)}[0-9a-f]{6}`;
+  const form = kind === 'dump' || kind === 'list' ? `restore-${mark}\\.${kind}` : `${kind}-${mark}`;
+  return new RegExp(`^${form}$`).test(name);
 }
 
 function ownerOf(stateDirectory: string): string {

@@ -52,6 +52,7 @@ before(async () => {
     threads: 1,
     servers: await findServers({ directory: path.join(reachableBinaries(major), 'bin'), path: '', signal }),
     scratchDirectory: small,
+    stateDirectory: small,
     use: 'restore',
     uid: process.getuid?.() ?? 0,
     log: quietLog,

@@ -13,6 +13,8 @@ import { quietLog } from '../support/quiet-log.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const nobody = 65_534;
+/** Whose lock it is. */
+const ours = { stateDirectory: '/state' };
 let shared: ReturnType<typeof temporaryDirectory>;
 beforeEach(() => {
   shared = temporaryDirectory();
@@ -30,10 +32,10 @@ it('is made, and is ours', async () => {
 
 it('is refused where another user made it, or a link to a directory of ours, and what is in it is not opened', async () => {
   const theirs = path.join(shared.path, 'theirs');
-  const home = path.join(theirs, 'drill-0123456789ab');
+  const home = path.join(theirs, createScratchName('drill', ours));
   mkdirSync(path.join(home, 'data'), { recursive: true });
   execFileSync('mkfifo', [path.join(home, 'data', 'postmaster.pid')]);
-  const archive = path.join(theirs, createScratchName('dump', { stateDirectory: '/state' }));
+  const archive = path.join(theirs, createScratchName('dump', ours));
   writeFileSync(archive, '');
   chownSync(theirs, nobody, nobody);
   const link = path.join(shared.path, 'link');
@@ -44,26 +46,40 @@ it('is refused where another user made it, or a link to a directory of ours, and
       code: 'settings',
       message: /made by another user \(uid 65534\)/,
     });
-  await removeLeftovers({ directory: theirs, purpose: 'drill', log: quietLog });
-  await removeScratchArchives({ directory: theirs, stateDirectory: '/state', log: quietLog });
+  await removeLeftovers({ ...ours, scratchDirectory: theirs, purpose: 'drill', log: quietLog });
+  await removeScratchArchives({ ...ours, directory: theirs, log: quietLog });
   execFileSync('ls', [archive, home]);
 });
 
-it('is cleared of what killed restores left there, and of nothing that an instance with another lock is at work with', async () => {
+it('is cleared of what the killed left there, each kind alone, and of nothing that an instance with another lock is at work with', async () => {
   const directory = temporaryOfOurs();
-  const names = (['dump', 'list'] as const).flatMap((kind) => [
-    createScratchName(kind, { stateDirectory: '/state' }),
-    createScratchName(kind, { stateDirectory: '/var/lib/elsewhere' }),
-  ]);
-  for (const name of [...names, 'restore-me.list']) writeFileSync(path.join(directory, name), '');
-  await removeScratchArchives({ directory, stateDirectory: '/state/', log: quietLog });
-  const kept = [...names.filter((_, at) => at % 2 === 1), 'restore-me.list'];
-  assert.deepEqual(readdirSync(directory).toSorted(), kept.toSorted());
+  const elsewhere = { stateDirectory: '/var/lib/elsewhere' };
+  const files = (['dump', 'list'] as const).map((kind) => createScratchName(kind, ours));
+  const purposes = ['drill', 'open', 'replay-restore', 'replay-drill'] as const;
+  const homes = purposes.map((purpose) => createScratchName(purpose, ours));
+  const kept = [
+    ...(['dump', 'list', ...purposes] as const).map((kind) => createScratchName(kind, elsewhere)),
+    'restore-me.list',
+    'drill-notes',
+    'open-0123456789ab',
+  ];
+  for (const name of [...files, ...homes, ...kept]) {
+    if (/\.(?:dump|list)$/.test(name)) writeFileSync(path.join(directory, name), '');
+    else mkdirSync(path.join(directory, name));
+  }
+  const left = (): readonly string[] => readdirSync(directory).toSorted();
+  const sorted = (...names: readonly string[]): readonly string[] => names.toSorted();
+  await removeScratchArchives({ stateDirectory: '/state/', directory, log: quietLog });
+  assert.deepEqual(left(), sorted(...homes, ...kept));
+  for (const [at, purpose] of purposes.entries()) {
+    await removeLeftovers({ stateDirectory: '/state/', scratchDirectory: directory, purpose, log: quietLog });
+    assert.deepEqual(left(), sorted(...homes.slice(at + 1), ...kept), purpose);
+  }
 });
 
 it('is cleared also of what somebody who was not killed with it goes on writing for a moment', async () => {
   const directory = temporaryOfOurs();
-  const data = path.join(directory, 'drill-0123456789ab', 'data');
+  const data = path.join(directory, createScratchName('drill', ours), 'data');
   mkdirSync(data, { recursive: true });
   // For half a second, whether it can or not.
   const script = `const fs = require('node:fs'); const data = process.argv[1]; console.log('begun');
@@ -71,7 +87,7 @@ it('is cleared also of what somebody who was not killed with it goes on writing 
   const writer = spawn(process.execPath, ['-e', script, data], { stdio: ['ignore', 'pipe', 'ignore'] });
   const ended = once(writer, 'exit');
   await once(writer.stdout, 'data');
-  await removeLeftovers({ directory, purpose: 'drill', log: quietLog });
+  await removeLeftovers({ ...ours, scratchDirectory: directory, purpose: 'drill', log: quietLog });
   await ended;
   assert.deepEqual(readdirSync(directory), []);
 });
