@@ -1,7 +1,7 @@
 // The state directory, or where to go without one: a read-only or lost volume must not stop a backup, and everything in a
 // container shares /tmp. On a host other users and other instances share it too: it is used only where it is ours alone.
 
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { Stats } from 'node:fs';
 import { lstat, mkdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,6 +9,7 @@ import path from 'node:path';
 import { makeDirectory } from '../disk/directory.ts';
 import { AppError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { shortHash } from './short-hash.ts';
 
 /** Linux takes 107 bytes for the path of a socket (unix(7)); the lock's name has some of them. A longer path is not used. */
 export const maxDirectoryBytes = 107 - 32;
@@ -42,7 +43,7 @@ export function fallbackDirectory(): string {
  * this container find by its name. In the fallback itself there is nothing else to go to.
  */
 function socketDirectory(directory: string): string {
-  const name = createHash('sha256').update(path.resolve(directory)).digest('hex').slice(0, 12);
+  const name = shortHash(path.resolve(directory), 12);
   return directory === fallbackDirectory() ? directory : path.join(fallbackDirectory(), name);
 }
 

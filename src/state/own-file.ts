@@ -2,7 +2,7 @@
 // again, so whoever could put something into it would say what the stores hold: a file of another user, one that others may write, a
 // link or a pipe is as good as none, and so is one that is too large to be ours.
 
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -10,6 +10,7 @@ import { describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { plural } from '../text/table.ts';
 import { believedDirectories, fallbackDirectory, isOurs, usableDirectory } from './directory.ts';
+import { shortHash } from './short-hash.ts';
 
 /** A file that only we write. */
 export interface OwnFile {
@@ -36,10 +37,7 @@ export function openOwnFile({
 }): OwnFile {
   // Where a command was once run as another user, that one's file cannot be replaced.
   const own = `${name}.${process.geteuid?.() ?? 0}`;
-  const shared = createHash('sha256')
-    .update(`${path.resolve(directory)}\n${subject}`)
-    .digest('hex')
-    .slice(0, 12);
+  const shared = shortHash(`${path.resolve(directory)}\n${subject}`, 12);
   const fileIn = (place: string): string => path.join(place, place === fallbackDirectory() ? `${shared}.${own}` : own);
   return {
     async read() {

@@ -1,12 +1,13 @@
 // The scratch directory, where archives and throw-away servers are. Its usual place is one that everybody may write to: whoever
 // made it before us could put another archive into the place of ours between its writing and its reading.
 
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { lstat, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { makeDirectory } from '../disk/directory.ts';
 import { AppError } from '../errors.ts';
 import { isOurs } from './directory.ts';
+import { shortHash } from './short-hash.ts';
 
 const writableByAll = 0o002;
 
@@ -33,7 +34,7 @@ export function isScratchName(
 }
 
 function ownerOf(stateDirectory: string): string {
-  return createHash('sha256').update(path.resolve(stateDirectory)).digest('hex').slice(0, 6);
+  return shortHash(path.resolve(stateDirectory), 6);
 }
 
 /**

@@ -2,9 +2,10 @@
 // refuses, so its lock is known to be stale; a pid file would lie after a new container. Whoever finds a stale one may take it
 // away, one of many and nobody else's: without that, two who find it at once would both hold it.
 
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { link, lstat, open, rm } from 'node:fs/promises';
 import { createConnection, createServer, type Server } from 'node:net';
+import { shortHash } from './short-hash.ts';
 
 /** What a lock's name stands for now: nobody; a holder that is gone; one that says this; or one that does not answer. */
 export type LockState =
@@ -92,7 +93,7 @@ export async function askLock(file: string): Promise<LockState> {
 export async function removeStale(file: string, now: () => Date): Promise<void> {
   const identity = await identify(file);
   if (identity === null || (await askLock(file)).kind !== 'stale') return;
-  const claim = `${file}.${createHash('sha256').update(identity).digest('hex').slice(0, 8)}-t`;
+  const claim = `${file}.${shortHash(identity, 8)}-t`;
   try {
     await (await open(claim, 'wx', 0o600)).close();
   } catch (error) {

@@ -5,7 +5,6 @@
 // the daemon last wrote again, or health would call a fresh backup unknown until the next run. A file that has not changed is not
 // decoded again: whoever asks for health or the status page every second must not cost anything.
 
-import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
@@ -26,6 +25,7 @@ import {
 } from './records.ts';
 import { replaceFile } from './own-file.ts';
 import type { PitrRecord } from './pitr-record.ts';
+import { shortHash } from './short-hash.ts';
 import { lockState } from './state-lock.ts';
 
 const names = {
@@ -97,7 +97,7 @@ export function openState({
 
   // In the place that all share each instance has files of its own, and each state directory of it: of a trial on the same host
   // nothing shows where the instance has another one later.
-  const shared = shortHash(`${path.resolve(directory)}\n${instance}`);
+  const shared = shortHash(`${path.resolve(directory)}\n${instance}`, 12);
   function fileIn(place: string, name: keyof Records): string {
     return path.join(place, place === fallbackDirectory() ? `${shared}.${names[name]}` : names[name]);
   }
@@ -196,10 +196,6 @@ export function openState({
       ),
     writeHeartbeat: async (record) => inTurn(async () => update('heartbeat', () => record)),
   };
-}
-
-function shortHash(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 12);
 }
 
 // Whose it is, is asked of the open file: a name in a shared directory may point elsewhere a moment later.

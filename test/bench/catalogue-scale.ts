@@ -16,6 +16,7 @@ import { furnish } from '../support/furnished-instance.ts';
 import { startS3 } from '../support/s3-server.ts';
 import { holding, statusFacts, timetable, yearOfRuns } from '../support/status-facts.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { imageEnvironment } from './image-environment.ts';
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url));
 const commands = [['health'], ['status'], ['list'], ['prune', '--dry-run']];
@@ -54,8 +55,7 @@ const environment = {
   ...others,
   ...(isBucket ? s3.environment : { BACKUP_LOCAL_DIR: directory }),
   ...(values.signed ? { BACKUP_SIGNING_KEY: keyFile } : {}),
-  // As the image has it.
-  UV_THREADPOOL_SIZE: '16',
+  ...imageEnvironment,
   // Nobody answers there: retention goes without knowing the server.
   DB_HOST: '127.0.0.1',
   DB_PORT: '9',

@@ -13,6 +13,7 @@ import { databaseEnvironment } from '../support/command.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { linkPrograms, startPostgres } from '../support/postgres-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { imageEnvironment } from './image-environment.ts';
 
 const { values } = parseArgs({
   options: {
@@ -118,9 +119,7 @@ for (const { name, command, niceness, shares } of neighbours) {
     BACKUP_PG_BIN: programs,
     BACKUP_NICE: String(niceness),
     BACKUP_LOG_LEVEL: 'warn',
-    MALLOC_ARENA_MAX: '2',
-    MALLOC_MMAP_THRESHOLD_: '131072',
-    MALLOC_TRIM_THRESHOLD_: '131072',
+    ...imageEnvironment,
   };
   const child = command === null ? null : spawn(command[0], [...command[1]], { env, stdio: 'ignore' });
   if (shares !== null && child !== null) moveTo('bench-backup', child.pid);

@@ -34,6 +34,7 @@ import {
   watchLag,
   type Watched,
 } from './daemon-watch.ts';
+import { imageEnvironment } from './image-environment.ts';
 import { endOfLog, initialise, runLoad, writeLog, type Load } from './load.ts';
 import { median } from './measured.ts';
 
@@ -111,11 +112,7 @@ async function prepare(scale: number, settings: Readonly<Record<string, string>>
       // The first backup of a new instance is not what is measured.
       BACKUP_COMPRESSION: 'none',
       BACKUP_PITR: 'on',
-      // As in the image.
-      MALLOC_ARENA_MAX: '2',
-      MALLOC_MMAP_THRESHOLD_: '131072',
-      MALLOC_TRIM_THRESHOLD_: '131072',
-      UV_THREADPOOL_SIZE: '16',
+      ...imageEnvironment,
       NODE_OPTIONS: '--max-semi-space-size=2',
       ...(values.encrypted
         ? { BACKUP_AGE_RECIPIENTS: recipient, BACKUP_SIGNING_KEY: createSigningKey('bench').file }

@@ -9,6 +9,7 @@ import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { linkPrograms, startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { startS3, type S3TestServer } from '../support/s3-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { imageEnvironment } from './image-environment.ts';
 
 /** The ground of a bench. */
 export interface BenchStage extends AsyncDisposable {
@@ -65,10 +66,7 @@ export async function openStage({
       BACKUP_SCRATCH_DIR: temporary,
       BACKUP_PG_BIN: programs,
       BACKUP_LOG_LEVEL: 'warn',
-      // As in the image.
-      MALLOC_ARENA_MAX: '2',
-      MALLOC_MMAP_THRESHOLD_: '131072',
-      MALLOC_TRIM_THRESHOLD_: '131072',
+      ...imageEnvironment,
     },
     libpq: {
       PATH: process.env['PATH'],
