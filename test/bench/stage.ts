@@ -35,14 +35,17 @@ export const builtProgram = ['--max-semi-space-size=2', fileURLToPath(new URL('.
 export async function openStage({
   megabytes,
   user,
+  on = 'memory',
 }: {
   readonly megabytes: number;
   readonly user: 'mastodon' | 'superuser';
+  /** Where the database and all else is. */
+  readonly on?: 'memory' | 'disk';
 }): Promise<BenchStage> {
   await using stack = new AsyncDisposableStack();
-  const scratch = stack.use(temporaryDirectory());
+  const scratch = stack.use(temporaryDirectory({ on }));
   chmodSync(scratch.path, 0o755);
-  const server = stack.use(await startPostgres({ major: 15, settings: { max_wal_size: '2GB' } }));
+  const server = stack.use(await startPostgres({ major: 15, on, settings: { max_wal_size: '2GB' } }));
   await createMastodonDatabase(server, { name: 'mastodon_production', megabytes });
   const s3 = stack.use(await startS3());
   const programs = linkPrograms(path.join(scratch.path, 'bin'), 15);
