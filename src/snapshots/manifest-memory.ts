@@ -11,6 +11,7 @@ import type { SigningSettings } from '../config/signing-keys.ts';
 import type { OwnFile } from '../state/own-file.ts';
 import type { StoredObject } from '../storage/store.ts';
 import { nextTurn } from '../stream/patience.ts';
+import { counts, decodeDocument } from '../text/document.ts';
 import { decodeManifest, type Manifest } from './manifest.ts';
 import type { ParsedKey } from './object-keys.ts';
 import { wantsSigned, type Origin } from './origin.ts';
@@ -48,7 +49,7 @@ export interface ManifestMemory {
 /** All that is remembered of a store, in bytes of JSON: some 12,000 manifests of a Mastodon. Beyond, the oldest are left out. */
 const mostBytes = 64 * 1024 * 1024;
 /** The file's format; another one counts as not there. */
-const format = 1;
+const format = 2;
 /** So many are packed before others have their turn. */
 const atOnce = 256;
 const lineFeed = 0x0a;
@@ -107,8 +108,10 @@ interface Line {
   readonly proof: string;
   readonly signatureProof: string | null;
   readonly signerAt: number | null;
-  /** JSON, in UTF-8. */
-  readonly manifest: Uint8Array;
+  /** JSON, in UTF-8, without the rows of the tables. */
+  readonly manifest: Buffer;
+  /** Those rows, as JSON. */
+  readonly rows: Buffer;
 }
 
 // Everything that changes with what is in an object, as far as the store says it; null: it does not say enough.
@@ -133,9 +136,11 @@ async function unpack(file: OwnFile, title: string): Promise<ReadonlyMap<string,
       const line = content.subarray(start, end);
       if (isTitle && line.toString() !== title) return nothing;
       if (!isTitle) {
-        const middle = line.indexOf(tab);
-        const [key, proof, signatureProof, signerAt] = v.parse(head, JSON.parse(line.subarray(0, middle).toString()));
-        lines.set(key, { proof, signatureProof, signerAt, manifest: line.subarray(middle + 1) });
+        const first = line.indexOf(tab);
+        const second = line.indexOf(tab, first + 1);
+        const [key, proof, signatureProof, signerAt] = v.parse(head, JSON.parse(line.subarray(0, first).toString()));
+        const manifest = line.subarray(first + 1, second);
+        lines.set(key, { proof, signatureProof, signerAt, manifest, rows: line.subarray(second + 1) });
       }
       isTitle = false;
       if (lines.size % atOnce === 0) await nextTurn();
@@ -160,7 +165,23 @@ function findIn(
   const decoded = decodeManifest(line.manifest);
   if (decoded.kind === 'unreadable') return null;
   if (decoded.manifest.id !== parsed.id || decoded.manifest.tier !== parsed.folder) return null;
-  return { ...decoded, objection: null, signer };
+  return { kind: 'manifest', manifest: withRows(decoded.manifest, line), objection: null, signer };
+}
+
+// Most commands want none of the rows, which are most of what is remembered: they are decoded for who asks for them. Rows that are
+// none make another manifest than the one that is stored, which whoever restores or copies it finds out.
+function withRows(manifest: Manifest, { rows }: Line): Manifest {
+  let decoded: Manifest['database']['rows'] | undefined;
+  Object.defineProperty(manifest.database, 'rows', {
+    get: () => (decoded ??= decodeRows(rows)),
+    enumerable: true,
+  });
+  return manifest;
+}
+
+function decodeRows(content: Buffer): Manifest['database']['rows'] {
+  const decoded = decodeDocument(content, { schema: counts, format });
+  return decoded.kind === 'read' ? decoded.document : {};
 }
 
 async function pack(
@@ -178,8 +199,11 @@ async function pack(
     const { signer } = read;
     const signerAt = signer === null ? null : trusted.findIndex(({ blob }) => blob.equals(signer.blob));
     const proofs = [proofOf(stored), signature === null ? null : proofOf(signature)];
+    const { database } = read.manifest;
+    // In the place where they were: two manifests are the same when their documents are.
+    const light = { ...read.manifest, database: { ...database, rows: {} } };
     const line = Buffer.from(
-      `${JSON.stringify([stored.key, ...proofs, signerAt])}\t${JSON.stringify(read.manifest)}\n`,
+      `${[[stored.key, ...proofs, signerAt], light, database.rows].map((one) => JSON.stringify(one)).join('\t')}\n`,
     );
     bytes += line.length;
     if (bytes > mostBytes - Buffer.byteLength(title) - 1) break;

@@ -10,7 +10,7 @@ import { zstdCompress, zstdDecompress } from 'node:zlib';
 import { readCatalogue } from '../../src/snapshots/catalogue.ts';
 import { isAsKnown } from '../../src/snapshots/known-manifests.ts';
 import { createManifestMemory } from '../../src/snapshots/manifest-memory.ts';
-import type { Manifest } from '../../src/snapshots/manifest.ts';
+import { encodeManifest, type Manifest } from '../../src/snapshots/manifest.ts';
 import { manifestKey } from '../../src/snapshots/object-keys.ts';
 import { createRepository, type Repository } from '../../src/snapshots/repository.ts';
 import { openOwnFile } from '../../src/state/own-file.ts';
@@ -61,6 +61,20 @@ it('a memory that was found wrong of one snapshot vouches for no other', async (
   const read = (await readCatalogue(repository, { signal })).snapshots;
   assert.deepEqual(new Set(read.map(({ label }) => label)), new Set([null]));
   for (const manifest of read.slice(0, 2)) assert.equal(await isAsKnown(repository, { manifest, signal }), true);
+  // The rows, which are decoded for who asks for them: others, and none.
+  const good = readFileSync(file);
+  const of = (await unpack(good)).toString();
+  for (const rows of ['$1{"public.users":7}', '$1["7"]', '$1{"public.']) {
+    writeFileSync(file, await pack(of.replaceAll(/(\t)[^\t\n]+$/gm, rows)), { mode: 0o600 });
+    const other = open();
+    const [manifest] = (await readCatalogue(other, { signal })).snapshots;
+    assert.ok(manifest !== undefined);
+    assert.equal(await isAsKnown(other, { manifest, signal }), false, rows);
+  }
+  writeFileSync(file, good, { mode: 0o600 });
+  const again = open();
+  const remembered = (await readCatalogue(again, { signal })).snapshots;
+  assert.deepEqual(remembered.map(encodeManifest), read.map(encodeManifest), 'what is right is the document itself');
 });
 
 it('a snapshot that is remembered and cannot be read is passed over as if it were not', async () => {

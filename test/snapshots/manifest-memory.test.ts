@@ -145,13 +145,13 @@ describe('what was read of the manifests in a bucket', () => {
         flipped[flipped.length >> 1] = (flipped[flipped.length >> 1] ?? 0) ^ 4;
         await withMemory(flipped);
       },
-      'no such file': async () => withMemory(Buffer.from('{"format":1}')),
+      'no such file': async () => withMemory(Buffer.from('{"format":2}')),
       'a bomb': async () => withMemory(await pack(Buffer.alloc(80 * 1024 * 1024))),
       'too large': async () => {
         await withMemory(good);
         truncateSync(file, 64 * 1024 * 1024 + 1);
       },
-      'of another format': async () => withMemory(await pack(text.replace('"format":1', '"format":2'))),
+      'of another format': async () => withMemory(await pack(text.replace('"format":2', '"format":1'))),
       'of another version': async () => withMemory(await pack(text.replace('0.0.0-test', '0.0.1-test'))),
       'ending in a line': async () => withMemory(await pack(text.slice(0, -5))),
       'of other lines': async () => withMemory(await pack([title, ...lines.map(() => '["a",1]\t{}'), ''].join('\n'))),
