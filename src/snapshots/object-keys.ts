@@ -38,7 +38,8 @@ const suffixes = {
 /** What the parts of a newer version may end in; never as the manifest and what stands beside it for itself. */
 const laterSuffix = /^\.(?!json\b|pin\b)[a-z][a-z0-9-]*(\.[a-z0-9-]+)*$/;
 
-const grammar = /^([a-z]+)\/((\d{4})-(\d\d)-(\d\d)T(\d\d)(\d\d)(\d\d)Z-[0-9a-f]{6})(\..+)$/;
+const grammar = /^([a-z]+)\/([^/.]+)(\..+)$/;
+const idGrammar = /^(\d{4})-(\d\d)-(\d\d)T(\d\d)(\d\d)(\d\d)Z-[0-9a-f]{6}$/;
 
 /** A new snapshot id: the moment in UTC to the second, and 24 random bits. */
 export function createSnapshotId(now: Date): string {
@@ -56,7 +57,12 @@ export function isSnapshotId(text: string): boolean {
 
 /** The time in a snapshot's id, at which its run began; undefined for what is no id. */
 export function startOfId(id: string): Date | undefined {
-  return parseKey(`daily/${id}.json`, { prefix: '' })?.startedAt;
+  const match = idGrammar.exec(id);
+  if (match === null) return undefined;
+  const [, year, month, day, hour, minute, second] = match;
+  const iso = `${year}-${month}-${day}T${hour}:${minute}:${second}.000Z`;
+  const startedAt = new Date(iso);
+  return !Number.isNaN(startedAt.getTime()) && startedAt.toISOString() === iso ? startedAt : undefined;
 }
 
 /** The ending of a part's name, when it is one that a part of this kind of this snapshot can have. */
@@ -114,13 +120,11 @@ export function parseKey(text: string, { prefix }: { readonly prefix: string }):
   if (!text.startsWith(prefix)) return undefined;
   const match = grammar.exec(text.slice(prefix.length));
   if (match === null) return undefined;
-  const [, folderName = '', id = '', year, month, day, hour, minute, second, suffix = ''] = match;
+  const [, folderName = '', id = '', suffix = ''] = match;
   const folder = asFolder(folderName);
   const part = (Object.keys(suffixes) as KeyPart[]).find((name) => suffixes[name].test(suffix));
-  const iso = `${year}-${month}-${day}T${hour}:${minute}:${second}.000Z`;
-  const startedAt = new Date(iso);
-  if (folder === undefined || part === undefined) return undefined;
-  if (Number.isNaN(startedAt.getTime()) || startedAt.toISOString() !== iso) return undefined;
+  const startedAt = startOfId(id);
+  if (folder === undefined || part === undefined || startedAt === undefined) return undefined;
   return { key: text as ObjectKey, folder, id, part, suffix, startedAt };
 }
 
