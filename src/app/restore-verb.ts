@@ -23,7 +23,7 @@ import { assertUsableName } from '../restore/target.ts';
 import { chooseToRestore, type ChosenSnapshot, type SnapshotRequest } from './choosing.ts';
 import type { AppContext } from './context.ts';
 import { lockFor } from './locking.ts';
-import { tidyRestores } from './scratch.ts';
+import { scratchOwnerOf, tidyRestores } from './scratch.ts';
 
 /** What all three have in common. */
 export interface RestoreSource extends SnapshotRequest {
@@ -112,7 +112,7 @@ export async function restoreFrom(
     name: database,
     clients: await context.findClients(signal),
     scratchDirectory: settings.scratchDirectory,
-    stateDirectory: settings.stateDirectory,
+    scratchOwner: scratchOwnerOf(context),
     stallTimeoutMs: settings.stallTimeoutMs,
     remains: context.remains,
     now,

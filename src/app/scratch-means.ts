@@ -10,13 +10,14 @@ import type { ReadPatience } from '../storage/patient-reader.ts';
 import type { Remains } from '../stream/remains.ts';
 import type { Log } from '../log.ts';
 import type { AppContext } from './context.ts';
+import { scratchOwnerOf } from './scratch.ts';
 
 /** What is on this machine for a throw-away server. */
 export interface ScratchMeans {
   readonly servers: readonly ServerPrograms[];
   readonly clients: readonly ClientPrograms[];
   readonly scratchDirectory: string;
-  readonly stateDirectory: string;
+  readonly scratchOwner: string;
   readonly uid: number;
   readonly remains: Remains;
   readonly stallTimeoutMs: number;
@@ -33,13 +34,13 @@ export async function scratchServers(context: AppContext, signal: AbortSignal): 
 
 /** Looks for the programs. */
 export async function scratchMeans(context: AppContext, signal: AbortSignal): Promise<ScratchMeans> {
-  const { scratchDirectory, stateDirectory, stallTimeoutMs, niceness } = context.load().settings;
+  const { scratchDirectory, stallTimeoutMs, niceness } = context.load().settings;
   const { uid, remains, log } = context;
   return {
     servers: await scratchServers(context, signal),
     clients: await context.findClients(signal),
     scratchDirectory,
-    stateDirectory,
+    scratchOwner: scratchOwnerOf(context),
     uid,
     remains,
     stallTimeoutMs,

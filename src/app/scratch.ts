@@ -5,14 +5,21 @@ import { removeLeftovers, type ScratchPurpose } from '../drill/scratch-leftovers
 import { AppError } from '../errors.ts';
 import { removeScratchArchives } from '../restore/archive-file.ts';
 import type { LockName } from '../state/lock.ts';
+import { ownerInScratch } from '../state/scratch-directory.ts';
 import type { AppContext } from './context.ts';
 import { reportCutOffDrill } from './drill-watch.ts';
 import { lockFor } from './locking.ts';
 
+/** Whose what we make in the scratch directory is. */
+export function scratchOwnerOf(context: AppContext): string {
+  const { instance, settings } = context.load();
+  return ownerInScratch(instance, settings);
+}
+
 /** Removes what restores left. Call it holding the lock `run`. Never rejects for what cannot be removed. */
 export async function tidyRestores(context: AppContext): Promise<void> {
-  const { scratchDirectory: directory, stateDirectory } = context.load().settings;
-  await removeScratchArchives({ directory, stateDirectory, log: context.log });
+  const directory = context.load().settings.scratchDirectory;
+  await removeScratchArchives({ directory, scratchOwner: scratchOwnerOf(context), log: context.log });
   await tidyServers(context, 'replay-restore');
 }
 
@@ -32,8 +39,8 @@ export async function tidyScratch(context: AppContext, signal: AbortSignal): Pro
 }
 
 async function tidyServers(context: AppContext, purpose: ScratchPurpose): Promise<void> {
-  const { scratchDirectory, stateDirectory } = context.load().settings;
-  await removeLeftovers({ scratchDirectory, stateDirectory, purpose, log: context.log });
+  const { scratchDirectory } = context.load().settings;
+  await removeLeftovers({ scratchDirectory, scratchOwner: scratchOwnerOf(context), purpose, log: context.log });
 }
 
 async function unlessHeld(

@@ -28,8 +28,8 @@ export interface ScratchSource {
   readonly servers: readonly ServerPrograms[];
   readonly clients: readonly ClientPrograms[];
   readonly scratchDirectory: string;
-  /** Where the lock is that they are under. */
-  readonly stateDirectory: string;
+  /** Whose it is, as `ownerInScratch` says. */
+  readonly scratchOwner: string;
   /** How long pg_restore may stand still, in milliseconds. */
   readonly stallTimeoutMs: number;
 }
@@ -111,7 +111,7 @@ async function fill(
   const entries = await withoutWhatIsThere(plan.entries, { connection, signal });
   await using useList = await writeRestoreList(entries, {
     directory: server.directory,
-    stateDirectory: server.directory,
+    scratchOwner: server.scratchOwner,
   });
   const { failures, contents } = await fillDatabase(source, {
     connection,

@@ -22,6 +22,7 @@ import { createScratchName, makeScratchDirectory } from '../state/scratch-direct
 /** A running server. */
 export interface ScratchServer extends AsyncDisposable {
   readonly programs: ServerPrograms;
+  readonly scratchOwner: string;
   /** A directory that goes with it, for files of ours. */
   readonly directory: string;
   /** How its superuser reaches a database; for nothing that runs, or may be replaced by, code of a dump. */
@@ -57,8 +58,8 @@ export async function startScratchServer(options: {
   readonly programs: ServerPrograms;
   readonly purpose: ScratchPurpose;
   readonly scratchDirectory: string;
-  /** Where the lock is. */
-  readonly stateDirectory: string;
+  /** Whose it is, as `ownerInScratch` says. */
+  readonly scratchOwner: string;
   readonly uid: number;
   /** How far it stands back for others, 0 to 19. */
   readonly niceness: number;
@@ -66,7 +67,7 @@ export async function startScratchServer(options: {
   readonly log: Log;
   readonly signal: AbortSignal;
 }): Promise<ScratchServer> {
-  const { programs, purpose, scratchDirectory, signal, log } = options;
+  const { programs, purpose, scratchDirectory, scratchOwner, signal, log } = options;
   await removeLeftovers(options);
   const home = path.join(scratchDirectory, createScratchName(purpose, options));
   const remaining = options.remains.add(`the throw-away server's directory '${home}': the next ${purpose} removes it`);
@@ -114,7 +115,7 @@ export async function startScratchServer(options: {
       await stop();
       throw error;
     }
-    return { programs, directory: home, superuser, [Symbol.asyncDispose]: stop };
+    return { programs, scratchOwner, directory: home, superuser, [Symbol.asyncDispose]: stop };
   } catch (error) {
     await rm(home, { recursive: true, force: true }).catch(() => undefined);
     remaining[Symbol.dispose]();

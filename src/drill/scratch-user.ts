@@ -14,7 +14,7 @@ export interface ScratchUser {
 }
 
 /** The user `nobody` of Debian, whom a server of root's is given to. */
-const nobody = { uid: 65_534, gid: 65_534 } as const;
+export const nobody = { uid: 65_534, gid: 65_534 } as const;
 
 const wrappers = [
   '/usr/lib/x86_64-linux-gnu/libnss_wrapper.so',

@@ -28,7 +28,7 @@ export interface DataDirectory {
 
 /** Lays it out. @throws AppError `restore`, `verify` or `store`; there is nothing in the directory then. */
 export async function layOutDataDirectory(
-  options: Omit<ReplayOptions, 'servers' | 'scratchDirectory' | 'stateDirectory' | 'use' | 'uid'> & {
+  options: Omit<ReplayOptions, 'servers' | 'scratchDirectory' | 'scratchOwner' | 'use' | 'uid'> & {
     readonly directory: string;
   },
 ): Promise<DataDirectory> {

@@ -51,8 +51,8 @@ const localeFolder = 'locale';
 /** Makes the directory. Call it holding the lock of its use. */
 export async function createReplayHome(options: {
   readonly scratchDirectory: string;
-  /** Where the lock is. */
-  readonly stateDirectory: string;
+  /** Whose it is, as `ownerInScratch` says. */
+  readonly scratchOwner: string;
   readonly use: ReplayUse;
   readonly uid: number;
   readonly log: Log;

@@ -31,7 +31,7 @@ export interface ReplayOptions {
   readonly threads: number;
   readonly servers: readonly ServerPrograms[];
   readonly scratchDirectory: string;
-  readonly stateDirectory: string;
+  readonly scratchOwner: string;
   readonly use: ReplayUse;
   readonly uid: number;
   readonly patience?: ReadPatience | undefined;

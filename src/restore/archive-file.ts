@@ -42,16 +42,16 @@ export async function writeScratchArchive(
   source: SnapshotSource,
   {
     directory,
-    stateDirectory,
+    scratchOwner,
     ...options
-  }: StreamOptions & { readonly directory: string; readonly stateDirectory: string },
+  }: StreamOptions & { readonly directory: string; readonly scratchOwner: string },
 ): Promise<ScratchArchive> {
   await makeScratchDirectory(directory).catch((error: unknown) => {
     if (error instanceof AppError) throw error;
     throw cannotWrite(`'${directory}'`, error);
   });
   await assertSpace(directory, { bytes: dumpOf(source.manifest).content.bytes });
-  const file = path.join(directory, createScratchName('dump', { stateDirectory }));
+  const file = path.join(directory, createScratchName('dump', { scratchOwner }));
   const remove = async (): Promise<void> => rm(file, { force: true });
   try {
     const contents = await writeTo(file, { source, flush: false, ...options });
@@ -65,17 +65,17 @@ export async function writeScratchArchive(
 /** Removes archives that earlier processes left in `directory` when they were killed. Call it holding the lock. */
 export async function removeScratchArchives({
   directory,
-  stateDirectory,
+  scratchOwner,
   log,
 }: {
   readonly directory: string;
-  /** Where the lock is; what others made stays. */
-  readonly stateDirectory: string;
+  /** Whose are meant; what others made stays. */
+  readonly scratchOwner: string;
   readonly log: Log;
 }): Promise<void> {
   if (!(await isTrustedScratch(directory))) return;
   const names = (await readdir(directory).catch(() => [])).filter((name) =>
-    (['dump', 'list'] as const).some((kind) => isScratchName(name, { kind, stateDirectory })),
+    (['dump', 'list'] as const).some((kind) => isScratchName(name, { kind, scratchOwner })),
   );
   for (const name of names) {
     const file = path.join(directory, name);

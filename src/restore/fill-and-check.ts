@@ -38,8 +38,8 @@ export interface FillWork extends StreamOptions {
   /** How far sequences are moved ahead; left out: they stay where the dump has them. */
   readonly sequencesAhead?: number;
   readonly scratchDirectory: string;
-  /** Where the lock is under which it is used. */
-  readonly stateDirectory: string;
+  /** Whose what is made there is, as `ownerInScratch` says. */
+  readonly scratchOwner: string;
   /** How long pg_restore may stand still, in milliseconds. */
   readonly stallTimeoutMs: number;
 }
@@ -116,8 +116,8 @@ async function fill(
   work: FillWork,
   { database, login, singleTransaction, entries }: FillTarget & { readonly entries: readonly ArchiveItem[] },
 ): Promise<FillResult> {
-  const { source, server, client, jobs, log, signal, onProgress, scratchDirectory, stateDirectory } = work;
-  await using useList = await writeRestoreList(entries, { directory: scratchDirectory, stateDirectory });
+  const { source, server, client, jobs, log, signal, onProgress, scratchDirectory, scratchOwner } = work;
+  await using useList = await writeRestoreList(entries, { directory: scratchDirectory, scratchOwner });
   const connection = { ...login.connection, database };
   const options = {
     connection,
@@ -139,7 +139,7 @@ async function fill(
   if (jobs === 1) return await fillDatabase(source, { ...options, onProgress });
   await using archive = await writeScratchArchive(source, {
     directory: scratchDirectory,
-    stateDirectory,
+    scratchOwner,
     log,
     signal,
     onProgress,

@@ -16,9 +16,9 @@ export interface RestoreList extends AsyncDisposable {
 /** Writes it into `directory`, or where that cannot be written into the system's own. @throws AppError `restore`. */
 export async function writeRestoreList(
   entries: readonly ArchiveItem[],
-  { directory, stateDirectory }: { readonly directory: string; readonly stateDirectory: string },
+  { directory, scratchOwner }: { readonly directory: string; readonly scratchOwner: string },
 ): Promise<RestoreList> {
-  const name = createScratchName('list', { stateDirectory });
+  const name = createScratchName('list', { scratchOwner });
   const content = entries.map(({ dumpId }) => `${dumpId};\n`).join('');
   let lastError: unknown;
   for (const folder of [directory, tmpdir()]) {

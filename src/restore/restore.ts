@@ -60,8 +60,8 @@ export interface RestoreOptions extends StreamOptions {
   };
   readonly clients: readonly ClientPrograms[];
   readonly scratchDirectory: string;
-  /** Where the lock is under which it is used. */
-  readonly stateDirectory: string;
+  /** Whose what is made there is, as `ownerInScratch` says. */
+  readonly scratchOwner: string;
   readonly remains: Remains;
   /** Told the number (oid) of a database that is made, before it is filled. */
   readonly onCreated?: (databaseId: string) => Promise<void>;

@@ -15,26 +15,27 @@ const writableByAll = 0o002;
 export type ScratchKind = 'dump' | 'list' | 'drill' | 'open' | 'replay-restore' | 'replay-drill';
 
 /**
- * A new name for something of that kind. It says whose it is, by the directory of the lock that its maker holds: an instance with
- * another one may share the scratch directory, and what it is at work with is nobody's leftover.
+ * Whose something in the scratch directory is: of the instance and the directory of its locks. Another one may share the scratch
+ * directory, and what it is at work with is nobody's leftover; in containers the directories have the same name.
  */
-export function createScratchName(kind: ScratchKind, { stateDirectory }: { readonly stateDirectory: string }): string {
-  const mark = `${ownerOf(stateDirectory)}${randomBytes(3).toString('hex')}`;
+export function ownerInScratch(instance: string, { stateDirectory }: { readonly stateDirectory: string }): string {
+  return shortHash(`${path.resolve(stateDirectory)}\n${instance}`, 6);
+}
+
+/** A new name for something of that kind, which says whose it is. */
+export function createScratchName(kind: ScratchKind, { scratchOwner }: { readonly scratchOwner: string }): string {
+  const mark = `${scratchOwner}${randomBytes(3).toString('hex')}`;
   return kind === 'dump' || kind === 'list' ? `restore-${mark}.${kind}` : `${kind}-${mark}`;
 }
 
-/** Whether something of that kind has a name that whoever locks in `stateDirectory` gave it. */
+/** Whether something of that kind has a name that its owner gave it. */
 export function isScratchName(
   name: string,
-  { kind, stateDirectory }: { readonly kind: ScratchKind; readonly stateDirectory: string },
+  { kind, scratchOwner }: { readonly kind: ScratchKind; readonly scratchOwner: string },
 ): boolean {
-  const mark = `${ownerOf(stateDirectory)}[0-9a-f]{6}`;
+  const mark = `${scratchOwner}[0-9a-f]{6}`;
   const form = kind === 'dump' || kind === 'list' ? `restore-${mark}\\.${kind}` : `${kind}-${mark}`;
   return new RegExp(`^${form}$`).test(name);
-}
-
-function ownerOf(stateDirectory: string): string {
-  return shortHash(path.resolve(stateDirectory), 6);
 }
 
 /**

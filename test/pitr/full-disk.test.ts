@@ -52,7 +52,7 @@ before(async () => {
     threads: 1,
     servers: await findServers({ directory: path.join(reachableBinaries(major), 'bin'), path: '', signal }),
     scratchDirectory: small,
-    stateDirectory: small,
+    scratchOwner: '0123ab',
     use: 'restore',
     uid: process.getuid?.() ?? 0,
     log: quietLog,

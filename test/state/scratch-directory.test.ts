@@ -8,13 +8,18 @@ import path from 'node:path';
 import { afterEach, beforeEach, it } from 'node:test';
 import { removeLeftovers } from '../../src/drill/scratch-leftovers.ts';
 import { removeScratchArchives } from '../../src/restore/archive-file.ts';
-import { createScratchName, isTrustedScratch, makeScratchDirectory } from '../../src/state/scratch-directory.ts';
+import {
+  createScratchName,
+  isTrustedScratch,
+  makeScratchDirectory,
+  ownerInScratch,
+} from '../../src/state/scratch-directory.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const nobody = 65_534;
-/** Whose lock it is. */
-const ours = { stateDirectory: '/state' };
+/** Whose what is there is. */
+const ours = { scratchOwner: ownerInScratch('social.example', { stateDirectory: '/state/' }) };
 let shared: ReturnType<typeof temporaryDirectory>;
 beforeEach(() => {
   shared = temporaryDirectory();
@@ -51,14 +56,19 @@ it('is refused where another user made it, or a link to a directory of ours, and
   execFileSync('ls', [archive, home]);
 });
 
-it('is cleared of what the killed left there, each kind alone, and of nothing that an instance with another lock is at work with', async () => {
+it('is cleared of what the killed left there, each kind alone, and of nothing that another instance, or one with other locks, is at work with', async () => {
   const directory = temporaryOfOurs();
-  const elsewhere = { stateDirectory: '/var/lib/elsewhere' };
+  const others = [
+    { scratchOwner: ownerInScratch('social.example', { stateDirectory: '/var/lib/elsewhere' }) },
+    { scratchOwner: ownerInScratch('other.example', { stateDirectory: '/state' }) },
+  ];
   const files = (['dump', 'list'] as const).map((kind) => createScratchName(kind, ours));
   const purposes = ['drill', 'open', 'replay-restore', 'replay-drill'] as const;
   const homes = purposes.map((purpose) => createScratchName(purpose, ours));
   const kept = [
-    ...(['dump', 'list', ...purposes] as const).map((kind) => createScratchName(kind, elsewhere)),
+    ...others.flatMap((other) =>
+      (['dump', 'list', ...purposes] as const).map((kind) => createScratchName(kind, other)),
+    ),
     'restore-me.list',
     'drill-notes',
     'open-0123456789ab',
@@ -69,10 +79,10 @@ it('is cleared of what the killed left there, each kind alone, and of nothing th
   }
   const left = (): readonly string[] => readdirSync(directory).toSorted();
   const sorted = (...names: readonly string[]): readonly string[] => names.toSorted();
-  await removeScratchArchives({ stateDirectory: '/state/', directory, log: quietLog });
+  await removeScratchArchives({ ...ours, directory, log: quietLog });
   assert.deepEqual(left(), sorted(...homes, ...kept));
   for (const [at, purpose] of purposes.entries()) {
-    await removeLeftovers({ stateDirectory: '/state/', scratchDirectory: directory, purpose, log: quietLog });
+    await removeLeftovers({ ...ours, scratchDirectory: directory, purpose, log: quietLog });
     assert.deepEqual(left(), sorted(...homes.slice(at + 1), ...kept), purpose);
   }
 });
@@ -90,6 +100,35 @@ it('is cleared also of what somebody who was not killed with it goes on writing 
   await removeLeftovers({ ...ours, scratchDirectory: directory, purpose: 'drill', log: quietLog });
   await ended;
   assert.deepEqual(readdirSync(directory), []);
+});
+
+it('has nobody end a server, or wait, for whom another user has laid something into it where everybody may write', async () => {
+  using elsewhere = temporaryDirectory();
+  const production = path.join(elsewhere.path, 'data');
+  mkdirSync(production);
+  const server = spawn('sleep', ['60'], { cwd: production });
+  const ended = once(server, 'exit');
+  writeFileSync(path.join(production, 'postmaster.pid'), `${server.pid}\n`);
+  const homeOf = (): string => path.join(shared.path, createScratchName('drill', ours));
+  const [link, theirs, withLink, withPipe] = [homeOf(), homeOf(), homeOf(), homeOf()];
+  symlinkSync(elsewhere.path, link);
+  for (const home of [theirs, withLink]) {
+    mkdirSync(home);
+    symlinkSync(production, path.join(home, 'data'));
+  }
+  mkdirSync(path.join(withPipe, 'data'), { recursive: true });
+  execFileSync('mkfifo', [path.join(withPipe, 'data', 'postmaster.pid')]);
+  chownSync(theirs, nobody + 1, nobody + 1);
+  for (const home of [withLink, withPipe]) chownSync(home, nobody, nobody);
+  await removeLeftovers({ ...ours, scratchDirectory: shared.path, purpose: 'drill', log: quietLog });
+  assert.equal(server.exitCode ?? server.signalCode, null, 'it runs on');
+  assert.deepEqual(
+    readdirSync(shared.path).toSorted(),
+    [link, theirs].map((home) => path.basename(home)).toSorted(),
+    'what others put there stays',
+  );
+  server.kill();
+  await ended;
 });
 
 it('is taken as an administrator made it where nobody else may write', async () => {

@@ -67,7 +67,7 @@ export async function bringBack(
     threads: 1,
     servers: await findServers({ directory: path.join(reachableBinaries(options.major), 'bin'), path: '', signal }),
     scratchDirectory: options.directory,
-    stateDirectory: options.directory,
+    scratchOwner: '0123ab',
     use: 'restore',
     uid: process.getuid?.() ?? 0,
     onProgress: () => undefined,
