@@ -13,6 +13,7 @@ import {
   bringBack,
   dumpReplayed,
   factsOf,
+  notesOf,
   readMomentChain,
   type MomentFacts,
   type MomentSource,
@@ -70,14 +71,15 @@ async function drillUnderLock(context: AppContext, request: MomentSource): Promi
   const { settings, target } = context.load();
   const { signal } = request;
   const identities = [...request.identities, ...identitiesOf(settings.keys)];
-  const [newest] = (await readMomentChain(context, request)).bases;
+  const chosen = await readMomentChain(context, request);
+  const [newest] = chosen.chain.bases;
   if (newest?.tar.encryption === 'age' && identities.length === 0)
     return skipped(
       'base backups are encrypted and no private key is on this machine: set BACKUP_AGE_IDENTITY, or use --identity',
     );
   const startedAt = performance.now();
   try {
-    await using replayed = await bringBack(context, { moment: { kind: 'latest' }, use: 'drill', request });
+    await using replayed = await bringBack(context, { moment: { kind: 'latest' }, use: 'drill', request, chosen });
     const moment = factsOf(replayed);
     context.log.info({ ...moment, database: target.database }, 'The newest moment is replayed');
     const source = await dumpReplayed(context, { replayed, request });
@@ -92,7 +94,7 @@ async function drillUnderLock(context: AppContext, request: MomentSource): Promi
       onProgress: () => undefined,
     });
     const durationMs = outcome.durationMs === null ? null : Math.round(performance.now() - startedAt);
-    return { ...outcome, durationMs, moment };
+    return { ...outcome, checks: [...outcome.checks, ...notesOf(chosen)], durationMs, moment };
   } catch (error) {
     signal.throwIfAborted();
     // Space and programs that are missing here say nothing of what is stored.

@@ -7,18 +7,18 @@ import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { backUp } from '../backup/backup.ts';
 import { defaultMemoryLimit } from '../backup/memory-limit.ts';
+import { note, type CheckResult } from '../checks/check.ts';
 import { identitiesOf } from '../config/age-keys.ts';
 import { AppError } from '../errors.ts';
+import { chooseChain, describeOthers, type ChosenChain } from '../pitr/chain-choice.ts';
 import { layOutDataDirectory, type DataDirectory } from '../pitr/data-directory.ts';
 import { formatMicros, parseMoment, type Moment } from '../pitr/moment.ts';
-import { readNewestChain, replay, type Replayed, type ReplayOptions, type ReplayTimes } from '../pitr/replay.ts';
+import { replay, type Replayed, type ReplayOptions, type ReplayTimes } from '../pitr/replay.ts';
 import type { ReplayUse } from '../pitr/replay-server.ts';
 import { writeArchive, type FileOutput } from '../restore/archive-file.ts';
 import { assertUsableName } from '../restore/target.ts';
-import { listChains, readChain, type Chain } from '../snapshots/chain-catalogue.ts';
 import type { SnapshotSource } from '../snapshots/dump-stream.ts';
 import { dumpOf } from '../snapshots/manifest.ts';
-import { describeObjection } from '../snapshots/origin.ts';
 import { createRepository } from '../snapshots/repository.ts';
 import { createLocalStore } from '../storage/local-store.ts';
 import type { StoreName } from '../storage/store.ts';
@@ -82,12 +82,13 @@ export async function restoreMoment(context: AppContext, request: MomentRequest)
   await using _lock = await lockFor(context, { command: 'restore', wait: request.wait, signal });
   await tidyRestores(context);
   return await asRestoreFailure(signal, async () => {
-    await using replayed = await bringBack(context, { moment, use: 'restore', request });
+    const chosen = await readMomentChain(context, request);
+    await using replayed = await bringBack(context, { moment, use: 'restore', request, chosen });
     const startedAt = performance.now();
     const source = await dumpReplayed(context, { replayed, request });
     const dumpedMs = Math.round(performance.now() - startedAt);
     const report = await restoreFrom(context, {
-      source: { ...source, notes: [] },
+      source: { ...source, notes: notesOf(chosen) },
       request: { ...request, snapshot: 'latest' },
     });
     const facts = factsOf(replayed);
@@ -101,7 +102,8 @@ export async function writeMoment(context: AppContext, request: MomentFileReques
   const moment = parseMoment(request.at, context.load().settings);
   await using _lock = await lockFor(context, { command: 'restore', wait: request.wait, signal });
   return await asRestoreFailure(signal, async () => {
-    await using replayed = await bringBack(context, { moment, use: 'restore', request });
+    const chosen = await readMomentChain(context, request);
+    await using replayed = await bringBack(context, { moment, use: 'restore', request, chosen });
     const source = await dumpReplayed(context, { replayed, request });
     await writeArchive(source, { output, log: context.log, signal, onProgress: () => undefined });
     const facts = factsOf(replayed);
@@ -113,18 +115,24 @@ export async function writeMoment(context: AppContext, request: MomentFileReques
 export async function layOutMoment(context: AppContext, request: MomentDirectoryRequest): Promise<DataDirectory> {
   const { signal } = request;
   const moment = parseMoment(request.at, context.load().settings);
-  return asRestoreFailure(signal, async () =>
-    layOutDataDirectory({
-      ...(await replayOptions(context, { moment, use: 'restore', request })),
+  return asRestoreFailure(signal, async () => {
+    const chosen = await readMomentChain(context, request);
+    return layOutDataDirectory({
+      ...(await replayOptions(context, { moment, use: 'restore', request, chosen })),
       directory: request.directory,
-    }),
-  );
+    });
+  });
 }
 
 /** Replays a moment. The caller holds the lock of `use`. */
 export async function bringBack(
   context: AppContext,
-  options: { readonly moment: Moment; readonly use: ReplayUse; readonly request: MomentSource },
+  options: {
+    readonly moment: Moment;
+    readonly use: ReplayUse;
+    readonly request: MomentSource;
+    readonly chosen: ChosenChain;
+  },
 ): Promise<Replayed> {
   const { chain, ...rest } = await replayOptions(context, options);
   const { systemIdentifier, bases } = chain;
@@ -134,16 +142,17 @@ export async function bringBack(
 
 async function replayOptions(
   context: AppContext,
-  { moment, use, request }: Parameters<typeof bringBack>[1],
+  { moment, use, request, chosen }: Parameters<typeof bringBack>[1],
 ): Promise<ReplayOptions> {
   const { settings } = context.load();
   const { signal } = request;
+  for (const other of describeOthers(chosen)) context.log.warn({}, `Whose moment: ${other}`);
   const stored = await context.storeToRead(request.from);
   const repository = request.acceptUnsigned ? { ...stored, signing: { ...stored.signing, trusted: [] } } : stored;
   return {
     ...(await scratchMeans(context, signal)),
     repository,
-    chain: await readMomentChain(context, request),
+    chain: chosen.chain,
     moment,
     identities: [...request.identities, ...identitiesOf(settings.keys)],
     threads: settings.threads,
@@ -154,56 +163,20 @@ async function replayOptions(
   };
 }
 
-/** What is stored of the server that was followed last, as far as it counts. */
+/** What is stored of the server with the newest base backup, as far as it counts. */
 export async function readMomentChain(
   context: AppContext,
   request: Pick<MomentSource, 'from' | 'instance' | 'acceptUnsigned' | 'signal'>,
-): Promise<Chain> {
-  const { signal } = request;
-  const repository = await context.storeToRead(request.from);
-  const owners = new Map<string, ReadonlySet<string>>();
-  for (const systemIdentifier of await listChains(repository, { signal })) {
-    const { bases, unsigned } = await readChain(repository, { systemIdentifier, signal });
-    owners.set(
-      systemIdentifier,
-      new Set([...bases, ...unsigned.map(({ document }) => document)].map((one) => one.instance)),
-    );
-  }
-  const instances = new Set([...owners.values()].flatMap((names) => [...names]));
-  if (request.instance === null && instances.size > 1)
-    throw new AppError(
-      'usage',
-      `There are base backups of several instances: ${[...instances].toSorted().join(', ')}`,
-      {
-        hint: 'Say which one with --instance NAME.',
-      },
-    );
-  const systemIdentifiers = [...owners]
-    .filter(([, names]) => request.instance === null || names.has(request.instance))
-    .map(([systemIdentifier]) => systemIdentifier);
-  return ofInstance(await readNewestChain(repository, { systemIdentifiers, signal }), request);
+): Promise<ChosenChain> {
+  return chooseChain(await context.storeToRead(request.from), request);
 }
 
-function ofInstance(
-  chain: Chain,
-  { instance, acceptUnsigned }: Pick<MomentSource, 'instance' | 'acceptUnsigned'>,
-): Chain {
-  const [unsigned] = chain.unsigned;
-  if (unsigned !== undefined && chain.bases.length === 0 && !acceptUnsigned)
-    throw new AppError('restore', `The base backup ${unsigned.document.id} ${describeObjection(unsigned.objection)}`, {
-      hint: `If you know that it is yours, sign it with: mastodon-backup adopt pitr/${unsigned.document.id}, or restore with --accept-unsigned.`,
-    });
-  const all = acceptUnsigned ? [...chain.bases, ...chain.unsigned.map(({ document }) => document)] : chain.bases;
-  const bases = instance === null ? all : all.filter((base) => base.instance === instance);
-  const { wal, unsignedWal, histories, unsignedHistories } = chain;
-  const log = acceptUnsigned
-    ? { wal: [...wal, ...unsignedWal], histories: [...histories, ...unsignedHistories] }
-    : { wal, histories };
-  return { ...chain, ...log, bases: bases.toSorted((a, b) => b.endedAt.getTime() - a.endedAt.getTime()) };
+/** What is to be said of the choice. */
+export function notesOf(chosen: ChosenChain): readonly CheckResult[] {
+  return describeOthers(chosen).map((text) => note('server', text));
 }
 
-// Made, read back and committed as every other, so that what is restored
-// was counted and hashed.
+// Made, read back and committed as every other, so that what is restored was counted and hashed.
 /** Dumps the database of a replayed server into a store beside it, which goes with it. */
 export async function dumpReplayed(
   context: AppContext,

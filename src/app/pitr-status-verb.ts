@@ -37,6 +37,8 @@ export interface PitrStatus {
   readonly following: (FollowingRecord & { readonly lagSeconds: number | null }) | null;
   /** Why it could not be followed since the daemon started; null: it was, or nobody has tried. */
   readonly obstacle: string | null;
+  /** The server with the newest base backup, of which `restore --at` and drills are; null: no base counts. */
+  readonly latest: string | null;
   /** The server that is followed first, then those with the newest base first. */
   readonly chains: readonly ChainStatus[];
 }
@@ -73,6 +75,9 @@ export async function pitrStatus(context: AppContext, signal: AbortSignal): Prom
     place: repository.store.description,
     following: following === null ? null : { ...following, lagSeconds: lagOf(following, context.now()) },
     obstacle: record?.obstacle ?? null,
+    latest:
+      chains.filter(({ bases }) => bases.length > 0).toSorted((a, b) => (newest(a) < newest(b) ? 1 : -1))[0]
+        ?.systemIdentifier ?? null,
     chains: chains.toSorted((a, b) => Number(b.isFollowed) - Number(a.isFollowed) || (newest(a) < newest(b) ? 1 : -1)),
   };
 }

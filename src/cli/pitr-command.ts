@@ -102,7 +102,7 @@ interface Zone {
   readonly timeZone: string;
 }
 
-function renderStatus({ isOn, place, following, obstacle, chains }: PitrStatus, { timeZone }: Zone): string {
+function renderStatus({ isOn, place, following, obstacle, latest, chains }: PitrStatus, { timeZone }: Zone): string {
   return [
     `Point-in-time recovery is ${isOn ? 'on' : 'off'} (BACKUP_PITR); log and base backups are in ${place}`,
     ...(following === null ? ['No log has been followed from here yet'] : renderFollowing(following, timeZone)),
@@ -110,6 +110,11 @@ function renderStatus({ isOn, place, following, obstacle, chains }: PitrStatus, 
     ...(chains.length === 0
       ? ['Nothing is stored yet: no moment can be had']
       : chains.flatMap((one) => renderChain(one, timeZone))),
+    ...(latest === null || chains.length < 2
+      ? []
+      : [
+          `note: of ${plural(chains.length, 'server')} something is stored; restore --at and drill --pitr take ${latest}, whose base backup is the newest`,
+        ]),
     '',
   ].join('\n');
 }

@@ -9,7 +9,7 @@ import { AppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { BaseDocument } from '../snapshots/base-document.ts';
 import { readAll } from '../snapshots/document-reading.ts';
-import { readChain, type Chain } from '../snapshots/chain-catalogue.ts';
+import type { Chain } from '../snapshots/chain-catalogue.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import { assertWalSigned } from '../snapshots/wal-signature.ts';
 import type { ReadPatience } from '../storage/patient-reader.ts';
@@ -217,26 +217,5 @@ async function assertSpace({ base, segments }: ReplayPlan, scratchDirectory: str
   throw new AppError('restore', `There is too little space to replay: ${lack}`, {
     reason: 'no-space',
     hint: 'Mount a larger volume at BACKUP_SCRATCH_DIR.',
-  });
-}
-
-/** The chain of the server that was followed last. @throws AppError `no-snapshot` when there is none. */
-export async function readNewestChain(
-  repository: Repository,
-  { systemIdentifiers, signal }: { readonly systemIdentifiers: readonly string[]; readonly signal: AbortSignal },
-): Promise<Chain> {
-  const chains = await Promise.all(
-    systemIdentifiers.map(async (systemIdentifier) => readChain(repository, { systemIdentifier, signal })),
-  );
-  const newest = (chain: Chain): number =>
-    Math.max(
-      0,
-      ...chain.wal.map(({ modifiedAt }) => modifiedAt.getTime()),
-      ...chain.bases.map(({ endedAt }) => endedAt.getTime()),
-    );
-  const [found] = chains.toSorted((a, b) => newest(b) - newest(a));
-  if (found !== undefined) return found;
-  throw new AppError('no-snapshot', 'There is no base backup and no log in the store', {
-    hint: 'Set BACKUP_PITR=on and start the daemon, or restore a snapshot: mastodon-backup list.',
   });
 }

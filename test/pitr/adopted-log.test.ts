@@ -253,7 +253,7 @@ function within(file: string, offset = '800000'): string {
 describe('base backups and log from before the key', () => {
   it('count for nothing, and count again when they are adopted, every object of them', async () => {
     using copy = copyOf(stored);
-    await assert.rejects(restored(copy.directory), /no base backup/);
+    await assert.rejects(restored(copy.directory), /is not signed/);
     const { status, adoptions, stderr } = await adopt(copy, '--all');
     assert.equal(status, 0, stderr);
     assert.deepEqual(
@@ -276,7 +276,7 @@ describe('base backups and log from before the key', () => {
 
   it('lead on into what is stored with the key, and a moment behind it comes back from the old base', async () => {
     using copy = copyOf(continued);
-    await assert.rejects(restored(copy.directory), /no base backup/);
+    await assert.rejects(restored(copy.directory), /is not signed/);
     const said = await runCommand(['adopt', `pitr/${copy.bases[0] ?? ''}`], settings(copy.directory));
     assert.equal(said.status, 0, said.stderr);
     assert.match(
@@ -296,7 +296,7 @@ describe('base backups and log from before the key', () => {
       assert.ok(adoptions.length === 2 && adoptions.every(({ adopted }) => !adopted));
       for (const { problem } of adoptions) assert.match(problem ?? '', says);
       assert.deepEqual(copy.signatures(), []);
-      await assert.rejects(restored(copy.directory), /no base backup/);
+      await assert.rejects(restored(copy.directory), /is not signed/);
     });
 
   it('are adopted beside a document that no server can have had', async () => {

@@ -6,9 +6,10 @@ import { connect } from '../../src/database/connection.ts';
 import { findServers } from '../../src/database/server-programs.ts';
 import { makeBase } from '../../src/pitr/base.ts';
 import { parseMoment } from '../../src/pitr/moment.ts';
-import { readNewestChain, replay, type Replayed } from '../../src/pitr/replay.ts';
+import { chooseChain } from '../../src/pitr/chain-choice.ts';
+import { replay, type Replayed } from '../../src/pitr/replay.ts';
 import type { BaseDocument } from '../../src/snapshots/base-document.ts';
-import { listChains, type Chain } from '../../src/snapshots/chain-catalogue.ts';
+import type { Chain } from '../../src/snapshots/chain-catalogue.ts';
 import type { Repository } from '../../src/snapshots/repository.ts';
 import path from 'node:path';
 import type { Log } from '../../src/log.ts';
@@ -45,7 +46,7 @@ export async function takeBase(
 
 /** What is stored. */
 export async function storedChain(repository: Repository): Promise<Chain> {
-  return readNewestChain(repository, { systemIdentifiers: await listChains(repository, { signal }), signal });
+  return (await chooseChain(repository, { instance: null, acceptUnsigned: false, signal })).chain;
 }
 
 /** Brings a moment back. */
