@@ -3,10 +3,9 @@
 
 import { identitiesOf } from '../config/age-keys.ts';
 import { AppError, describeError } from '../errors.ts';
-import { examineForAdoption, openChain, type Adoptable, type OpenChain } from '../pitr/adoption.ts';
+import { examineForAdoption, openChain, readAllLineages, type Adoptable, type OpenChain } from '../pitr/adoption.ts';
 import { formatLsn } from '../pitr/lsn.ts';
 import { describeHole, followBase } from '../pitr/plan.ts';
-import { readLineages } from '../pitr/replay.ts';
 import { decodeBase, encodeBase, type BaseDocument } from '../snapshots/base-document.ts';
 import { listChains, readChain, type Chain } from '../snapshots/chain-catalogue.ts';
 import { baseDocumentKey } from '../snapshots/chain-keys.ts';
@@ -71,10 +70,12 @@ async function candidatesOf(
   const unsigned = new Set(chain.unsignedWal.map(({ key }) => key));
   const keys = keysOf(context, identities);
   // What is adopted beside it is reported all the same.
-  const lineages = await readLineages({ ...open, identities: keys, signal }).catch((error: unknown) => {
-    signal.throwIfAborted();
-    return describeError(error);
-  });
+  const lineages = await readAllLineages({ ...open, identities: keys, log: context.log, signal }).catch(
+    (error: unknown) => {
+      signal.throwIfAborted();
+      return describeError(error);
+    },
+  );
   const objections = new Map(chain.unsigned.map(({ document, objection }) => [document.id, objection]));
   return open.chain.bases.map((document) => {
     const objection = objections.get(document.id) ?? null;

@@ -2,7 +2,7 @@
 // nobody needs any more.
 
 import { identitiesOf } from '../config/age-keys.ts';
-import { readLineages } from '../pitr/replay.ts';
+import { readLineages } from '../pitr/histories.ts';
 import { windowOf, type PitrWindow } from '../pitr/window.ts';
 import type { BaseDocument } from '../snapshots/base-document.ts';
 import { readChain, type Chain } from '../snapshots/chain-catalogue.ts';
@@ -26,7 +26,7 @@ export async function readKnownChain(
   const repository = await context.storeToRead(null);
   const chain = await readChain(repository, { systemIdentifier, signal });
   const identities = identitiesOf(context.load().settings.keys);
-  const lineages = await readLineages({ chain, repository, identities, signal });
+  const lineages = await readLineages({ chain, repository, identities, log: context.log, signal });
   return { chain, window: windowOf(chain, { lineages }) };
 }
 

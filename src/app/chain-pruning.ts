@@ -5,7 +5,7 @@
 import { identitiesOf } from '../config/age-keys.ts';
 import { describeError } from '../errors.ts';
 import { planChain, planEndedChain } from '../pitr/chain-retention.ts';
-import { readLineages } from '../pitr/replay.ts';
+import { readLineages } from '../pitr/histories.ts';
 import type { BaseDocument } from '../snapshots/base-document.ts';
 import { listChains, readChain, type Chain } from '../snapshots/chain-catalogue.ts';
 import { baseKey } from '../snapshots/chain-keys.ts';
@@ -166,7 +166,7 @@ async function planFollowed(context: AppContext, chain: Chain, planning: Plannin
   const { repository, since } = planning;
   const { systemIdentifier } = chain;
   const identities = identitiesOf(settings.keys);
-  const lineages = await readLineages({ ...planning, chain, identities });
+  const lineages = await readLineages({ ...planning, chain, identities, log: context.log });
   const place = { prefix: repository.prefix, systemIdentifier };
   return { chain, isFollowed: true, ...planChain(chain, { place, instance, since, lineages }) };
 }

@@ -13,9 +13,9 @@ import { statementOf, type Stated } from '../snapshots/wal-signature.ts';
 import type { ObjectKey } from '../storage/store.ts';
 import type { ReadPatience } from '../storage/patient-reader.ts';
 import { readBase } from './base-reader.ts';
+import { lineagesOf, readHistories, readHistory, type HistoryOptions } from './histories.ts';
 import { formatLsn, parseLsn, parseSegmentName, type Lsn } from './lsn.ts';
-import { followBase, type ReplayPlan } from './plan.ts';
-import { readHistory, readLineages } from './replay.ts';
+import { followBase, type Lineage, type ReplayPlan } from './plan.ts';
 import { checkSegment, type CheckedSegment } from './segment-check.ts';
 import { parseHistory, timelineAt } from './timeline.ts';
 import { createWalReader } from './wal-reader.ts';
@@ -65,7 +65,7 @@ export async function openChain(
 /** Looks at a base and the log behind it. @throws AppError `verify` for what is not as it should be. */
 export async function examineForAdoption(base: BaseDocument, options: AdoptionOptions): Promise<Adoptable> {
   const { chain, identities } = options;
-  const lineages = await readLineages({ ...options, identities: identities ?? [] });
+  const lineages = await readAllLineages({ ...options, identities: identities ?? [] });
   const plan = followBase(base, { wal: chain.wal, lineages });
   if (plan.reaches < parseLsn(base.endLsn))
     throw refusal(`the log behind it ends at ${formatLsn(plan.reaches)}, before the base does`);
@@ -86,6 +86,14 @@ export async function examineForAdoption(base: BaseDocument, options: AdoptionOp
   const stated = isKnown ? [] : [...(await readLog(base, { plan, pieces, options, onRead }))];
   for (const history of histories) stated.push(await stateHistory(history, { plan, options }));
   return { stated, segments: plan.segments.length, reaches: plan.reaches, hole: plan.hole };
+}
+
+/** The timelines of a chain, all of them. @throws AppError `verify` where one history is not what it should be. */
+export async function readAllLineages(options: HistoryOptions): Promise<readonly Lineage[]> {
+  const { histories, problems } = await readHistories(options);
+  const [problem] = problems;
+  if (problem !== undefined) throw refusal(`'${problem.object}': ${problem.problem}`);
+  return lineagesOf(histories);
 }
 
 function refusal(text: string, hint?: string): AppError {

@@ -10,10 +10,11 @@ import type { Repository } from '../snapshots/repository.ts';
 import type { ReadPatience } from '../storage/patient-reader.ts';
 import { readBase } from './base-reader.ts';
 import { coverage } from './coverage.ts';
+import { lineagesOf, readHistories } from './histories.ts';
 import { formatLsn, parseSegmentName, segmentName, type Lsn } from './lsn.ts';
+import { isOfTheStore, type ObjectProblem } from './object-problem.ts';
 import { describeHole, type Lineage } from './plan.ts';
-import { readLineages } from './replay.ts';
-import { checkSegment, isOfTheStore, type CheckedSegment, type ObjectProblem } from './segment-check.ts';
+import { checkSegment, type CheckedSegment } from './segment-check.ts';
 import { createWalReader, type WalReader } from './wal-reader.ts';
 import { windowOf } from './window.ts';
 
@@ -81,8 +82,8 @@ export async function checkChain(options: ChainCheckOptions): Promise<CheckedCha
   }
   for (const { id, reason } of [...chain.damaged, ...chain.unreadable])
     problems.push({ object: baseDocumentKey({ prefix: repository.prefix, ...chain }, id), problem: reason });
-  const { lineages, problem } = await lineagesOf(options);
-  if (problem !== null) problems.push(problem);
+  const timelines = await readHistories({ ...options, identities: identities ?? [] });
+  problems.push(...timelines.problems);
   const log = await checkLog(options, { segmentBytes, progress });
   return {
     systemIdentifier: chain.systemIdentifier,
@@ -92,7 +93,7 @@ export async function checkChain(options: ChainCheckOptions): Promise<CheckedCha
     bytes,
     decoded: identities !== null || ![...chain.wal, ...chain.histories].some(({ encrypted }) => encrypted),
     problems: [...problems, ...log.problems],
-    gaps: gapsOf(options, { segmentBytes, lineages }),
+    gaps: gapsOf(options, { segmentBytes, lineages: lineagesOf(timelines.histories) }),
     notes: [
       ...chain.unsigned.map(({ document }) => `base ${document.id} is not signed by anybody trusted here`),
       ...[...chain.unsignedWal, ...chain.unsignedHistories].map(
@@ -111,23 +112,6 @@ async function problemOf(work: () => Promise<unknown>): Promise<string | null> {
   } catch (error) {
     if (isOfTheStore(error)) throw error;
     return describeError(error);
-  }
-}
-
-async function lineagesOf(
-  options: ChainCheckOptions,
-): Promise<{ readonly lineages: readonly Lineage[]; readonly problem: ObjectProblem | null }> {
-  const { chain, identities, signal } = options;
-  const [one] = chain.histories;
-  try {
-    return { lineages: await readLineages({ ...options, identities: identities ?? [] }), problem: null };
-  } catch (error) {
-    signal.throwIfAborted();
-    if (one === undefined) throw error;
-    return {
-      lineages: [[{ timeline: 1, end: null }]],
-      problem: { object: one.key, problem: `The history of a timeline cannot be read: ${describeError(error)}` },
-    };
   }
 }
 

@@ -8,18 +8,15 @@ import { spaceOfScratch, tooLittle } from '../drill/scratch-space.ts';
 import { AppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { BaseDocument } from '../snapshots/base-document.ts';
-import { readAll } from '../snapshots/document-reading.ts';
 import type { Chain } from '../snapshots/chain-catalogue.ts';
 import type { Repository } from '../snapshots/repository.ts';
-import { assertWalSigned } from '../snapshots/wal-signature.ts';
 import type { ReadPatience } from '../storage/patient-reader.ts';
 import { createUnpacker, readBase } from './base-reader.ts';
-import { decodeWhole } from './encoding.ts';
 import { unlessFull, type Room } from './full-disk.ts';
+import { readHistories, readLineages } from './histories.ts';
 import type { Moment } from './moment.ts';
-import { planReplay, type Lineage, type ReplayPlan } from './plan.ts';
+import { planReplay, type ReplayPlan } from './plan.ts';
 import { createReplayHome, stagedFolder, startReplay, type ReplayedServer, type ReplayUse } from './replay-server.ts';
-import { parseHistory } from './timeline.ts';
 import { stageWal, type StagedWal } from './wal-staging.ts';
 
 /** What a replay needs. */
@@ -135,38 +132,12 @@ async function replayPlan(
 
 /** A plan for the moment. @throws AppError `restore` with the reason why there is none. */
 export async function planOrThrow(
-  options: Pick<ReplayOptions, 'chain' | 'moment' | 'repository' | 'identities' | 'signal'>,
+  options: Pick<ReplayOptions, 'chain' | 'moment' | 'repository' | 'identities' | 'log' | 'signal'>,
 ): Promise<ReplayPlan> {
   const lineages = await readLineages(options);
   const plan = planReplay(options.chain, { ...options, lineages });
   if (plan.kind === 'plan') return plan;
   throw new AppError('restore', `That moment cannot be had: ${plan.reason}`, { reason: 'not-found', hint: plan.hint });
-}
-
-/** The timelines of which there is a history. */
-export async function readLineages({
-  chain,
-  ...options
-}: Pick<ReplayOptions, 'chain' | 'repository' | 'identities' | 'signal'>): Promise<readonly Lineage[]> {
-  const lineages: Lineage[] = [[{ timeline: 1, end: null }]];
-  for (const history of chain.histories) {
-    // Without a private key each timeline stands for itself: what is stored can still be looked at, and not be restored.
-    if (history.encrypted && options.identities.length === 0) continue;
-    lineages.push(parseHistory((await readHistory(history, options)).toString('utf8'), history.timeline));
-  }
-  return lineages;
-}
-
-/** The history of a timeline, decoded. @throws AppError `store` or `verify`. */
-export async function readHistory(
-  history: Chain['histories'][number],
-  { repository, identities, signal }: Pick<ReplayOptions, 'repository' | 'identities' | 'signal'>,
-): Promise<Buffer> {
-  const maxBytes = 1024 * 1024;
-  const stored = await readAll(await repository.store.get(history.key, { signal }));
-  const content = await decodeWhole(stored, { name: history.key, form: history, identities, bytes: null, maxBytes });
-  await assertWalSigned(repository, { key: history.key, content, signal });
-  return content;
 }
 
 /** Stages the histories of the timelines that a plan follows. */
@@ -177,16 +148,16 @@ export async function stageHistories(
     own,
     chain,
     ...options
-  }: Pick<ReplayOptions, 'chain' | 'repository' | 'identities' | 'signal'> & {
+  }: Pick<ReplayOptions, 'chain' | 'repository' | 'identities' | 'log' | 'signal'> & {
     readonly directory: string;
     readonly own: (file: string) => Promise<void>;
   },
 ): Promise<void> {
   const wanted = new Set(plan.history.map(({ timeline }) => timeline));
-  for (const history of chain.histories) {
-    if (!wanted.has(history.timeline)) continue;
+  const histories = chain.histories.filter(({ timeline }) => wanted.has(timeline));
+  for (const { history, content } of (await readHistories({ ...options, chain: { histories } })).histories) {
     const file = path.join(directory, `${history.timeline.toString(16).toUpperCase().padStart(8, '0')}.history`);
-    await writeFile(file, await readHistory(history, options), { mode: 0o600 });
+    await writeFile(file, content, { mode: 0o600 });
     await own(file);
   }
 }

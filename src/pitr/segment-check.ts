@@ -1,19 +1,13 @@
 // One segment of the log with all that is stored of it: read, decoded, and held against each other. What is wrong with an object is
 // said of that object, and hides nothing of the others.
 
-import { AppError, describeError } from '../errors.ts';
+import { describeError } from '../errors.ts';
 import { readAll } from '../snapshots/document-reading.ts';
 import type { StoredWal } from '../snapshots/chain-catalogue.ts';
 import type { Repository } from '../snapshots/repository.ts';
-import type { ObjectKey } from '../storage/store.ts';
 import { plural } from '../text/table.ts';
+import { isOfTheStore, type ObjectProblem } from './object-problem.ts';
 import { readPiece } from './wal-staging.ts';
-
-/** What is wrong with an object. */
-export interface ObjectProblem {
-  readonly object: ObjectKey;
-  readonly problem: string;
-}
 
 /** What was found of a segment. */
 export interface CheckedSegment {
@@ -84,13 +78,6 @@ export async function checkSegment(
     }
   }
   return { segment: pieces[0]?.segment ?? '', content: isDecoded ? content : null, bytes, objectBytes, problems, gone };
-}
-
-/** Whether the store could not be asked: that says nothing of what is in it. */
-export function isOfTheStore(error: unknown): boolean {
-  return (
-    error instanceof AppError && error.code === 'store' && error.reason !== undefined && error.reason !== 'not-found'
-  );
 }
 
 function fromOf(piece: StoredWal): number {

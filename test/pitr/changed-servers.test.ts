@@ -8,7 +8,7 @@ import { after, before, describe, it } from 'node:test';
 import { newsOfLog } from '../../src/app/log-news.ts';
 import { createSigningKey } from '../../src/config/ssh-keys.ts';
 import { checkChain } from '../../src/pitr/chain-check.ts';
-import { readLineages } from '../../src/pitr/replay.ts';
+import { readLineages } from '../../src/pitr/histories.ts';
 import { windowOf, type PitrWindow } from '../../src/pitr/window.ts';
 import { listChains, readChain } from '../../src/snapshots/chain-catalogue.ts';
 import type { FollowingRecord } from '../../src/state/pitr-record.ts';
@@ -46,7 +46,9 @@ async function count(server: StockServer, counter: number): Promise<string> {
 
 async function windowIn({ repository }: LogFollower, systemIdentifier: string): Promise<PitrWindow> {
   const chain = await readChain(repository, { systemIdentifier, signal });
-  return windowOf(chain, { lineages: await readLineages({ chain, repository, identities: [], signal }) });
+  return windowOf(chain, {
+    lineages: await readLineages({ chain, repository, identities: [], log: quietLog, signal }),
+  });
 }
 
 async function checked({ repository }: LogFollower, systemIdentifier: string): Promise<readonly string[]> {
