@@ -2,6 +2,7 @@
 // nobody needs any more.
 
 import { identitiesOf } from '../config/age-keys.ts';
+import { dropFalseTails } from '../pitr/false-tail.ts';
 import { readLineages } from '../pitr/histories.ts';
 import { windowOf, type PitrWindow } from '../pitr/window.ts';
 import type { BaseDocument } from '../snapshots/base-document.ts';
@@ -27,7 +28,8 @@ export async function readKnownChain(
   const chain = await readChain(repository, { systemIdentifier, signal });
   const identities = identitiesOf(context.load().settings.keys);
   const lineages = await readLineages({ chain, repository, identities, log: context.log, signal });
-  return { chain, window: windowOf(chain, { lineages }) };
+  const { wal } = await dropFalseTails(chain, { lineages, repository, identities, log: context.log, signal });
+  return { chain, window: windowOf({ ...chain, wal }, { lineages }) };
 }
 
 /**

@@ -94,7 +94,7 @@ async function drillUnderLock(context: AppContext, request: MomentSource): Promi
       onProgress: () => undefined,
     });
     const durationMs = outcome.durationMs === null ? null : Math.round(performance.now() - startedAt);
-    return { ...outcome, checks: [...outcome.checks, ...notesOf(chosen)], durationMs, moment };
+    return { ...outcome, checks: [...outcome.checks, ...notesOf(chosen, replayed)], durationMs, moment };
   } catch (error) {
     signal.throwIfAborted();
     // Space and programs that are missing here say nothing of what is stored.

@@ -22,6 +22,7 @@ import { dumpOf } from '../snapshots/manifest.ts';
 import { createRepository } from '../snapshots/repository.ts';
 import { createLocalStore } from '../storage/local-store.ts';
 import type { StoreName } from '../storage/store.ts';
+import { plural } from '../text/table.ts';
 import type { AppContext } from './context.ts';
 import { lockFor } from './locking.ts';
 import {
@@ -88,7 +89,7 @@ export async function restoreMoment(context: AppContext, request: MomentRequest)
     const source = await dumpReplayed(context, { replayed, request });
     const dumpedMs = Math.round(performance.now() - startedAt);
     const report = await restoreFrom(context, {
-      source: { ...source, notes: notesOf(chosen) },
+      source: { ...source, notes: notesOf(chosen, replayed) },
       request: { ...request, snapshot: 'latest' },
     });
     const facts = factsOf(replayed);
@@ -171,9 +172,21 @@ export async function readMomentChain(
   return chooseChain(await context.storeToRead(request.from), request);
 }
 
-/** What is to be said of the choice. */
-export function notesOf(chosen: ChosenChain): readonly CheckResult[] {
-  return describeOthers(chosen).map((text) => note('server', text));
+/** What is to be said of what was chosen, and of what was passed over. */
+export function notesOf(chosen: ChosenChain, { passedOver }: Pick<Replayed, 'passedOver'>): readonly CheckResult[] {
+  const [first] = passedOver;
+  return [
+    ...describeOthers(chosen).map((text) => note('server', text)),
+    ...(first === undefined
+      ? []
+      : [
+          note(
+            'log',
+            `${plural(passedOver.length, 'object')} at the end of the stored log ${passedOver.length === 1 ? 'is' : 'are'} not what was stored, such as '${first.object}': ${first.problem}`,
+            { remedy: 'See all of them with: mastodon-backup pitr verify.' },
+          ),
+        ]),
+  ];
 }
 
 // Made, read back and committed as every other, so that what is restored was counted and hashed.

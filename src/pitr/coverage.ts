@@ -45,6 +45,8 @@ export interface SegmentTiles {
   readonly tiles: readonly StoredWal[];
   /** How many of its first bytes these are. */
   readonly bytes: number;
+  /** All that is stored of it, for whoever finds that a tile is not what was stored. */
+  readonly pieces: readonly StoredWal[];
 }
 
 /** The pieces of which a segment's beginning can be put together; no tiles: there is nothing of its beginning. */
@@ -54,13 +56,13 @@ export function tileSegment(
 ): SegmentTiles {
   const own = pieces.filter((piece) => piece.segment === segment);
   const whole = own.find(({ kind }) => kind === 'segment');
-  if (whole !== undefined) return { segment, tiles: [whole], bytes: segmentBytes };
+  if (whole !== undefined) return { segment, tiles: [whole], bytes: segmentBytes, pieces: own };
   const parts = own.filter((piece) => piece.kind === 'part');
   const tiles: StoredWal[] = [];
   let bytes = 0;
   for (;;) {
     const [longest] = parts.filter(({ from, to }) => from <= bytes && to > bytes).toSorted((a, b) => b.to - a.to);
-    if (longest === undefined) return { segment, tiles, bytes };
+    if (longest === undefined) return { segment, tiles, bytes, pieces: own };
     tiles.push(longest);
     bytes = longest.to;
   }

@@ -35,10 +35,7 @@ const maxHistoryBytes = 64 * 1024;
 const mostRead = 1_000;
 
 /** Reads the histories, one of each timeline. Rejects where the store cannot be asked. */
-export async function readHistories({
-  chain,
-  ...options
-}: HistoryOptions): Promise<{
+export async function readHistories({ chain, ...options }: HistoryOptions): Promise<{
   readonly histories: readonly ReadHistory[];
   readonly problems: readonly ObjectProblem[];
 }> {

@@ -12,9 +12,11 @@ import type { Chain } from '../snapshots/chain-catalogue.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import type { ReadPatience } from '../storage/patient-reader.ts';
 import { createUnpacker, readBase } from './base-reader.ts';
+import { dropFalseTails } from './false-tail.ts';
 import { unlessFull, type Room } from './full-disk.ts';
 import { readHistories, readLineages } from './histories.ts';
 import type { Moment } from './moment.ts';
+import type { ObjectProblem } from './object-problem.ts';
 import { planReplay, type ReplayPlan } from './plan.ts';
 import { createReplayHome, stagedFolder, startReplay, type ReplayedServer, type ReplayUse } from './replay-server.ts';
 import { stageWal, type StagedWal } from './wal-staging.ts';
@@ -53,6 +55,8 @@ export interface Replayed extends AsyncDisposable, ReplayTimes {
   readonly server: ReplayedServer;
   readonly programs: ServerPrograms;
   readonly staged: StagedWal;
+  /** Objects at the end of the log that are not what was stored, and count for nothing. */
+  readonly passedOver: readonly ObjectProblem[];
 }
 
 /** Brings a moment back. @throws AppError `restore`, `verify` or `store`. */
@@ -75,7 +79,7 @@ export async function replay(options: ReplayOptions): Promise<Replayed> {
 }
 
 async function replayPlan(
-  plan: ReplayPlan,
+  plan: Awaited<ReturnType<typeof planOrThrow>>,
   { programs, room, ...options }: ReplayOptions & { readonly programs: ServerPrograms; readonly room: Room },
 ): Promise<Replayed> {
   const { moment, log, signal } = options;
@@ -123,6 +127,7 @@ async function replayPlan(
     server,
     programs,
     staged,
+    passedOver: plan.passedOver,
     stagedMs: Math.round(stagedAt - startedAt),
     unpackedMs: Math.round(unpackedAt - stagedAt),
     replayedMs: Math.round(replayedAt - unpackedAt),
@@ -133,10 +138,11 @@ async function replayPlan(
 /** A plan for the moment. @throws AppError `restore` with the reason why there is none. */
 export async function planOrThrow(
   options: Pick<ReplayOptions, 'chain' | 'moment' | 'repository' | 'identities' | 'log' | 'signal'>,
-): Promise<ReplayPlan> {
+): Promise<ReplayPlan & { readonly passedOver: readonly ObjectProblem[] }> {
   const lineages = await readLineages(options);
-  const plan = planReplay(options.chain, { ...options, lineages });
-  if (plan.kind === 'plan') return plan;
+  const { wal, problems } = await dropFalseTails(options.chain, { ...options, lineages });
+  const plan = planReplay({ ...options.chain, wal }, { ...options, lineages });
+  if (plan.kind === 'plan') return { ...plan, passedOver: problems };
   throw new AppError('restore', `That moment cannot be had: ${plan.reason}`, { reason: 'not-found', hint: plan.hint });
 }
 

@@ -9,6 +9,8 @@ import { readAll } from '../snapshots/document-reading.ts';
 import type { StoredWal } from '../snapshots/chain-catalogue.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import { assertWalSigned } from '../snapshots/wal-signature.ts';
+import type { ObjectKey } from '../storage/store.ts';
+import { tileSegment, type SegmentTiles } from './coverage.ts';
 import { decodeWhole } from './encoding.ts';
 import { formatLsn, parseLsn, parseSegmentName, type Lsn } from './lsn.ts';
 import { formatMicros, type Moment } from './moment.ts';
@@ -124,26 +126,50 @@ function readRecords(
   }
 }
 
-/** A segment as a file of full size: what is not stored of its end is empty. */
+/** So many objects of a segment may be other than they should be; anybody may have put any number there. */
+const mostRefused = 100;
+
+/**
+ * A segment as a file of full size: what is not stored of its end is empty. Put together anew without an object that is not what was
+ * stored, where there are others in its place; where there are none, it is refused for the first of them.
+ */
 export async function readSegment(
-  { tiles, bytes: expected }: Pick<ReplayPlan['segments'][number], 'tiles' | 'bytes'>,
+  { segment, pieces, bytes: expected }: SegmentTiles,
   options: {
     readonly repository: Repository;
     readonly identities: readonly string[];
     readonly segmentBytes: number;
+    readonly log: Log;
     readonly signal: AbortSignal;
   },
 ): Promise<Buffer> {
-  const { segmentBytes } = options;
+  const { segmentBytes, log, signal } = options;
   const whole = Buffer.alloc(segmentBytes);
-  for (const tile of tiles) {
-    const from = tile.kind === 'part' ? tile.from : 0;
-    const to = tile.kind === 'part' ? tile.to : segmentBytes;
-    const bytes = await readPiece(tile, { ...options, bytes: to - from });
-    bytes.copy(whole, from);
+  const done = new Set<ObjectKey>();
+  const refused = new Map<ObjectKey, unknown>();
+  for (;;) {
+    const { tiles, bytes } = tileSegment(
+      pieces.filter(({ key }) => !refused.has(key)),
+      { segment, segmentBytes },
+    );
+    const [first] = refused.values();
+    if (first !== undefined && (bytes < expected || refused.size > mostRefused)) throw first;
+    if (tiles.length === 0 || bytes < expected) throw new Error(`${segment} cannot be put together of what is stored`);
+    const next = tiles.find(({ key }) => !done.has(key));
+    if (next === undefined) return whole;
+    const from = next.kind === 'part' ? next.from : 0;
+    const to = next.kind === 'part' ? next.to : segmentBytes;
+    try {
+      const content = await readPiece(next, { ...options, bytes: to - from });
+      content.copy(whole, from);
+      done.add(next.key);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof AppError && error.code === 'store' && error.reason !== undefined) throw error;
+      log.warn({ key: next.key, err: error }, 'An object of the stored log counts for nothing');
+      refused.set(next.key, error);
+    }
   }
-  if (tiles.length === 0 || expected > segmentBytes) throw new Error('A segment without tiles cannot be read');
-  return whole;
 }
 
 /** One stored object of the log, decoded. @throws AppError `store`, or `verify` with the reason `damaged-object`. */
