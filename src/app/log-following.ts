@@ -2,10 +2,11 @@
 // person has to know: a slot that fills, a hole, a server that keeps nothing for us.
 
 import { chainCompression } from '../pitr/encoding.ts';
-import { recipientsOf } from '../config/age-keys.ts';
-import { formatLsn } from '../pitr/lsn.ts';
+import { identitiesOf, recipientsOf } from '../config/age-keys.ts';
+import { formatLsn, parseLsn } from '../pitr/lsn.ts';
 import type { ReceiverState } from '../pitr/receiver-state.ts';
 import { runReceiver } from '../pitr/receiver.ts';
+import type { Remembered } from '../pitr/start.ts';
 import type { FollowingRecord } from '../state/pitr-record.ts';
 import type { AppContext, EventDetails } from './context.ts';
 import { lockFor } from './locking.ts';
@@ -25,6 +26,8 @@ export async function followLog(context: AppContext, signal: AbortSignal): Promi
     repository: await context.storeToRead(null),
     instance,
     form: { compression: chainCompression, recipients: recipientsOf(settings.keys) },
+    identities: identitiesOf(settings.keys),
+    recall: async () => recalled((await context.state().readPitr())?.following ?? null),
     uploadEveryMs: settings.pitr.uploadEveryMs,
     slotLimitBytes: settings.pitr.slotLimitBytes,
     onState: memory.take,
@@ -34,6 +37,12 @@ export async function followLog(context: AppContext, signal: AbortSignal): Promi
     log: context.log,
     signal,
   });
+}
+
+function recalled(following: FollowingRecord | null): Remembered | null {
+  if (following === null) return null;
+  const { systemIdentifier, timeline, followsFrom, storedTo } = following;
+  return { systemIdentifier, timeline, followsFrom: parseLsn(followsFrom), storedTo: parseLsn(storedTo) };
 }
 
 function createMemory(
@@ -46,6 +55,7 @@ function createMemory(
 } {
   let before: FollowingRecord | null = null;
   let wroteAt = Number.NEGATIVE_INFINITY;
+  let untold: FollowingRecord | null = null;
   let obstacle: string | null = null;
   let writing: Promise<unknown> = (async () => {
     const record = await context.state().readPitr();
@@ -72,8 +82,12 @@ function createMemory(
       const following = toRecord(state, context.now());
       const isNews = before === null || newsOfLog({ before, now: following }).length > 0;
       const changed = before?.problem !== following.problem || before.followsFrom !== following.followsFrom;
-      if (!isNews && !changed && performance.now() - wroteAt < rememberEveryMs) return;
+      if (!isNews && !changed && performance.now() - wroteAt < rememberEveryMs) {
+        untold = following;
+        return;
+      }
       wroteAt = performance.now();
+      untold = null;
       inTurn(async () => write(following));
     },
     note(text) {
@@ -83,7 +97,11 @@ function createMemory(
         await context.state().updatePitr({ obstacle });
       });
     },
-    settled: async () => void (await writing),
+    async settled() {
+      const last = untold;
+      if (last !== null) inTurn(async () => write(last));
+      await writing;
+    },
   };
 }
 
@@ -107,6 +125,7 @@ function toRecord(state: ReceiverState, now: Date): FollowingRecord {
             limitBytes: hold?.kind === 'slot' ? hold.limitBytes : null,
           },
     withoutSlot: hold?.kind === 'none' ? hold.reason : null,
+    historyProblem: state.historyProblem,
     problem: state.problem,
   };
 }

@@ -37,6 +37,12 @@ export function newsOfLog({
       `The server keeps nothing for us while we are away: ${now.withoutSlot}`,
       "Let a superuser run: ALTER SYSTEM SET max_slot_wal_keep_size = '2GB'; SELECT pg_reload_conf().",
     );
+  const historyProblem = now.historyProblem ?? null;
+  if (historyProblem !== null && before?.historyProblem !== historyProblem)
+    say(
+      historyProblem,
+      'Until then no moment from before the promotion leads across it: make a base backup with mastodon-backup pitr base.',
+    );
   const isSame = before?.systemIdentifier === now.systemIdentifier && before.timeline === now.timeline;
   if (isSame && parseLsn(now.followsFrom) > parseLsn(before.storedTo))
     say(

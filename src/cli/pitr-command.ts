@@ -120,7 +120,7 @@ function renderStatus({ isOn, place, following, obstacle, latest, chains }: Pitr
 }
 
 function renderFollowing(following: NonNullable<PitrStatus['following']>, timeZone: string): readonly string[] {
-  const { slot, withoutSlot, problem, coveredAt, lagSeconds, behindBytes } = following;
+  const { slot, withoutSlot, problem, historyProblem, coveredAt, lagSeconds, behindBytes } = following;
   const kept = slot?.keptBytes ?? null;
   const limit = slot?.limitBytes ?? null;
   return [
@@ -130,7 +130,7 @@ function renderFollowing(following: NonNullable<PitrStatus['following']>, timeZo
     slot === null
       ? `Slot: none${withoutSlot === null ? '' : `: ${withoutSlot}`}`
       : `Slot: ${slot.name}, ${slot.status}; the server keeps ${kept === null ? 'nothing' : formatBytes(kept)} for us${limit === null ? '' : ` of at most ${formatBytes(limit)}`}`,
-    ...(problem === null ? [] : [`Problem: ${problem}`]),
+    ...[historyProblem ?? null, problem].flatMap((one) => (one === null ? [] : [`Problem: ${one}`])),
   ];
 }
 

@@ -51,6 +51,7 @@ export function assessLog(options: {
   const { keptBytes = null, limitBytes = null } = slot ?? {};
   const isFilling = keptBytes !== null && limitBytes !== null && keptBytes > fullShare * limitBytes;
   const withoutSlot = following?.withoutSlot ?? null;
+  const historyProblem = following?.historyProblem ?? null;
   const isBehind = behindMs > degradedAfterMs;
   const isWithoutBase = from === null && ageMs > degradedAfterMs;
   const problem = following?.problem ?? pitr?.obstacle ?? null;
@@ -67,11 +68,19 @@ export function assessLog(options: {
       ? [`The server keeps ${formatBytes(keptBytes)} of its log for us, of at most ${formatBytes(limitBytes)}`]
       : []),
     ...(withoutSlot === null ? [] : [`The server keeps no log for us while we are away: ${withoutSlot}`]),
+    ...(historyProblem === null ? [] : [historyProblem]),
     ...(hasFailed ? [`The last drill of the newest moment failed: ${pitr?.drill?.findings[0] ?? 'see the log'}`] : []),
     ...(held === null ? [] : [`Old base backups and log stay: ${held}`]),
     ...(pitr?.window?.gaps ?? []).map((gap) => `Not every moment can be had: ${gap}`),
   ];
-  const isOdd = isBehind || isWithoutBase || isFilling || withoutSlot !== null || held !== null || hasFailed;
+  const isOdd =
+    isBehind ||
+    isWithoutBase ||
+    isFilling ||
+    withoutSlot !== null ||
+    historyProblem !== null ||
+    held !== null ||
+    hasFailed;
   return {
     document: {
       restorableFrom: from,

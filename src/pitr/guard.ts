@@ -8,6 +8,7 @@ import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { pause } from '../stream/patience.ts';
 import { formatBytes } from '../text/format.ts';
+import { parseLsn, type Lsn } from './lsn.ts';
 
 /** How the log is held for us. */
 export type SlotHold =
@@ -23,6 +24,8 @@ export interface SlotState {
   readonly isActive: boolean;
   /** Bytes of the log that the server keeps because of it; null: it is lost, or has never been used. */
   readonly keptBytes: number | null;
+  /** From where on: what it was told last to be stored. */
+  readonly keptFrom: Lsn | null;
 }
 
 const mib = 1024 * 1024;
@@ -67,16 +70,28 @@ export async function holdLog(
 
 /** Our slot; null: there is none. */
 export async function readSlot(client: Client, instance: string): Promise<SlotState | null> {
-  const { rows } = await client.query<{ status: string; active: boolean; kept: string | null }>(
+  const { rows } = await client.query<{
+    status: string;
+    active: boolean;
+    kept: string | null;
+    kept_from: string | null;
+  }>(
     `select coalesce(wal_status, 'lost') as status, active,
-            case when wal_status <> 'lost' then pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint::text end as kept
+            case when wal_status <> 'lost' then pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint::text end as kept,
+            case when wal_status <> 'lost' then restart_lsn::text end as kept_from
        from pg_replication_slots where slot_name = $1`,
     [slotName(instance)],
   );
   const [row] = rows;
   if (row === undefined) return null;
   const keptBytes = row.kept === null ? null : Number(row.kept);
-  return { name: slotName(instance), status: row.status, isActive: row.active, keptBytes };
+  return {
+    name: slotName(instance),
+    status: row.status,
+    isActive: row.active,
+    keptBytes,
+    keptFrom: row.kept_from === null ? null : parseLsn(row.kept_from),
+  };
 }
 
 async function dropSlot(client: Client, name: string): Promise<void> {

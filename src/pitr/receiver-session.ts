@@ -9,10 +9,12 @@ import type { Random } from '../stream/patience.ts';
 import { coverage } from './coverage.ts';
 import type { EncodingForm } from './encoding.ts';
 import { holdLog, readSlot, type SlotHold, type SlotState } from './guard.ts';
+import { dropFalseTail } from './false-tail.ts';
 import { formatLsn, parseLsn, segmentStart, type Lsn } from './lsn.ts';
 import type { ReceiverState } from './receiver-state.ts';
 import { connectForReplication, identifySystem, type ReplicationClient } from './replication-connection.ts';
 import { readPitrSource } from './source.ts';
+import { chooseStart, type Remembered } from './start.ts';
 import { storeHistory } from './timeline.ts';
 import { createWalSink, type WalSink } from './wal-sink.ts';
 import { startUploads, type Uploads } from './wal-uploads.ts';
@@ -23,6 +25,10 @@ export interface ReceiverOptions {
   readonly repository: Repository;
   readonly instance: string;
   readonly form: EncodingForm;
+  /** Of our own keys, to look at what is stored; none: what is encrypted cannot be looked at. */
+  readonly identities: readonly string[];
+  /** What this machine remembers of how far the log is stored; null: nothing. */
+  readonly recall: () => Promise<Remembered | null>;
   readonly uploadEveryMs: number;
   readonly slotLimitBytes: number;
   /** Told how it stands, after each upload and at least every few seconds. Never rejects. */
@@ -51,20 +57,29 @@ export interface Session extends AsyncDisposable {
   readonly position: Position;
   readonly client: ReplicationClient;
   readonly hold: SlotHold;
+  /** What keeps the timeline's history from being stored; null: nothing. */
+  readonly historyProblem: string | null;
   readonly readSlot: () => Promise<SlotState | null>;
 }
 
+/** What a session is opened with. */
+export type SessionOptions = ReceiverOptions & {
+  /** How often in a row the server had forgotten where we were to go on. */
+  readonly gaps: number;
+  /** Where we were when we left the last position; null: we were nowhere yet. */
+  readonly left: Remembered | null;
+};
+
 /** Opens one; `before` is where the receiver was. */
-export async function openSession(
-  options: ReceiverOptions & { readonly isAfterGap: boolean },
-  before: Position | null,
-): Promise<Session> {
+export async function openSession(options: SessionOptions, before: Position | null): Promise<Session> {
   const { connection, instance, log, signal } = options;
   await using stack = new AsyncDisposableStack();
   const control = stack.use(await connect(connection, signal));
   const source = await readPitrSource(control);
   const client = stack.use(await connectForReplication(connection, signal));
   const identity = await identifySystem(client, connection);
+  // Before one is made: a new one has been told nothing.
+  const slot = await readSlot(control, instance);
   const hold = await holdLog(control, { instance, limitBytes: options.slotLimitBytes, log });
   const isSame = before?.systemIdentifier === identity.systemIdentifier && before.timeline === identity.timeline;
   if (before !== null && !isSame) {
@@ -75,45 +90,58 @@ export async function openSession(
     await before.uploads.drained(signal);
     await before.uploads[Symbol.asyncDispose]();
   }
-  if (identity.timeline > 1) await storeHistory(client, { ...options, ...identity });
-  const position = before !== null && isSame ? before : await findPosition(options, { ...identity, ...source });
+  const history = identity.timeline > 1 ? await storeHistory(client, { ...options, ...identity }) : null;
+  const position =
+    before !== null && isSame
+      ? before
+      : await findPosition(options, { ...identity, ...source, confirmed: confirmedTo(slot, history?.beginsAt ?? 0n) });
   const owned = stack.move();
   return {
     position,
     client,
     hold,
+    historyProblem: history?.problem ?? null,
     readSlot: async () => readSlot(control, instance),
     [Symbol.asyncDispose]: async () => owned.disposeAsync(),
   };
 }
 
-// Where the store says that it was, from the start of that segment: of a segment the whole is stored too.
+// On a new timeline nothing is to be had from before it begins.
+function confirmedTo(slot: SlotState | null, beginsAt: Lsn): Lsn | null {
+  const kept = slot === null || slot.status === 'lost' ? null : slot.keptFrom;
+  if (kept === null) return null;
+  return kept > beginsAt ? kept : beginsAt;
+}
+
+// Where it is known to be stored to, from the start of that segment: of a segment the whole is stored too.
 async function findPosition(
-  options: ReceiverOptions & { readonly isAfterGap: boolean },
+  options: SessionOptions,
   server: {
     readonly systemIdentifier: string;
     readonly timeline: number;
     readonly segmentBytes: number;
     readonly flushedTo: string;
+    readonly confirmed: Lsn | null;
   },
 ): Promise<Position> {
   const { repository, log, signal } = options;
   const { systemIdentifier, timeline, segmentBytes } = server;
   const chain = await readChain(repository, { systemIdentifier, signal });
+  const frame = { timeline, segmentBytes };
+  const { wal, isVerified } = await dropFalseTail(chain.wal, { ...options, ...frame });
   const flushedTo = parseLsn(server.flushedTo);
-  const last = coverage(chain.wal, { timeline, segmentBytes }).at(-1);
-  const isAhead = last !== undefined && last.to > flushedTo + BigInt(segmentBytes);
-  if (isAhead)
+  const told = options.left ?? (await options.recall());
+  const isOfIt = told?.systemIdentifier === systemIdentifier && told.timeline === timeline;
+  const ranges = coverage(wal, frame);
+  const start = chooseStart({ ...server, ...options, ranges, isVerified, remembered: isOfIt ? told : null, flushedTo });
+  const { storedTo, followsFrom } = start;
+  if (start.isAhead)
     log.error(
-      { stored: formatLsn(last.to), server: formatLsn(flushedTo) },
+      { stored: formatLsn(ranges.at(-1)?.to ?? storedTo), server: formatLsn(flushedTo) },
       'The server is behind what is stored of it: it was set back without a timeline of its own',
     );
-  const isNew = last === undefined || isAhead || options.isAfterGap;
-  const storedTo = isNew ? segmentStart(flushedTo, segmentBytes) : last.to;
-  const followsFrom = isNew ? storedTo : last.from;
-  const frame = { timeline, segmentBytes };
   const sink = createWalSink(frame, { from: segmentStart(storedTo, segmentBytes), storedTo });
-  const parts = chain.wal.flatMap((piece) => (piece.kind === 'part' ? [piece] : []));
+  const parts = wal.flatMap((piece) => (piece.kind === 'part' ? [piece] : []));
   const uploads = startUploads({ ...options, systemIdentifier, sink, parts });
   return { systemIdentifier, timeline, segmentBytes, followsFrom, sink, uploads };
 }

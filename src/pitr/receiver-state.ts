@@ -19,6 +19,8 @@ export interface ReceiverState {
   readonly endOfLog: Lsn | null;
   readonly slot: SlotState | null;
   readonly hold: SlotHold | null;
+  /** Why the history of its timeline is not stored; null: it is. */
+  readonly historyProblem: string | null;
   /** Why it does not go on; null: it does. */
   readonly problem: string | null;
 }
@@ -77,5 +79,6 @@ const empty: ReceiverState = {
   endOfLog: null,
   slot: null,
   hold: null,
+  historyProblem: null,
   problem: null,
 };

@@ -5,8 +5,15 @@
 import { AppError, describeError } from '../errors.ts';
 import { backOffMs, pauseOrEnd } from '../stream/patience.ts';
 import type { Lsn } from './lsn.ts';
-import { openSession, type Position, type ReceiverOptions, type Session } from './receiver-session.ts';
+import {
+  openSession,
+  type Position,
+  type ReceiverOptions,
+  type Session,
+  type SessionOptions,
+} from './receiver-session.ts';
 import { createReporter, type Reporter } from './receiver-state.ts';
+import type { Remembered } from './start.ts';
 import { startWalStream, type WalStream } from './wal-stream.ts';
 
 /** More than this is not held: a whole segment and half of the one that fills. Twice as much stores nothing sooner. */
@@ -22,11 +29,13 @@ export async function runReceiver(options: ReceiverOptions): Promise<void> {
   const { log, signal } = options;
   const report = createReporter(options);
   let position: Position | null = null;
-  let isAfterGap = false;
+  let gaps = 0;
+  let left: Remembered | null = null;
   const leave = async (): Promise<void> => {
-    const left = position;
+    const leaving = position;
     position = null;
-    await left?.uploads[Symbol.asyncDispose]();
+    await leaving?.uploads[Symbol.asyncDispose]();
+    if (leaving !== null) left = { ...leaving, storedTo: leaving.sink.storedTo() };
   };
   const timer = setInterval(() => {
     const problem = position?.uploads.problem() ?? null;
@@ -35,9 +44,9 @@ export async function runReceiver(options: ReceiverOptions): Promise<void> {
   try {
     for (let failures = 0; !signal.aborted;) {
       try {
-        position = await runSession({ ...options, isAfterGap, report }, position, (found) => {
+        position = await runSession({ ...options, gaps, left, report }, position, (found) => {
           position = found;
-          isAfterGap = false;
+          gaps = 0;
           failures = 0;
         });
         // Out of the session: a server that stops does not wait for us while we wait for the store.
@@ -49,7 +58,7 @@ export async function runReceiver(options: ReceiverOptions): Promise<void> {
         if (reason !== undefined && lasting.has(reason)) throw error;
         if (reason === 'not-found') {
           log.error({ err: error }, 'The server has forgotten log that is not stored: there is a gap now');
-          isAfterGap = true;
+          gaps += 1;
         }
         report({ position, problem: describeError(error) });
         if (reason === 'not-found' || reason === 'exists' || failures === foundAnewAfter) {
@@ -67,6 +76,8 @@ export async function runReceiver(options: ReceiverOptions): Promise<void> {
     await position?.uploads.drained(AbortSignal.timeout(goodbyeMs)).catch((error: unknown) => {
       log.warn({ err: error }, 'The last seconds of the log are not stored; the server keeps them');
     });
+    // What is remembered is where the next one goes on.
+    report({ position });
     await leave();
   }
 }
@@ -75,7 +86,7 @@ export async function runReceiver(options: ReceiverOptions): Promise<void> {
 const foundAnewAfter = 5;
 
 async function runSession(
-  options: ReceiverOptions & { readonly isAfterGap: boolean; readonly report: Reporter },
+  options: SessionOptions & { readonly report: Reporter },
   before: Position | null,
   onFollowing: (position: Position) => void,
 ): Promise<Position> {
@@ -110,14 +121,15 @@ async function follow(
     log,
   }: ReceiverOptions & { readonly report: Reporter; readonly onFollowing: () => void },
 ): Promise<void> {
-  const { position, client, hold } = session;
+  const { position, client, hold, historyProblem } = session;
   const { sink, uploads, timeline, segmentBytes } = position;
   const { promise: full, resolve: onFull } = Promise.withResolvers<'full'>();
   const { promise: over, resolve: onOver } = Promise.withResolvers<'over'>();
   let endOfLog: Lsn | null = null;
   let coveredAt: Date | null = null;
   let slot = await session.readSlot();
-  const tell = (): void => report({ position, endOfLog, coveredAt, slot, hold, problem: uploads.problem() });
+  const tell = (): void =>
+    report({ position, endOfLog, coveredAt, slot, hold, historyProblem, problem: uploads.problem() });
   const stream: WalStream = startWalStream(client, {
     from: sink.receivedTo(),
     timeline,

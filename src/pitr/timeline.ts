@@ -2,14 +2,13 @@
 // history of each, and which segment belongs to which follows from it.
 
 import type { Client } from 'pg';
-import { AppError, describeError } from '../errors.ts';
+import { AppError, describeError, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { historyKey } from '../snapshots/chain-keys.ts';
-import { signatureKey } from '../snapshots/origin.ts';
 import type { Repository } from '../snapshots/repository.ts';
-import { signWal } from '../snapshots/wal-signature.ts';
-import { encodeWhole, formOf, type EncodingForm } from './encoding.ts';
+import { formOf, type EncodingForm } from './encoding.ts';
 import { parseLsn, type Lsn } from './lsn.ts';
+import { encodingsOf, storePiece } from './piece-storing.ts';
 
 /** A timeline and where it ends; null: it goes on. */
 export interface TimelineStretch {
@@ -35,7 +34,20 @@ export function timelineAt(history: readonly TimelineStretch[], lsn: Lsn): numbe
   return found?.timeline ?? 1;
 }
 
-/** Stores the history of a server's timeline, unless it is there. */
+const byHand = 'Somebody else writes into this place: look at the object, and remove it and its signature by hand.';
+
+/** A timeline that a server is on, as far as its history is stored. */
+export interface StoredTimeline {
+  /** Where it begins. */
+  readonly beginsAt: Lsn;
+  /** Why its history is not stored; null: it is. */
+  readonly problem: string | null;
+}
+
+/**
+ * Stores the history of a server's timeline. What has been put in its place beforehand does not stop the log from being followed: a
+ * base on the new timeline needs no history of it, and that the history is not stored is said for as long as it is so.
+ */
 export async function storeHistory(
   client: Client,
   options: {
@@ -46,13 +58,8 @@ export async function storeHistory(
     readonly log: Log;
     readonly signal: AbortSignal;
   },
-): Promise<void> {
+): Promise<StoredTimeline> {
   const { repository, systemIdentifier, timeline, form, log, signal } = options;
-  const key = historyKey({ prefix: repository.prefix, systemIdentifier }, { timeline, ...formOf(form) });
-  const [found, signed] = await Promise.all(
-    [key, signatureKey(key)].map(async (one) => repository.store.head(one, { signal })),
-  );
-  if (found !== null && (signed !== null || repository.signing.key === null)) return;
   const { rows } = await client
     .query<{ content: Buffer | string }>(`TIMELINE_HISTORY ${timeline}`)
     .catch((error: unknown) => {
@@ -61,7 +68,28 @@ export async function storeHistory(
       });
     });
   const content = Buffer.from(rows[0]?.content ?? '');
-  await signWal(repository, { key, content, signal });
-  if (found === null) await repository.store.putDocument(key, await encodeWhole(content, form), { signal });
-  log.info({ key }, "A timeline's history is stored");
+  const beginsAt = parseHistory(content.toString('utf8'), timeline).at(-2)?.end ?? 0n;
+  const place = { prefix: repository.prefix, systemIdentifier };
+  // Who signs nothing can tell nothing.
+  const usual = historyKey(place, { timeline, ...formOf(form) });
+  if (repository.signing.key === null && (await repository.store.head(usual, { signal })) !== null)
+    return { beginsAt, problem: null };
+  try {
+    const key = await storePiece(repository, {
+      content,
+      encodings: encodingsOf(content, form),
+      keyOf: (one) => historyKey(place, { timeline, ...one }),
+      log,
+      signal,
+    });
+    log.debug({ key }, "A timeline's history is stored");
+    return { beginsAt, problem: null };
+  } catch (error) {
+    if (reasonOf(error) !== 'exists') throw error;
+    log.error({ err: error, timeline }, 'The history of the timeline cannot be stored: something else is in its place');
+    return {
+      beginsAt,
+      problem: `The history of timeline ${timeline} is not stored: ${describeError(error)}. ${byHand}`,
+    };
+  }
 }

@@ -146,7 +146,7 @@ export async function readSegment(
   const { segmentBytes, log, signal } = options;
   const whole = Buffer.alloc(segmentBytes);
   const done = new Set<ObjectKey>();
-  const refused = new Map<ObjectKey, unknown>();
+  const refused = new Map<ObjectKey, Error>();
   for (;;) {
     const { tiles, bytes } = tileSegment(
       pieces.filter(({ key }) => !refused.has(key)),
@@ -167,7 +167,7 @@ export async function readSegment(
       signal.throwIfAborted();
       if (error instanceof AppError && error.code === 'store' && error.reason !== undefined) throw error;
       log.warn({ key: next.key, err: error }, 'An object of the stored log counts for nothing');
-      refused.set(next.key, error);
+      refused.set(next.key, error instanceof Error ? error : new Error(describeError(error)));
     }
   }
 }

@@ -4,13 +4,13 @@
 import { AppError, describeError, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { StoredWal } from '../snapshots/chain-catalogue.ts';
-import { walKey } from '../snapshots/chain-keys.ts';
+import { walKey, type StoredForm } from '../snapshots/chain-keys.ts';
 import { removeParts } from '../snapshots/chain-law.ts';
 import type { Repository } from '../snapshots/repository.ts';
-import { signWal } from '../snapshots/wal-signature.ts';
 import type { ObjectKey } from '../storage/store.ts';
 import { backOffMs, pauseOrEnd, type Random } from '../stream/patience.ts';
-import { encodeWhole, formOf, type EncodingForm } from './encoding.ts';
+import type { EncodingForm } from './encoding.ts';
+import { encodingsOf, storePiece } from './piece-storing.ts';
 import type { WalPiece, WalSink } from './wal-sink.ts';
 
 /** Uploads that run until they are disposed of. */
@@ -157,52 +157,41 @@ async function putPatiently(
     readonly onProblem: (text: string) => void;
   },
 ): Promise<ObjectKey> {
-  const { repository, systemIdentifier, form, log, signal } = options;
-  const { store, prefix } = repository;
+  const { repository, systemIdentifier, log, signal } = options;
+  const { segment } = piece;
   const part = piece.isWhole ? null : { from: piece.from, to: piece.to };
-  const key = walKey({ prefix, systemIdentifier }, { segment: piece.segment, part, ...formOf(form) });
-  // Encoded once: encrypted again it would be other bytes, and a retry after a lost answer would find them taken.
-  const content = await encodeWhole(piece.bytes, form);
+  const place = { prefix: repository.prefix, systemIdentifier };
+  const encodings = encodingsOf(piece.bytes, options.form);
+  const keyOf = (form: StoredForm): ObjectKey => walKey(place, { segment, part, ...form });
   for (let failures = 1; ; failures += 1) {
     signal.throwIfAborted();
     try {
-      await withLimit(attemptMs, signal, async (limited) => {
-        await signWal(repository, { key, content: piece.bytes, signal: limited });
-        await store.putDocument(key, content, { signal: limited });
-      });
-      return key;
+      return await withLimit(attemptMs, signal, async (limited) =>
+        storePiece(repository, { content: piece.bytes, encodings, keyOf, log, signal: limited }),
+      );
     } catch (error) {
       signal.throwIfAborted();
-      // Stored before, by us or by another: the same bytes of the same log, encrypted anew. Its length is what can be compared.
-      if (reasonOf(error) === 'exists' && (await isThere(options, { key, bytes: content.length }))) return key;
+      // Where it is to be stored is other log: where we are is asked anew.
+      if (reasonOf(error) === 'exists') throw error;
       options.onProblem(describeError(error));
       const waitMs = backOffMs(failures, { ...pauses, random: options.random });
-      log.warn({ err: error, key, waitMs: Math.round(waitMs) }, 'A piece of the log could not be stored yet');
+      log.warn({ err: error, segment, waitMs: Math.round(waitMs) }, 'A piece of the log could not be stored yet');
       await pauseOrEnd(waitMs, signal);
     }
   }
 }
 
 // A timer of its own for each, cleared: that of AbortSignal.timeout would stay for two minutes after each upload.
-async function withLimit(
+async function withLimit<Result>(
   ms: number,
   signal: AbortSignal,
-  work: (limited: AbortSignal) => Promise<void>,
-): Promise<void> {
+  work: (limited: AbortSignal) => Promise<Result>,
+): Promise<Result> {
   const limit = new AbortController();
   const timer = setTimeout(() => limit.abort(new AppError('timeout', `It was not stored within ${ms / 1_000} s`)), ms);
   try {
-    await work(AbortSignal.any([signal, limit.signal]));
+    return await work(AbortSignal.any([signal, limit.signal]));
   } finally {
     clearTimeout(timer);
   }
-}
-
-async function isThere(
-  { repository, signal }: { readonly repository: Repository; readonly signal: AbortSignal },
-  { key, bytes }: { readonly key: ObjectKey; readonly bytes: number },
-): Promise<boolean> {
-  const found = await repository.store.head(key, { signal }).catch(() => null);
-  if (found !== null && found.bytes === bytes) return true;
-  throw new AppError('store', `'${key}' is there with another content`, { reason: 'exists' });
 }

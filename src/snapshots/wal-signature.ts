@@ -56,7 +56,8 @@ export async function signWal(
     const objection = await objectionTo(repository, { ...piece, signal });
     if (objection === null) return;
     throw new AppError('store', `'${piece.key}' ${describeObjection(objection)}, and nothing is written over`, {
-      cause: new Error('its signature is there already'),
+      cause: error,
+      reason: 'exists',
       hint: 'Somebody else writes into this place: look at the object, and remove it and its signature by hand.',
     });
   }

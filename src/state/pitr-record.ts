@@ -28,6 +28,8 @@ const followingRecord = record({
   ),
   /** Why there is no slot; null: there is one, or nobody has looked. */
   withoutSlot: v.nullable(v.string()),
+  /** Why the history of its timeline is not stored; null or left out by an older version: it is. */
+  historyProblem: v.exactOptional(v.nullable(v.string())),
   problem: v.nullable(v.string()),
 });
 

@@ -8,6 +8,7 @@ import { AppError } from '../../src/errors.ts';
 import { chainCompression, type EncodingForm } from '../../src/pitr/encoding.ts';
 import type { ReceiverState } from '../../src/pitr/receiver-state.ts';
 import { runReceiver } from '../../src/pitr/receiver.ts';
+import type { Remembered } from '../../src/pitr/start.ts';
 import { createRepository, type Repository } from '../../src/snapshots/repository.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import type { RemovableStore } from '../../src/storage/store.ts';
@@ -66,6 +67,8 @@ export function followLog(
     readonly slotLimitBytes?: number;
     readonly instance?: string;
     readonly signing?: SigningSettings;
+    /** What the machine remembers; left out: nothing. */
+    readonly remembered?: Remembered;
     /** Which is asked how far it is. */
     readonly server: Pick<PostgresServer, 'query'>;
   },
@@ -79,6 +82,8 @@ export function followLog(
     repository,
     instance: options.instance ?? 'example.social',
     form: options.form ?? plainForm,
+    identities: [],
+    recall: async () => options.remembered ?? null,
     uploadEveryMs: options.uploadEveryMs ?? 500,
     slotLimitBytes: options.slotLimitBytes ?? 256 * 1024 * 1024,
     onState: (now) => void (state = now),
