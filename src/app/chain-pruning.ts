@@ -73,22 +73,24 @@ export async function pruneChains(
   const { settings } = context.load();
   if (settings.retention.mode !== 'prune') return { removed: [], problem: null };
   const repository = await context.storeToRead(null);
+  const removed: ObjectKey[] = [];
   try {
     const clock = await readClock(context, { repository, signal });
     if (clock.problem !== null) return { removed: [], problem: clock.problem };
     const { acceptedServers } = await context.state().readAttempts();
     const planning = { repository, followed: chain.systemIdentifier, acceptedServers, since: clock.since, signal };
-    const removed = [...(await sweepOf(context, { chain, repository, now: clock.now, signal }))];
+    removed.push(...(await sweepOf(context, { chain, repository, now: clock.now, signal })));
     const own = await planFollowed(context, chain, planning);
     if (own.hold !== null)
       context.log.warn({ systemIdentifier: chain.systemIdentifier }, `Old base backups and log stay: ${own.hold}`);
-    for (const planned of [own, ...(await planOthers(context, own, planning))])
+    removed.push(...(await carryOut(context, own, planning)));
+    for await (const planned of planOthers(context, own, planning))
       removed.push(...(await carryOut(context, planned, planning)));
     return { removed, problem: own.hold };
   } catch (error) {
     signal.throwIfAborted();
     context.log.warn({ err: error }, 'Old base backups and log could not be removed');
-    return { removed: [], problem: describeError(error) };
+    return { removed, problem: describeError(error) };
   }
 }
 
@@ -113,12 +115,13 @@ export async function pruneChainsByHand(
   });
   const why = clock.problem ?? (followed === null ? 'no log is followed from here' : null);
   if (why !== null || followed === null || !servers.includes(followed)) {
-    const chains = await Promise.all(
-      servers.map(async (systemIdentifier) => readChain(repository, { systemIdentifier, signal })),
-    );
-    return chains.map((chain) =>
-      show(held(chain, why ?? 'nothing is stored yet of the server that is followed'), { repository, removed: 0 }),
-    );
+    const hold = why ?? 'nothing is stored yet of the server that is followed';
+    const shown: ChainPrune[] = [];
+    for (const systemIdentifier of servers) {
+      const chain = await readChain(repository, { systemIdentifier, signal });
+      shown.push(show(held(chain, hold), { repository, removed: 0 }));
+    }
+    return shown;
   }
   const others = options.acceptNewServer ? servers.filter((one) => one !== followed) : [];
   const acceptedServers = [...new Set([...(await context.state().readAttempts()).acceptedServers, ...others])];
@@ -127,10 +130,12 @@ export async function pruneChainsByHand(
   const chain = await readChain(repository, { systemIdentifier: followed, signal });
   const own = await planFollowed(context, chain, planning);
   const results: ChainPrune[] = [];
-  for (const planned of [own, ...(await planOthers(context, own, planning))]) {
+  const prune = async (planned: Planned): Promise<void> => {
     const removed = dryRun ? [] : await carryOut(context, planned, planning);
     results.push(show(planned, { repository, removed: removed.length }));
-  }
+  };
+  await prune(own);
+  for await (const planned of planOthers(context, own, planning)) await prune(planned);
   return results;
 }
 
@@ -171,15 +176,14 @@ async function planFollowed(context: AppContext, chain: Chain, planning: Plannin
   return { chain, isFollowed: true, ...planChain(chain, { place, instance, since, lineages }) };
 }
 
-// Not before the chain of the new server reaches as far back as is wanted, and never without a person's word.
-async function planOthers(
+// Not before the chain of the new server reaches as far back as is wanted, and never without a person's word. One is held at a time.
+async function* planOthers(
   context: AppContext,
   own: Planned,
   { repository, followed, acceptedServers, since, signal }: Planning,
-): Promise<readonly Planned[]> {
+): AsyncGenerator<Planned> {
   const { instance } = context.load();
   const reachesBack = own.hold === null && own.keep.some(({ endedAt }) => endedAt <= since);
-  const planned: Planned[] = [];
   for (const systemIdentifier of await listChains(repository, { signal })) {
     if (systemIdentifier === followed) continue;
     const chain = await readChain(repository, { systemIdentifier, signal });
@@ -193,15 +197,14 @@ async function planOthers(
         : isAccepted
           ? 'the chain of the new server does not reach as far back yet as is wanted, or a moment of this one may be wanted'
           : 'it is of another server, and nobody has said that it is no more: prune --accept-new-server';
-    planned.push({
+    yield {
       chain,
       isFollowed: false,
       keep: remove.length === 0 ? chain.bases : [],
       remove,
       hold: remove.length === 0 ? hold : null,
-    });
+    };
   }
-  return planned;
 }
 
 async function carryOut(

@@ -1,6 +1,7 @@
 // The last drills as they are remembered for the status page, which asks no store. What a new container does not remember is read
 // once from where the drills are stored: proof that backups restore must not be gone with a volume.
 
+import { AppError } from '../errors.ts';
 import { decodeDrill, type DrillDocument } from '../drill/drill-record.ts';
 import { readAll } from '../snapshots/document-reading.ts';
 import { clockToleranceMs } from '../snapshots/manifest.ts';
@@ -47,15 +48,27 @@ export async function recallDrills(
   return reports;
 }
 
-// Keys sort by time.
+/** So many are listed; a drill a week is fifty a year. */
+const mostListed = 250_000;
+
+// Keys sort by time, and no more are held than are looked at.
 async function newestKeys(
   { store, prefix }: Repository,
   { latest, signal }: { readonly latest: Date; readonly signal: AbortSignal },
 ): Promise<readonly ObjectKey[]> {
   const last = buildDrillKey({ prefix, id: createSnapshotId(latest) });
-  const keys: ObjectKey[] = [];
-  for await (const { key } of store.list(`${prefix}drills/`, { signal }))
-    if (key.endsWith('.json') && key <= last) keys.push(key);
+  let keys: ObjectKey[] = [];
+  let listed = 0;
+  for await (const { key } of store.list(`${prefix}drills/`, { signal })) {
+    listed += 1;
+    if (listed > mostListed)
+      throw new AppError('store', `'${prefix}drills/' holds more than ${mostListed} objects in ${store.description}`, {
+        hint: 'Look at what is there, and move away what is not from this program.',
+      });
+    if (!key.endsWith('.json') || key > last) continue;
+    keys.push(key);
+    if (keys.length > 4 * mostRead) keys = keys.toSorted().slice(-mostRead - 1);
+  }
   return keys.toSorted().toReversed();
 }
 

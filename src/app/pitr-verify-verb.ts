@@ -39,23 +39,12 @@ export async function verifyPitr(context: AppContext, request: PitrVerifyRequest
     const all = [...bases, ...unsigned.map(({ document }) => document)];
     return all.some((base) => base.instance === wanted) || (request.instance === null && all.length === 0);
   };
-  const chains: Chain[] = [];
-  for (const systemIdentifier of await listChains(repository, { signal })) {
-    const chain = await readChain(repository, { systemIdentifier, signal });
-    if (isOurs(chain)) chains.push(chain);
-  }
-  if (chains.length === 0)
-    throw new AppError(
-      'no-snapshot',
-      `Nothing is stored of the log of '${wanted}' in ${repository.store.description}`,
-      {
-        hint: 'Set BACKUP_PITR=on and start the daemon; snapshots are verified with: mastodon-backup verify.',
-      },
-    );
   const keys = [...request.identities, ...identitiesOf(settings.keys)];
   const checked: CheckedChain[] = [];
-  for (const chain of chains) {
-    const isFollowed = request.from === null && following?.systemIdentifier === chain.systemIdentifier;
+  for (const systemIdentifier of await listChains(repository, { signal })) {
+    const chain = await readChain(repository, { systemIdentifier, signal });
+    if (!isOurs(chain)) continue;
+    const isFollowed = request.from === null && following?.systemIdentifier === systemIdentifier;
     checked.push(
       await checkChain({
         repository,
@@ -70,5 +59,13 @@ export async function verifyPitr(context: AppContext, request: PitrVerifyRequest
       }),
     );
   }
+  if (checked.length === 0)
+    throw new AppError(
+      'no-snapshot',
+      `Nothing is stored of the log of '${wanted}' in ${repository.store.description}`,
+      {
+        hint: 'Set BACKUP_PITR=on and start the daemon; snapshots are verified with: mastodon-backup verify.',
+      },
+    );
   return { place: repository.store.description, chains: checked };
 }

@@ -1,7 +1,7 @@
 // What a store holds below `pitr/`: for each server its base backups, told by their documents, and pieces of its log, told by
 // their names. One document that cannot be read hides nothing else.
 
-import { describeError } from '../errors.ts';
+import { AppError, describeError } from '../errors.ts';
 import type { ObjectKey, StoredObject } from '../storage/store.ts';
 import { plural } from '../text/table.ts';
 import { decodeBase, type BaseDocument } from './base-document.ts';
@@ -38,25 +38,47 @@ export interface Chain {
   readonly unsignedHistories: readonly StoredHistory[];
   /** Tars without a document. */
   readonly orphans: readonly { readonly key: ObjectKey; readonly id: string; readonly modifiedAt: Date }[];
+  /** The first of what this program did not write. */
   readonly foreign: readonly StoredObject[];
   /** Bytes of all that is ours. */
   readonly bytes: number;
 }
 
-/** The system identifiers of all servers of which there is a chain. */
+/**
+ * What is listed and held of a place, where anybody who may write it can have put any number of things: a log of 4 TB signed, or
+ * twice as much; more servers than anybody moves to; documents of some thousand bases.
+ */
+const mostObjects = 500_000;
+const mostForeign = 1_000;
+const mostListed = 2_000_000;
+const mostServers = 64;
+const mostUnprovenBytes = 8 * 1024 * 1024;
+
+function tooMuch(what: string, { description }: Pick<Repository['store'], 'description'>): AppError {
+  return new AppError('store', `${what} in ${description}, which is more than is looked at`, {
+    hint: 'Look at what is there, and move away what is not from this program.',
+  });
+}
+
+/** The system identifiers of all servers of which there is a chain. Rejects with AppError `store` where there are too many. */
 export async function listChains(
   { store, prefix }: Repository,
   { signal }: { readonly signal: AbortSignal },
 ): Promise<readonly string[]> {
   const found = new Set<string>();
-  for await (const { key } of store.list(chainsPrefix(prefix), { signal })) {
+  const folder = chainsPrefix(prefix);
+  let listed = 0;
+  for await (const { key } of store.list(folder, { signal })) {
+    listed += 1;
+    if (listed > mostListed) throw tooMuch(`'${folder}' holds more than ${mostListed} objects`, store);
     const parsed = parseChainKey(key, { prefix });
     if (parsed !== undefined) found.add(parsed.systemIdentifier);
+    if (found.size > mostServers) throw tooMuch(`'${folder}' holds log of more than ${mostServers} servers`, store);
   }
   return [...found];
 }
 
-/** Reads what is stored of one server. Rejects with AppError `store` when it cannot be listed. */
+/** Reads what is stored of one server. Rejects with AppError `store` when it cannot be listed, or holds more than is looked at. */
 export async function readChain(
   repository: Repository,
   { systemIdentifier, signal }: { readonly systemIdentifier: string; readonly signal: AbortSignal },
@@ -71,10 +93,13 @@ export async function readChain(
   const tars = new Map<ObjectKey, { readonly id: string; readonly stored: StoredObject }>();
   const foreign: StoredObject[] = [];
   let bytes = 0;
+  let listed = 0;
   for await (const stored of store.list(chainPrefix(place), { signal })) {
+    listed += 1;
+    if (listed > mostObjects) throw tooMuch(`'${chainPrefix(place)}' holds more than ${mostObjects} objects`, store);
     const parsed = parseChainKey(stored.key, { prefix });
     if (parsed === undefined) {
-      foreign.push(stored);
+      if (foreign.length < mostForeign) foreign.push(stored);
       continue;
     }
     bytes += stored.bytes;
@@ -89,13 +114,27 @@ export async function readChain(
   const damaged: { id: string; reason: string }[] = [];
   const unreadable: { id: string; reason: string }[] = [];
   const unsigned: { document: BaseDocument; objection: Objection }[] = [];
+  const isTrusting = !wantsSigned(repository.signing);
+  const withSignature = new Set(signatures.map(({ id }) => id));
+  // What can count comes first.
+  documents.sort((a, b) => Number(withSignature.has(b)) - Number(withSignature.has(a)));
+  let unprovenBytes = 0;
   for (const id of documents) {
+    if (unprovenBytes > mostUnprovenBytes && (isTrusting || !withSignature.has(id))) {
+      unreadable.push({ id, reason: tooUnproven });
+      continue;
+    }
     const read = await readBase(repository, { systemIdentifier, id, signal });
     if (typeof read === 'string') {
       unreadable.push({ id, reason: read });
       continue;
     }
     const { document, objection } = read;
+    if (isTrusting || objection !== null) unprovenBytes += read.bytes;
+    if (unprovenBytes > mostUnprovenBytes && (isTrusting || objection !== null)) {
+      unreadable.push({ id, reason: tooUnproven });
+      continue;
+    }
     const tar = tars.get(baseKey(place, document.tar.name));
     if (tar === undefined) damaged.push({ id, reason: 'its tar is missing' });
     else if (tar.stored.bytes !== document.tar.bytes)
@@ -126,6 +165,8 @@ export async function readChain(
   };
 }
 
+const tooUnproven = 'nobody trusted has signed it, and there is too much of that';
+
 // A text: why not.
 async function readBase(
   repository: Repository,
@@ -134,7 +175,7 @@ async function readBase(
     id,
     signal,
   }: { readonly systemIdentifier: string; readonly id: string; readonly signal: AbortSignal },
-): Promise<{ readonly document: BaseDocument; readonly objection: Objection | null } | string> {
+): Promise<{ readonly document: BaseDocument; readonly objection: Objection | null; readonly bytes: number } | string> {
   const key = baseDocumentKey({ prefix: repository.prefix, systemIdentifier }, id);
   try {
     const content = await readAll(await repository.store.get(key, { signal }));
@@ -142,7 +183,7 @@ async function readBase(
     if (decoded.kind === 'unreadable') return decoded.reason;
     const { document } = decoded;
     if (document.id !== id || document.systemIdentifier !== systemIdentifier) return 'it says it is another base';
-    return { document, objection: await readOrigin(repository, { key, content, signal }) };
+    return { document, objection: await readOrigin(repository, { key, content, signal }), bytes: content.length };
   } catch (error) {
     signal.throwIfAborted();
     return describeError(error);

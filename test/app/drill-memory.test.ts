@@ -7,9 +7,10 @@ import { it } from 'node:test';
 import { recallDrills } from '../../src/app/drill-memory.ts';
 import { encodeDrill, type DrillDocument } from '../../src/drill/drill-record.ts';
 import { buildDrillKey, createSnapshotId } from '../../src/snapshots/object-keys.ts';
-import { createRepository } from '../../src/snapshots/repository.ts';
+import { createRepository, type Repository } from '../../src/snapshots/repository.ts';
 import { openState } from '../../src/state/state-files.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
+import type { ObjectKey, StoredObject } from '../../src/storage/store.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -30,6 +31,16 @@ function drillOf(at: Date): DrillDocument {
     serverVersion: '15.1',
     checks: [],
   };
+}
+
+function contextOf(repository: Repository, state: ReturnType<typeof openState>): Parameters<typeof recallDrills>[0] {
+  return {
+    state: () => state,
+    storeToRead: async () => repository,
+    load: () => ({ instance: 'social.example' }),
+    now: () => now,
+    log: quietLog,
+  } as unknown as Parameters<typeof recallDrills>[0];
 }
 
 it('ours are found beside bombs, garbage and what is dated in the future', async () => {
@@ -62,16 +73,25 @@ it('ours are found beside bombs, garbage and what is dated in the future', async
     now: () => now,
     log: quietLog,
   });
-  const context = {
-    state: () => state,
-    storeToRead: async () => repository,
-    load: () => ({ instance: 'social.example' }),
-    now: () => now,
-    log: quietLog,
-  } as unknown as Parameters<typeof recallDrills>[0];
-  const found = await recallDrills(context, AbortSignal.timeout(60_000));
+  const found = await recallDrills(contextOf(repository, state), AbortSignal.timeout(60_000));
   assert.deepEqual(
     found.map(({ id }) => id),
     [ours.id],
+  );
+});
+
+it('a flood of them is said, and not held', async () => {
+  using folder = temporaryDirectory();
+  const real = createLocalStore({ directory: folder.path });
+  async function* list(): AsyncGenerator<StoredObject> {
+    for (let at = 0; ; at += 1) {
+      assert.ok(at < 400_000, 'all of it was listed');
+      yield { key: `drills/${at}.json` as ObjectKey, bytes: 0, modifiedAt: new Date(0), etag: null };
+    }
+  }
+  const state = openState({ directory: folder.path, instance: 'social.example', now: () => now, log: quietLog });
+  await assert.rejects(
+    recallDrills(contextOf(createRepository({ ...real, list }), state), AbortSignal.timeout(60_000)),
+    /'drills\/' holds more than 250000 objects/,
   );
 });

@@ -66,6 +66,8 @@ it('a slot that is half full, none at all, and no base backup are worth a look; 
   const slot = { name: 's', status: 'extended', keptBytes: 6_000, limitBytes: 10_000 };
   assert.equal(assess({ slot })?.status, 'degraded');
   assert.equal(assess({ slot: null, withoutSlot: 'this role may not' })?.status, 'degraded');
+  const unstored = assess({ historyProblem: 'The history of timeline 2 is not stored' });
+  assert.deepEqual([unstored?.status, unstored?.warnings], ['degraded', ['The history of timeline 2 is not stored']]);
   assert.equal(assess({}, { window: null })?.status, 'degraded');
   const gap = assess({}, { window: { ...record.window!, gaps: ['the log from 0/1 to 0/2 is missing in the store'] } });
   assert.deepEqual([gap?.status, gap?.warnings.length], ['healthy', 1]);
