@@ -9,7 +9,7 @@ import { wantsSigned } from '../snapshots/origin.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import type { ObjectKey } from '../storage/store.ts';
 import { parseSegmentName, type Lsn, type SegmentFrame } from './lsn.ts';
-import type { ObjectProblem } from './object-problem.ts';
+import { isOfTheStore, type ObjectProblem } from './object-problem.ts';
 import type { Lineage } from './plan.ts';
 import { readPiece } from './wal-staging.ts';
 
@@ -19,6 +19,8 @@ export interface TrueLog {
   readonly wal: readonly StoredWal[];
   /** Whether the newest piece is what was stored; false also where there is none, or where it cannot be opened here. */
   readonly isVerified: boolean;
+  /** Whether a piece went while it was looked at, as parts do whose segment is whole: only a new listing says what is in its place. */
+  readonly isGone: boolean;
   readonly problems: readonly ObjectProblem[];
 }
 
@@ -46,13 +48,16 @@ export async function dropFalseTail(wal: readonly StoredWal[], options: TailOpti
   const problems: ObjectProblem[] = [];
   const sealed: ObjectProblem[] = [];
   let isVerified = false;
+  let isGone = false;
   // Nearly always it is the first: only behind one that is false several are read at the same time.
-  for (let at = 0; at < newest.length && !isVerified && sealed.length < mostSealed; at += at === 0 ? 1 : atOnce) {
+  for (let at = 0; at < newest.length && !isVerified && !isGone; at += at === 0 ? 1 : atOnce) {
+    if (sealed.length >= mostSealed) break;
     const batch = newest.slice(at, at === 0 ? 1 : at + atOnce);
     // Without a key nothing can be told of what is encrypted.
     if (batch.some(({ encrypted }) => encrypted && options.identities.length === 0)) break;
     for (const found of await Promise.all(batch.map(async (piece) => judge(piece, options)))) {
       if (found === null) isVerified = true;
+      else if (found === 'gone') isGone = true;
       else (found.isSealed ? sealed : problems).push(found);
     }
     signal.throwIfAborted();
@@ -65,6 +70,7 @@ export async function dropFalseTail(wal: readonly StoredWal[], options: TailOpti
   return {
     wal: isFalse.size === 0 ? wal : wal.filter(({ key }) => !isFalse.has(key)),
     isVerified,
+    isGone: isGone && !isVerified,
     problems: problems.map(({ object, problem }) => ({ object, problem })),
   };
 }
@@ -91,14 +97,14 @@ export async function dropFalseTails(
 async function judge(
   piece: StoredWal,
   options: TailOptions,
-): Promise<(ObjectProblem & { readonly isSealed: boolean }) | null> {
+): Promise<(ObjectProblem & { readonly isSealed: boolean }) | 'gone' | null> {
   try {
     await readPiece(piece, { ...options, bytes: bytesOf(piece, options) });
     return null;
   } catch (error) {
     options.signal.throwIfAborted();
-    // Also one that went since it was listed: a new listing says what is in its place.
-    if (error instanceof AppError && error.code === 'store' && error.reason !== undefined) throw error;
+    if (isOfTheStore(error)) throw error;
+    if (error instanceof AppError && error.code === 'store' && error.reason === 'not-found') return 'gone';
     return { object: piece.key, problem: describeError(error), isSealed: reasonOf(error) === 'wrong-key' };
   }
 }

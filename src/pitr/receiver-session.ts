@@ -2,6 +2,7 @@
 // were. What it cannot have any more is a gap: the chain goes on behind it, and is said to begin there.
 
 import { connect, type ConnectionSettings } from '../database/connection.ts';
+import { AppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { readChain } from '../snapshots/chain-catalogue.ts';
 import type { Repository } from '../snapshots/repository.ts';
@@ -128,7 +129,11 @@ async function findPosition(
   const { systemIdentifier, timeline, segmentBytes } = server;
   const chain = await readChain(repository, { systemIdentifier, signal });
   const frame = { timeline, segmentBytes };
-  const { wal, isVerified } = await dropFalseTail(chain.wal, { ...options, ...frame });
+  const { wal, isVerified, isGone } = await dropFalseTail(chain.wal, { ...options, ...frame });
+  if (isGone)
+    throw new AppError('store', 'The newest of the stored log went while it was looked at', {
+      hint: 'Nothing has to be done: it is looked at again.',
+    });
   const flushedTo = parseLsn(server.flushedTo);
   const told = options.left ?? (await options.recall());
   const isOfIt = told?.systemIdentifier === systemIdentifier && told.timeline === timeline;
