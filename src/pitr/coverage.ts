@@ -18,7 +18,7 @@ export function coverage(
 ): readonly WalRange[] {
   const pieces = wal
     .map((piece) => ({ ...parseSegmentName(piece.segment, { segmentBytes }), piece }))
-    .filter((one) => one.timeline === timeline)
+    .filter((one) => one.timeline === timeline && isWithin(one.piece, segmentBytes))
     .map(({ start, piece }): WalRange => ({
       from: start + BigInt(piece.kind === 'part' ? piece.from : 0),
       to: start + BigInt(piece.kind === 'part' ? piece.to : segmentBytes),
@@ -31,6 +31,11 @@ export function coverage(
     else if (piece.to > last.to) ranges[ranges.length - 1] = { from: last.from, to: piece.to };
   }
   return ranges;
+}
+
+// A name can say anything; no part of ours goes beyond its segment.
+function isWithin(piece: StoredWal, segmentBytes: number): boolean {
+  return piece.kind !== 'part' || piece.to <= segmentBytes;
 }
 
 /** Whether all of a stretch is there. */
@@ -54,16 +59,21 @@ export function tileSegment(
   pieces: readonly StoredWal[],
   { segment, segmentBytes }: { readonly segment: string; readonly segmentBytes: number },
 ): SegmentTiles {
-  const own = pieces.filter((piece) => piece.segment === segment);
+  const own = pieces.filter((piece) => piece.segment === segment && isWithin(piece, segmentBytes));
   const whole = own.find(({ kind }) => kind === 'segment');
   if (whole !== undefined) return { segment, tiles: [whole], bytes: segmentBytes, pieces: own };
-  const parts = own.filter((piece) => piece.kind === 'part');
+  // Each is looked at once: nobody knows how many parts of a segment somebody has put there.
+  const parts = own.filter((piece) => piece.kind === 'part').toSorted((a, b) => a.from - b.from);
   const tiles: StoredWal[] = [];
   let bytes = 0;
-  for (;;) {
-    const [longest] = parts.filter(({ from, to }) => from <= bytes && to > bytes).toSorted((a, b) => b.to - a.to);
-    if (longest === undefined) return { segment, tiles, bytes, pieces: own };
-    tiles.push(longest);
-    bytes = longest.to;
+  let next: (typeof parts)[number] | undefined;
+  for (let at = 0; ;) {
+    for (; at < parts.length && (parts[at]?.from ?? 0) <= bytes; at += 1) {
+      const part = parts[at];
+      if (part !== undefined && part.to > (next?.to ?? bytes)) next = part;
+    }
+    if (next === undefined || next.to <= bytes) return { segment, tiles, bytes, pieces: own };
+    tiles.push(next);
+    bytes = next.to;
   }
 }

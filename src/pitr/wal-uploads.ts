@@ -48,7 +48,12 @@ export function startUploads(options: {
   const stop = new AbortController();
   const listeners = new Set<(piece: WalPiece) => void>();
   const parts = new Map<string, ObjectKey[]>();
-  for (const { segment, key } of options.parts) parts.set(segment, [...(parts.get(segment) ?? []), key]);
+  const addPart = (segment: string, key: ObjectKey): void => {
+    const known = parts.get(segment);
+    if (known === undefined) parts.set(segment, [key]);
+    else known.push(key);
+  };
+  for (const { segment, key } of options.parts) addPart(segment, key);
   let problem: string | null = null;
   let isHurried = 0;
   let waker = Promise.withResolvers<void>();
@@ -68,7 +73,7 @@ export function startUploads(options: {
     });
     problem = null;
     sink.stored(piece);
-    if (!piece.isWhole) parts.set(piece.segment, [...(parts.get(piece.segment) ?? []), key]);
+    if (!piece.isWhole) addPart(piece.segment, key);
     for (const listener of listeners) listener(piece);
     const old = parts.get(piece.segment) ?? [];
     if (!piece.isWhole || old.length === 0) return;

@@ -64,6 +64,23 @@ it('stretches of the log are exactly the bytes that are stored, with a hole betw
   );
 });
 
+it('a part whose name says that it goes beyond its segment is none', () => {
+  const beyond: StoredWal = { ...piece(0, null), kind: 'part', from: 0, to: 0xffff_ffff };
+  const wal = [beyond, piece(0, { from: 0, to: 8 })];
+  assert.deepEqual(coverage(wal, { timeline, segmentBytes }), [{ from: 0n, to: 8n }]);
+  assert.equal(tileSegment(wal, { segment: beyond.segment, segmentBytes }).bytes, 8);
+});
+
+it('a flood of parts of one segment is put together in no time', { timeout: 20_000 }, () => {
+  const size = 1024 * 1024;
+  const one = piece(0, null);
+  const many = Array.from({ length: 200_000 }, (_, at): StoredWal => ({ ...one, kind: 'part', from: at, to: at + 1 }));
+  const startedAt = performance.now();
+  const { bytes, tiles } = tileSegment(many.toReversed(), { segment: one.segment, segmentBytes: size });
+  assert.deepEqual([bytes, tiles.length], [200_000, 200_000]);
+  assert.ok(performance.now() - startedAt < 10_000);
+});
+
 it('a segment is put together of as much as its beginning has without a hole, whatever overlaps', () => {
   fc.assert(
     fc.property(fc.array(parts, { maxLength: 12 }), fc.nat(segments - 1), (wal, number) => {
