@@ -14,7 +14,7 @@ import { readChain } from '../snapshots/chain-catalogue.ts';
 import { baseDocumentKey, baseKey, baseName } from '../snapshots/chain-keys.ts';
 import { createSnapshotId } from '../snapshots/object-keys.ts';
 import { choosePartBytes } from '../snapshots/part-size.ts';
-import { storeSignature } from '../snapshots/origin.ts';
+import { storeSignature, wantsSigned } from '../snapshots/origin.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import type { ReadPatience } from '../storage/patient-reader.ts';
 import { pause } from '../stream/patience.ts';
@@ -24,6 +24,7 @@ import { readBase } from './base-reader.ts';
 import { startBaseStream, type BaseRange, type BaseStream } from './base-stream.ts';
 import { coverage, isCovered } from './coverage.ts';
 import { formOf, type EncodingForm } from './encoding.ts';
+import { dropFalseTail } from './false-tail.ts';
 import { formatLsn, segmentName, segmentStart } from './lsn.ts';
 import { connectForReplication, identifySystem } from './replication-connection.ts';
 import { readPitrSource } from './source.ts';
@@ -191,10 +192,16 @@ async function waitForLog(
     segmentBytes,
   }: { readonly systemIdentifier: string; readonly range: BaseRange; readonly segmentBytes: number },
 ): Promise<void> {
+  const frame = { timeline: range.timeline, segmentBytes };
   const wanted = { from: segmentStart(range.startLsn, segmentBytes), to: range.endLsn };
   for (const until = performance.now() + walWaitMs; ; await pause(pollMs, signal)) {
     const { wal } = await readChain(repository, { systemIdentifier, signal });
-    if (isCovered(coverage(wal, { timeline: range.timeline, segmentBytes }), wanted)) return;
+    if (isCovered(coverage(wal, frame), wanted)) {
+      if (!wantsSigned(repository.signing)) return;
+      // By the names alone somebody else could say so; what is encrypted cannot be looked at here.
+      const { wal: ours, isGone } = await dropFalseTail(wal, { ...frame, repository, identities: [], log, signal });
+      if (!isGone && isCovered(coverage(ours, frame), wanted)) return;
+    }
     log.debug(
       { from: formatLsn(wanted.from), to: formatLsn(wanted.to) },
       'Waiting for the log of the base to be stored',

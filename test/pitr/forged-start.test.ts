@@ -71,3 +71,15 @@ it('stores what forged objects say is there, after a start that remembers nothin
     assert.ok((second.state()?.followsFrom ?? 0n) <= storedTo, formatLsn(second.state()?.followsFrom ?? 0n));
   }
 });
+
+it('makes no base backup whose log is there by its names alone', async () => {
+  await using server = await startStockServer(15);
+  using folder = temporaryDirectory();
+  const repository = storedIn(folder.path);
+  const place = { prefix: '', systemIdentifier: await systemOf(server) };
+  for (let number = 1n; number < 20n; number += 1n) {
+    const segment = segmentName(number * BigInt(segmentBytes), frame);
+    await forge(repository, walKey(place, { segment, part: null, compression: 'zstd', encrypted: false }));
+  }
+  await assert.rejects(takeBase(server.outside(), { repository, walWaitMs: 0 }), /which the base needs, is not stored/);
+});
