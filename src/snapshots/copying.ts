@@ -5,7 +5,7 @@ import { AppError, toAppError } from '../errors.ts';
 import type { Folder } from '../schedule/tier.ts';
 import { commit, createDestination, type Destination, type DestinationOutcome } from './destination.ts';
 import { isAsKnown } from './known-manifests.ts';
-import { dumpOf, snapshotName, type Manifest, type Part, type VerificationMethod } from './manifest.ts';
+import { dumpOf, snapshotName, type Manifest, type Part } from './manifest.ts';
 import { nameUnder } from './object-keys.ts';
 import { hashStored, keyOf, type ReadOptions } from './part-reader.ts';
 import { partBytesAgain } from './part-size.ts';
@@ -108,10 +108,10 @@ async function copy(
 export async function copyParts(
   { from, to }: { readonly from: Repository; readonly to: CopyTarget },
   options: Omit<CopyOptions, 'verify' | 'now'> & { readonly destination: Pick<Destination, 'etagMeter' | 'partBytes'> },
-): Promise<{ readonly parts: readonly Part[]; readonly method: VerificationMethod }> {
+): Promise<{ readonly parts: readonly Part[]; readonly method: 'full' | 'etag' }> {
   const { source, destination, signal, log } = options;
   const parts: Part[] = [];
-  let method: VerificationMethod = 'full';
+  let method: 'full' | 'etag' = 'full';
   for (const part of source.parts) {
     const stored = { repository: from, manifest: source, part };
     const isDump = part.kind === 'dump';
@@ -135,6 +135,8 @@ export async function copyParts(
   return { parts, method };
 }
 
+// By the ETag only where it is one that is known of these very bytes. A copy with another one, or with one that says nothing, is read:
+// its size alone is that of whatever was put into the place of the source.
 async function verifyDump(
   manifest: Manifest,
   {
@@ -144,13 +146,14 @@ async function verifyDump(
     destination: { etagMeter },
     ...options
   }: Parameters<typeof copyParts>[1] & Parameters<typeof copyParts>[0],
-): Promise<VerificationMethod> {
-  if (etagMeter === null) {
-    await verifyFully({ repository, manifest }, { ...options, identities: 'missing', threads: 1 });
-    return 'full';
+): Promise<'full' | 'etag'> {
+  if (etagMeter !== null) {
+    const { etag } = dumpOf(manifest);
+    // Inside a store no byte came by: the copy has the ETag of its source, or one that nobody knows.
+    const expected = from === repository ? (etag === dumpOf(source).etag ? etag : null) : etagMeter.etag();
+    const method = await verifyByEtag({ repository, manifest }, { ...options, etag: expected });
+    if (method === 'etag') return method;
   }
-  const { etag } = dumpOf(manifest);
-  // Inside a store no byte came by: the copy has the ETag of its source, or one that says nothing.
-  const expected = from === repository ? (etag === dumpOf(source).etag ? etag : null) : etagMeter.etag();
-  return verifyByEtag({ repository, manifest }, { ...options, etag: expected });
+  await verifyFully({ repository, manifest }, { ...options, identities: 'missing', threads: 1 });
+  return 'full';
 }

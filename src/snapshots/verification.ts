@@ -5,7 +5,7 @@ import { createArchiveReader } from '../database/archive-reader.ts';
 import { AppError, describeError, reasonOf } from '../errors.ts';
 import { plural } from '../text/table.ts';
 import { isMd5Etag } from './etag.ts';
-import { dumpOf, type Manifest, type VerificationMethod } from './manifest.ts';
+import { dumpOf, type Manifest } from './manifest.ts';
 import { hashStored, keyOf, readDump, type ReadOptions, type StoredPart } from './part-reader.ts';
 
 /** A snapshot whose dump is to be verified, also one that has no manifest yet. */
@@ -75,7 +75,7 @@ export async function verifyByEtag(
     readonly etag: string | null;
     readonly signal: AbortSignal;
   },
-): Promise<VerificationMethod> {
+): Promise<'etag' | 'size'> {
   const part = dumpOf(stored.manifest);
   const found = await stored.repository.store.head(keyOf({ ...stored, part }), options);
   const problem = (text: string): AppError => verifyError(new Error(text), stored);

@@ -10,10 +10,10 @@ import { dumpOf, encodeManifest, type Manifest } from '../../src/snapshots/manif
 import { createSnapshotId, manifestKey } from '../../src/snapshots/object-keys.ts';
 import { createRepository } from '../../src/snapshots/repository.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
-import type { ObjectKey } from '../../src/storage/store.ts';
+import type { ObjectKey, ObjectStore } from '../../src/storage/store.ts';
 import { aManifest, dumpKey, putSnapshot } from '../support/manifests.ts';
 import { quietLog } from '../support/quiet-log.ts';
-import { startS3 } from '../support/s3-server.ts';
+import { startS3, type SeenRequest } from '../support/s3-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const signal = AbortSignal.timeout(1_800_000);
@@ -26,6 +26,52 @@ const weekly = {
   toolVersion: '0.0.0',
   fingerprints: {},
 } as const;
+
+describe('a copy of a snapshot where ETags are compared', () => {
+  const byEtag = { ...options, verify: 'etag' } as const;
+  const isRead = ({ method, path }: SeenRequest): boolean => method === 'GET' && path.endsWith('.dump');
+  const putKnown = async (store: ObjectStore): Promise<Manifest> => {
+    const base = await putSnapshot(store, { dataAt: '2026-01-10T09:00:00.000Z' });
+    const etag = (await store.head(dumpKey(base), { signal }))?.etag ?? null;
+    return { ...base, parts: base.parts.map((part) => ({ ...part, etag })) };
+  };
+
+  it('is not made of what was put into its place with the same size', async () => {
+    await using s3 = await startS3();
+    const repository = createRepository(s3.storeBehindDoor());
+    const source = await putKnown(repository.store);
+    const whole = await copyWithin(repository, { ...byEtag, ...weekly, source });
+    assert.ok(whole.kind === 'stored');
+    assert.equal(whole.manifest.verified.method, 'etag');
+    assert.ok(!s3.seen.some(isRead), 'the ETag that is known costs no reading');
+    await s3.overwrite(dumpKey(source), Buffer.from('garbage'));
+    const other = { ...weekly, id: createSnapshotId(now) };
+    const refused = await copyWithin(repository, { ...byEtag, ...other, source });
+    assert.ok(refused.kind === 'failed', refused.kind === 'stored' ? refused.manifest.verified.method : '');
+    assert.equal(refused.error.code, 'verify');
+    assert.equal(await repository.store.head(manifestKey('', other), { signal }), null);
+  });
+
+  it('is read where the store has an ETag that is no MD5', async () => {
+    await using s3 = await startS3();
+    using folder = temporaryDirectory();
+    s3.rule(({ method }) =>
+      method === 'HEAD'
+        ? { kind: 'headers', headers: { 'x-amz-server-side-encryption': 'aws:kms' } }
+        : { kind: 'pass' },
+    );
+    const from = createRepository(createLocalStore({ directory: folder.path }));
+    const to = createRepository(s3.storeBehindDoor());
+    const source = await putSnapshot(from.store, { dataAt: '2026-01-10T09:00:00.000Z' });
+    const across = await copyAcross({ from, to }, { ...byEtag, source });
+    assert.ok(across.kind === 'stored', across.kind === 'failed' ? across.error.message : '');
+    assert.equal(across.manifest.verified.method, 'full');
+    const within = await copyWithin(to, { ...byEtag, ...weekly, source: across.manifest });
+    assert.ok(within.kind === 'stored', within.kind === 'failed' ? within.error.message : '');
+    assert.equal(within.manifest.verified.method, 'full');
+    assert.equal(s3.seen.filter(isRead).length, 2);
+  });
+});
 
 describe('a copy of a snapshot', () => {
   it('to the store that missed it answers no slot that the original does not, however late it is made', async () => {
