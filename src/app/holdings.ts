@@ -10,7 +10,8 @@ import type { Repository } from '../snapshots/repository.ts';
 import { withRuns } from '../state/history.ts';
 import type { SnapshotRecord, StoreRecord } from '../state/records.ts';
 import type { AppContext } from './context.ts';
-import { examinePlace, missingFrom, recordOf, strangePlace } from './places.ts';
+import { findLost, readAgain } from './losses.ts';
+import { examinePlace, recordOf, strangePlace } from './places.ts';
 
 /** A destination and what it holds. */
 export interface Holding {
@@ -64,6 +65,8 @@ export async function readHoldings(
   const { instance } = context.load();
   const before = await context.state().readStores();
   const records = before?.instance === instance ? before.stores : [];
+  const repositories = options.among ?? (await context.stores());
+  for (const one of repositories) readAgain(one, recordOf(one, records)?.missing ?? []);
   const judge = async (holding: Holding): Promise<Holding> => {
     const { repository, catalogue } = holding;
     if (catalogue === null) return holding;
@@ -73,10 +76,12 @@ export async function readHoldings(
     return { ...holding, standing, catalogue: null, error: strangePlace(repository, standing.reason), snapshots: [] };
   };
   const holdings = await Promise.all(
-    (await lookIntoAll(context, signal, options)).map(async (holding): Promise<Holding> => {
+    (await lookIntoAll(context, signal, { among: repositories })).map(async (holding): Promise<Holding> => {
       const judged = await judge(holding);
-      if (!seemsLost(context, { holding: judged, record: recordOf(holding.repository, records) })) return judged;
+      const record = recordOf(holding.repository, records);
+      if (!seemsLost(context, { holding: judged, record, readAt })) return judged;
       // A place that vanishes while it is read looks like one that lost something. What it is then, it says when it is asked again.
+      readAgain(holding.repository, record?.snapshots ?? [], { but: holding.snapshots });
       const [again = holding] = await lookIntoAll(context, signal, { among: [holding.repository] });
       return judge(again);
     }),
@@ -90,14 +95,18 @@ export async function readHoldings(
 // Whether a place that could be read lacks what it was known to hold, and that is news.
 function seemsLost(
   context: AppContext,
-  { holding, record }: { readonly holding: Holding; readonly record: StoreRecord | undefined },
+  {
+    holding,
+    record,
+    readAt,
+  }: { readonly holding: Holding; readonly record: StoreRecord | undefined; readonly readAt: string },
 ): boolean {
   const { catalogue, standing, snapshots, repository } = holding;
   if (record === undefined) return false;
   if (standing?.kind === 'strange') return record.strange !== true;
   if (catalogue === null) return false;
   const present = snapshots.map(toRecord);
-  const missing = missingFrom(catalogue, { context, record, repository, present, removed: new Set() });
+  const { missing } = findLost(catalogue, { context, record, repository, present, removed: new Set(), readAt });
   const { missing: known = [], damagedCount } = record;
   const damaged = catalogue.damaged.filter(({ manifest }) => manifest.instance === context.load().instance);
   return missing.length > known.length || damaged.length > damagedCount;
@@ -177,12 +186,13 @@ async function remember(
       );
       const own = catalogue.damaged.filter(({ manifest }) => manifest.instance === instance);
       const present = snapshots.map(toRecord);
-      const missing = missingFrom(catalogue, {
+      const { missing, withheld } = findLost(catalogue, {
         context,
         record: same,
         repository,
         present,
         removed: new Set(removed.map(snapshotName)),
+        readAt,
       });
       return {
         name,
@@ -190,6 +200,8 @@ async function remember(
         prefix,
         placeId: standing?.kind === 'known' ? standing.id : (same?.placeId ?? null),
         ...(missing.length === 0 ? {} : { missing }),
+        ...(withheld.length === 0 ? {} : { withheld }),
+        trusted: repository.signing.trusted.map(({ fingerprint }) => fingerprint),
         readAt,
         error: unseen.length === 0 ? null : unseen.map(({ reason }) => reason).join('; '),
         snapshots: [...snapshots.map((one) => withPin(one, catalogue)), ...unseenSnapshots].toSorted(

@@ -3,14 +3,13 @@
 // the right one.
 
 import { AppError } from '../errors.ts';
-import { findLosses } from '../retention/loss.ts';
 import type { Catalogue } from '../snapshots/catalogue.ts';
 import { snapshotName } from '../snapshots/manifest.ts';
 import { judgePlace, type PlaceStanding } from '../snapshots/place.ts';
 import { createPlaceId, readMarker, writeMarker } from '../snapshots/place-marker.ts';
 import type { DestinationOutcome } from '../snapshots/destination.ts';
 import type { Repository } from '../snapshots/repository.ts';
-import type { SnapshotRecord, StoreRecord } from '../state/records.ts';
+import type { StoreRecord } from '../state/records.ts';
 import type { AppContext } from './context.ts';
 import type { Holding } from './holdings.ts';
 
@@ -30,8 +29,8 @@ export function recordOf(
   );
 }
 
-/** Everything a catalogue tells of, whether it counts or not, and what cannot be seen: none of it is missing. */
-export function presenceIn(catalogue: Catalogue): (snapshot: string) => boolean {
+// Everything a catalogue tells of, whether it counts or not, and what cannot be seen: by all of it a place is known again.
+function presenceIn(catalogue: Catalogue): (snapshot: string) => boolean {
   const names = new Set([
     ...catalogue.snapshots.map(snapshotName),
     ...catalogue.damaged.map(({ manifest }) => snapshotName(manifest)),
@@ -62,7 +61,10 @@ export async function examinePlace(
   const remembered =
     record === undefined || record.readAt === null
       ? null
-      : { id: record.placeId ?? null, snapshots: [...record.snapshots, ...(record.missing ?? [])].map(snapshotName) };
+      : {
+          id: record.placeId ?? null,
+          snapshots: [...record.snapshots, ...(record.missing ?? []), ...(record.withheld ?? [])].map(snapshotName),
+        };
   return judgePlace(found, { remembered, isThere: presenceIn(catalogue) });
 }
 
@@ -77,36 +79,6 @@ export function strangePlace({ store }: Repository, reason: string): AppError {
     reason: 'changed',
     hint: `${first}; if backups shall go there from now on, say so with: mastodon-backup run ${acceptFlag}.`,
   });
-}
-
-/** What a place was known to hold, should still hold, and does not. */
-export function missingFrom(
-  catalogue: Catalogue,
-  {
-    context,
-    record,
-    repository,
-    present,
-    removed,
-  }: {
-    readonly context: AppContext;
-    readonly record: StoreRecord | undefined;
-    readonly repository: Repository;
-    /** What counts there now. */
-    readonly present: readonly SnapshotRecord[];
-    /** What we have removed ourselves. */
-    readonly removed: ReadonlySet<string>;
-  },
-): readonly SnapshotRecord[] {
-  const isSeen = presenceIn(catalogue);
-  const counted = new Set(present.map(snapshotName));
-  const isThere = (name: string): boolean => isSeen(name) || counted.has(name) || removed.has(name);
-  const known = [...(record?.missing ?? []), ...(record?.snapshots ?? [])];
-  const gone = known.filter((one) => !isThere(snapshotName(one)));
-  if (gone.length === 0) return [];
-  const { retention, timeZone } = context.load().settings;
-  const { hasRules } = repository.store;
-  return findLosses(gone, { present, keep: retention.keep, timeZone, hasRules, now: context.now() });
 }
 
 /**

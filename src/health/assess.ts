@@ -10,7 +10,7 @@ import { plural } from '../text/table.ts';
 import type { LogStanding, PitrHealth } from './log-standing.ts';
 import { standings, type TierStanding } from './deadlines.ts';
 import { describeSilence } from './heartbeat.ts';
-import { describeMissing } from './missing.ts';
+import { describeMissing, describeRefused, refusedFor } from './missing.ts';
 
 /** How it stands; `starting`, `late` and `failed` are unhealthy. */
 export type HealthStatus = 'starting' | 'healthy' | 'degraded' | 'late' | 'failed';
@@ -72,7 +72,7 @@ export function assessHealth(options: {
   const noSnapshot = perStore.every(({ isEmpty }) => isEmpty);
   const emptyStores = perStore.filter(({ store, isEmpty }) => store.readAt !== null && isEmpty);
   const anyFailure = Object.keys(attempts.failures).length > 0;
-  const isLacking = stores.some(({ missing = [] }) => missing.length > 0);
+  const isLacking = stores.some(({ missing = [], withheld = [] }) => missing.length + withheld.length > 0);
   const drillIsOver = isPastLimit(options);
 
   const told = (at: Date | string): string => formatMinute(at, options.timetable.timeZone);
@@ -109,6 +109,10 @@ export function assessHealth(options: {
     ...stores.flatMap(({ description, missing = [] }) =>
       missing.length === 0 ? [] : [describeMissing(missing, description)],
     ),
+    ...stores.flatMap((store) => {
+      const refused = refusedFor(store);
+      return refused.length === 0 ? [] : [describeRefused(refused, store.description)];
+    }),
     ...stores.flatMap(({ description, damagedCount }) =>
       damagedCount === 0 ? [] : [`${description} holds ${plural(damagedCount, 'damaged snapshot')}`],
     ),
@@ -196,7 +200,11 @@ function isDegraded({
     attempts.drill?.status === 'failed' ||
     unknownSettings.length > 0 ||
     (stores?.stores ?? []).some(
-      ({ damagedCount, error, missing = [] }) => damagedCount > 0 || error !== null || missing.length > 0,
+      (store) =>
+        store.damagedCount > 0 ||
+        store.error !== null ||
+        (store.missing ?? []).length > 0 ||
+        refusedFor(store).length > 0,
     ) ||
     (heartbeat?.troubles ?? []).length > 0
   );

@@ -44,6 +44,8 @@ export interface Unreadable {
   readonly tier: Folder;
   readonly id: string;
   readonly reason: string;
+  /** `content`: something else is there; `refused`: the store does not give it, and may another time; or what speaks against it. */
+  readonly cause: 'content' | 'refused' | Objection;
 }
 
 /** A snapshot that may be anybody's. */
@@ -95,20 +97,20 @@ export async function readCatalogue(
     const { parsed, stored, signature, known } = candidate;
     const read = known?.read ?? (await readManifest(repository, { ...candidate, signal: options.signal }));
     if (read.kind === 'gone') return;
-    const addUnreadable = (reason: string): void =>
-      void unreadable.push({ key: stored.key, tier: parsed.folder, id: parsed.id, reason });
+    const addUnreadable = (reason: string, cause: Unreadable['cause']): void =>
+      void unreadable.push({ key: stored.key, tier: parsed.folder, id: parsed.id, reason, cause });
     if (read.kind === 'manifest' && read.objection !== null) {
       unsignedBytes += stored.bytes;
       if (unsignedBytes > mostUnsignedBytes) {
         cache.delete(stored.key);
-        addUnreadable(`it ${describeObjection(read.objection)}, and there is too much of that`);
+        addUnreadable(`it ${describeObjection(read.objection)}, and there is too much of that`, read.objection);
         return;
       }
     }
     if (read.kind === 'refused') cache.delete(stored.key);
     else cache.set(stored.key, { stored, signature, read, from: sourceOf(candidate) });
     if (read.kind !== 'manifest') {
-      addUnreadable(read.reason);
+      addUnreadable(read.reason, read.kind === 'refused' ? 'refused' : 'content');
       return;
     }
     const { manifest } = read;

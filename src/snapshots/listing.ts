@@ -1,7 +1,7 @@
 // What a store lists of our folders, sorted by the grammar of keys. A folder that it does not list, or lists only in part, counts
 // for nothing and is told: whoever took it for empty would back up over it, thin it out, or call an older snapshot the latest.
 
-import { AppError, describeError, toAppError } from '../errors.ts';
+import { AppError, describeError, reasonOf, toAppError } from '../errors.ts';
 import type { Folder } from '../schedule/tier.ts';
 import type { ObjectKey, Obscured, StoredObject } from '../storage/store.ts';
 import { parseKey, type ParsedKey } from './object-keys.ts';
@@ -39,6 +39,7 @@ export interface Listing {
     readonly tier: Folder;
     readonly id: string;
     readonly reason: string;
+    readonly cause: 'content' | 'refused';
   }[];
   /** Objects of our grammar that are neither manifests nor pins. */
   readonly others: readonly Orphan[];
@@ -90,8 +91,11 @@ export async function listFolders(
     } else if (parsed?.part === 'pin') {
       // Whatever stands in the place of a pin: somebody may have meant one.
       listing.pinned.push({ tier, id: parsed.id });
-    } else if (parsed?.part === 'manifest') listing.unreadable.push({ key: parsed.key, tier, id: parsed.id, reason });
-    else listing.obscured.set(key, reason);
+    } else if (parsed?.part === 'manifest') {
+      // What is no file is something else in its place; what may not be looked at is perhaps the same as ever.
+      const cause = reasonOf(error) === 'unsupported' ? 'content' : 'refused';
+      listing.unreadable.push({ key: parsed.key, tier, id: parsed.id, reason, cause });
+    } else listing.obscured.set(key, reason);
   };
   // All at once: that a store does not answer is known when the first of them has lost its patience.
   await Promise.all(

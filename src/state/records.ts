@@ -11,7 +11,7 @@ function object<const Entries extends v.ObjectEntries>(entries: Entries) {
   return v.pipe(v.object(entries), v.readonly());
 }
 
-const snapshotRecord = object({
+const snapshotEntries = {
   id: v.string(),
   tier: v.string(),
   dataAt: moment,
@@ -28,10 +28,32 @@ const snapshotRecord = object({
   databaseBytes: v.exactOptional(count),
   /** Whether it is kept out of retention; left out: it is not. */
   pinned: v.exactOptional(v.boolean()),
-});
+} as const;
+
+const snapshotRecord = object(snapshotEntries);
 
 /** A committed snapshot, as far as health, messages and metrics look at it. */
 export type SnapshotRecord = v.InferOutput<typeof snapshotRecord>;
+
+const missingRecord = object({
+  ...snapshotEntries,
+  /** What is in its place, such as `it is not signed`; left out: nothing. */
+  reason: v.exactOptional(v.string()),
+});
+
+/** A snapshot that should be there, and is not. */
+export type MissingRecord = v.InferOutput<typeof missingRecord>;
+
+const withheldRecord = object({
+  ...snapshotEntries,
+  /** Since when it is so. */
+  since: instant,
+  /** Why the store does not give it; left out: it is damaged. */
+  reason: v.exactOptional(v.string()),
+});
+
+/** A snapshot that counted, is there, and cannot be counted now; nor has anybody seen something else in its place. */
+export type WithheldRecord = v.InferOutput<typeof withheldRecord>;
 
 const storeRecord = object({
   name: v.string(),
@@ -51,7 +73,11 @@ const storeRecord = object({
   /** The id in its marker; null: it had none. Left out by an older version. */
   placeId: v.exactOptional(v.nullable(v.string())),
   /** What it was known to hold, should hold, and does not; left out when there is nothing. */
-  missing: v.exactOptional(list(snapshotRecord)),
+  missing: v.exactOptional(list(missingRecord)),
+  /** What it was known to hold and is damaged, or not given: neither counted nor missing. Left out when there is nothing. */
+  withheld: v.exactOptional(list(withheldRecord)),
+  /** Fingerprints of the keys that were trusted when it was read; left out by an older version. */
+  trusted: v.exactOptional(list(v.string())),
   /** Whether it is another place than was known, for which `error` has the words. */
   strange: v.exactOptional(v.boolean()),
 });
