@@ -2,7 +2,7 @@
 // good backup does not make the backup bad; it is said, and health shows it.
 
 import { connect } from '../database/connection.ts';
-import { readDatabaseFacts } from '../database/server.ts';
+import { readDatabaseFacts, readServerClock } from '../database/server.ts';
 import { describeError, reasonOf } from '../errors.ts';
 import { snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import { removeSnapshot } from '../snapshots/deletion-law.ts';
@@ -11,7 +11,8 @@ import { planPrune, withoutLocked, type Hold, type PruneOccasion, type PrunePlan
 import type { AppContext } from './context.ts';
 import type { Holding } from './holdings.ts';
 
-const identifierTimeoutMs = 15_000;
+/** A database that does not answer is waited for so long, in milliseconds. */
+const askingMs = 15_000;
 /** A store that keeps this many is asked for no more of them today. */
 const mostFailures = 3;
 
@@ -35,23 +36,43 @@ export async function prunePlaces(
     readonly systemIdentifier: string | null;
     readonly acceptedServers: readonly string[];
     readonly occasion: PruneOccasion;
+    /** `<tier>/<id>` of what was made just now; left out: nothing was. */
+    readonly made?: ReadonlySet<string>;
     readonly dryRun: boolean;
     readonly signal: AbortSignal;
   },
 ): Promise<readonly PlacePrune[]> {
   const results: PlacePrune[] = [];
-  for (const place of options.holdings) results.push(await prunePlace(context, { ...options, place }));
+  const needsClock = options.holdings.some(({ repository }) => !repository.store.hasClock);
+  const aheadMs = needsClock ? await askDatabaseClock(context, options.signal) : null;
+  for (const place of options.holdings) results.push(await prunePlace(context, { ...options, place, aheadMs }));
   return results;
+}
+
+// How far the database's clock is ahead of ours, in milliseconds; null: it does not answer.
+async function askDatabaseClock(context: AppContext, signal: AbortSignal): Promise<number | null> {
+  try {
+    await using client = await connect(context.load().target, AbortSignal.any([signal, AbortSignal.timeout(askingMs)]));
+    return (await readServerClock(client)).getTime() - context.now().getTime();
+  } catch (error) {
+    signal.throwIfAborted();
+    context.log.warn({ err: error }, 'The database could not be asked what time it is');
+    return null;
+  }
 }
 
 async function prunePlace(
   context: AppContext,
   {
     place,
+    aheadMs,
     dryRun,
     signal,
     ...options
-  }: Omit<Parameters<typeof prunePlaces>[1], 'holdings'> & { readonly place: Holding },
+  }: Omit<Parameters<typeof prunePlaces>[1], 'holdings'> & {
+    readonly place: Holding;
+    readonly aheadMs: number | null;
+  },
 ): Promise<PlacePrune> {
   const { settings, instance, target } = context.load();
   const { store } = place.repository;
@@ -67,6 +88,7 @@ async function prunePlace(
       timeZone: settings.timeZone,
       now: context.now(),
       storeNow: await store.now({ signal }),
+      databaseNow: aheadMs === null ? null : new Date(context.now().getTime() + aheadMs),
     });
     for (const hold of plan.holds)
       context.log.warn({ store: store.description, tier: hold.tier, remedy: hold.remedy }, describeHold(hold));
@@ -127,7 +149,7 @@ export async function currentSystemIdentifier(
 ): Promise<string | null> {
   const { target } = context.load();
   try {
-    await using client = await connect(target, AbortSignal.any([signal, AbortSignal.timeout(identifierTimeoutMs)]));
+    await using client = await connect(target, AbortSignal.any([signal, AbortSignal.timeout(askingMs)]));
     return (await readDatabaseFacts(client)).systemIdentifier;
   } catch (error) {
     signal.throwIfAborted();

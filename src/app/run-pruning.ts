@@ -2,6 +2,7 @@
 
 import type { BackupResult } from '../backup/backup.ts';
 import { describeError } from '../errors.ts';
+import { snapshotName } from '../snapshots/manifest.ts';
 import type { AppContext } from './context.ts';
 import { readHoldings, rememberRemoval, type Holding } from './holdings.ts';
 import { prunePlaces, pruneProblem } from './pruning.ts';
@@ -64,6 +65,7 @@ async function pruneAfter(
     systemIdentifier: manifests[0]?.manifest.database.systemIdentifier ?? null,
     acceptedServers,
     occasion: 'automatic',
+    made: new Set(manifests.map(({ manifest }) => snapshotName(manifest))),
     dryRun: false,
     signal,
   });

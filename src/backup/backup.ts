@@ -8,7 +8,7 @@ import { chooseClient, type ClientPrograms } from '../database/clients.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { startDump } from '../database/dump.ts';
 import { estimateDumpBytes } from '../database/dump-size.ts';
-import { readDatabaseFacts } from '../database/server.ts';
+import { readDatabaseFacts, readServerClock } from '../database/server.ts';
 import type { AppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { lastDumpBytes, newestWithFingerprints, type EarlierBackups } from '../snapshots/earlier-backups.ts';
@@ -39,7 +39,7 @@ import { placesWithoutRoom } from './room-check.ts';
 import { planCompression, planDestinations } from './run-plan.ts';
 import { encryptSecrets } from './secrets-object.ts';
 import { checkSource } from './source-checks.ts';
-import { describeSnapshot } from './snapshot-base.ts';
+import { describeClocks, describeSnapshot, ourMoment } from './snapshot-base.ts';
 import { readSourceState } from './source-state.ts';
 
 /** Everything a run needs. */
@@ -117,6 +117,7 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
   const { log, signal } = options;
   await using control = await connect(options.connection, signal);
   const facts = await readDatabaseFacts(control);
+  const aheadMs = (await readServerClock(control)).getTime() - options.now().getTime();
   const client = chooseClient(options.clients, { major: facts.serverMajor, version: facts.serverVersion });
   const { earlier } = options;
   refusePlaintextAfterEncrypted(options);
@@ -134,6 +135,7 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
   if (stores.length === 0 && firstSpared !== undefined) throw firstSpared;
   const warnings = [
     ...(await checkSource(control, facts)),
+    ...describeClocks(aheadMs),
     ...describeStrangers(options),
     ...lookForOtherSecrets(earlier, options.environment),
   ];
@@ -215,6 +217,7 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
             emptied: losses.emptied,
             destination,
             etag,
+            aheadMs,
             now: options.now(),
           });
         },
@@ -229,7 +232,7 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
   return {
     id,
     tier: folderOf(options.purpose),
-    dataAt: passed.end.dataAt,
+    dataAt: ourMoment(passed.end.dataAt, { id, aheadMs, now: options.now() }),
     dumpBytes: passed.content.bytes,
     objectBytes: passed.object.bytes,
     warnings: [...warnings, ...dump.warnings, ...losses.warnings, ...extra.leftOut],

@@ -9,6 +9,7 @@ import type { ArchiveSummary } from '../database/archive-reader.ts';
 import type { PipelineResult } from './pipeline.ts';
 import { describePurpose, type Purpose } from './purpose.ts';
 import type { SourceState } from './source-state.ts';
+import { formatSpan } from '../text/format.ts';
 
 /** A manifest without what verification and commitment add to it. */
 export type SnapshotBase = Omit<Manifest, 'committedAt' | 'verified'>;
@@ -36,6 +37,8 @@ export function describeSnapshot(
     readonly emptied: readonly string[];
     readonly destination: Destination;
     readonly etag: string | null;
+    /** How far the database's clock is ahead of ours, in milliseconds; negative: behind it. */
+    readonly aheadMs: number;
     /** Our clock, after the dump. */
     readonly now: Date;
   },
@@ -89,8 +92,25 @@ export function describeSnapshot(
   };
 }
 
-// The moment of the snapshot is told by the database's clock. One that is ahead of ours would date the backup into the future,
-// where nothing counts: then it is the moment our run began, which is never later than the snapshot.
-function ourMoment(dataAt: Date, { id, now }: { readonly id: string; readonly now: Date }): Date {
-  return dataAt.getTime() <= now.getTime() + clockToleranceMs ? dataAt : (startOfId(id) ?? now);
+/**
+ * The moment of the data by our clock. The database's tells it; one that is ahead of ours would date the backup into the future, where
+ * nothing counts, and one that is behind so far back that retention gives it up at once. Then it is the moment our run began, which is
+ * never later than the snapshot; on a standby with such a clock, whose data may be older, as much earlier as they are.
+ */
+export function ourMoment(
+  dataAt: Date,
+  { id, aheadMs, now }: { readonly id: string; readonly aheadMs: number; readonly now: Date },
+): Date {
+  const startedAt = startOfId(id) ?? now;
+  if (Math.abs(aheadMs) > clockToleranceMs) return new Date(Math.min(startedAt.getTime(), dataAt.getTime() - aheadMs));
+  return dataAt.getTime() <= now.getTime() + clockToleranceMs ? dataAt : startedAt;
+}
+
+/** What to say of clocks that differ, a sentence each; `aheadMs` as of `describeSnapshot`. */
+export function describeClocks(aheadMs: number): readonly string[] {
+  if (Math.abs(aheadMs) <= clockToleranceMs) return [];
+  const apart = `${formatSpan(Math.abs(aheadMs))} ${aheadMs > 0 ? 'ahead of' : 'behind'}`;
+  return [
+    `The database's clock is ${apart} ours, by which the backup is dated: set whichever is wrong (timedatectl set-ntp true)`,
+  ];
 }

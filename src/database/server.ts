@@ -76,6 +76,18 @@ export async function readDatabaseFacts(client: Client): Promise<DatabaseFacts> 
   }
 }
 
+/** What the server's clock says. Throws AppError `database`. */
+export async function readServerClock(client: Client): Promise<Date> {
+  try {
+    const { rows } = await client.query<{ now: number }>('select extract(epoch from clock_timestamp())::float8 as now');
+    return new Date((rows[0]?.now ?? 0) * 1_000);
+  } catch (error) {
+    throw new AppError('database', `The database does not say what time it is: ${describeError(error)}`, {
+      cause: error,
+    });
+  }
+}
+
 // datlocprovider of pg_database.
 const providers: Readonly<Record<string, DatabaseLocale['provider']>> = { c: 'libc', i: 'icu', b: 'builtin' };
 

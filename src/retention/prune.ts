@@ -43,6 +43,10 @@ export function planPrune(
     readonly now: Date;
     /** The store's clock; null where it has none of its own. */
     readonly storeNow: Date | null;
+    /** The clock of the database's server, asked where the store has none; null or left out: nobody has asked, or been answered. */
+    readonly databaseNow?: Date | null;
+    /** `<tier>/<id>` of what the run has made that asks; left out: nothing. It stays, whatever a wrong clock has dated it. */
+    readonly made?: ReadonlySet<string>;
     /** The system identifier of the database we back up; null when it cannot be asked. */
     readonly systemIdentifier: string | null;
     /** Where that is, for people, such as `db:5432`. */
@@ -54,12 +58,18 @@ export function planPrune(
 ): PrunePlan {
   const own = catalogue.snapshots.filter(({ instance }) => instance === options.instance);
   const isPinned = pinsOf(catalogue);
-  const verdicts = folders.flatMap((tier) =>
-    judge(
-      own.filter((snapshot) => snapshot.tier === tier),
-      { tier, rule: options.keep[tier], now: options.now, timeZone: options.timeZone, isPinned },
-    ),
-  );
+  const verdicts = folders
+    .flatMap((tier) =>
+      judge(
+        own.filter((snapshot) => snapshot.tier === tier),
+        { tier, rule: options.keep[tier], now: options.now, timeZone: options.timeZone, isPinned },
+      ),
+    )
+    .map((verdict) =>
+      verdict.keep || options.made?.has(snapshotName(verdict.snapshot)) !== true
+        ? verdict
+        : { ...verdict, keep: true, reason: `made just now; ${verdict.reason}` },
+    );
   const holds = [
     ...holdAll(own, options),
     ...holdUnseen(catalogue),
@@ -84,12 +94,18 @@ export function withoutLocked(plan: PrunePlan, locked: ReadonlyMap<Manifest, str
 
 function holdAll(own: readonly Manifest[], options: Parameters<typeof planPrune>[1]): readonly Hold[] {
   const holds: Hold[] = [];
-  const skewMs = options.storeNow === null ? 0 : options.now.getTime() - options.storeNow.getTime();
+  // A directory has no clock, and ours alone makes every age: the database's is the other one that there is.
+  const { storeNow, databaseNow = null } = options;
+  const theirs = storeNow ?? databaseNow;
+  const skewMs = theirs === null ? 0 : options.now.getTime() - theirs.getTime();
   if (Math.abs(skewMs) > maxClockSkewMs) {
     holds.push({
       tier: null,
-      reason: `our clock is ${formatSpan(Math.abs(skewMs))} ${skewMs > 0 ? 'ahead of' : 'behind'} the store's`,
-      remedy: 'Set the clock of the host: timedatectl set-ntp true.',
+      reason: `our clock is ${formatSpan(Math.abs(skewMs))} ${skewMs > 0 ? 'ahead of' : 'behind'} the ${storeNow === null ? "database's" : "store's"}`,
+      remedy:
+        storeNow === null
+          ? 'Set the clock of the host, or that of the database, whichever is wrong: timedatectl set-ntp true.'
+          : 'Set the clock of the host: timedatectl set-ntp true.',
     });
   }
   const known = new Set([options.systemIdentifier, ...options.acceptedServers]);

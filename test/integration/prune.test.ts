@@ -396,6 +396,37 @@ describe('retention', () => {
     }
   });
 
+  it("is held in a directory, which has no clock, while ours is more than five minutes from the database's", async () => {
+    for (const [aheadMs, says] of [
+      [6 * dayMs, /HELD: our clock is 6 d ahead of the database's\. /],
+      [4 * 60_000, null],
+    ] as const) {
+      await using stage = await (stages['directory'] ?? assert.fail)();
+      for (const days of [1, 2, 3, 20]) await put(stage.store, { days });
+      const environment = { ...stage.environment, BACKUP_KEEP_DAILY: '7d' };
+      await using app = openApp(environment, { now: () => new Date(Date.now() + aheadMs) });
+      const text = renderPrune(await app.prune(byHand), { dryRun: false, program: 'bin/mastodon-backup' });
+      assert.match(text, says ?? /1 removed/);
+      assert.equal((await stage.keys()).length, says === null ? 6 : 8);
+    }
+  });
+
+  it('leaves what the run has just made, also of a database whose clock is weeks behind', async () => {
+    await using stage = await (stages['bucket'] ?? assert.fail)();
+    const aheadMs = 30 * dayMs;
+    const now = (): Date => new Date(Date.now() + aheadMs);
+    // Bucket and program agree; it is the database that is wrong.
+    stage.s3?.rule(() => ({ kind: 'headers', headers: { date: now().toUTCString() } }));
+    for (const days of [1, 2, 3, 4, 5]) await put(stage.store, { days: days - 30 });
+    await using app = openApp({ ...stage.environment, BACKUP_KEEP_DAILY: '14d' }, { now });
+    const purpose = { kind: 'by hand', tier: 'daily' } as const;
+    const report = await app.run({ purpose, wait: false, signal, onProgress: () => undefined });
+    assert.equal(report.prunedCount, 0);
+    assert.ok((await stage.keys()).includes(`daily/${report.id}.json`), 'it is there');
+    assert.ok(Math.abs(report.dataAt.getTime() - now().getTime()) < 600_000, report.dataAt.toISOString());
+    assert.match(report.warnings.join(), /The database's clock is 30 d behind ours, by which the backup is dated/);
+  });
+
   it('that is killed between a manifest and its object leaves no manifest without one', async () => {
     await using stage = await (stages['bucket'] ?? assert.fail)();
     const { s3 } = stage;

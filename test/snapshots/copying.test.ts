@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { buffer } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
-import { describeSnapshot } from '../../src/backup/snapshot-base.ts';
+import { describeClocks, describeSnapshot } from '../../src/backup/snapshot-base.ts';
 import { copyAcross, copyWithin } from '../../src/snapshots/copying.ts';
 import { createDestination } from '../../src/snapshots/destination.ts';
 import { dumpOf, encodeManifest, type Manifest } from '../../src/snapshots/manifest.ts';
@@ -120,7 +120,7 @@ describe('a copy of a snapshot', () => {
   });
 });
 
-it('a snapshot of a database whose clock is ahead is dated by our clock, and can be read again', () => {
+it('a snapshot of a database whose clock is wrong is dated by our clock, and can be read again', () => {
   using folder = temporaryDirectory();
   const { database } = aManifest();
   const destination = createDestination(createRepository(createLocalStore({ directory: folder.path })), {
@@ -130,8 +130,9 @@ it('a snapshot of a database whose clock is ahead is dated by our clock, and can
     verify: 'full',
   });
   const id = createSnapshotId(now);
-  const minutes = (count: number): Date => new Date(now.getTime() + count * 60_000);
-  const dated = (dataAt: Date): Manifest['dataAt'] => {
+  const minuteMs = (count: number): number => count * 60_000;
+  const minutes = (count: number): Date => new Date(now.getTime() + minuteMs(count));
+  const dated = (dataAt: Date, aheadMs = 0): Manifest['dataAt'] => {
     const meter = { bytes: 1, sha256: '0'.repeat(64) };
     const archive = { databaseVersion: '15', dumpVersion: '15', rows: {} };
     const passed = { found: archive, content: meter, object: meter, end: { dataAt } };
@@ -155,6 +156,7 @@ it('a snapshot of a database whose clock is ahead is dated by our clock, and can
         emptied: [],
         destination,
         etag: null,
+        aheadMs,
         now: minutes(10),
       },
     );
@@ -164,4 +166,10 @@ it('a snapshot of a database whose clock is ahead is dated by our clock, and can
   assert.deepEqual(dated(minutes(1)), minutes(1));
   assert.deepEqual(dated(minutes(14)), minutes(14), 'clocks that nearly agree are left alone');
   assert.deepEqual(dated(minutes(70)), now, 'never in the future, where nothing counts');
+  assert.deepEqual(dated(minutes(70), minuteMs(69)), now);
+  assert.deepEqual(dated(minutes(1 - 30 * 1440), minuteMs(-30 * 1440)), now, 'nor in the past, where retention ends');
+  assert.deepEqual(dated(minutes(-20)), minutes(-20), 'a standby may be behind, by a clock that is right');
+  assert.deepEqual(dated(minutes(1 - 90), minuteMs(-60)), minutes(-29), 'and by one that is not');
+  assert.deepEqual([describeClocks(minuteMs(5)), describeClocks(minuteMs(-5))], [[], []]);
+  assert.match(describeClocks(minuteMs(-30 * 1440)).join(), /^The database's clock is 30 d behind ours, by which/);
 });
