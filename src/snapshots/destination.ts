@@ -149,8 +149,9 @@ export async function commit(
   const isNobodys = signature === null && wantsSigned(signing);
   manifests.set(key, {
     from: 'unproven',
-    stored: { bytes: content.length },
-    signature,
+    // What is there when it is listed may be somebody else's by then, with as many bytes: it is read once more.
+    stored: null,
+    signature: null,
     read: { ...decoded, objection: isNobodys ? { kind: 'unsigned' } : null, signer: signing.key?.publicKey ?? null },
   });
   options.log.info({ key: destination.key, store: store.description, method: options.method }, 'Backup committed');

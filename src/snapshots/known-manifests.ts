@@ -11,7 +11,7 @@ import { readManifest, type Reading } from './manifest-reading.ts';
 import { encodeManifest, type Manifest } from './manifest.ts';
 import { manifestKey, parseKey, type ParsedKey } from './object-keys.ts';
 import { signatureKey, wantsSigned } from './origin.ts';
-import type { KnownObject, ManifestCache, Repository } from './repository.ts';
+import type { ManifestCache, Repository } from './repository.ts';
 
 /** A manifest that a listing shows, and what is known of it; null: nothing, it has to be read. */
 export interface Candidate extends ListedManifest {
@@ -33,7 +33,11 @@ export async function recognize(repository: Repository, listing: Listing): Promi
   const candidates = listing.manifests.map(({ parsed, stored }): Candidate => {
     const signature = wantsSigned(signing) ? (listing.objects.get(signatureKey(stored.key)) ?? null) : null;
     const found = cache.get(stored.key);
-    const isKnown = found !== undefined && isSame(found.stored, stored) && isSame(found.signature, signature);
+    const isKnown =
+      found !== undefined &&
+      found.stored !== null &&
+      isSame(found.stored, stored) &&
+      isSame(found.signature, signature);
     return { parsed, stored, signature, known: isKnown ? found : null };
   });
   const unknown = candidates.filter(({ known }) => known === null).length;
@@ -116,10 +120,9 @@ function isEqual(a: Manifest, b: Manifest): boolean {
   return encodeManifest(a).equals(encodeManifest(b));
 }
 
-function isSame(known: KnownObject | null, listed: StoredObject | null): boolean {
+function isSame(known: StoredObject | null, listed: StoredObject | null): boolean {
   if (known === null || listed === null) return known === listed;
-  if (known.bytes !== listed.bytes) return false;
-  return (
-    !('etag' in known) || (known.etag === listed.etag && known.modifiedAt.getTime() === listed.modifiedAt.getTime())
-  );
+  const { bytes, etag, modifiedAt, fileMark } = known;
+  const isAsOld = modifiedAt.getTime() === listed.modifiedAt.getTime();
+  return bytes === listed.bytes && etag === listed.etag && isAsOld && fileMark === listed.fileMark;
 }

@@ -24,15 +24,16 @@ export interface Repository {
 }
 
 /**
- * Manifests that were read or written before; a key is never overwritten, so equal entries need no second reading. What a
- * listing no longer shows is forgotten, so that a daemon does not remember every snapshot it ever pruned.
+ * Manifests that were read or written before; what a listing shows as it was read needs no second reading. What a listing no longer
+ * shows is forgotten, so that a daemon does not remember every snapshot it ever pruned.
  */
 export type ManifestCache = Map<
   string,
   {
-    readonly stored: KnownObject;
+    /** As a listing showed it; null: it was written here, and none has shown it yet. */
+    readonly stored: StoredObject | null;
     /** Null: there was none, or nobody asked. */
-    readonly signature: KnownObject | null;
+    readonly signature: StoredObject | null;
     readonly read: ReadManifest;
     /**
      * Read from the store; by an earlier command; or unproven to be what the store shows now: it was written here, or the store said
@@ -41,9 +42,6 @@ export type ManifestCache = Map<
     readonly from: 'store' | 'memory' | 'unproven';
   }
 >;
-
-/** An object as a listing showed it; of one that was just written only its size is known. */
-export type KnownObject = StoredObject | Pick<StoredObject, 'bytes'>;
 
 /** A repository in `store`, of which nothing is known yet. */
 export function createRepository(

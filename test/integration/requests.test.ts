@@ -40,7 +40,7 @@ describe('the requests of one run', () => {
     return { listings, manifests };
   }
 
-  it('are at most two listings of a tier, before and after, and each manifest once', async () => {
+  it('are at most two listings of a tier, before and after, and each manifest once that was there', async () => {
     const environment = {
       ...databaseEnvironment(server.mastodon('mastodon_production')),
       ...s3.environment,
@@ -58,6 +58,9 @@ describe('the requests of one run', () => {
     assert.deepEqual([...listings.keys()].toSorted(), folders.map((folder) => `${folder}/`).toSorted());
     for (const [folder, times] of listings) assert.ok(times <= 2, `${folder} was listed ${times} times`);
     assert.equal(manifests.size, 6, 'those that were there, and the new one');
-    for (const [key, times] of manifests) assert.equal(times, 1, `${key} was read ${times} times`);
+    // The new one is read back when it is written, and once more when it is listed: it may have been overwritten in between.
+    const { id } = JSON.parse(run.stdout) as { readonly id: string };
+    for (const [key, times] of manifests)
+      assert.equal(times, key.includes(id) ? 2 : 1, `${key} was read ${times} times`);
   });
 });
