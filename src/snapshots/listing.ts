@@ -4,6 +4,7 @@
 import { AppError, describeError, reasonOf, toAppError } from '../errors.ts';
 import type { Folder } from '../schedule/tier.ts';
 import type { ObjectKey, Obscured, StoredObject } from '../storage/store.ts';
+import { formatMiB } from '../text/format.ts';
 import { parseKey, type ParsedKey } from './object-keys.ts';
 import type { Repository } from './repository.ts';
 
@@ -53,6 +54,10 @@ export interface Listing {
 
 /** All that a folder holds is held in memory: seven years of every hour, or somebody's flood. */
 const mostObjects = 250_000;
+/** What is held of all folders together, in bytes: names of 1 KiB in six of them would come to gigabytes. */
+const mostHeldBytes = 128 * 1024 * 1024;
+/** What an object takes besides its key, in bytes. */
+const besideKeyBytes = 200;
 
 /**
  * Lists these tiers, every page, or what belongs to one snapshot in them. Rejects with AppError `store` when the store lists none
@@ -97,30 +102,65 @@ export async function listFolders(
       listing.unreadable.push({ key: parsed.key, tier, id: parsed.id, reason, cause });
     } else listing.obscured.set(key, reason);
   };
+  const piles = tiers.map((tier) => ({ tier, ...createPile(`${prefix}${tier}/${id}`) }));
   // All at once: that a store does not answer is known when the first of them has lost its patience.
   await Promise.all(
-    tiers.map(async (tier) => {
-      const key = `${prefix}${tier}/${id}`;
-      const found: StoredObject[] = [];
+    piles.map(async (pile) => {
+      const { key, tier } = pile;
       try {
         const onObscured = (one: Obscured): void => addObscured(one, tier);
         for await (const stored of store.list(key, { signal, onObscured })) {
-          if (found.length === mostObjects)
-            throw new AppError('store', `'${key}' holds more than ${mostObjects} objects in ${store.description}`, {
-              hint: 'Look at what is there, and move away what is not from this program.',
-            });
-          found.push(stored);
+          addTo(pile, { stored, piles });
+          if (pile.excess !== null) break;
         }
-        for (const stored of found) add(stored);
       } catch (error) {
         signal.throwIfAborted();
-        addObscured(
-          { key, error: toAppError(error, { code: 'store', message: `'${key}' could not be listed` }) },
-          tier,
-        );
+        const failure = toAppError(error, { code: 'store', message: `'${key}' could not be listed` });
+        drop(pile, null);
+        addObscured({ key, error: failure }, tier);
       }
     }),
   );
+  for (const { key, tier, found, excess } of piles) {
+    for (const stored of found) add(stored);
+    if (excess === null) continue;
+    const hint = 'Look at what is there, and move away what is not from this program.';
+    addObscured({ key, error: new AppError('store', `'${key}' ${excess} in ${store.description}`, { hint }) }, tier);
+  }
   if (tiers.length > 0 && failures.length === tiers.length) throw failures[0];
   return listing;
+}
+
+/** What is held of a folder while it is listed. */
+interface Pile {
+  readonly key: string;
+  found: StoredObject[];
+  heldBytes: number;
+  /** Why nothing of it is held any more, as words that follow its key; null: it is. */
+  excess: string | null;
+}
+
+function createPile(key: string): Pile {
+  return { key, found: [], heldBytes: 0, excess: null };
+}
+
+// Where all of them together are too much the largest goes: a flood in one folder hides what is in no other.
+function addTo(
+  pile: Pile,
+  { stored, piles }: { readonly stored: StoredObject; readonly piles: readonly Pile[] },
+): void {
+  if (pile.found.length === mostObjects) drop(pile, `holds more than ${mostObjects} objects`);
+  if (pile.excess !== null) return;
+  pile.found.push(stored);
+  // A key with one character beyond Latin takes two bytes for each.
+  pile.heldBytes += 2 * stored.key.length + besideKeyBytes;
+  if (piles.reduce((sum, { heldBytes }) => sum + heldBytes, 0) <= mostHeldBytes) return;
+  const [largest = pile] = piles.toSorted((a, b) => b.heldBytes - a.heldBytes);
+  drop(largest, `holds more than can be listed, ${formatMiB(mostHeldBytes)} of names of all folders together,`);
+}
+
+function drop(pile: Pile, excess: string | null): void {
+  pile.found = [];
+  pile.heldBytes = 0;
+  pile.excess = excess;
 }

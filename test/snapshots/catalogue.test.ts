@@ -394,6 +394,35 @@ describe('a catalogue', () => {
     assert.ok(sent < 8 * 1024 * 1024, `${sent} bytes were taken`);
   });
 
+  it('holds no more of all folders together than fits, and a flood in one hides what is in no other', async () => {
+    using folder = temporaryDirectory();
+    const plain = createLocalStore({ directory: folder.path });
+    const good = await putSnapshot(plain);
+    const flood = (floods: Readonly<Record<string, number>>): RemovableStore => ({
+      ...plain,
+      async *list(prefix, how) {
+        yield* plain.list(prefix, how);
+        for (let at = 0; at < (floods[prefix] ?? 0); at += 1)
+          yield { key: `${prefix}${at}${'x'.repeat(1_000)}` as ObjectKey, bytes: 1, modifiedAt: now, etag: null };
+      },
+    });
+    const one = await readCatalogue(createRepository(flood({ 'labelled/': 90_000 })), options);
+    assert.deepEqual(
+      [one.snapshots.map(({ id }) => id), one.unlisted.map(({ key }) => key)],
+      [[good.id], ['labelled/']],
+    );
+    assert.match(
+      one.unlisted[0]?.reason ?? '',
+      /^'labelled\/' holds more than can be listed, 128 MiB of names of all folders together, in /,
+    );
+    const spread = { 'weekly/': 40_000, 'monthly/': 40_000, 'yearly/': 40_000, 'labelled/': 40_000 };
+    const all = await readCatalogue(createRepository(flood(spread)), options);
+    assert.deepEqual(
+      [all.snapshots.map(({ id }) => id), all.unlisted.length, all.foreign.length],
+      [[good.id], 3, 40_000],
+    );
+  });
+
   it('reads every page of a bucket', async () => {
     await using s3 = await startS3();
     const store = s3.store({ pageSize: 7 });
