@@ -45,6 +45,8 @@ const mostFaults =
   alone === undefined ? Number(values.faults ?? (values.minutes === undefined ? 300 : Number.POSITIVE_INFINITY)) : 1;
 const minutes = Number(values.minutes ?? 600);
 const lanes = Math.min(Number(values.lanes), mostFaults);
+/** So many faults are drawn to find one that is meant. */
+const mostPassed = 100_000;
 /** A lane that says nothing for so long hangs, in milliseconds. */
 const silenceMs = 420_000;
 
@@ -132,7 +134,11 @@ function giveNumber(lane: ChildProcess): void {
 function takeNumber({ peek }: { readonly peek: boolean }): number | null {
   const isOver = stopping || begun >= mostFaults || performance.now() - startedAt > minutes * 60_000;
   if (isOver) return null;
-  while (!isMeant(next)) next += 1;
+  // A pattern may be one that no fault is described by.
+  for (let passed = 0; !isMeant(next); passed += 1) {
+    if (passed === mostPassed) throw new Error(`Of ${mostPassed} faults none is described by ${pattern}`);
+    next += 1;
+  }
   if (peek) return next;
   begun += 1;
   next += 1;

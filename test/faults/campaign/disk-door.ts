@@ -7,7 +7,7 @@ import { syncBuiltinESMExports } from 'node:module';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** What the door does with a call. */
+/** What the door does with a call. One that hangs is answered when the rule changes, as that of a disk that comes back. */
 export type DiskAction =
   | { readonly kind: 'pass' | 'hang' }
   | { readonly kind: 'refuse'; readonly code: 'EPERM' | 'EIO' | 'ENOSPC' | 'EROFS' | 'ESTALE' | 'EDQUOT' | 'EACCES' }
@@ -24,12 +24,10 @@ const byDescriptor = ['write', 'writev', 'read', 'fsync'] as const;
 type Callback = (error: Error | null, ...results: readonly unknown[]) => void;
 type Call = (...args: readonly unknown[]) => unknown;
 
-/** Files with a call that is never answered: nobody can close them. */
-export const stuckDescriptors = new Set<number>();
-
 /** Opens the door to `directory` in this process; it stays open. */
 export function openDiskDoor(directory: string): DiskDoor {
   let decide: (call: string) => DiskAction = () => ({ kind: 'pass' });
+  let changed = Promise.withResolvers<void>();
   const descriptors = new Set<number>();
   const concerns = (target: unknown): boolean =>
     typeof target === 'string' && (target === directory || target.startsWith(`${directory}${path.sep}`));
@@ -38,7 +36,7 @@ export function openDiskDoor(directory: string): DiskDoor {
   for (const name of byPath) {
     const real = promised[name] as (...args: readonly unknown[]) => Promise<unknown>;
     promised[name] = async (...args) => {
-      if (concerns(args[0])) await pass(name, decide(name));
+      if (concerns(args[0])) await pass(name, { action: decide(name), changed: changed.promise });
       return real.apply(fs.promises, [...args]);
     };
   }
@@ -66,7 +64,6 @@ export function openDiskDoor(directory: string): DiskDoor {
       const callback = args.at(-1);
       if (!descriptors.has(args[0] as number) || typeof callback !== 'function') return real.apply(fs, [...args]);
       const action = decide(name);
-      if (action.kind === 'hang') stuckDescriptors.add(args[0] as number);
       admit(name, { action, callback: callback as Callback, go: () => void real.apply(fs, [...args]) });
       return undefined;
     };
@@ -77,19 +74,27 @@ export function openDiskDoor(directory: string): DiskDoor {
     name: string,
     { action, callback, go }: { readonly action: DiskAction; readonly callback: Callback; readonly go: () => void },
   ): void {
-    pass(name, action).then(go, (error: unknown) => callback(error as Error));
+    pass(name, { action, changed: changed.promise }).then(go, (error: unknown) => callback(error as Error));
   }
 
   return {
     rule(next) {
       decide = next;
+      changed.resolve();
+      changed = Promise.withResolvers();
     },
   };
 }
 
-async function pass(call: string, action: DiskAction): Promise<void> {
+// What only looks is done late, and what changes something fails: what it does so late would be done to what comes after it.
+const looking = new Set<string>(['open', 'stat', 'readdir', 'readFile', 'read']);
+
+async function pass(
+  call: string,
+  { action, changed }: { readonly action: DiskAction; readonly changed: Promise<void> },
+): Promise<void> {
   if (action.kind === 'delay') await sleep(action.waitMs);
-  if (action.kind === 'hang') await new Promise<never>(() => undefined);
-  if (action.kind === 'refuse')
-    throw Object.assign(new Error(`${action.code}: said the door, ${call}`), { code: action.code, syscall: call });
+  if (action.kind === 'hang') await changed;
+  const code = action.kind === 'refuse' ? action.code : action.kind === 'hang' && !looking.has(call) ? 'EIO' : null;
+  if (code !== null) throw Object.assign(new Error(`${code}: said the door, ${call}`), { code, syscall: call });
 }

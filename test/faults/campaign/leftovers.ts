@@ -11,7 +11,6 @@ import { createRepository } from '../../../src/snapshots/repository.ts';
 import { takeLock } from '../../../src/state/lock.ts';
 import { createLocalStore } from '../../../src/storage/local-store.ts';
 import { quietLog } from '../../support/quiet-log.ts';
-import { stuckDescriptors } from './disk-door.ts';
 import type { Flavour } from './flavours.ts';
 import { processesOf } from './processes.ts';
 import { readSnapshots } from './places.ts';
@@ -88,7 +87,6 @@ async function look(stage: Stage, { traces }: Leave): Promise<readonly string[]>
 // from the mount on.
 function openFiles(home: string): readonly string[] {
   return readdirSync('/proc/self/fd').flatMap((id) => {
-    if (stuckDescriptors.has(Number(id))) return [];
     try {
       const file = readlinkSync(`/proc/self/fd/${id}`);
       return file.startsWith(`${home}/`) || /^\/(?:plain|age|large)\//.test(file) ? [`open file ${file}`] : [];
