@@ -25,6 +25,7 @@ import {
   clientsInCompose,
   clientsOfServer,
   compareRows,
+  defineSessions,
   moveSequences,
   restoreDatabase,
   wizardDatabase,
@@ -170,7 +171,8 @@ function restoring({ database, encoding }: StepFacts): KitSection {
       ]),
       commands('or without Docker, as root:', [clientsOfServer]),
       commands('or with a server elsewhere, its superuser in PGHOST, PGUSER and PGPASSWORD:', [clientsHere]),
-      checked('then, for each of them:', restoreDatabase(database, encoding)),
+      commands('then, for each of them, who runs what:', defineSessions),
+      checked('and the database:', restoreDatabase(database, encoding)),
       {
         kind: 'list',
         items: [
@@ -178,6 +180,7 @@ function restoring({ database, encoding }: StepFacts): KitSection {
             ? `The database ${database.name} is there on every server: it is moved aside as ${wizardDatabase.aside} and never dropped. If that exists, give it another name first (alter database … rename to …).`
             : `If createdb says that ${database.name} exists: move it aside, never drop it (alter database … rename to …), and repeat.`,
           `Where the settings have a DB_PASS, the role ${database.role} gets it by \\password ${database.role} in psql (docker compose exec db psql -U postgres, or runuser -u postgres psql).`,
+          `A dump is code: it runs in a login of its own, mastodon_backup_…, and is handed over at the end. Where that is not let in, pg_hba.conf lacks host all all 127.0.0.1/32 scram-sha-256; what it left goes with drop database, then drop role.`,
           'An object that ends in .xz is unpacked with xz -d, in .zst with zstd -d --long=27; without .age leave age out.',
         ],
       },

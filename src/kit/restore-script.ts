@@ -4,7 +4,15 @@
 import { createHash } from 'node:crypto';
 import { folders } from '../schedule/tier.ts';
 import { findObject, isWhole } from './stock-objects.ts';
-import { asking, moveAllSequences, questionsOfRows } from './stock-database.ts';
+import {
+  compareAllRows,
+  defineSessions,
+  loginMark,
+  makeExtensions,
+  moveAllSequences,
+  notRestored,
+  withManifest,
+} from './stock-database.ts';
 
 /** The script; it ends with status 0 and `ok` when every table has the rows that the manifest counts. */
 export const restoreScript = String.raw`#!/bin/sh
@@ -115,12 +123,46 @@ ROLE=\${ROLE:-mastodon}
 # Whoever may write the bucket says these.
 case $DB$ROLE in *[!A-Za-z0-9_.-]*) echo 'Say what the database and its owner are to be called: DB=… ROLE=…'; exit 1 ;; esac
 echo "3. Restore into $DB, for $ROLE"
-pg psql -d template1 -qtAc "select" < /dev/null > /dev/null ||
+# Who asks, and the superuser above all, finds nothing but the server's own functions, whatever a dump has made of the same name.
+${defineSessions.join('\n')}
+ask -d template1 -c 'select' < /dev/null > /dev/null ||
   { echo 'No server answers yet: start it, say by PG or PGHOST how it is reached, and run this again'; exit 1; }
-pg psql -d template1 -tAc "select rolname from pg_roles" < /dev/null | grep -qxF -e "$ROLE" || pg createuser -- "$ROLE" < /dev/null
-[ "$DB" != postgres ] || pg psql -d template1 -c 'alter database postgres rename to postgres_before' < /dev/null
+ask -d template1 -c 'select rolname from pg_roles' < /dev/null | grep -qxF -e "$ROLE" || pg createuser -- "$ROLE" < /dev/null
+
+# A dump is code. It runs in a login of its own without rights, which is gone when this ends, however it does.
+random() { tr -dc 0-9a-f < /dev/urandom | head -c "$1"; }
+LOGIN=mastodon_backup_$(random 12) PASSWORD=$(random 40) HERE= MADE= LIST=
+PASSFILE=$(pg mktemp /tmp/restore.XXXXXX < /dev/null)
+away() {
+  trap - EXIT
+  pg rm -f "$PASSFILE" "$LIST" < /dev/null || :
+  ask -d template1 -c "alter role $LOGIN nologin" \
+    -c "select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = '$LOGIN'" < /dev/null > /dev/null || :
+  {
+    [ -z "$MADE" ] || ask -d "$DB" -c "reassign owned by $LOGIN to \"$ROLE\"" -c "drop owned by $LOGIN" < /dev/null
+  } && ask -d template1 -c "drop role $LOGIN" < /dev/null ||
+    { echo "The role $LOGIN is left: in $DB, reassign owned by $LOGIN to \"$ROLE\"; drop role $LOGIN"; return 1; }
+}
+trap 'away || :; [ -z "$MADE" ] || echo "$DB is not whole: drop it, and run this again"' EXIT
+trap 'exit 130' HUP INT TERM
+echo "*:*:*:*:$PASSWORD" | pg sh -c 'cat > "$0"' "$PASSFILE"
+ask -1 -d template1 << END
+select pg_catalog.format('create role %I login password %L valid until %L', '$LOGIN', '$PASSWORD', pg_catalog.now() + interval '7 days') \gexec
+comment on role $LOGIN is '${loginMark}';
+END
+reaches() { login psql -wqXd template1 -c 'select' < /dev/null > /dev/null 2>&1; }
+reaches || {
+  HERE="PGHOST=127.0.0.1 PGPORT=$(ask -d template1 -c 'show port' < /dev/null)"
+  reaches
+} || {
+  echo "The server lets nobody in but the superuser, as whom no dump may run, for it is code: give its pg_hba.conf the line"
+  echo "  host all all 127.0.0.1/32 scram-sha-256"
+  echo "(or with the address that you reach it from), have it read (select pg_reload_conf()), and run this again"
+  exit 1
+}
+[ "$DB" != postgres ] || ask -d template1 -c 'alter database postgres rename to postgres_before' < /dev/null
 create() {
-  pg createdb --maintenance-db=template1 -T template0 -E "$(value encoding)" -O "$ROLE" "$@" -- "$DB" < /dev/null
+  pg createdb --maintenance-db=template1 -T template0 -E "$(value encoding)" -O "$LOGIN" "$@" -- "$DB" < /dev/null
 }
 # Sorting by ICU or by the server's own rules, which the manifest names behind the provider.
 PROVIDER=$(value provider) LOCALE=$(sed -n '/"provider"/{n;s/^ *"name": "\(.*\)".*/\1/p;}' "$FROM/$MANIFEST" | head -n 1)
@@ -130,26 +172,21 @@ create "$@" || {
   create --locale=C.UTF-8
   echo "It sorts by C.UTF-8, for this server has not what the old one sorted by"
 }
-pg pg_restore -l < dump |
-  grep -vE '^[0-9]+; [0-9]+ [0-9]+ (COMMENT - (EXTENSION|SCHEMA)|EVENT TRIGGER|PUBLICATION|SUBSCRIPTION) ' > entries
-# fill CHOICE OPTIONS: the entries of the archive that sed chooses.
-LIST=/tmp/restore.$$.list
-fill() {
-  sed "$1" entries | pg sh -c "cat > $LIST"
-  shift
-  pg pg_restore --exit-on-error --no-owner -L "$LIST" -d "$DB" "$@" < dump
-}
-fill '/^[0-9; ]* SCHEMA - /!d' --role="$ROLE"
-fill '/^[0-9; ]* EXTENSION - /!d'
-fill '/^[0-9; ]* \(SCHEMA\|EXTENSION\) - /d' --no-privileges --role="$ROLE"
-pg rm -f "$LIST" < /dev/null
-pg vacuumdb --analyze-only -d "$DB" < /dev/null
+MADE=yes
+# What only a superuser may create, while nothing of the dump is there; it prints the entries that are not needed any more.
+${withManifest(makeExtensions)} | ask -d "$DB" > made
+pg pg_restore -l < dump | grep -vE '^[0-9]+; [0-9]+ [0-9]+ (${notRestored.join('|')}) ' | grep -vFf made > entries
+LIST=$(pg mktemp /tmp/restore.XXXXXX < /dev/null)
+pg sh -c 'cat > "$0"' "$LIST" < entries
+login pg_restore --exit-on-error --no-owner --no-privileges -L "$LIST" -d "$DB" < dump
+login psql -qXd "$DB" -c analyze < /dev/null
 
 echo '4. Compare every table, and move sequences ahead of ids that other servers have seen'
-DIFFERENT=$(${questionsOfRows()} | ${asking} -d "$DB")
+DIFFERENT=$(${withManifest(compareAllRows)} | login psql -qXAt -v ON_ERROR_STOP=1 -d "$DB")
 [ -z "$DIFFERENT" ] || { echo "DIFFERENT: $DIFFERENT"; exit 1; }
-${asking} -d "$DB" -c "${moveAllSequences()}" < /dev/null
-rm -f dump entries manifests
+login psql -qXAt -v ON_ERROR_STOP=1 -d "$DB" -c "${moveAllSequences}" < /dev/null
+away
+rm -f dump entries made keys
 ! grep -q '^DB_PASS=.' .env.production.restored 2> /dev/null || echo "The role has no password yet; in psql: \\password $ROLE"
 echo ok
 `.replaceAll(String.raw`\${`, '${');

@@ -7,9 +7,11 @@ import { after, before, describe, it } from 'node:test';
 import { Client } from 'pg';
 import type { RestoreReport } from '../../src/app/restore-verb.ts';
 import type { DrillDocument } from '../../src/drill/drill-record.ts';
+import { restoreScriptName } from '../../src/kit/restore-script.ts';
 import { databaseEnvironment, runCommand, startCommand } from '../support/command.ts';
 import { connectTest } from '../support/mastodon-data.ts';
-import { linkPrograms, startPostgres, type PostgresServer } from '../support/postgres-server.ts';
+import { linkPrograms, startPostgres, testPassword, type PostgresServer } from '../support/postgres-server.ts';
+import { commandBlocks, createStockShell } from '../support/stock-tools.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { until } from '../support/until.ts';
 
@@ -22,12 +24,12 @@ const attack = (witness: string): string => `
   begin
     foreach way in array array[
       format('copy (select 1) to program %L', 'touch ${witness}/' || place), 'reset role', 'set role none', 'reset session authorization', 'set session authorization postgres', 'set role postgres',
-      'set role pg_execute_server_program', 'grant pg_execute_server_program to ' || quote_ident(session_user),
-      'alter role ' || quote_ident(session_user) || ' superuser', 'alter role postgres password null',
+      'set role pg_execute_server_program', 'grant pg_execute_server_program to ' || pg_catalog.quote_ident(session_user),
+      'alter role ' || pg_catalog.quote_ident(session_user) || ' superuser', 'alter role postgres password null',
       'update pg_authid set rolsuper = true', 'create extension if not exists dblink', 'create extension if not exists adminpack',
       'create extension if not exists file_fdw', 'create language plpython3u', 'load ''/tmp/evil.so''',
       'create event trigger every on ddl_command_end execute function no_function()',
-      'alter database ' || quote_ident(current_database()) || ' set search_path = public, pg_catalog',
+      'alter database ' || pg_catalog.quote_ident(current_database()) || ' set search_path = public, pg_catalog',
       format('select dblink_exec(''host=127.0.0.1 port=%s user=postgres password=x dbname=postgres'', ''copy (select 1) to program ''''touch ${witness}/dblink'''''')',
              current_setting('port')),
       'create table if not exists lines (line text)', 'copy lines from program ''touch ${witness}/from''', 'copy lines from ''/etc/passwd''',
@@ -75,6 +77,9 @@ const places = `
   create view seen as select attack('plain-view') as done;
   create aggregate total(integer) (sfunc = int4pl, stype = integer);
   create function format(text, name, name) returns text language plpgsql as $$ begin perform public.attack('format'); return quote_ident($2) || '.' || quote_ident($3); end $$;
+  create function format(text, text, bigint, text, text) returns text language plpgsql as $$ begin perform public.attack('format-of-rows'); return pg_catalog.format($1, $2, $3, $4, $5); end $$;
+  create function quote_ident(name) returns text language plpgsql as $$ begin perform public.attack('quote_ident'); return pg_catalog.quote_ident($1::text); end $$;
+  create sequence passed; select nextval('passed');
   create function unlike(name, name) returns boolean language plpgsql as $$ begin perform public.attack('operator'); return $1::text !~ $2::text; end $$;
   create operator !~ (leftarg = name, rightarg = name, function = unlike);
 `;
@@ -139,6 +144,49 @@ describe('code in a dump that was made by an ordinary role', () => {
       }
       assert.deepEqual(await target.query('select rolname from pg_roles where rolsuper'), [{ rolname: 'postgres' }]);
     });
+  }
+
+  for (const way of ['the script that lies beside the backups', "the kit's stock commands"] as const)
+    it(`runs without a superuser's rights in ${way}, and what it made is the role's`, async () => {
+      await using target = await startPostgres({ major: 15 });
+      const shell = createStockShell(`${scratch.path}/${way.length}`);
+      const lines = way.startsWith('the script') ? ['sh "$DIR/$SCRIPT"'] : await stockLines();
+      const result = await shell.run(lines, {
+        SCRIPT: restoreScriptName,
+        DIR: `${scratch.path}/backups`,
+        INSTANCE: 'social.example',
+        PGHOST: '127.0.0.1',
+        PGPORT: String(target.port),
+        PGUSER: 'postgres',
+        PGPASSWORD: testPassword,
+      });
+      assertNothingGotOut();
+      assert.equal(result.status, 0, result.stdout + result.stderr);
+      assert.deepEqual(await target.query('select distinct place, way from stolen', 'hostile'), []);
+      assert.deepEqual(await target.query("select rolname from pg_roles where rolname !~ '^pg_' order by rolname"), [
+        { rolname: 'mastodon' },
+        { rolname: 'postgres' },
+      ]);
+      assert.deepEqual(await target.query('select rolname from pg_roles where rolsuper'), [{ rolname: 'postgres' }]);
+      assert.deepEqual(
+        await target.query("select distinct tableowner from pg_tables where schemaname = 'public'", 'hostile'),
+        [{ tableowner: 'mastodon' }],
+      );
+      assert.deepEqual(
+        await target.query("select pg_get_userbyid(datdba) as owner from pg_database where datname = 'hostile'"),
+        [{ owner: 'mastodon' }],
+      );
+    });
+
+  /** The kit from its second step to its fourth, line by line. */
+  async function stockLines(): Promise<readonly string[]> {
+    const kit = await runCommand(['recovery-kit'], environment);
+    assert.equal(kit.status, 0, kit.stderr);
+    const wanted =
+      /^(?:Where you are|On a machine where|The manifest with the newest|Is the dump whole|or with a server elsewhere|then, for each|and the database|Compare every|Ids of follows)/;
+    return commandBlocks(kit.stdout)
+      .filter(({ label }) => wanted.test(label))
+      .flatMap((block) => block.lines);
   }
 
   it("is not lent a superuser's rights by a backup of one, nor by what asks before it", async () => {

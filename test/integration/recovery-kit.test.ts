@@ -7,7 +7,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { escapeIdentifier } from 'pg';
 import { qualifiedName } from '../../src/database/archive-contents.ts';
-import { clientsHere, compareRows } from '../../src/kit/stock-database.ts';
+import { clientsHere, compareRows, defineSessions } from '../../src/kit/stock-database.ts';
 import { databaseEnvironment, runCommand } from '../support/command.ts';
 import { readAsCompose } from '../support/compose-env-file.ts';
 import { commandBlock } from '../support/documentation.ts';
@@ -172,8 +172,12 @@ for (const { major, oddities, clients, extra } of [
     });
 
     it('restore every row, with the role as owner', async () => {
-      script.push(...block(blocks, /^With Docker, how its project/), ...block(blocks, clients));
-      await type(block(blocks, /^then, for each of them/));
+      script.push(
+        ...block(blocks, /^With Docker, how its project/),
+        ...block(blocks, clients),
+        ...block(blocks, /^then, for each of them/),
+      );
+      await type(block(blocks, /^and the database/));
       assert.deepEqual(await countRows(target.superuser(name)), await countRows(source.superuser(name)));
       const owners = await target.query(
         "select distinct tableowner from pg_tables where schemaname not in ('pg_catalog', 'information_schema')",
@@ -186,7 +190,7 @@ for (const { major, oddities, clients, extra } of [
           'compose up -d --wait db',
         ]);
         assert.ok(
-          shell.dockerCalls().some((call) => call.startsWith('compose exec -T -e PGUSER=postgres db pg_restore')),
+          shell.dockerCalls().some((call) => /^compose exec -T -e PGUSER=postgres db env .* pg_restore /.test(call)),
         );
       } else assert.deepEqual(shell.dockerCalls(), []);
     });
@@ -221,7 +225,7 @@ describe('the comparison with the manifest', () => {
   async function compare(rows: Readonly<Record<string, unknown>>): Promise<string> {
     const manifest = { ...aManifest(), database: { ...aManifest().database, rows } };
     writeFileSync(path.join(directory.path, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
-    const place = [`FROM='${directory.path}'`, 'MANIFEST=manifest.json', clientsHere];
+    const place = [`FROM='${directory.path}'`, 'MANIFEST=manifest.json', clientsHere, ...defineSessions];
     const typed = await createStockShell(directory.path).run(
       [...place, `${compareRows({ name: 'postgres' }).join(' && ')} || echo stopped`],
       superuser(server),
@@ -296,6 +300,7 @@ describe('the commands of the recovery kit for a Mastodon that is not the stock 
           /^Is the dump whole/,
           /^or with a server elsewhere/,
           /^then, for each of them/,
+          /^and the database/,
           /^Compare every table/,
         ].flatMap((label) => block(blocks, label)),
         superuser(target),

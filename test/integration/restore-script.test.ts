@@ -143,7 +143,68 @@ describe('restore.sh', () => {
       (await target.query("select from pg_database where datname = 'postgres_before'", 'template1')).length,
       1,
     );
-    assert.ok(shell.dockerCalls().some((call) => call.includes('db pg_restore')));
+    assert.ok(shell.dockerCalls().some((call) => / db env .* pg_restore /.test(call)));
+  });
+
+  for (const [what, lines, how] of [
+    [
+      'the superuser alone by the socket, as Debian does',
+      ['local all postgres trust', 'host all all all scram-sha-256'],
+      'well',
+    ],
+    ['nobody but the superuser', ['local all postgres trust'], 'refused'],
+  ] as const)
+    it(`needs no more than a server that lets in ${what}, or says what it needs`, async () => {
+      fresh();
+      await using target = await startPostgres({ major: 15 });
+      const rows = lines.map((line) => `('${line}')`).join(', ');
+      const [{ hba_file: file = '' } = {}] = await target.query('show hba_file');
+      await target.query(`copy (values ${rows}) to '${String(file)}'; select pg_reload_conf()`);
+      const roles = 'select rolname from pg_roles order by 1';
+      const socket = { PGHOST: target.socketDirectory };
+      const result = await script(target, socket);
+      const inside = async (sql: string, database = 'postgres'): Promise<string> => {
+        const asked = await shell.run([`psql -qXAt -d ${database} -c "${sql}"`], {
+          ...socket,
+          PGPORT: String(target.port),
+          PGUSER: 'postgres',
+        });
+        assert.equal(asked.status, 0, asked.stderr);
+        return asked.stdout;
+      };
+      assert.doesNotMatch(await inside(roles), /mastodon_backup/);
+      if (how === 'well') {
+        assert.equal(result.status, 0, result.stdout + result.stderr);
+        assert.equal(
+          await inside(`select pg_get_userbyid(datdba) from pg_database where datname = '${name}'`),
+          'mastodon\n',
+        );
+        return;
+      }
+      assert.notEqual(result.status, 0);
+      assert.match(
+        result.stdout,
+        /^The server lets nobody in but the superuser.*\n {2}host all all 127\.0\.0\.1\/32 scram-sha-256$/m,
+      );
+      assert.equal(await inside(`select count(*) from pg_database where datname = '${name}'`), '0\n');
+    });
+
+  it("leaves no login behind where it ends early, and nothing that is not the role's", async () => {
+    fresh();
+    const manifest = await back({ LOCAL_DOMAIN: 'different.example' });
+    const file = path.join(place, `${manifest}.json`);
+    writeFileSync(file, readFileSync(file, 'utf8').replace(/("[a-z.]+accounts": )\d+/, '$1 7777777'));
+    await using target = await startPostgres({ major: 15 });
+    const result = await script(target, { INSTANCE: 'different.example' });
+    assert.notEqual(result.status, 0);
+    assert.match(
+      result.stdout,
+      /^DIFFERENT: masto\.accounts\|\d+\|7777777\nmastodon_production is not whole: drop it/m,
+    );
+    assert.deepEqual(await target.query("select rolname from pg_roles where rolname ~ '^mastodon_'"), []);
+    assert.deepEqual(await target.query("select distinct tableowner from pg_tables where schemaname = 'masto'", name), [
+      { tableowner: 'mastodon' },
+    ]);
   });
 
   it('takes only what a trusted key has signed, where one is named', async () => {

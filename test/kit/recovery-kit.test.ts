@@ -11,6 +11,7 @@ import { renderKitHtml } from '../../src/kit/recovery-kit-html.ts';
 import { escapeHtml } from '../../src/text/html.ts';
 import { momentCommands } from '../../src/kit/moment-commands.ts';
 import { renderKitText } from '../../src/kit/recovery-kit-text.ts';
+import { restoreScript } from '../../src/kit/restore-script.ts';
 import { shellQuote } from '../../src/kit/shell-word.ts';
 import { compareRows, restoreDatabase } from '../../src/kit/stock-database.ts';
 import { createSigningKey } from '../../src/config/ssh-keys.ts';
@@ -111,17 +112,17 @@ describe('the recovery kit', () => {
   it('fits what was dumped: compression, encryption, other schemas, extensions, odd names', () => {
     const restore = (changes: Partial<KitFacts>): string =>
       commandBlocks(textOf(changes))
-        .find(({ label }) => label.startsWith('then, for each of them'))
+        .find(({ label }) => label === 'and the database:')
         ?.lines.join('\n') ?? '';
     assert.match(
       restore({}),
-      /^age -d -i "\$WORK\/key\.txt" "\$OBJECT" \| xz -d \| pg pg_restore .* -L \/tmp\/restore\.list -d/m,
+      /^age -d -i "\$WORK\/key\.txt" "\$OBJECT" \| xz -d \| login pg_restore .* -L "\$LIST" -d/m,
     );
     assert.match(
       restore({ encoding: { compression: 'zstd', encrypted: false } }),
-      /^zstd -d --long=27 < "\$OBJECT" \| pg/m,
+      /^zstd -d --long=27 < "\$OBJECT" \| login/m,
     );
-    assert.match(restore({ encoding: { compression: 'none', encrypted: false } }), /^cat "\$OBJECT" \| pg/m);
+    assert.match(restore({ encoding: { compression: 'none', encrypted: false } }), /^cat "\$OBJECT" \| login/m);
     const database = {
       ...facts.database,
       name: 'my db',
@@ -129,33 +130,33 @@ describe('the recovery kit', () => {
       extensions: ['pg_trgm', 'uuid-ossp'].map((one) => ({ name: one, schema: null })),
     };
     const odd = restore({ database });
-    assert.match(odd, /-O 'o'\\''"role' 'my db' </);
+    assert.match(odd, /-O "\$LOGIN" 'my db' </);
     assert.match(odd, /-c 'create extension if not exists "uuid-ossp" cascade' </);
+    assert.ok(odd.includes(`-c "reassign owned by $LOGIN to "'"o'\\''""role"'`), odd);
     assert.doesNotMatch(odd, /-n public/);
-    assert.match(
-      odd,
-      /pg_restore -l \| grep -vE .* > \/tmp\/restore\.list.*\n.*pg_restore .* -L \/tmp\/restore\.list -d/,
-    );
+    assert.match(odd, /pg_restore -l \| grep -vE .* > "\$0"' "\$LIST" &&\n.*login pg_restore .* -L "\$LIST" -d/);
     const apart = restore({
       database: { ...database, role: 'm', extensions: [{ name: 'pg_trgm', schema: 'my.tools' }] },
     });
     assert.match(
       apart,
-      /create schema if not exists "my\.tools" authorization "m".*\n.*"pg_trgm" with schema "my\.tools" cascade/,
+      /create schema if not exists "my\.tools" authorization '"\$LOGIN".*\n.*"pg_trgm" with schema "my\.tools" cascade/,
     );
     assert.match(apart, /SCHEMA - my\\\.tools/);
   });
 
   it("moves the server's own database aside where the wizard put Mastodon there", () => {
     const database = { ...facts.database, name: 'postgres', role: 'postgres' };
-    const lines =
-      commandBlocks(textOf({ database })).find(({ label }) => label.startsWith('then, for each of them'))?.lines ?? [];
-    assert.deepEqual(lines.slice(0, 3), [
-      `pg psql -d template1 -tAc "select 1 from pg_roles where rolname = 'postgres'" < /dev/null | grep -q 1 || pg createuser postgres < /dev/null &&`,
-      'pg psql -d template1 -c "alter database postgres rename to postgres_before" < /dev/null &&',
-      'pg createdb --maintenance-db=template1 -T template0 -E UTF8 -O postgres postgres < /dev/null &&',
-    ]);
-    assert.ok(!lines.join('\n').includes('drop'));
+    const lines = commandBlocks(textOf({ database })).find(({ label }) => label === 'and the database:')?.lines ?? [];
+    assert.deepEqual(
+      [...lines.slice(0, 2), lines.find((line) => line.includes('createdb'))],
+      [
+        `pg psql -d template1 -tAc "select 1 from pg_roles where rolname = 'postgres'" < /dev/null | grep -q 1 || pg createuser postgres < /dev/null &&`,
+        'pg psql -d template1 -c "alter database postgres rename to postgres_before" < /dev/null &&',
+        'pg createdb --maintenance-db=template1 -T template0 -E UTF8 -O "$LOGIN" postgres < /dev/null &&',
+      ],
+    );
+    assert.doesNotMatch(lines.join('\n'), /drop (?!owned by \$LOGIN|role \$LOGIN)/);
   });
 
   it('says so when backups are not encrypted, and when Mastodon has to be found elsewhere', () => {
@@ -184,21 +185,32 @@ describe('the recovery kit', () => {
 
 it('the commands of the kit do not take a name for a connection string', () => {
   const name = String.raw`a=b 'c' \d`;
-  const [, createdb = '', ...others] = restoreDatabase({ ...facts.database, name }, facts.encoding);
+  const lines = restoreDatabase({ ...facts.database, name }, facts.encoding);
+  const createdb = lines.find((command) => command.startsWith('pg createdb')) ?? '';
   assert.ok(createdb.includes(` ${shellQuote(name)} `), createdb);
   const quoted = `-d ${shellQuote(String.raw`dbname='a=b \'c\' \\d'`)}`;
-  // What lists the archive's entries names no database.
-  const connecting = others.filter((command) => !command.includes('| pg sh -c '));
-  assert.equal(connecting.length, others.length - 1);
+  const connecting = lines
+    .slice(lines.indexOf(createdb) + 1)
+    .filter((command) => / -d (?!-)/.test(command) && !command.includes('| pg sh -c '));
+  // pg_restore, its analysis, and what hands it over.
+  assert.equal(connecting.length, 3);
   for (const command of [...connecting, ...compareRows({ name }).slice(0, 1)])
     assert.ok(command.includes(quoted), command);
 });
 
 it('the commands of the kit do not take a name for an option', () => {
   const database = { ...facts.database, name: '--maintenance-db=host=evil.example', role: '-s' };
-  const [createuser = '', createdb = ''] = restoreDatabase(database, facts.encoding);
+  const [createuser = '', ...others] = restoreDatabase(database, facts.encoding);
+  const createdb = others.find((command) => command.startsWith('pg createdb')) ?? '';
   assert.match(createuser, / pg createuser -- -s </);
   assert.match(createdb, / -- --maintenance-db=host=evil\.example </);
+});
+
+it('neither the kit nor the script writes to a name below /tmp that somebody may have taken', () => {
+  const typed = [...commandBlocks(textOf()).flatMap(({ lines }) => lines), ...restoreScript.split('\n')];
+  const below = typed.flatMap((line) => [...line.matchAll(/\S+ \/tmp\/\S+|[^ ]\/tmp\/\S+/g)].map(([found]) => found));
+  assert.equal(below.length, 4);
+  for (const found of below) assert.match(found, /^mktemp \/tmp\/restore\.XXXXXX$/);
 });
 
 describe('what a kit makes of names out of a bucket', () => {

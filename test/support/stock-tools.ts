@@ -8,7 +8,7 @@ import { outputOf } from './output.ts';
 
 /** What a fresh Debian has, what the kit says to install, and PostgreSQL's clients. */
 const plainTools =
-  'sh env cat cp ls find grep sed sort cut head tail xargs sha256sum mkdir rm wc tr tar mv rm age age-keygen ssh-keygen xz zstd curl rclone'.split(
+  'sh env cat cp date ls find grep sed sort cut head tail sha256sum mkdir mktemp od rm wc tr tar mv rm age age-keygen ssh-keygen xz zstd curl rclone'.split(
     ' ',
   );
 const postgresTools = ['psql', 'createdb', 'createuser', 'pg_restore', 'vacuumdb'];
@@ -63,8 +63,7 @@ export function createStockShell(parent: string): StockShell {
     directory,
     has: (tool) => existsSync(path.join(bin, tool)),
     async run(lines, environment) {
-      // Each recovery has a machine of its own; here some type at the same time.
-      const typed = lines.map((line) => sayOk(line.replaceAll('/tmp/restore.list', `${directory}/restore.list`)));
+      const typed = lines.map(sayOk);
       // Not spawnSync: the bucket may be a server in this very process.
       const child = spawn('/bin/sh', ['-eu', '-c', typed.join('\n')], {
         cwd: directory,
