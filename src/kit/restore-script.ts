@@ -40,15 +40,28 @@ s3() {
     --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" "$@"
 }
 
-# keys TIER: all of them, a thousand at a time.
+# Some text as it stands in the query of an address; what is signed wants capital letters.
+escaped() {
+  printf %s "$1" | od -An -v -to1 | tr -s ' ' '\n' | while read -r BYTE; do
+    case $BYTE in
+      '') ;;
+      05[56] | 06? | 07[01] | 10[1-7] | 11? | 12? | 13[0127] | 14[1-7] | 15? | 16? | 17[0126]) printf "\\$BYTE" ;;
+      *) printf '%%%02X' "0$BYTE" ;;
+    esac
+  done
+}
+
+# keys TIER: all of them, a thousand at a time. A page that does not come ends it: what is newest may be on that one.
 keys() {
-  LAST=
+  TOKEN=
   while :; do
-    PAGE=$(s3 "$BUCKET?list-type=2&prefix=$(echo "$PREFIX$1/" | sed 's|/|%2F|g')$LAST")
-    NAMES=$(printf '%s\n' "$PAGE" | grep -o '<Key>[^<]*' | cut -c 6- || :)
-    printf '%s\n' "$NAMES" | while read -r ONE; do printf '%s\n' "\${ONE#"$PREFIX"}"; done
+    PAGE=$(s3 "$BUCKET?\${TOKEN:+continuation-token=$(escaped "$TOKEN")&}list-type=2&prefix=$(escaped "$PREFIX$1/")")
+    printf '%s\n' "$PAGE" | grep -o '<Key>[^<]*' | cut -c 6- |
+      while read -r ONE; do printf '%s\n' "\${ONE#"$PREFIX"}"; done
     case $PAGE in *'<IsTruncated>true<'*) ;; *) return 0 ;; esac
-    LAST="&start-after=$(printf '%s\n' "$NAMES" | tail -n 1 | sed 's|/|%2F|g')"
+    TOKEN=$(printf '%s\n' "$PAGE" | sed -n 's/.*<NextContinuationToken>\([^<]*\)<.*/\1/p' |
+      sed 's/&lt;/</g; s/&gt;/>/g; s/&quot;/"/g; s/&amp;/\&/g')
+    [ -n "$TOKEN" ] || { echo "The bucket does not say how its list of $1 goes on" >&2; exit 1; }
   done
 }
 
@@ -58,28 +71,44 @@ ours() { grep -x '[a-z]*/[0-9][0-9TZa-f-]*[.][a-z0-9.-]*'; }
 # get PATTERN: the objects of that name into FROM; a directory has them already.
 get() {
   [ -z "\${DIR:-}" ] || return 0
-  for TIER in $TIERS; do keys "$TIER"; done | ours | grep -e "$1" | while read -r ONE; do
+  ours < "$WORK/keys" | grep -e "$1" | while read -r ONE; do
     s3 --create-dirs -o "$FROM/$ONE" "$BUCKET/$PREFIX$ONE" || exit 1
-  done
-}
-
-# Those of some manifests that count.
-signed() {
-  while read -r ONE; do
-    [ ! -e "$WORK/allowed_signers" ] ||
-      ssh-keygen -Y verify -f "$WORK/allowed_signers" -I mastodon-backup -n mastodon-backup \
-        -s "$FROM/$ONE.sig" < "$FROM/$ONE" > /dev/null 2>&1 || continue
-    echo "$ONE"
   done
 }
 
 # A word of the manifest.
 value() { sed -n "s/^ *\"$1\": \"\(.*\)\",*\$/\1/p" "$FROM/$MANIFEST" | head -n 1; }
 
+# Those of some manifests that count: signed by who is trusted, and not the copy of another one.
+counting() {
+  while read -r MANIFEST; do
+    [ ! -e "$WORK/allowed_signers" ] ||
+      ssh-keygen -Y verify -f "$WORK/allowed_signers" -I mastodon-backup -n mastodon-backup \
+        -s "$FROM/$MANIFEST.sig" < "$FROM/$MANIFEST" > /dev/null 2>&1 || continue
+    [ "$(value tier)/$(value id).json" = "$MANIFEST" ] ||
+      { echo "$MANIFEST is passed over: it is a copy of another one" >&2; continue; }
+    echo "$MANIFEST"
+  done
+}
+
+# Those that are not dated in the future, each behind its time.
+past() {
+  NOW=$(date -u -d "@$(($(date +%s) + 300))" +%Y-%m-%dT%H:%M:%SZ 2> /dev/null || date -u +%Y-%m-%dT%H:%M:%SZ)
+  while read -r MANIFEST; do
+    AT=$(value dataAt)
+    case $AT in '' | *[!0-9TZ:.-]*) continue ;; esac
+    if [ "$AT" \> "$NOW" ]; then echo "$MANIFEST is passed over: its $AT is yet to come, by the clock here" >&2
+    else echo "$AT $MANIFEST"; fi
+  done
+}
+
 plain() {
   case $1 in *.age) age -d -i "$KEY" "$1" ;; *) cat "$1" ;; esac |
     case \${1##*/} in *.xz*) xz -d ;; *.zst*) zstd -d --long=27 ;; *) cat ;; esac
 }
+
+# Whether there is such a part; the manifest says so, and not what somebody has put beside it.
+has() { [ -e "$1" ] && grep -qF "\"name\": \"\${1##*/}\"" "$FROM/$MANIFEST"; }
 
 # Ends it unless a part has the SHA-256 that the manifest names for it.
 whole() {
@@ -89,29 +118,32 @@ whole() {
 }
 
 echo '1. Fetch and check'
+if [ -z "\${DIR:-}" ]; then
+  for TIER in $TIERS; do keys "$TIER"; done > "$WORK/keys"
+fi
 get '\.json'
 if [ -z "$MANIFEST" ]; then
-  cd "$FROM"
-  for TIER in $TIERS; do grep -lsF "\"instance\": \"$INSTANCE\"" "$TIER"/*.json || :; done | ours | signed > "$WORK/manifests"
-  MANIFEST=$(xargs grep -H '"dataAt": ' < "$WORK/manifests" | sort -t '"' -k 4 | tail -n 1 | cut -d : -f 1)
-  cd "$WORK"
+  MANIFEST=$({
+    cd "$FROM"
+    for TIER in $TIERS; do grep -lsF "\"instance\": \"$INSTANCE\"" "$TIER"/*.json || :; done
+  } | ours | counting | past | sort | tail -n 1 | cut -d ' ' -f 2)
 else
-  [ -n "$(echo "$MANIFEST" | ours | signed)" ] || { echo 'Nobody who is trusted has signed it'; exit 1; }
+  [ -n "$(echo "$MANIFEST" | ours | counting)" ] || { echo 'Nobody who is trusted has signed it'; exit 1; }
 fi
 [ -n "$MANIFEST" ] || { echo "There is no backup of $INSTANCE that counts"; exit 1; }
 SNAPSHOT=\${MANIFEST%.json}
-echo "$SNAPSHOT, data of $(value dataAt)"
+echo "$SNAPSHOT, data of $(value dataAt | tr -dc 0-9TZ:.-)"
 get "$SNAPSHOT\\."
 ${findObject}
 SECRETS=$FROM/$SNAPSHOT.secrets.env.age EXTRA=$FROM/$SNAPSHOT.extra.tar.age
 whole "$OBJECT"
-for PART in "$SECRETS" "$EXTRA"; do [ ! -e "$PART" ] || whole "$PART"; done
+for PART in "$SECRETS" "$EXTRA"; do ! has "$PART" || whole "$PART"; done
 
 echo "2. Unpack; Mastodon's settings are in .env.production.restored, files of your own in extra"
 plain "$OBJECT" > dump
-[ ! -e "$SECRETS" ] || plain "$SECRETS" > .env.production.restored
+! has "$SECRETS" || plain "$SECRETS" > .env.production.restored
 # Not once more where it is run again.
-[ ! -e "$EXTRA" ] || [ -e extra ] || {
+! has "$EXTRA" || [ -e extra ] || {
   rm -rf extra.new
   mkdir extra.new
   plain "$EXTRA" | tar -xf - -C extra.new

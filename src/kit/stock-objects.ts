@@ -44,7 +44,7 @@ export function getWithRclone(bucket: StockBucket): readonly string[] {
   return [`get() { rclone copy ${options} ${source} "$FROM" --include "$1"; }`];
 }
 
-/** The same with curl alone, which sees the first 1,000 objects of a tier; none for a folder that needs escapes. */
+/** The same with curl alone, which takes no tier with more than 1,000 objects; none for a folder that needs escapes. */
 export function getWithCurl(bucket: StockBucket): readonly string[] {
   if (!/^[\w./-]*$/.test(bucket.prefix)) return [];
   const address = `${bucket.endpoint ?? `https://s3.${bucket.region}.amazonaws.com`}/${bucket.bucket}`;
@@ -53,9 +53,10 @@ export function getWithCurl(bucket: StockBucket): readonly string[] {
   return [
     // curl 7.88 signs only for servers that do not look, unless it is told what the payload is.
     `s3() { curl -fsS -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' --aws-sigv4 aws:amz:${bucket.region}:s3 --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" "$@"; }`,
-    // Another name than ours, as one that leads out of the directory, is nobody's backup.
-    `keys() { for TIER in ${folders.join(' ')}; do s3 ${list}; done | grep -o '<Key>[^<]*' | cut -c ${column}- | grep -x '[a-z]*/[0-9][0-9TZa-f-]*[.][a-z0-9.-]*'; }`,
-    `get() { keys | while read -r KEY; do case $KEY in $1) s3 --create-dirs -o "$FROM/$KEY" "${address}/${bucket.prefix}$KEY" || exit 1;; esac; done; }`,
+    // A list that is not whole ends it, for the newest may be on another page. Another name than ours, as one that leads out of the
+    // directory, is nobody's backup.
+    `keys() { for TIER in ${folders.join(' ')}; do PAGE=$(s3 ${list}) || return; case $PAGE in *'<IsTruncated>true<'*) echo "$TIER: too many objects for curl alone" >&2; return 1;; esac; printf '%s\\n' "$PAGE" | grep -o '<Key>[^<]*' | cut -c ${column}- | grep -x '[a-z]*/[0-9][0-9TZa-f-]*[.][a-z0-9.-]*' || :; done; }`,
+    `get() { KEYS=$(keys) && printf '%s\\n' "$KEYS" | while read -r KEY; do case $KEY in $1) s3 --create-dirs -o "$FROM/$KEY" "${address}/${bucket.prefix}$KEY" || exit 1;; esac; done; }`,
   ];
 }
 
@@ -97,15 +98,18 @@ export function findNewest(
   const places = folders.map((folder) => `${folder}/*.json`).join(' ');
   const counting = isSigned ? ' | signed' : '';
   return [
-    // A name with a space in it would be two to xargs, of which nobody has looked at the signature.
-    `MANIFEST=$(cd "$FROM" && grep -lsF ${mark} ${places} | grep -x '[a-z]*/[0-9a-fTZ-]*[.]json'${counting} | xargs grep -H '"dataAt": ' | sort -t '"' -k 4 | tail -n 1 | cut -d : -f 1)`,
+    // A manifest under another name than its own is a copy of somebody's, and one of a day to come is of a clock that ran ahead.
+    String.raw`NOW=$(date -u -d '5 minutes' +%FT%TZ); word() { sed -n "s/^ *\"$1\": \"\([0-9A-Za-z:.-]*\)\",*\$/\1/p" "$ONE" | head -n 1; }`,
+    String.raw`dated() { while read -r ONE; do AT=$(word dataAt); test "$(word tier)/$(word id).json" = "$ONE" && { test ! "$AT" \> "$NOW" || ! echo "passed over: $ONE, dated in the future" >&2; } && echo "$AT $ONE"; done; }`,
+    `MANIFEST=$(cd "$FROM" && grep -lsF ${mark} ${places} | grep -x '[a-z]*/[0-9a-fTZ-]*[.]json'${counting} | dated | sort | tail -n 1 | cut -d ' ' -f 2)`,
     'test -n "$MANIFEST"',
     'grep -E \'"(dataAt|serverVersion|clientVersion|schemaVersion)"\' "$FROM/$MANIFEST"',
   ];
 }
 
-/** Sets OBJECT to the dump. */
-export const findObject = 'OBJECT=$(ls "$FROM/${MANIFEST%.json}".dump* | grep -E "dump(.xz|.zst)?(.age)?$")';
+/** Sets OBJECT to the dump that the manifest names: what somebody has put beside it is none. */
+export const findObject =
+  'OBJECT="$FROM/${MANIFEST%/*}/$(grep -A 1 -F \'"kind": "dump"\' "$FROM/$MANIFEST" | grep -oE "[0-9a-fTZ-]+[.]dump([.]xz|[.]zst)?([.]age)?")"';
 
 /** Whether a file in `$1` has the SHA-256 that the manifest names for it, and for no other: what cannot be read has none. */
 export const isWhole =
