@@ -2,7 +2,17 @@
 
 import assert from 'node:assert/strict';
 import { execSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { createSigningKey, publicKeyLine } from '../../src/config/ssh-keys.ts';
@@ -331,5 +341,20 @@ describe('restore.sh', () => {
     const pruned = await runCommand(['prune'], { ...environment, BACKUP_KEEP_DAILY: '1' });
     assert.equal(pruned.status, 0, pruned.stderr);
     assert.equal(readFileSync(path.join(place, restoreScriptName), 'utf8'), before_);
+  });
+
+  it('is looked at by every run, which says that it is another one and what to do', async () => {
+    const file = path.join(place, restoreScriptName);
+    const content = readFileSync(file);
+    chmodSync(file, 0o644);
+    writeFileSync(file, '#!/bin/sh\ntouch forged\n');
+    const sha256 = createHash('sha256').update(readFileSync(file)).digest('hex');
+    const run = await runCommand(['run'], environment);
+    assert.equal(run.status, 0, run.stderr);
+    assert.match(run.stderr, new RegExp(`${restoreScriptName}.*${sha256}.*is another one: do not run it`));
+    assert.equal(readFileSync(file, 'utf8'), '#!/bin/sh\ntouch forged\n', 'nothing there is written over');
+    writeFileSync(file, content);
+    const again = await runCommand(['run'], environment);
+    assert.doesNotMatch(again.stderr, /is another one/);
   });
 });
