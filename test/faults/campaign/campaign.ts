@@ -46,7 +46,7 @@ const mostFaults =
 const minutes = Number(values.minutes ?? 600);
 const lanes = Math.min(Number(values.lanes), mostFaults);
 /** So many faults are drawn to find one that is meant. */
-const mostPassed = 100_000;
+const mostDrawn = 100_000;
 /** A lane that says nothing for so long hangs, in milliseconds. */
 const silenceMs = 420_000;
 
@@ -135,8 +135,8 @@ function takeNumber({ peek }: { readonly peek: boolean }): number | null {
   const isOver = stopping || begun >= mostFaults || performance.now() - startedAt > minutes * 60_000;
   if (isOver) return null;
   // A pattern may be one that no fault is described by.
-  for (let passed = 0; !isMeant(next); passed += 1) {
-    if (passed === mostPassed) throw new Error(`Of ${mostPassed} faults none is described by ${pattern}`);
+  for (let drawn = 0; !isMeant(next); drawn += 1) {
+    if (drawn === mostDrawn) throw new Error(`Of ${mostDrawn} faults none is described by ${pattern}`);
     next += 1;
   }
   if (peek) return next;
