@@ -41,7 +41,7 @@ export function newsOfLog({
   if (historyProblem !== null && before?.historyProblem !== historyProblem)
     say(
       historyProblem,
-      'Until then no moment from before the promotion leads across it: make a base backup with mastodon-backup pitr base.',
+      'Until then no moment from before the promotion leads across it. Make a base backup: mastodon-backup pitr base.',
     );
   const isSame = before?.systemIdentifier === now.systemIdentifier && before.timeline === now.timeline;
   if (isSame && parseLsn(now.followsFrom) > parseLsn(before.storedTo))

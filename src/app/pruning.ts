@@ -38,13 +38,15 @@ export async function prunePlaces(
     readonly occasion: PruneOccasion;
     /** `<tier>/<id>` of what was made just now; left out: nothing was. */
     readonly made?: ReadonlySet<string>;
+    /** How far the database's clock is ahead of ours, in milliseconds, where it was asked just now; else it is asked where it matters. */
+    readonly aheadMs?: number | null;
     readonly dryRun: boolean;
     readonly signal: AbortSignal;
   },
 ): Promise<readonly PlacePrune[]> {
   const results: PlacePrune[] = [];
   const needsClock = options.holdings.some(({ repository }) => !repository.store.hasClock);
-  const aheadMs = needsClock ? await askDatabaseClock(context, options.signal) : null;
+  const aheadMs = options.aheadMs ?? (needsClock ? await askDatabaseClock(context, options.signal) : null);
   for (const place of options.holdings) results.push(await prunePlace(context, { ...options, place, aheadMs }));
   return results;
 }
@@ -69,7 +71,7 @@ async function prunePlace(
     dryRun,
     signal,
     ...options
-  }: Omit<Parameters<typeof prunePlaces>[1], 'holdings'> & {
+  }: Omit<Parameters<typeof prunePlaces>[1], 'holdings' | 'aheadMs'> & {
     readonly place: Holding;
     readonly aheadMs: number | null;
   },

@@ -65,6 +65,7 @@ async function pruneAfter(
     systemIdentifier: manifests[0]?.manifest.database.systemIdentifier ?? null,
     acceptedServers,
     occasion: 'automatic',
+    aheadMs: result.aheadMs,
     made: new Set(manifests.map(({ manifest }) => snapshotName(manifest))),
     dryRun: false,
     signal,

@@ -67,6 +67,7 @@ export async function copyForTier(
     tier: options.tier,
     dataAt: source.dataAt,
     dumpBytes: dumpOf(source).content.bytes,
+    aheadMs: null,
     objectBytes: dumpOf(source).bytes,
     warnings: [],
     leftOut: (await context.state().readAttempts()).leftOut,

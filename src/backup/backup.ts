@@ -93,6 +93,8 @@ export interface BackupResult {
   readonly dataAt: Date;
   readonly dumpBytes: number;
   readonly objectBytes: number;
+  /** How far the database's clock was ahead of ours, in milliseconds; null: it was not asked. */
+  readonly aheadMs: number | null;
   readonly warnings: readonly string[];
   /** Those of the warnings that say what was to travel with the backup and does not. */
   readonly leftOut: readonly string[];
@@ -235,6 +237,7 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
     dataAt: ourMoment(passed.end.dataAt, { id, aheadMs, now: options.now() }),
     dumpBytes: passed.content.bytes,
     objectBytes: passed.object.bytes,
+    aheadMs,
     warnings: [...warnings, ...dump.warnings, ...losses.warnings, ...extra.leftOut],
     leftOut: extra.leftOut,
     outcomes: inOrder([...outcomes, ...failSpared(spared, { options, id, facts })], options),

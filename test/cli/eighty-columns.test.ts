@@ -205,6 +205,7 @@ describe('at 80 columns', () => {
       dataAt: daily.dataAt,
       dumpBytes: 40 * gib,
       objectBytes: 12.3 * gib,
+      aheadMs: null,
       warnings: [`${place}: there are fewer than there were. ${remedy}`],
       leftOut: [],
       outcomes,
