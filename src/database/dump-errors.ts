@@ -62,6 +62,14 @@ function dumpHint({ stderrTail, signal }: ChildExit): string {
   if (/terminating connection|server closed the connection/i.test(stderrTail)) {
     return 'The database ended the connection; look into its log, then run the backup again.';
   }
+  // It answered us a moment before.
+  if (
+    /Connection refused|No such file or directory[\s\S]*socket|the database system is (starting up|shutting down|in recovery|not yet)/i.test(
+      stderrTail,
+    )
+  ) {
+    return 'The database went away while the dump began; look into its log, then run the backup again.';
+  }
   // Begun anew as often as may be: somebody who changes things would be done by now.
   if (/cache lookup failed/i.test(stderrTail)) {
     return 'The catalogue of the database is damaged, or somebody keeps on changing tables: look into the log of the server.';
