@@ -116,7 +116,7 @@ function inputOf({ input, done }: RestoreProcess): {
     },
     final(callback) {
       isWaiting = true;
-      input.end(() => callback());
+      endInput(input, callback);
     },
     destroy(error, callback) {
       if (error !== null) input.destroy();
@@ -129,6 +129,22 @@ function inputOf({ input, done }: RestoreProcess): {
   };
   noticeEnd().catch(() => undefined);
   return { writable, isWaiting: () => isWaiting && performance.now() - takenAt > freshMs };
+}
+
+/**
+ * Ends what a child reads, and answers once: when it has been told, and also when it was gone by then. A stream that Node has destroyed
+ * because the child ended calls back for no `end`.
+ */
+export function endInput(input: Writable, answer: () => void): void {
+  let isAnswered = false;
+  const once = (): void => {
+    if (isAnswered) return;
+    isAnswered = true;
+    answer();
+  };
+  input.once('close', once);
+  if (input.destroyed) once();
+  else input.end(once);
 }
 
 /** Fills `connection`'s database from an archive on a disk, with as many jobs as `args` say. */
