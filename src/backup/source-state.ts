@@ -2,11 +2,10 @@
 // is odd about it already.
 
 import type { Client } from 'pg';
-import { damageHint, isDamage } from '../database/damage.ts';
+import { refusedQuery } from '../database/damage.ts';
 import { generalQuestions, readOddities, type Oddity } from '../database/oddities.ts';
 import { lockNotAvailable, sqlStateOf } from '../database/sql-state.ts';
 import type { Turns } from '../database/turns.ts';
-import { AppError, describeError } from '../errors.ts';
 import { askFuturePosts, findMastodon, futurePosts, type MastodonTables } from '../mastodon/mastodon-tables.ts';
 
 /** What was asked. */
@@ -38,15 +37,11 @@ async function readMastodon(
     return await findMastodon(client);
   } catch (error) {
     const locked = sqlStateOf(error) === lockNotAvailable;
-    throw new AppError('database', `Mastodon's schema_migrations cannot be read: ${describeError(error)}`, {
-      cause: error,
-      ...(isDamage(error)
-        ? { hint: damageHint, reason: 'damaged-source' }
-        : {
-            hint: locked
-              ? 'A migration holds it for longer than BACKUP_LOCK_WAIT: run the backup again when it is done.'
-              : 'Dump as the role that owns the tables: check DB_USER.',
-          }),
+    throw refusedQuery(error, {
+      message: "Mastodon's schema_migrations cannot be read",
+      hint: locked
+        ? 'A migration holds it for longer than BACKUP_LOCK_WAIT: run the backup again when it is done.'
+        : 'Dump as the role that owns the tables: check DB_USER.',
     });
   }
 }

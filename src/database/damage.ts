@@ -1,6 +1,8 @@
 // What a damaged source database says, told apart from what passes by itself: reading a torn page may end the server's
 // process, and the server then ends everybody's. Tried again every minute, a backup would take Mastodon down every minute.
 
+import { AppError, describeError, toAppError } from '../errors.ts';
+
 /** What to do about a damaged source database. */
 export const damageHint =
   'Keep every older snapshot, copy the data directory while the server is stopped, and look into its log and at its disk (dmesg, smartctl) before anything else; REINDEX mends an index alone.';
@@ -33,6 +35,22 @@ export function speaksOfDamage(text: string): boolean {
 export function isDamage(error: unknown): boolean {
   const { code, message } = (error ?? {}) as { readonly code?: unknown; readonly message?: unknown };
   return damageStates.has(code) || (typeof message === 'string' && speaksOfDamage(message));
+}
+
+/**
+ * Why the server did not answer what it has to be asked: its damage, a session that was lost, as these are told; and any other reason
+ * with `message` before it and `hint` as the next step.
+ */
+export function refusedQuery(
+  error: unknown,
+  { message, hint }: { readonly message: string; readonly hint: string },
+): AppError {
+  if (!isDamage(error)) return toAppError(error, { code: 'database', message, hint });
+  return new AppError('database', `${message}: ${describeError(error)}`, {
+    cause: error,
+    hint: damageHint,
+    reason: 'damaged-source',
+  });
 }
 
 /** The server broke off while a table was read: by a crash, if it happens there again. */

@@ -1,8 +1,8 @@
 // What the manifest and the plan must know of a database before it is dumped: asked once, over our own connection.
 
 import type { Client } from 'pg';
-import { AppError, describeError } from '../errors.ts';
-import { damageHint, isDamage } from './damage.ts';
+import type { AppError } from '../errors.ts';
+import { refusedQuery } from './damage.ts';
 
 /** How text sorts and compares. */
 export interface DatabaseLocale {
@@ -67,12 +67,7 @@ export async function readDatabaseFacts(client: Client): Promise<DatabaseFacts> 
       isReplica: row['replica'] === 'true',
     };
   } catch (error) {
-    throw new AppError('database', `The database cannot be asked about itself: ${describeError(error)}`, {
-      cause: error,
-      ...(isDamage(error)
-        ? { hint: damageHint, reason: 'damaged-source' }
-        : { hint: 'Check that the database accepts ordinary queries from this role.' }),
-    });
+    throw unanswered(error, 'The database cannot be asked about itself');
   }
 }
 
@@ -82,10 +77,12 @@ export async function readServerClock(client: Client): Promise<Date> {
     const { rows } = await client.query<{ now: number }>('select extract(epoch from clock_timestamp())::float8 as now');
     return new Date((rows[0]?.now ?? 0) * 1_000);
   } catch (error) {
-    throw new AppError('database', `The database does not say what time it is: ${describeError(error)}`, {
-      cause: error,
-    });
+    throw unanswered(error, 'The database does not say what time it is');
   }
+}
+
+function unanswered(error: unknown, message: string): AppError {
+  return refusedQuery(error, { message, hint: 'Check that the database accepts ordinary queries from this role.' });
 }
 
 // datlocprovider of pg_database.

@@ -4,7 +4,7 @@
 
 import { createHash } from 'node:crypto';
 import { escapeLiteral, type Client } from 'pg';
-import { AppError, describeError } from '../errors.ts';
+import { describeError, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { pause } from '../stream/patience.ts';
 import { formatBytes } from '../text/format.ts';
@@ -58,8 +58,9 @@ export async function holdLog(
     try {
       await client.query('select pg_create_physical_replication_slot($1, true)', [name]);
     } catch (error) {
-      throw new AppError('database', `No slot could be made on the server: ${describeError(error)}`, {
-        cause: error,
+      throw toAppError(error, {
+        code: 'database',
+        message: 'No slot could be made on the server',
         hint: 'Raise max_replication_slots, or drop a slot that nobody uses: select slot_name, active from pg_replication_slots.',
       });
     }

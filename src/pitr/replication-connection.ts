@@ -4,7 +4,7 @@
 
 import type { Client } from 'pg';
 import { connect, describeTarget, type ConnectionSettings } from '../database/connection.ts';
-import { AppError, describeError } from '../errors.ts';
+import { toAppError } from '../errors.ts';
 
 /** A connection that speaks the replication protocol. */
 export type ReplicationClient = Client & AsyncDisposable;
@@ -71,8 +71,9 @@ export async function identifySystem(client: Client, settings: ConnectionSetting
     // A number up to version 17, a text since.
     return { systemIdentifier: row.systemid, timeline: Number(row.timeline), flushedTo: row.xlogpos };
   } catch (error) {
-    throw new AppError('database', `${describeTarget(settings)} refuses replication: ${describeError(error)}`, {
-      cause: error,
+    throw toAppError(error, {
+      code: 'database',
+      message: `${describeTarget(settings)} refuses replication`,
       hint: 'Connect as a superuser, as the stock compose file does, or give this role the attribute: ALTER ROLE … REPLICATION.',
     });
   }

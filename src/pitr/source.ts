@@ -1,7 +1,7 @@
 // What must be so of a server whose log is followed, asked before anything is changed on it.
 
 import type { Client } from 'pg';
-import { AppError, describeError } from '../errors.ts';
+import { AppError, toAppError } from '../errors.ts';
 
 /** The server, as far as following its log asks for. */
 export interface PitrSource {
@@ -26,8 +26,9 @@ export async function readPitrSource(client: Client): Promise<PitrSource> {
               (select coalesce(sum(pg_database_size(oid)), 0)::text from pg_database) as size`,
     )
     .catch((error: unknown) => {
-      throw new AppError('database', `The server cannot be asked about its log: ${describeError(error)}`, {
-        cause: error,
+      throw toAppError(error, {
+        code: 'database',
+        message: 'The server cannot be asked about its log',
         hint: 'Connect as a superuser, as the stock compose file does, or grant pg_monitor to this role.',
       });
     });

@@ -2,7 +2,7 @@
 // history of each, and which segment belongs to which follows from it.
 
 import type { Client } from 'pg';
-import { AppError, describeError, reasonOf } from '../errors.ts';
+import { describeError, reasonOf, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { historyKey } from '../snapshots/chain-keys.ts';
 import type { Repository } from '../snapshots/repository.ts';
@@ -63,8 +63,10 @@ export async function storeHistory(
   const { rows } = await client
     .query<{ content: Buffer | string }>(`TIMELINE_HISTORY ${timeline}`)
     .catch((error: unknown) => {
-      throw new AppError('database', `The history of timeline ${timeline} cannot be had: ${describeError(error)}`, {
-        cause: error,
+      throw toAppError(error, {
+        code: 'database',
+        message: `The history of timeline ${timeline} cannot be had`,
+        hint: "Look into the database's log, then try again.",
       });
     });
   const content = Buffer.from(rows[0]?.content ?? '');

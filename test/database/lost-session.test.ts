@@ -2,8 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import type { Client } from 'pg';
+import { readSourceState } from '../../src/backup/source-state.ts';
 import { connect } from '../../src/database/connection.ts';
+import { readDatabaseFacts, readServerClock } from '../../src/database/server.ts';
+import { createTurns } from '../../src/database/turns.ts';
 import { AppError, retryOf } from '../../src/errors.ts';
+import { readPitrSource } from '../../src/pitr/source.ts';
 import { openDatabaseDoor, type DatabaseDoor } from '../support/database-door.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
 import { until } from '../support/until.ts';
@@ -56,6 +61,25 @@ describe('a session that is lost under a query', () => {
             () => true,
             () => false,
           ),
+      });
+    });
+  }
+
+  for (const [what, ask] of [
+    ['its clock', readServerClock],
+    ['itself', readDatabaseFacts],
+    ['its log', readPitrSource],
+    ["Mastodon's tables", async (client) => readSourceState(client, { lockWaitMs: 1_000, turns: createTurns() })],
+  ] as const satisfies readonly (readonly [string, (client: Client) => Promise<unknown>])[]) {
+    it(`is told with its next step by who asked for ${what}`, async () => {
+      await using client = await connect(server.superuser(), AbortSignal.timeout(60_000));
+      await client.query('select pg_terminate_backend(pg_backend_pid())').catch(() => undefined);
+      await assert.rejects(ask(client), (error) => {
+        assert.ok(error instanceof AppError, String(error));
+        assert.match(error.message, /^The session with the database .* was lost: /);
+        assert.match(error.hint ?? '', /^Look into the database's log/);
+        assert.equal(error.reason, 'unreachable');
+        return true;
       });
     });
   }
