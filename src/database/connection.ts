@@ -7,6 +7,7 @@ import { AppError, describeError } from '../errors.ts';
 import { unlessAborted } from '../stream/abortable.ts';
 import { makeOwnSession } from './own-session.ts';
 import { tellLostSession } from './lost-session.ts';
+import { askOneByOne } from './one-by-one.ts';
 import { passwordForms } from './password-forms.ts';
 import { findTlsFiles, type TlsSettings } from './tls-files.ts';
 import { isTlsRefusal, tlsChoices, tlsHints, type TlsChoice } from './tls.ts';
@@ -104,6 +105,7 @@ export async function connect(
       await client.connect();
       // A pooler refuses replication by itself, and no limit for queries holds there.
       if (protocol === 'queries') await makeOwnSession(client, { target: describeTarget(settings) });
+      askOneByOne(client);
       tellLostSession(client, { target: describeTarget(settings), signal });
       return Object.assign(client, { [Symbol.asyncDispose]: leave });
     } catch (error) {

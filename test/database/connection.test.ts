@@ -50,6 +50,23 @@ describe('a connection of our own', () => {
     assert.equal((await sessions()) - earlier, 2, 'ours and pg_dump');
   });
 
+  it('is asked by several at once, one after the other, whatever comes of each', async () => {
+    const warnings: string[] = [];
+    const warn = ({ message }: Error): void => void warnings.push(message);
+    process.on('warning', warn);
+    await using client = await connect(server.mastodon('small'), AbortSignal.timeout(10_000));
+    const outcomes = await Promise.allSettled(
+      ['select 1 as n', 'select nonsense', 'select 2 as n', 'select 3 as n'].map(async (sql) => client.query(sql)),
+    );
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('warning', warn);
+    assert.deepEqual(
+      outcomes.map((one) => (one.status === 'fulfilled' ? one.value.rows : 'rejected')),
+      [[{ n: 1 }], 'rejected', [{ n: 2 }], [{ n: 3 }]],
+    );
+    assert.deepEqual(warnings, []);
+  });
+
   it("is not bound by a role's statement_timeout", async () => {
     await server.query("alter role mastodon set statement_timeout = '5ms'");
     try {
