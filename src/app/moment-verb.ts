@@ -215,7 +215,7 @@ export async function dumpReplayed(
     silent: [],
     refused: new Map(),
     lastEncryption: null,
-    compression: { kind: 'zstd', level: 1 },
+    compression: { kind: 'zstd', level: 1, threads: 1 },
     cores: availableParallelism(),
     memoryLimitBytes: settings.memoryLimitBytes ?? (await defaultMemoryLimit()),
     verify: 'full',

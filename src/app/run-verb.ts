@@ -245,15 +245,14 @@ async function dump(
 }
 
 /** Faster than a database is dumped; measured, with figures in docs/upgrading-postgresql.md. */
-const hastyCompression = { kind: 'zstd', level: 3 } as const;
+const hastyCompression = { kind: 'zstd', level: 3, threads: 1 } as const;
 
 function compressionOf(
   { compression, threads }: Pick<Settings, 'compression' | 'threads'>,
   { inHaste = false }: Pick<Plan, 'inHaste'>,
 ): Compression {
   if (compression.kind === 'none') return compression;
-  if (inHaste) return hastyCompression;
-  return compression.kind === 'xz' ? { ...compression, threads } : compression;
+  return inHaste ? hastyCompression : { ...compression, threads };
 }
 
 /** How many snapshots made here are remembered, to tell them from another container's and from somebody else's. */

@@ -2,7 +2,7 @@
 // manifest that makes it a backup. A destination that fails loses its own copy and no other.
 
 import { createOneRunKey } from '../codec/age.ts';
-import { encoders, type Compression } from '../codec/codec.ts';
+import { encoders, threadsOf, type Compression } from '../codec/codec.ts';
 import type { Environment } from '../config/environment.ts';
 import { chooseClient, type ClientPrograms } from '../database/clients.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
@@ -202,7 +202,7 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
   const passed = await pipeline.done;
   const losses = reportTableLosses(passed?.found.rows ?? null, { ...options, ...dump.seen });
 
-  const threads = compression.kind === 'xz' ? compression.threads : 1;
+  const threads = threadsOf(compression);
   const outcomes = await Promise.all(
     destinations.map(async (destination, index) =>
       reachCommitPoint(destination, {

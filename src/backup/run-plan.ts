@@ -1,7 +1,7 @@
 // What a run decides before the first byte: the key and part size at each destination, and how many threads fit into the
 // memory. Decided later, a dump of hours could end on its 10,001st part.
 
-import { codecMemory, objectSuffix, type Compression } from '../codec/codec.ts';
+import { codecMemory, objectSuffix, threadsOf, withThreads, type Compression } from '../codec/codec.ts';
 import type { Log } from '../log.ts';
 import { planMemory } from './memory.ts';
 import { folderOf, type Purpose } from './purpose.ts';
@@ -46,10 +46,10 @@ export function planDestinations(
 export function planCompression(options: RunPlanOptions, destinations: readonly Destination[]): Compression {
   const { compression } = options;
   const plan = planMemory({
-    threads: compression.kind === 'xz' ? compression.threads : 1,
+    threads: threadsOf(compression),
     cores: options.cores,
     limitBytes: options.memoryLimitBytes,
-    coderMemory: (threads) => codecMemory(compression.kind === 'xz' ? { ...compression, threads } : compression),
+    coderMemory: (threads) => codecMemory(withThreads(compression, threads)),
     partsMemory: destinations.reduce(
       (sum, { partBytes }, index) => sum + partBytes * (options.stores[index]?.partsInMemory ?? 0),
       0,
@@ -59,5 +59,5 @@ export function planCompression(options: RunPlanOptions, destinations: readonly 
     { threads: plan.threads, memoryBytes: plan.totalBytes, limitBytes: plan.limitBytes },
     plan.note === null ? 'Memory planned' : `Memory planned: ${plan.note}`,
   );
-  return compression.kind === 'xz' ? { ...compression, threads: plan.threads } : compression;
+  return withThreads(compression, plan.threads);
 }

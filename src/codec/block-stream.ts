@@ -1,24 +1,30 @@
-// An .xz stream made of blocks that are compressed side by side, each with its sizes in its header, as several threads of xz write
-// it. The event loop only cuts and joins, so that signals are heard and health is answered while a dump is compressed.
+// A compressing stream whose content is cut into blocks that are compressed side by side and joined in their order. The event loop
+// only cuts and joins, so that signals are heard and health is answered while a dump is compressed.
 
 import { Transform } from 'node:stream';
-import { createBlockEncoder } from './xz-block-encoder.ts';
-import { joinXz, type SizedBlock } from './xz-blocks.ts';
 
 /** What is handed on at a time, in bytes. */
 const pieceBytes = 256 * 1024;
 
-/** A compressing stream with blocks of `blockBytes`; in flight is one block more than there are threads. */
-export function createEncodingStream(options: {
-  readonly level: number;
+/** What becomes of a block, and how blocks become a stream. */
+export interface BlockFormat<Encoded> {
+  /** Rejects when compressing fails, and with the reason of `stop` when that has aborted. */
+  encode(content: Uint8Array, stop: AbortSignal): Promise<Encoded>;
+  /** Puts a stream together of blocks in their order. */
+  readonly joining: { add(block: Encoded): Buffer; end(): Buffer };
+}
+
+/** A stream with blocks of `blockBytes`, at most `threads` of them at work; in flight is one more. */
+export function createBlockStream<Encoded>(options: {
+  readonly format: BlockFormat<Encoded>;
   readonly threads: number;
   readonly blockBytes: number;
 }): Transform {
-  const { blockBytes } = options;
+  const { blockBytes, threads } = options;
+  const { format } = options;
   const stop = new AbortController();
-  const encoder = createBlockEncoder({ ...options, stop: stop.signal });
-  const joining = joinXz();
-  const inFlight: Promise<SizedBlock>[] = [];
+  const inTurn = createPlaces(threads);
+  const inFlight: Promise<Encoded>[] = [];
   // Used again: the garbage collector would come around for them when there are three times as many.
   const spare: Buffer[] = [];
   let block: Buffer = Buffer.alloc(0);
@@ -27,7 +33,8 @@ export function createEncodingStream(options: {
   const send = (): void => {
     if (filled === 0) return;
     const sent = block;
-    const encoding = encoder.encode(sent.subarray(0, filled)).then((encoded) => {
+    const content = sent.subarray(0, filled);
+    const encoding = inTurn(async () => format.encode(content, stop.signal)).then((encoded) => {
       spare.push(sent);
       return encoded;
     });
@@ -43,7 +50,7 @@ export function createEncodingStream(options: {
   const take = async (stream: Transform, { most }: { readonly most: number }): Promise<void> => {
     while (inFlight.length > most) {
       const encoding = inFlight.shift();
-      if (encoding !== undefined) hand(stream, joining.add(await encoding));
+      if (encoding !== undefined) hand(stream, format.joining.add(await encoding));
     }
   };
   const receive = async (stream: Transform, chunk: Buffer): Promise<void> => {
@@ -55,7 +62,7 @@ export function createEncodingStream(options: {
       at += bytes;
       if (filled < blockBytes) continue;
       send();
-      await take(stream, { most: options.threads });
+      await take(stream, { most: threads });
     }
   };
   const settle = (work: Promise<unknown>, callback: (error?: Error | null) => void): void => {
@@ -74,7 +81,7 @@ export function createEncodingStream(options: {
       const finish = async (): Promise<void> => {
         send();
         await take(this, { most: 0 });
-        hand(this, joining.end());
+        hand(this, format.joining.end());
       };
       settle(finish(), callback);
     },
@@ -85,4 +92,22 @@ export function createEncodingStream(options: {
       settle(ended(), () => callback(error));
     },
   });
+}
+
+/** Has so much work done at once; whoever comes then waits for a place. */
+function createPlaces(places: number): <Result>(work: () => Promise<Result>) => Promise<Result> {
+  let busy = 0;
+  const waiting: (() => void)[] = [];
+  return async (work) => {
+    if (busy >= places) await new Promise<void>((resolve) => waiting.push(resolve));
+    else busy += 1;
+    try {
+      return await work();
+    } finally {
+      // Whoever is next takes the place over.
+      const next = waiting.shift();
+      if (next === undefined) busy -= 1;
+      else next();
+    }
+  };
 }

@@ -5,13 +5,13 @@ import type { Duplex } from 'node:stream';
 import { createLimit } from '../stream/limit.ts';
 import { createAgeDecrypter, createAgeEncrypter } from './age.ts';
 import { createXzDecoder, createXzEncoder, liblzmaVersion, xzEncoderMemory } from './xz.ts';
-import { createZstdDecoder, createZstdEncoder, zstdEncoderMemory, zstdVersion } from './zstd.ts';
+import { createZstdDecoder, createZstdEncoder, zstdEncoderMemory, zstdThreads, zstdVersion } from './zstd.ts';
 
 /** How a dump is compressed. */
 export type Compression =
   | { readonly kind: 'xz'; readonly level: number; readonly threads: number }
   /** `reach`: how far back it looks for what comes again; left out: far. */
-  | { readonly kind: 'zstd'; readonly level: number; readonly reach?: 'near' | 'far' }
+  | { readonly kind: 'zstd'; readonly level: number; readonly threads: number; readonly reach?: 'near' | 'far' }
   | { readonly kind: 'none' };
 
 /** The compression's name in manifests. */
@@ -87,6 +87,25 @@ export function compressorOf(compression: CompressionName): string | null {
     default:
       return compression satisfies never;
   }
+}
+
+/** How many threads compress. */
+export function threadsOf(compression: Compression): number {
+  switch (compression.kind) {
+    case 'xz':
+      return compression.threads;
+    case 'zstd':
+      return zstdThreads(compression);
+    case 'none':
+      return 1;
+    default:
+      return compression satisfies never;
+  }
+}
+
+/** The same compression with so many threads. */
+export function withThreads(compression: Compression, threads: number): Compression {
+  return compression.kind === 'none' ? compression : { ...compression, threads };
 }
 
 /** What compressing needs at most, in bytes. */

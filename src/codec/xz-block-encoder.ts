@@ -1,4 +1,4 @@
-// Blocks of an xz stream, compressed side by side on Node's own threads, piece by piece. liblzma's threads cannot be told to stop
+// A block of an xz stream, compressed on one of Node's own threads, piece by piece. liblzma's threads cannot be told to stop
 // before they have done what they have, which takes half a minute at the end of a dump, and keeps the event loop from its work when
 // their memory is freed; between two pieces nothing has to be waited for. (A worker of Node's that is ended inside this package
 // takes the whole process with it.)
@@ -24,41 +24,8 @@ interface NativeStream {
 
 const { Stream } = lzma as unknown as { readonly Stream: new () => NativeStream };
 
-/** Compresses blocks. */
-export interface BlockEncoder {
-  /** Rejects when compressing fails, and with the reason of `stop` when that has aborted. */
-  encode(content: Uint8Array): Promise<SizedBlock>;
-}
-
-/** Compresses at `level` 0-9, at most `threads` blocks at once. */
-export function createBlockEncoder({
-  level,
-  threads,
-  stop,
-}: {
-  readonly level: number;
-  readonly threads: number;
-  readonly stop: AbortSignal;
-}): BlockEncoder {
-  let busy = 0;
-  const waiting: (() => void)[] = [];
-  return {
-    async encode(content) {
-      if (busy >= threads) await new Promise<void>((resolve) => waiting.push(resolve));
-      else busy += 1;
-      try {
-        return await encodeBlock(content, { level, stop });
-      } finally {
-        // Whoever is next takes the place over.
-        const next = waiting.shift();
-        if (next === undefined) busy -= 1;
-        else next();
-      }
-    },
-  };
-}
-
-async function encodeBlock(
+/** Compresses a block at `level` 0-9. Rejects when that fails, and with the reason of `stop` when that has aborted. */
+export async function encodeBlock(
   content: Uint8Array,
   { level, stop }: { readonly level: number; readonly stop: AbortSignal },
 ): Promise<SizedBlock> {

@@ -1,11 +1,12 @@
-// xz through lzma-native, the only file that knows that package. Blocks of at most 8 MiB keep all threads busy
+// xz through lzma-native, which beside the encoder of a block only this file knows. Blocks of at most 8 MiB keep all threads busy
 // on small dumps, are faster and need less memory than xz's own 24 MiB for 0.5 % of size; stock `xz -d -T0` decodes them in parallel.
 
 import { Duplex, pipeline, Readable, Transform } from 'node:stream';
 import lzma from 'lzma-native';
 import { plural } from '../text/table.ts';
-import { divideXz, XzError, type XzBlock, type XzPart } from './xz-blocks.ts';
-import { createEncodingStream } from './xz-encoder.ts';
+import { createBlockStream } from './block-stream.ts';
+import { encodeBlock } from './xz-block-encoder.ts';
+import { divideXz, joinXz, XzError, type XzBlock, type XzPart } from './xz-blocks.ts';
 
 const mib = 1024 * 1024;
 /** Dictionary and match finder of one encoder thread by preset 0-9, in MiB (xz(1), table of presets, "CompMem"). */
@@ -62,8 +63,12 @@ function encoderMemory(options: {
 }
 
 /** A compressing stream at `level` 0-9 on `threads` threads; destroyed, it ends within a moment. */
-export function createXzEncoder(options: { readonly level: number; readonly threads: number }): Duplex {
-  return createEncodingStream({ ...options, blockBytes: xzBlockBytes(options.level) });
+export function createXzEncoder({ level, threads }: { readonly level: number; readonly threads: number }): Duplex {
+  return createBlockStream({
+    format: { encode: async (content, stop) => encodeBlock(content, { level, stop }), joining: joinXz() },
+    threads,
+    blockBytes: xzBlockBytes(level),
+  });
 }
 
 /**

@@ -1,25 +1,43 @@
-// zstd through Node's zlib. One thread: Node's multi-threaded encoder loses data (its issue 59899). Stock `zstd -d` is given
-// `--long=27`, the largest window that was ever written here.
+// zstd through Node's zlib. Its own threads lose data there (Node's issue 59899): several frames are made side by side instead, which
+// stock `zstd -d` reads as one. It is given `--long=27`, the largest window that was ever written here.
 
-import { constants, createZstdCompress, createZstdDecompress } from 'node:zlib';
-import type { Duplex } from 'node:stream';
+import { constants, createZstdCompress, createZstdDecompress, zstdCompressSync, type ZstdOptions } from 'node:zlib';
+import { Readable, Writable, type Duplex } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createBlockStream } from './block-stream.ts';
 
 const mib = 1024 * 1024;
 
-/** The largest window that is read, as a power of two of bytes: levels above the usual one write it. */
+/** The largest window that is read, as a power of two of bytes: the highest levels write it. */
 const largestWindowLog = 27;
+/** What the compressor is given at a time, in bytes: it can be stopped between two. */
+const pieceBytes = 64 * 1024;
+const outputBytes = 256 * 1024;
+/** Uncompressed bytes in a frame of the levels that have several. */
+const frameBytes = 8 * mib;
+const frameWindowLog = 23;
 
-// 16 MiB: against 128 MiB a dump of Mastodon grows by 0.7 %, and half of the encoder's memory is saved.
-function windowLogOf(level: number): number {
-  return level <= 12 ? 24 : largestWindowLog;
+/**
+ * Levels 10 to 15 have parameters of their own. zstd's look into tables of 32 MiB and more, which no processor has in its cache, and
+ * there most of the time is spent; the parser that it keeps for 16 and above finds more with tables of 1 and 2 MiB, in as much time.
+ */
+function isInFrames(level: number): boolean {
+  return level >= 10 && level <= 15;
+}
+
+/** How many threads compress at `level` when there may be so many. */
+export function zstdThreads({ level, threads }: { readonly level: number; readonly threads: number }): number {
+  return isInFrames(level) ? threads : 1;
 }
 
 /**
- * What the encoder needs at most, in bytes: the window and the tables of the level's strategy. Measured with a full window:
- * 83 MiB at level 12, 293 at 19, 841 at 22.
+ * What the encoder needs at most, in bytes. A thread of the levels of several frames has its window, its tables, its block, and half
+ * of what is waiting and of what came out; at the others it is the window and the tables of the level's strategy, measured with a full
+ * window: 83 MiB up to level 9, 293 at 19, 841 at 22.
  */
-export function zstdEncoderMemory({ level }: { readonly level: number }): number {
-  if (level <= 12) return 96 * mib;
+export function zstdEncoderMemory({ level, threads }: { readonly level: number; readonly threads: number }): number {
+  if (isInFrames(level)) return threads * (16 * mib + 3 * frameBytes);
+  if (level < 10) return 96 * mib;
   return (level <= 19 ? 352 : 900) * mib;
 }
 
@@ -34,23 +52,80 @@ export function zstdVersion(): string {
  */
 export function createZstdEncoder({
   level,
+  threads,
   reach = 'far',
 }: {
   readonly level: number;
+  readonly threads: number;
   readonly reach?: 'near' | 'far';
 }): Duplex {
-  const far = { [constants.ZSTD_c_windowLog]: windowLogOf(level), [constants.ZSTD_c_enableLongDistanceMatching]: 1 };
-  return createZstdCompress({
-    chunkSize: 256 * 1024,
-    params: {
-      [constants.ZSTD_c_compressionLevel]: level,
-      [constants.ZSTD_c_checksumFlag]: 1,
-      ...(reach === 'far' ? far : {}),
-    },
+  if (reach === 'near') return createZstdCompress(zstdOptions(level));
+  if (!isInFrames(level))
+    return createZstdCompress(
+      // 16 MiB: against 128 MiB a dump of Mastodon grows by 0.7 %, and half of the encoder's memory is saved.
+      zstdOptions(level, {
+        [constants.ZSTD_c_windowLog]: level < 10 ? 24 : largestWindowLog,
+        [constants.ZSTD_c_enableLongDistanceMatching]: 1,
+      }),
+    );
+  return createBlockStream({
+    format: { encode: async (content, stop) => encodeFrame(content, { level, stop }), joining: joinFrames() },
+    threads,
+    blockBytes: frameBytes,
   });
 }
 
 /** A decompressing stream; fails on a checksum that differs and on an early end. */
 export function createZstdDecoder(): Duplex {
-  return createZstdDecompress({ chunkSize: 256 * 1024, params: { [constants.ZSTD_d_windowLogMax]: largestWindowLog } });
+  return createZstdDecompress({
+    chunkSize: outputBytes,
+    params: { [constants.ZSTD_d_windowLogMax]: largestWindowLog },
+  });
+}
+
+function zstdOptions(level: number, parameters: Readonly<Record<number, number>> = {}): ZstdOptions {
+  return {
+    chunkSize: outputBytes,
+    params: { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_checksumFlag]: 1, ...parameters },
+  };
+}
+
+async function encodeFrame(
+  content: Uint8Array,
+  { level, stop }: { readonly level: number; readonly stop: AbortSignal },
+): Promise<Buffer> {
+  const options = zstdOptions(level, {
+    [constants.ZSTD_c_strategy]: constants.ZSTD_btopt,
+    [constants.ZSTD_c_windowLog]: frameWindowLog,
+    [constants.ZSTD_c_hashLog]: 18,
+    [constants.ZSTD_c_chainLog]: 19,
+    // 3 at the usual level, 12: each more finds more in more time.
+    [constants.ZSTD_c_searchLog]: level - 9,
+  });
+  const chunks: Buffer[] = [];
+  const end = new Writable({
+    write(chunk: Buffer, _encoding, callback) {
+      chunks.push(chunk);
+      callback();
+    },
+  });
+  const encoder = createZstdCompress({ ...options, pledgedSrcSize: content.length });
+  await pipeline(Readable.from(piecesOf(content)), encoder, end, { signal: stop });
+  return Buffer.concat(chunks);
+}
+
+function* piecesOf(content: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at < content.length; at += pieceBytes) yield content.subarray(at, at + pieceBytes);
+}
+
+function joinFrames(): { add(frame: Buffer): Buffer; end(): Buffer } {
+  let frames = 0;
+  return {
+    add(frame) {
+      frames += 1;
+      return frame;
+    },
+    // Nothing is a frame as well: no bytes at all are no end of anything.
+    end: () => (frames === 0 ? zstdCompressSync(Buffer.alloc(0)) : Buffer.alloc(0)),
+  };
 }

@@ -1,6 +1,6 @@
 // Whether a run fits into the memory there is, and how large it may become.
 
-import { codecMemory } from '../codec/codec.ts';
+import { codecMemory, threadsOf, withThreads, type Compression } from '../codec/codec.ts';
 import type { DatabaseFacts } from '../database/server.ts';
 import { choosePartBytes, expectedObjectBytes } from '../snapshots/part-size.ts';
 import { planMemory } from '../backup/memory.ts';
@@ -11,7 +11,8 @@ import { problem, type Examination, type Finding } from './finding.ts';
 /** The plan of a run as findings; `facts` null: the database could not be asked. */
 export function examineMemory(examination: Examination, facts: DatabaseFacts | null): readonly Finding[] {
   if (facts === null) return [];
-  const { compression, threads } = examination.settings;
+  const { compression: wanted, threads } = examination.settings;
+  const compression: Compression = wanted.kind === 'none' ? wanted : { ...wanted, threads };
   const compressed = compression.kind !== 'none';
   try {
     const parts = examination.stores.map(({ store, partsInMemory }) => ({
@@ -19,10 +20,10 @@ export function examineMemory(examination: Examination, facts: DatabaseFacts | n
       partBytes: choosePartBytes({ databaseBytes: facts.sizeBytes, compressed, store }),
     }));
     const plan = planMemory({
-      threads: compression.kind === 'xz' ? threads : 1,
+      threads: threadsOf(compression),
       cores: examination.cores,
       limitBytes: examination.memoryLimitBytes,
-      coderMemory: (count) => codecMemory(compression.kind === 'xz' ? { ...compression, threads: count } : compression),
+      coderMemory: (count) => codecMemory(withThreads(compression, count)),
       partsMemory: parts.reduce((sum, part) => sum + part.partBytes * part.partsInMemory, 0),
     });
     const most = expectedObjectBytes(facts.sizeBytes, { compressed });

@@ -23,7 +23,7 @@ export function formOf({ compression, recipients }: EncodingForm): StoredForm {
  * How log and base backups are compressed, whatever dumps are: zstd at 3 takes a segment of 16 MiB in a tenth of a second where
  * xz at 0 takes eight, and a database at work writes several a second.
  */
-export const chainCompression: Compression = { kind: 'zstd', level: 3 };
+export const chainCompression: Compression = { kind: 'zstd', level: 3, threads: 1 };
 
 /** Encodes. */
 export async function encodeWhole(bytes: Buffer, form: EncodingForm): Promise<Buffer> {

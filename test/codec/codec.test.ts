@@ -31,18 +31,21 @@ async function through(chain: readonly Duplex[], content: Buffer): Promise<Buffe
 
 const compressions: readonly Compression[] = [
   { kind: 'xz', level: 0, threads: 2 },
-  { kind: 'zstd', level: 3 },
+  { kind: 'zstd', level: 3, threads: 2 },
+  { kind: 'zstd', level: 12, threads: 2 },
   { kind: 'none' },
 ];
+/** Of what is compressed side by side; at the other levels of zstd there are none. */
+const blockBytes = { xz: xzBlockBytes(0), zstd: 8 * 2 ** 20 };
 const stock = { xz: ['xz', '-d', '-c'], zstd: ['zstd', '-q', '-d', '--long=27', '-c'], none: ['cat'] } as const;
 const big = { maxBuffer: 2 ** 28 };
 const limit = { bytes: 2 ** 28, excess: () => new Error('too much') };
-// Half noise, half text: neither trivial nor incompressible.
-const sample = (bytes: number): Buffer =>
-  Buffer.concat([Buffer.from(randomBytes(Math.ceil(bytes / 2)).toString('hex'))]).subarray(0, bytes);
+// Half noise, half text: neither trivial nor incompressible; what is large comes again.
+const sample = (bytes: number): Buffer => Buffer.alloc(bytes, randomBytes(500_000).toString('hex'));
 
 for (const compression of compressions) {
-  describe(`an object compressed with ${compression.kind}`, () => {
+  const name = compression.kind === 'none' ? 'none' : `${compression.kind} at level ${compression.level}`;
+  describe(`an object compressed with ${name}`, () => {
     for (const bytes of [
       0,
       1,
@@ -50,7 +53,9 @@ for (const compression of compressions) {
       65_536,
       65_537,
       1_000_000,
-      ...(compression.kind === 'xz' ? [xzBlockBytes(compression.level) - 1, xzBlockBytes(compression.level) + 1] : []),
+      ...(compression.kind === 'none'
+        ? []
+        : [-1, 0, 1, 2 * blockBytes[compression.kind]].map((more) => blockBytes[compression.kind] + more)),
     ]) {
       it(`of ${bytes} bytes is decoded by us and by the stock tool`, async () => {
         using folder = temporaryDirectory();
@@ -138,32 +143,49 @@ it('post-quantum recipients get a post-quantum one-run key, because age refuses 
   assert.ok(hybrid.recipient.startsWith('age1pq1'));
 });
 
-describe('an encoder of xz', () => {
-  it('keeps the event loop from nothing while it compresses, and ends at once when it is told to', async () => {
-    const [encoder] = encoders({ compression: { kind: 'xz', level: 9, threads: 2 }, recipients: [] });
-    assert.ok(encoder !== undefined);
-    const stop = new AbortController();
-    const fed = Promise.withResolvers<void>();
-    async function* blocks(): AsyncGenerator<Buffer> {
-      // Two blocks at a level of which each takes seconds, and the beginning of a third.
-      const piece = randomBytes(512 * 1024);
-      for (let at = 0; at < 50; at += 1) yield piece;
-      fed.resolve();
-    }
-    const nowhere = new Writable({ write: (_chunk, _encoding, callback) => callback() });
-    const delays = monitorEventLoopDelay({ resolution: 10 });
-    delays.enable();
-    const work = pipeline([Readable.from(blocks()), encoder, nowhere], { signal: stop.signal });
-    await fed.promise;
-    const closed = new Promise((resolve) => encoder.once('close', resolve));
-    const stoppedAt = performance.now();
-    stop.abort();
-    await assert.rejects(work);
-    await closed;
-    delays.disable();
-    // A busy machine takes its time; liblzma's own threads do to the end what they have, which takes many times that.
-    assert.ok(performance.now() - stoppedAt < 2_000, `${performance.now() - stoppedAt} ms`);
-    assert.ok(delays.max / 1e6 < 1_000, `the event loop stood still for ${delays.max / 1e6} ms`);
+describe('an encoder', () => {
+  for (const compression of [
+    { kind: 'xz', level: 9, threads: 2 },
+    { kind: 'zstd', level: 15, threads: 2 },
+  ] as const)
+    it(`of ${compression.kind} keeps the event loop from nothing while it compresses, and ends at once when it is told to`, async () => {
+      const [encoder] = encoders({ compression, recipients: [] });
+      assert.ok(encoder !== undefined);
+      const stop = new AbortController();
+      const fed = Promise.withResolvers<void>();
+      async function* blocks(): AsyncGenerator<Buffer> {
+        // Two blocks at a level of which each takes seconds, and the beginning of a third.
+        const piece = randomBytes(512 * 1024);
+        for (let at = 0; at < 50; at += 1) yield piece;
+        fed.resolve();
+      }
+      const nowhere = new Writable({ write: (_chunk, _encoding, callback) => callback() });
+      const delays = monitorEventLoopDelay({ resolution: 10 });
+      delays.enable();
+      const work = pipeline([Readable.from(blocks()), encoder, nowhere], { signal: stop.signal });
+      await fed.promise;
+      const closed = new Promise((resolve) => encoder.once('close', resolve));
+      const stoppedAt = performance.now();
+      stop.abort();
+      await assert.rejects(work);
+      await closed;
+      delays.disable();
+      // A busy machine takes its time; liblzma's own threads do to the end what they have, which takes many times that.
+      assert.ok(performance.now() - stoppedAt < 2_000, `${performance.now() - stoppedAt} ms`);
+      assert.ok(delays.max / 1e6 < 1_000, `the event loop stood still for ${delays.max / 1e6} ms`);
+    });
+
+  it('of zstd makes frames that tell their size, side by side, and a frame of nothing', async () => {
+    using folder = temporaryDirectory();
+    const compression = { kind: 'zstd', level: 12, threads: 2 } as const;
+    const file = path.join(folder.path, 'object.zst');
+    const list = (): string =>
+      execFileSync('zstd', ['--list', '-v', file], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    writeFileSync(file, await through(encoders({ compression, recipients: [] }), sample(3 * blockBytes.zstd + 17)));
+    assert.match(list(), /Zstandard Frames: 4\n.*\n.*\nDecompressed Size: .*\(25165841 B\)\n/s);
+    assert.match(list(), /Check: XXH64/);
+    writeFileSync(file, await through(encoders({ compression, recipients: [] }), Buffer.alloc(0)));
+    assert.match(list(), /Zstandard Frames: 1\n/);
   });
 
   it('names the library that is loaded, and not the one that it was compiled against', () => {

@@ -64,7 +64,7 @@ describe('an object that becomes more than its manifest says', () => {
     zstd: {
       compression: 'zstd',
       make: async (): Promise<Buffer> =>
-        through(encoders({ compression: { kind: 'zstd', level: 1 }, recipients: [] }), zeros),
+        through(encoders({ compression: { kind: 'zstd', level: 1, threads: 1 }, recipients: [] }), zeros),
     },
     'not compressed': { compression: 'none', make: (): Buffer => zeros },
   } as const;

@@ -183,7 +183,7 @@ describe('log of ours', () => {
     using folder = temporaryDirectory();
     const repository = storedIn(folder.path);
     const key = await putWal(repository, { systemIdentifier, segment: nameOf(0), part: null, content });
-    const pieces = encodingsOf(content, { ...plainForm, compression: { kind: 'zstd', level: 9 } });
+    const pieces = encodingsOf(content, { ...plainForm, compression: { kind: 'zstd', level: 9, threads: 1 } });
     assert.equal(await storePiece(repository, { content, encodings: pieces, keyOf, log: quietLog, signal }), key);
   });
 });

@@ -32,7 +32,7 @@ export async function takeBase(
     repository,
     instance: 'example.social',
     toolVersion: '0.0.0-test',
-    compression: { kind: 'zstd', level: 3 },
+    compression: { kind: 'zstd', level: 3, threads: 1 },
     recipients,
     threads: 1,
     stallTimeoutMs: 60_000,
