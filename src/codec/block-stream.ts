@@ -5,6 +5,8 @@ import { Transform } from 'node:stream';
 
 /** What is handed on at a time, in bytes. */
 const pieceBytes = 256 * 1024;
+/** Less than this is not cut. */
+const smallestBytes = 1024 * 1024;
 
 /** What becomes of a block, and how blocks become a stream. */
 export interface BlockFormat<Encoded> {
@@ -30,19 +32,26 @@ export function createBlockStream<Encoded>(options: {
   let block: Buffer = Buffer.alloc(0);
   let filled = 0;
 
-  const send = (): void => {
-    if (filled === 0) return;
-    const sent = block;
-    const content = sent.subarray(0, filled);
-    const encoding = inTurn(async () => format.encode(content, stop.signal)).then((encoded) => {
-      spare.push(sent);
-      return encoded;
-    });
+  const send = (content: Buffer): Promise<Encoded> => {
+    const encoding = inTurn(async () => format.encode(content, stop.signal));
     // Its failure is told when its turn has come, if it ever does.
     encoding.catch(() => undefined);
     inFlight.push(encoding);
+    return encoding;
+  };
+  const sendBlock = (): void => {
+    const sent = block;
+    send(sent).then(
+      () => void spare.push(sent),
+      () => undefined,
+    );
     block = Buffer.alloc(0);
     filled = 0;
+  };
+  // What is left is cut once more: in the time of the last block the other threads would have nothing to do.
+  const sendRest = (): void => {
+    const bytes = Math.max(Math.ceil(filled / threads), smallestBytes);
+    for (let at = 0; at < filled; at += bytes) void send(block.subarray(at, Math.min(at + bytes, filled)));
   };
   const hand = (stream: Transform, bytes: Buffer): void => {
     for (let at = 0; at < bytes.length; at += pieceBytes) stream.push(bytes.subarray(at, at + pieceBytes));
@@ -61,7 +70,7 @@ export function createBlockStream<Encoded>(options: {
       filled += bytes;
       at += bytes;
       if (filled < blockBytes) continue;
-      send();
+      sendBlock();
       await take(stream, { most: threads });
     }
   };
@@ -79,7 +88,7 @@ export function createBlockStream<Encoded>(options: {
     },
     flush(callback) {
       const finish = async (): Promise<void> => {
-        send();
+        sendRest();
         await take(this, { most: 0 });
         hand(this, format.joining.end());
       };

@@ -175,6 +175,21 @@ describe('an encoder', () => {
       assert.ok(delays.max / 1e6 < 1_000, `the event loop stood still for ${delays.max / 1e6} ms`);
     });
 
+  it('of several threads has work for each of them at the end', async () => {
+    using folder = temporaryDirectory();
+    const file = path.join(folder.path, 'object.xz');
+    const blocksOf = async (bytes: number): Promise<readonly number[]> => {
+      const compression = { kind: 'xz', level: 6, threads: 4 } as const;
+      writeFileSync(file, await through(encoders({ compression, recipients: [] }), sample(bytes)));
+      const listed = execFileSync('xz', ['--robot', '--list', '--verbose', file], { encoding: 'utf8' });
+      const blocks = listed.split('\n').filter((line) => line.startsWith('block\t'));
+      return blocks.map((block) => Number(block.split('\t')[7]));
+    };
+    const mib = 2 ** 20;
+    assert.deepEqual(await blocksOf(14 * mib), [8 * mib, 1.5 * mib, 1.5 * mib, 1.5 * mib, 1.5 * mib]);
+    assert.deepEqual(await blocksOf(10 * mib + 5), [8 * mib, mib, mib, 5]);
+  });
+
   it('of zstd makes frames that tell their size, side by side, and a frame of nothing', async () => {
     using folder = temporaryDirectory();
     const compression = { kind: 'zstd', level: 12, threads: 2 } as const;
