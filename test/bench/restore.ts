@@ -1,6 +1,6 @@
 // The stock commands against this program, from the same object into the same server, by turns: what a restore takes.
 //
-//   npm run bench:restore -- [--megabytes 100] [--rounds 3] [--only REGEX] [--json FILE]
+//   npm run bench:restore -- [--megabytes 100] [--level 6] [--rounds 3] [--only REGEX] [--json FILE]
 
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -11,6 +11,8 @@ import { builtProgram, openStage } from './stage.ts';
 const { values } = parseArgs({
   options: {
     megabytes: { type: 'string', default: '100' },
+    // Of xz: to make the backup is not what is measured.
+    level: { type: 'string', default: '6' },
     rounds: { type: 'string', default: '3' },
     only: { type: 'string', default: '' },
     json: { type: 'string' },
@@ -21,7 +23,7 @@ const mib = 1_048_576;
 // Who may create a database: the restore as an administrator makes it.
 await using stage = await openStage({ megabytes: Number(values.megabytes), user: 'superuser' });
 const { server, s3, programs, temporary } = stage;
-const ours = { ...stage.ours, BACKUP_COMPRESSION_LEVEL: '6' };
+const ours = { ...stage.ours, BACKUP_COMPRESSION_LEVEL: values.level };
 // Not synchronously: the S3 server is in this process.
 const backup = await measure(process.execPath, { args: [...builtProgram, 'run', 'daily', '--json'], env: ours });
 if (backup.status !== 0) throw new Error(backup.stderr);
@@ -35,6 +37,7 @@ const stock = {
   RCLONE_CONFIG_B_SECRET_ACCESS_KEY: 'test',
 };
 const stream = `rclone cat b:${s3.bucket}/${key} | xz -d -T0`;
+const streamed = `${stream} | ${programs}/pg_restore --no-owner --role=mastodon -d restored`;
 const shell = (name: string, text: string) => ({
   name,
   file: '/bin/bash',
@@ -52,7 +55,8 @@ const program = (name: string, args: readonly string[]) => ({
   env: ours,
 });
 const contenders = [
-  shell('stock: xz -d | pg_restore', `${stream} | ${programs}/pg_restore --no-owner --role=mastodon -d restored`),
+  shell('stock: xz -d | pg_restore', streamed),
+  shell('stock, and analyze', `${streamed}; psql -qd restored -c analyze`),
   shell(
     'stock: xz -d to a file, pg_restore -j2',
     `${stream} > ${temporary}/file; ${programs}/pg_restore -j2 --no-owner --role=mastodon -d restored ${temporary}/file; rm ${temporary}/file`,

@@ -70,6 +70,8 @@ export async function openStage({
       BACKUP_PG_BIN: programs,
       BACKUP_LOG_LEVEL: 'warn',
       ...imageEnvironment,
+      // The image brings what Node has compiled; here it is there from the second time on.
+      NODE_COMPILE_CACHE: path.join(scratch.path, 'compiled'),
     },
     libpq: {
       PATH: process.env['PATH'],
