@@ -75,7 +75,10 @@ export function createZstdEncoder({
   });
 }
 
-/** A decompressing stream; fails on a checksum that differs and on an early end. */
+/**
+ * A decompressing stream; fails on a checksum that differs and on an end within a frame. That frames are missing is known by the bytes and
+ * the hash in the manifest.
+ */
 export function createZstdDecoder(): Duplex {
   return createZstdDecompress({
     chunkSize: outputBytes,
