@@ -41,7 +41,7 @@ export function planMemory(options: {
       'settings',
       `The backup needs ${formatMiB(total(threads))} of memory even with one thread, and ${formatMiB(options.limitBytes)} are allowed`,
       {
-        hint: 'Give the container more memory, raise BACKUP_MEMORY_LIMIT, or lower BACKUP_COMPRESSION_LEVEL or BACKUP_S3_CONCURRENCY.',
+        hint: 'Give the container more memory, raise BACKUP_MEMORY_LIMIT, or lower BACKUP_S3_CONCURRENCY or a high BACKUP_COMPRESSION_LEVEL.',
       },
     );
   }

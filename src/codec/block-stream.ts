@@ -5,7 +5,7 @@ import { Transform } from 'node:stream';
 
 /** What is handed on at a time, in bytes. */
 const pieceBytes = 256 * 1024;
-/** Less than this is not cut. */
+/** No smaller ones are cut. */
 const smallestBytes = 1024 * 1024;
 
 /** What becomes of a block, and how blocks become a stream. */
@@ -16,19 +16,20 @@ export interface BlockFormat<Encoded> {
   readonly joining: { add(block: Encoded): Buffer; end(): Buffer };
 }
 
-/** A stream with blocks of `blockBytes`, at most `threads` of them at work; in flight is one more. */
+/** A stream with blocks of `blockBytes`, at most `threads` of them at work; one more waits, one is held, and one is filled. */
 export function createBlockStream<Encoded>(options: {
   readonly format: BlockFormat<Encoded>;
   readonly threads: number;
   readonly blockBytes: number;
 }): Transform {
-  const { blockBytes, threads } = options;
-  const { format } = options;
+  const { format, blockBytes, threads } = options;
   const stop = new AbortController();
   const inTurn = createPlaces(threads);
   const inFlight: Promise<Encoded>[] = [];
   // Used again: the garbage collector would come around for them when there are three times as many.
   const spare: Buffer[] = [];
+  /** A full one that waits until it is known that it is not the last. */
+  let held: Buffer | undefined;
   let block: Buffer = Buffer.alloc(0);
   let filled = 0;
 
@@ -39,27 +40,35 @@ export function createBlockStream<Encoded>(options: {
     inFlight.push(encoding);
     return encoding;
   };
-  const sendBlock = (): void => {
-    const sent = block;
+  const sendHeld = (): void => {
+    const sent = held;
+    held = undefined;
+    if (sent === undefined) return;
     send(sent).then(
       () => void spare.push(sent),
       () => undefined,
     );
-    block = Buffer.alloc(0);
-    filled = 0;
   };
-  // What is left is cut once more: in the time of the last block the other threads would have nothing to do.
+  // In the time of the last block the other threads would have nothing to do: what is left is cut into smaller ones. A stream
+  // of less than a block stays one.
   const sendRest = (): void => {
-    const bytes = Math.max(Math.ceil(filled / threads), smallestBytes);
-    for (let at = 0; at < filled; at += bytes) void send(block.subarray(at, Math.min(at + bytes, filled)));
+    const rest = held === undefined ? block.subarray(0, filled) : Buffer.concat([held, block.subarray(0, filled)]);
+    const pieces = held === undefined ? 1 : Math.max(1, Math.min(2 * threads, Math.floor(rest.length / smallestBytes)));
+    const bytes = Math.ceil(rest.length / pieces);
+    held = undefined;
+    block = Buffer.alloc(0);
+    for (let at = 0; at < rest.length; at += bytes) void send(rest.subarray(at, at + bytes));
   };
   const hand = (stream: Transform, bytes: Buffer): void => {
     for (let at = 0; at < bytes.length; at += pieceBytes) stream.push(bytes.subarray(at, at + pieceBytes));
   };
   const take = async (stream: Transform, { most }: { readonly most: number }): Promise<void> => {
     while (inFlight.length > most) {
-      const encoding = inFlight.shift();
-      if (encoding !== undefined) hand(stream, format.joining.add(await encoding));
+      const [oldest] = inFlight;
+      if (oldest === undefined) return;
+      const encoded = await oldest;
+      void inFlight.shift();
+      hand(stream, format.joining.add(encoded));
     }
   };
   const receive = async (stream: Transform, chunk: Buffer): Promise<void> => {
@@ -70,7 +79,10 @@ export function createBlockStream<Encoded>(options: {
       filled += bytes;
       at += bytes;
       if (filled < blockBytes) continue;
-      sendBlock();
+      sendHeld();
+      held = block;
+      block = Buffer.alloc(0);
+      filled = 0;
       await take(stream, { most: threads });
     }
   };
@@ -96,8 +108,10 @@ export function createBlockStream<Encoded>(options: {
     },
     destroy(error, callback) {
       stop.abort(error ?? new Error('The compressing stream was closed'));
+      held = undefined;
       block = Buffer.alloc(0);
-      // They end with the piece that they are at.
+      spare.length = 0;
+      // They end with the piece that they are at, or leave it to its thread.
       settle(ended(), () => callback(error));
     },
   });

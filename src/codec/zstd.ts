@@ -2,15 +2,19 @@
 // stock `zstd -d` reads as one. It is given `--long=27`, the largest window that was ever written here.
 
 import { constants, createZstdCompress, createZstdDecompress, zstdCompressSync, type ZstdOptions } from 'node:zlib';
-import { Readable, Writable, type Duplex } from 'node:stream';
+import { Duplex, Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createBlockStream } from './block-stream.ts';
+import { divideZstd } from './zstd-frames.ts';
 
 const mib = 1024 * 1024;
 
 /** The largest window that is read, as a power of two of bytes: the highest levels write it. */
 const largestWindowLog = 27;
-/** What the compressor is given at a time, in bytes: it can be stopped between two. */
+/**
+ * What the compressor is given at a time, in bytes: it can be stopped between two. As much as it takes before it asks to wait: what waits in
+ * it at the end makes an empty frame (Node's issue 66078).
+ */
 const pieceBytes = 64 * 1024;
 const outputBytes = 256 * 1024;
 /** Uncompressed bytes in a frame of the levels that have several. */
@@ -18,25 +22,25 @@ const frameBytes = 8 * mib;
 const frameWindowLog = 23;
 
 /**
- * Levels 10 to 15 have parameters of their own. zstd's look into tables of 32 MiB and more, which no processor has in its cache, and
- * there most of the time is spent; the parser that it keeps for 16 and above finds more with tables of 1 and 2 MiB, in as much time.
+ * Levels 10 to 15 have parameters of their own. zstd's look into tables of tens of MiB, which is where the time is spent on a processor
+ * with a smaller cache; the parser that it keeps for 16 and above finds more with tables of 1 and 2 MiB, in as much time.
  */
 function isInFrames(level: number): boolean {
   return level >= 10 && level <= 15;
 }
 
-/** How many threads compress at `level` when there may be so many. */
+/** How many threads compress at `level` when there may be so many and it looks far back. */
 export function zstdThreads({ level, threads }: { readonly level: number; readonly threads: number }): number {
   return isInFrames(level) ? threads : 1;
 }
 
 /**
- * What the encoder needs at most, in bytes. A thread of the levels of several frames has its window, its tables, its block, and half
- * of what is waiting and of what came out; at the others it is the window and the tables of the level's strategy, measured with a full
- * window: 83 MiB up to level 9, 293 at 19, 841 at 22.
+ * What the encoder needs at most, in bytes. At the levels of several frames each thread has a window and tables, some 12 MiB, and its
+ * block, which swells by nothing that counts; two more blocks are being filled and held, and one is handed on. At the others it is the window and
+ * the tables of the level's strategy, measured with a full window: 83 MiB with those that zstd has for 12, 293 at 19, 841 at 22.
  */
 export function zstdEncoderMemory({ level, threads }: { readonly level: number; readonly threads: number }): number {
-  if (isInFrames(level)) return threads * (16 * mib + 3 * frameBytes);
+  if (isInFrames(level)) return threads * (12 * mib + 2 * frameBytes) + 3 * frameBytes;
   if (level < 10) return 96 * mib;
   return (level <= 19 ? 352 : 900) * mib;
 }
@@ -76,14 +80,26 @@ export function createZstdEncoder({
 }
 
 /**
- * A decompressing stream; fails on a checksum that differs and on an end within a frame. That frames are missing is known by the bytes and
- * the hash in the manifest.
+ * A decompressing stream; fails on a checksum that differs, on an end within a frame, and on what follows the last and is none. That
+ * whole frames are missing is known by the bytes and the hash in the manifest.
  */
 export function createZstdDecoder(): Duplex {
-  return createZstdDecompress({
-    chunkSize: outputBytes,
-    params: { [constants.ZSTD_d_windowLogMax]: largestWindowLog },
+  return Duplex.from(async function* decode(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    for await (const frame of divideZstd(source)) yield* decodeFrame(frame);
   });
+}
+
+async function* decodeFrame(frame: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
+  const params = { [constants.ZSTD_d_windowLogMax]: largestWindowLog };
+  const decoder = createZstdDecompress({ chunkSize: outputBytes, params });
+  const source = Readable.from(frame, { highWaterMark: 1 });
+  source.once('error', (error) => decoder.destroy(error));
+  source.pipe(decoder);
+  try {
+    yield* decoder as AsyncIterable<Buffer>;
+  } finally {
+    source.destroy();
+  }
 }
 
 function zstdOptions(level: number, parameters: Readonly<Record<number, number>> = {}): ZstdOptions {
@@ -97,6 +113,7 @@ async function encodeFrame(
   content: Uint8Array,
   { level, stop }: { readonly level: number; readonly stop: AbortSignal },
 ): Promise<Buffer> {
+  stop.throwIfAborted();
   const options = zstdOptions(level, {
     [constants.ZSTD_c_strategy]: constants.ZSTD_btopt,
     [constants.ZSTD_c_windowLog]: frameWindowLog,
@@ -113,7 +130,12 @@ async function encodeFrame(
     },
   });
   const encoder = createZstdCompress({ ...options, pledgedSrcSize: content.length });
-  await pipeline(Readable.from(piecesOf(content)), encoder, end, { signal: stop });
+  try {
+    await pipeline(Readable.from(piecesOf(content)), encoder, end, { signal: stop });
+  } catch (error) {
+    stop.throwIfAborted();
+    throw error;
+  }
   return Buffer.concat(chunks);
 }
 

@@ -232,7 +232,7 @@ const planVariables = {
   BACKUP_THREADS: planRow({
     parse: parseInteger(1, 1024),
     preset: '4',
-    doc: 'compression threads, at most the cores; lowered by itself when the memory limit asks for it, and said so',
+    doc: 'compression threads, at most the cores (zstd below 10 and above 15 has one); lowered by itself when the memory limit asks for it, and said so',
   }),
   BACKUP_NICE: planRow({
     parse: parseInteger(0, 19),

@@ -106,7 +106,7 @@ export async function connect(
       // A pooler refuses replication by itself, and no limit for queries holds there.
       if (protocol === 'queries') await makeOwnSession(client, { target: describeTarget(settings) });
       askOneByOne(client);
-      tellLostSession(client, { target: describeTarget(settings), signal });
+      tellLostSession(client, { target: describeTarget(settings), signal, cutOff });
       return Object.assign(client, { [Symbol.asyncDispose]: leave });
     } catch (error) {
       await leave();

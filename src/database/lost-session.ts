@@ -21,13 +21,18 @@ export function isLostSession(error: unknown): boolean {
   return error instanceof Error && driverWords.test(error.message);
 }
 
-/** Has the queries of a client tell a lost session as AppError `database`, or as the reason of `signal` when that ended it. */
+/**
+ * Has the queries of a client tell a lost session as AppError `database`, or as the reason of `signal` when that ended it. Its connection is
+ * then cut off.
+ */
 export function tellLostSession(
   client: Client,
-  { target, signal }: { readonly target: string; readonly signal: AbortSignal },
+  { target, signal, cutOff }: { readonly target: string; readonly signal: AbortSignal; readonly cutOff: () => void },
 ): void {
   const told = (error: unknown): unknown => {
     if (!isLostSession(error)) return error;
+    // Whoever waits behind a statement that nobody answers would wait as long once more.
+    cutOff();
     if (signal.aborted) return signal.reason as unknown;
     return new AppError('database', `The session with the database ${target} was lost: ${describeError(error)}`, {
       cause: error,

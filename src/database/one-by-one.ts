@@ -2,19 +2,18 @@
 // which its next version does not have.
 
 import type { Client } from 'pg';
+import { createTurns } from './turns.ts';
 
 type Query = (...args: readonly unknown[]) => unknown;
 
 /** Has the statements of a client wait for each other, whatever comes of them. A conversation by hand is handed on at once. */
 export function askOneByOne(client: Client): void {
   const query = client.query.bind(client) as Query;
-  let last: Promise<unknown> = Promise.resolve();
+  const turns = createTurns();
   const asking: Query = (...args) => {
     const [statement] = args;
     if (typeof statement === 'object' && statement !== null && 'submit' in statement) return query(...args);
-    const answer = last.then(async () => query(...args));
-    last = answer.catch(() => undefined);
-    return answer;
+    return turns.take(async () => query(...args));
   };
   Object.assign(client, { query: asking });
 }

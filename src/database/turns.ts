@@ -13,7 +13,11 @@ export function createTurns(): Turns {
   return {
     async take(work) {
       const turn = last.then(work);
-      last = turn.catch(() => undefined);
+      // Without what came of it, which may be large.
+      last = turn.then(
+        () => undefined,
+        () => undefined,
+      );
       return turn;
     },
   };
