@@ -4,7 +4,6 @@
 
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { createByteInput, type ByteInput } from './byte-input.ts';
 
 /** A block, made into an .xz stream of its own. */
 export interface XzBlock {
@@ -32,7 +31,7 @@ const indexPieceBytes = 64 * 1024;
 
 /** Divides `source`. Throws XzError for what is no .xz stream, ends early, or goes on after its end. */
 export async function* divideXz(source: AsyncIterable<Buffer>): AsyncGenerator<XzPart> {
-  const input = createByteInput(source, () => new XzError('The xz stream ends early'));
+  const input = createInput(source);
   const header = await input.take(12);
   if (!header.subarray(0, 6).equals(magic)) throw new XzError('The bytes are no xz stream');
   const flags = header.subarray(6, 8);
@@ -67,7 +66,7 @@ export async function* divideXz(source: AsyncIterable<Buffer>): AsyncGenerator<X
 function createIndexCheck(): {
   blocks(): number;
   add(record: readonly [number, number]): void;
-  compare(input: ByteInput, flags: Buffer): Promise<void>;
+  compare(input: Input, flags: Buffer): Promise<void>;
 } {
   const expected = createHash('sha256');
   let blocks = 0;
@@ -227,4 +226,47 @@ function decodeNumber(bytes: Buffer, at: number): { readonly value: number; read
     if ((byte & 0x80) === 0) return { value, next: at + index + 1 };
   }
   throw new XzError('A number in the xz stream is damaged');
+}
+
+interface Input {
+  /** Exactly so many bytes. */
+  take(bytes: number): Promise<Buffer>;
+  /** Whatever is left. */
+  rest(): AsyncGenerator<Buffer>;
+  ended(): Promise<boolean>;
+}
+
+function createInput(source: AsyncIterable<Buffer>): Input {
+  const iterator = source[Symbol.asyncIterator]();
+  let chunks: Buffer[] = [];
+  let available = 0;
+  // Answers whether there are so many.
+  const have = async (bytes: number): Promise<boolean> => {
+    for (;;) {
+      if (available >= bytes) return true;
+      const next = await iterator.next();
+      if (next.done === true) return false;
+      chunks.push(next.value);
+      available += next.value.length;
+    }
+  };
+  return {
+    async take(bytes) {
+      if (!(await have(bytes))) throw new XzError('The xz stream ends early');
+      const all = chunks.length === 1 ? (chunks[0] ?? Buffer.alloc(0)) : Buffer.concat(chunks);
+      chunks = [all.subarray(bytes)];
+      available -= bytes;
+      return all.subarray(0, bytes);
+    },
+    async *rest() {
+      yield* chunks;
+      chunks = [];
+      for (;;) {
+        const next = await iterator.next();
+        if (next.done === true) return;
+        yield next.value;
+      }
+    },
+    ended: async () => !(await have(1)),
+  };
 }

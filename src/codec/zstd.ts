@@ -5,7 +5,7 @@ import { constants, createZstdCompress, createZstdDecompress, zstdCompressSync, 
 import { Duplex, Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createBlockStream } from './block-stream.ts';
-import { divideZstd } from './zstd-frames.ts';
+import { divideZstd, type FramePiece } from './zstd-frames.ts';
 
 const mib = 1024 * 1024;
 
@@ -85,8 +85,24 @@ export function createZstdEncoder({
  */
 export function createZstdDecoder(): Duplex {
   return Duplex.from(async function* decode(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    for await (const frame of divideZstd(source)) yield* decodeFrame(frame);
+    const pieces = divideZstd(source);
+    for (;;) {
+      const first = await pieces.next();
+      if (first.done === true) return;
+      yield* decodeFrame(frameFrom(first.value, pieces));
+    }
   });
+}
+
+async function* frameFrom(first: FramePiece, pieces: AsyncGenerator<FramePiece>): AsyncGenerator<Buffer> {
+  let piece = first;
+  for (;;) {
+    yield piece.bytes;
+    if (piece.isLast) return;
+    const next = await pieces.next();
+    if (next.done === true) return;
+    piece = next.value;
+  }
 }
 
 async function* decodeFrame(frame: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {

@@ -60,7 +60,7 @@ export function converse(client: Client, conversation: Conversation): void {
   begin({ ...unheard, ...conversation });
 }
 
-/** Who answers. @throws AppError `database`; `access-denied` when the role may not replicate. */
+/** Who answers. @throws AppError `database`, with the remedy for a role that may not replicate. */
 export async function identifySystem(client: Client, settings: ConnectionSettings): Promise<SystemIdentity> {
   try {
     const { rows } = await client.query<{ systemid: string; timeline: number | string; xlogpos: string }>(

@@ -9,7 +9,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { crc32 } from 'node:zlib';
+import { crc32, zstdCompressSync } from 'node:zlib';
 import { createOneRunKey, decryptDocument } from '../../src/codec/age.ts';
 import { decoders, encoders, type CompressionName } from '../../src/codec/codec.ts';
 import { createSigningKey, parsePrivateKey } from '../../src/config/ssh-keys.ts';
@@ -123,6 +123,36 @@ describe('an object that becomes more than its manifest says', () => {
     assert.equal(bytes, 360 * mib);
     assert.ok(rss < 280 * mib, `${rss / mib} MiB were used for ${bomb.length} bytes`);
   });
+});
+
+describe('a zstd stream of very many pieces that are almost nothing', () => {
+  const magic = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
+  // No size, no checksum, and the smallest window.
+  const frameHeader = Buffer.concat([magic, Buffer.from([0, 0])]);
+  const emptyBlock = Buffer.alloc(3);
+  const lastBlock = Buffer.from([1, 0, 0]);
+  const skipped = Buffer.from([0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0]);
+  const content = zstdCompressSync(Buffer.from('the end'));
+  for (const [what, stream] of [
+    ['blocks without content', [frameHeader, Buffer.alloc(3_000_000 * emptyBlock.length), lastBlock, content]],
+    ['frames without content', [Buffer.alloc(2_000_000 * skipped.length, skipped), content]],
+  ] as const)
+    it(`leaves the memory alone: ${what}`, () => {
+      const script = `
+        import { Readable } from 'node:stream';
+        import { createZstdDecoder } from ${JSON.stringify(new URL('../../src/codec/zstd.ts', import.meta.url).href)};
+        const chunks = [];
+        for await (const chunk of process.stdin) chunks.push(chunk);
+        let text = '';
+        for await (const chunk of Readable.from([Buffer.concat(chunks)]).pipe(createZstdDecoder())) text += chunk;
+        console.log(JSON.stringify({ text, rss: process.resourceUsage().maxRSS * 1024 }));`;
+      const input = Buffer.concat(stream);
+      const child = spawnSync(process.execPath, ['--input-type=module', '-e', script], { input, encoding: 'utf8' });
+      assert.equal(child.status, 0, child.stderr);
+      const { text, rss } = JSON.parse(child.stdout) as { text: string; rss: number };
+      assert.equal(text, 'the end');
+      assert.ok(rss < 250 * mib, `${rss / mib} MiB were used for ${input.length} bytes`);
+    });
 });
 
 describe('a stream that asks for more memory than any of ours', () => {
