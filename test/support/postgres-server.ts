@@ -107,7 +107,14 @@ export async function startPostgres(options: {
       await client.end();
     }
   };
-  await query(`create role mastodon login password '${testPassword}'`);
+  try {
+    await query(`create role mastodon login password '${testPassword}'`);
+  } catch (error) {
+    // Nobody else would end it, and the process would wait for it.
+    process.off('exit', killNow);
+    killNow();
+    throw error;
+  }
   return {
     major,
     port,
