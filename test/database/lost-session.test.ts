@@ -84,6 +84,18 @@ describe('a session that is lost under a query', () => {
     });
   }
 
+  it('is lost for those who wait behind a statement that nobody answers, at once', async () => {
+    const queryTimeoutMs = 2_000;
+    const settings = { ...server.superuser(), port: line.port };
+    await using client = await connect(settings, AbortSignal.timeout(60_000), { queryTimeoutMs });
+    line.set('silent');
+    const startedAt = performance.now();
+    const outcomes = await Promise.allSettled([1, 2, 3, 4].map(async () => client.query('select')));
+    line.set('open');
+    assert.deepEqual(new Set(outcomes.map(({ status }) => status)), new Set(['rejected']));
+    assert.ok(performance.now() - startedAt < 3 * queryTimeoutMs, 'each waited for a time-out of its own');
+  });
+
   it('ends with the reason of its own signal when that cut it off', async () => {
     const stop = new AbortController();
     await using client = await connect(server.superuser(), stop.signal);
