@@ -42,6 +42,11 @@ const big = { maxBuffer: 2 ** 28 };
 const limit = { bytes: 2 ** 28, excess: () => new Error('too much') };
 // Half noise, half text: neither trivial nor incompressible; what is large comes again.
 const sample = (bytes: number): Buffer => Buffer.alloc(bytes, randomBytes(500_000).toString('hex'));
+// Ones and zeros without an order, of which something short comes again everywhere: nothing takes longer to compress.
+const tedious = (bytes: number): Buffer => {
+  const random = randomBytes(Math.ceil(bytes / 8));
+  return Buffer.from(Array.from({ length: bytes }, (_, at) => 48 + (((random[at >> 3] ?? 0) >> (at & 7)) & 1)));
+};
 
 for (const compression of compressions) {
   const name = compression.kind === 'none' ? 'none' : `${compression.kind} at level ${compression.level}`;
@@ -154,9 +159,8 @@ describe('an encoder', () => {
       const stop = new AbortController();
       const fed = Promise.withResolvers<void>();
       async function* blocks(): AsyncGenerator<Buffer> {
-        // Two blocks at a level of which each takes seconds, and the beginning of a third.
-        const piece = randomBytes(512 * 1024);
-        for (let at = 0; at < 50; at += 1) yield piece;
+        // Two blocks of which each takes seconds, and the beginning of a third.
+        for (let at = 0; at < 50; at += 1) yield tedious(512 * 1024);
         fed.resolve();
       }
       const nowhere = new Writable({ write: (_chunk, _encoding, callback) => callback() });
@@ -180,16 +184,35 @@ describe('an encoder', () => {
     const file = path.join(folder.path, 'object.xz');
     const blocksOf = async (bytes: number): Promise<readonly number[]> => {
       const compression = { kind: 'xz', level: 6, threads: 4 } as const;
-      writeFileSync(file, await through(encoders({ compression, recipients: [] }), sample(bytes)));
+      writeFileSync(file, await through(encoders({ compression, recipients: [] }), Buffer.alloc(bytes)));
       const listed = execFileSync('xz', ['--robot', '--list', '--verbose', file], { encoding: 'utf8' });
       const blocks = listed.split('\n').filter((line) => line.startsWith('block\t'));
       return blocks.map((block) => Number(block.split('\t')[7]));
     };
     const mib = 2 ** 20;
-    assert.deepEqual(await blocksOf(28 * mib), [8 * mib, 8 * mib, ...Array<number>(8).fill(1.5 * mib)]);
-    assert.deepEqual(await blocksOf(8 * mib + 5), [...Array<number>(7).fill(mib + 1), mib - 2]);
-    assert.deepEqual(await blocksOf(7 * mib), [7 * mib]);
+    assert.deepEqual(await blocksOf(40 * mib), [12 * mib, 12 * mib, ...Array<number>(8).fill(2 * mib)]);
+    assert.deepEqual(await blocksOf(12 * mib + 5), [...Array<number>(7).fill(1.5 * mib + 1), 1.5 * mib - 2]);
+    assert.deepEqual(await blocksOf(11 * mib), [11 * mib]);
   });
+
+  for (const level of [4, 5, 6, 9])
+    it(`of xz at level ${level} writes what stock xz decodes, with no more memory than of its own`, async () => {
+      using folder = temporaryDirectory();
+      const content = sample(200_000);
+      const memory = (file: string): number => {
+        const listed = execFileSync('xz', ['--robot', '--list', '-vv', file], { encoding: 'utf8' });
+        return Number(/^summary\t(\d+)/m.exec(listed)?.[1]);
+      };
+      const [ours, theirs] = [path.join(folder.path, 'ours.xz'), path.join(folder.path, 'theirs.xz')];
+      writeFileSync(
+        ours,
+        await through(encoders({ compression: { kind: 'xz', level, threads: 2 }, recipients: [] }), content),
+      );
+      writeFileSync(theirs, execFileSync('xz', [`-${level}`, '-c'], { input: content, ...big }));
+      assert.ok(execFileSync('xz', ['-d', '-c', ours], big).equals(content));
+      assert.ok(memory(ours) <= memory(theirs), `${memory(ours)} bytes against ${memory(theirs)}`);
+      assert.ok(memory(ours) > 2 ** 20);
+    });
 
   it('of zstd makes frames that tell their size, side by side, and a frame of nothing', async () => {
     using folder = temporaryDirectory();
