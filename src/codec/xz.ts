@@ -1,13 +1,13 @@
-// xz through lzma-native, which beside the encoder of a block only this file knows. Blocks of at most 12 MiB, and from level 5 on
+// xz through lzma-native. Blocks of at most 12 MiB, and from level 5 on
 // a dictionary that a processor's cache holds more of than of xz's own 8 MiB, are faster and need less memory for 1 to 3 % of size;
 // stock `xz -d -T0` decodes them in parallel.
 
-import { Duplex, pipeline, Readable, Transform } from 'node:stream';
+import { Duplex, Readable } from 'node:stream';
 import lzma from 'lzma-native';
-import { plural } from '../text/table.ts';
 import { createBlockStream } from './block-stream.ts';
+import { decodeBlock, type BlockAtWork } from './xz-block-decoder.ts';
 import { encodeBlock, matchFinderBt4, modeNormal, type LzmaOptions } from './xz-block-encoder.ts';
-import { divideXz, joinXz, XzError, type XzBlock, type XzPart } from './xz-blocks.ts';
+import { divideXz, joinXz, XzError, type XzPart } from './xz-blocks.ts';
 
 const mib = 1024 * 1024;
 /** Dictionary and match finder of one encoder of stock xz by preset 0-9, in MiB (xz(1), table of presets, "CompMem"). */
@@ -31,8 +31,6 @@ const pieceBytes = 4 * 1024;
 /** The same where the piece before became more than so many times as large. */
 const smallPieceBytes = 512;
 const swelling = 256;
-/** The same for a block, of which it is known how large it may become; its beginning is not to wait for its end. */
-const blockPieceBytes = 64 * 1024;
 
 /** The liblzma that is loaded, such as `liblzma 5.8.1`. */
 export function liblzmaVersion(): string {
@@ -91,7 +89,7 @@ export function createXzDecoder({ threads }: { readonly threads: number }): Dupl
       yield* decodeUndivided(source);
       return;
     }
-    const waiting: Readable[] = [];
+    const waiting: BlockAtWork[] = [];
     const parts = divideXz(source);
     try {
       for await (const part of parts) {
@@ -99,49 +97,25 @@ export function createXzDecoder({ threads }: { readonly threads: number }): Dupl
           yield* decodeUndivided(bytesOf(part, parts));
           return;
         }
-        waiting.push(decodeBlock(part.block));
+        waiting.push(decodeBlock(part.block, { memoryLimit: decoderMemory }));
         // One more than there are threads, so that all of them work while the oldest is taken.
         if (waiting.length > threads) yield* takeOldest(waiting);
       }
       while (waiting.length > 0) yield* takeOldest(waiting);
     } finally {
-      for (const block of waiting) block.destroy();
+      for (const block of waiting) block.stop();
     }
   });
 }
 
-async function* takeOldest(waiting: Readable[]): AsyncGenerator<Buffer> {
+async function* takeOldest(waiting: BlockAtWork[]): AsyncGenerator<Buffer> {
   const [oldest] = waiting;
   try {
-    if (oldest !== undefined) yield* oldest as AsyncIterable<Buffer>;
+    if (oldest !== undefined) yield* oldest.chunks();
   } catch (error) {
     throw inWords(error);
   }
   waiting.shift();
-}
-
-// Goes on until its end, whether anybody takes what comes of it or not.
-function decodeBlock({ stream, uncompressedBytes }: XzBlock): Readable {
-  let bytes = 0;
-  const decoded = new Transform({
-    readableHighWaterMark: uncompressedBytes + mib,
-    transform(chunk: Buffer, _encoding, callback) {
-      bytes += chunk.length;
-      callback(null, chunk);
-    },
-    flush(callback) {
-      const differs = (): XzError =>
-        new XzError(`A block of the xz stream has ${plural(bytes, 'byte')} instead of ${uncompressedBytes}`);
-      callback(bytes === uncompressedBytes ? null : differs());
-    },
-  });
-  // Whoever takes it is told of a failure, when its turn has come.
-  pipeline(Readable.from(piecesOf(stream, blockPieceBytes)), createDecoder({ bufsize: mib }), decoded, () => undefined);
-  return decoded;
-}
-
-function* piecesOf(bytes: Buffer, size: number): Generator<Buffer> {
-  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
 }
 
 async function* bytesOf(first: XzPart, parts: ReturnType<typeof divideXz>): AsyncGenerator<Buffer> {
