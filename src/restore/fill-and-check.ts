@@ -12,6 +12,7 @@ import { checkSchemaVersion } from '../checks/mastodon-checks.ts';
 import { compareWithArchive } from '../checks/archive-comparison.ts';
 import { createSource } from '../checks/source.ts';
 import { plural } from '../text/table.ts';
+import { analyzeDatabase } from './analysis.ts';
 import { writeScratchArchive } from './archive-file.ts';
 import type { SnapshotSource, StreamOptions } from '../snapshots/dump-stream.ts';
 import { expectedRows } from './expected-rows.ts';
@@ -76,7 +77,7 @@ export async function fillAndCheck(work: FillWork, into: FillTarget): Promise<re
     });
   }
   assertAsPlanned(contents, { plan: work.plan, snapshot: snapshotName(manifest) });
-  await control.query('analyze');
+  await analyzeDatabase(control, { connection, signal });
   const { contents: dumped } = work.plan;
   const expected = await expectedRows(control, { manifest, contents: dumped, entries });
   const origin = createSource(manifest.database.oddities);
