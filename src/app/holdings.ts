@@ -59,6 +59,8 @@ export async function readHoldings(
     readonly among?: readonly Repository[];
     /** Whether what could not be read is no news for health: whoever asks is less patient than a run. */
     readonly isImpatient?: boolean;
+    /** Whether nothing of it is remembered, because nothing is to be changed. */
+    readonly isOnlyALook?: boolean;
   } = {},
 ): Promise<readonly Holding[]> {
   const readAt = context.now().toISOString();
@@ -88,7 +90,7 @@ export async function readHoldings(
   );
   const isNews = ({ error }: Holding): boolean =>
     options.isImpatient !== true || !(error instanceof AppError && error.code === 'timeout');
-  await remember(context, { holdings: holdings.filter(isNews), readAt });
+  if (options.isOnlyALook !== true) await remember(context, { holdings: holdings.filter(isNews), readAt });
   return holdings;
 }
 
@@ -262,8 +264,18 @@ function isYounger(
   return Date.parse(at) > Date.parse(than) && Date.parse(at) <= context.now().getTime();
 }
 
-/** A manifest as health, messages and metrics look at it. */
+const records = new WeakMap<Manifest, SnapshotRecord>();
+
+/** A manifest as health, messages and metrics look at it; of one the same, for it is asked for several times. */
 export function toRecord(manifest: Manifest): SnapshotRecord {
+  const known = records.get(manifest);
+  if (known !== undefined) return known;
+  const made = makeRecord(manifest);
+  records.set(manifest, made);
+  return made;
+}
+
+function makeRecord(manifest: Manifest): SnapshotRecord {
   const { id, tier, dataAt, slot, committedAt, copiedFrom, label } = manifest;
   const dump = dumpOf(manifest);
   return {

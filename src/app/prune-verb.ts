@@ -22,7 +22,7 @@ export async function prune(context: AppContext, request: PruneRequest): Promise
   const { dryRun, signal } = request;
   await using _lock = dryRun ? null : await lockFor(context, { command: 'prune', signal });
   const holdings = dryRun
-    ? await readHoldings(context, signal)
+    ? await readHoldings(context, signal, { isOnlyALook: true })
     : await takeStock(context, { acceptPlace: request.acceptPlace === true, signal });
   const snapshots = snapshotsOfAll(holdings);
   const systemIdentifier = await currentSystemIdentifier(context, { snapshots, signal });

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { execFileSync } from 'node:child_process';
 import type { ObjectKey } from '../../src/storage/store.ts';
+import { watchLocks } from './lock-watch.ts';
 import { measure, median, type Measured } from './measured.ts';
 import { builtProgram, openStage } from './stage.ts';
 
@@ -85,12 +86,16 @@ interface Row extends Measured {
   readonly temporaryBytes: number;
   readonly objectBytes: number;
   readonly requests: number;
+  /** How long locks on tables were held, in seconds. */
+  readonly lockSeconds: number;
 }
 
+await using locks = await watchLocks(stage.server.superuser(stage.connection.database));
 const rows: Row[] = [];
 for (let round = 1; round <= Number(values.rounds); round += 1) {
   for (const contender of contenders) {
     s3.seen.length = 0;
+    locks.longest();
     const before = new Set(await s3.keys());
     const measured = await measure(contender.file, contender);
     if (measured.status !== 0) throw new Error(`${contender.name} ended with ${measured.status}: ${measured.stderr}`);
@@ -98,7 +103,14 @@ for (let round = 1; round <= Number(values.rounds); round += 1) {
     const left = readdirSync(temporary).filter((name) => name.endsWith('.xz'));
     const temporaryBytes = left.reduce((sum, name) => sum + statSync(path.join(temporary, name)).size, 0);
     const objectBytes = await sizeOf(objects);
-    rows.push({ name: contender.name, ...measured, temporaryBytes, objectBytes, requests: s3.seen.length });
+    rows.push({
+      name: contender.name,
+      ...measured,
+      temporaryBytes,
+      objectBytes,
+      requests: s3.seen.length,
+      lockSeconds: locks.longest(),
+    });
     for (const name of left) rmSync(path.join(temporary, name));
     const store = s3.store();
     for (const key of await s3.keys())
@@ -121,8 +133,8 @@ const dumpBytes = statSync(path.join(stage.folder, 'finished.dump')).size;
 const lines = [
   `${(dumpBytes / mib).toFixed(0)} MiB of dump, ${cores} cores, medians of ${values.rounds}`,
   '',
-  '| what | seconds | ratio (lowest to highest) | processor seconds | peak memory, MiB | temporary, MiB | object, MiB | requests |',
-  '|---|---:|---:|---:|---:|---:|---:|---:|',
+  '| what | seconds | ratio (lowest to highest) | processor seconds | peak memory, MiB | temporary, MiB | object, MiB | requests | locks held, s |',
+  '|---|---:|---:|---:|---:|---:|---:|---:|---:|',
   ...contenders.map(({ name, against }) => {
     // Pairs of one round: the machine is another one in the next.
     const own = rows.filter((row) => row.name === name);
@@ -137,6 +149,7 @@ const lines = [
       (of(name, (row) => row.temporaryBytes) / mib).toFixed(1),
       (of(name, (row) => row.objectBytes) / mib).toFixed(1),
       of(name, (row) => row.requests).toFixed(0),
+      of(name, (row) => row.lockSeconds).toFixed(1),
     ];
     return `| ${cells.join(' | ')} |`;
   }),
