@@ -6,7 +6,7 @@ import { firstError } from '../backup/first-error.ts';
 import { backUp, type BackupResult } from '../backup/backup.ts';
 import type { ProgressListener } from '../backup/progress.ts';
 import { commandOf, folderOf, type ClockPurpose, type HandPurpose, type Purpose } from '../backup/purpose.ts';
-import type { Compression } from '../codec/codec.ts';
+import { withThreads, type Compression } from '../codec/codec.ts';
 import { recipientsOf } from '../config/age-keys.ts';
 import type { Settings } from '../config/settings.ts';
 import { AppError } from '../errors.ts';
@@ -251,8 +251,7 @@ function compressionOf(
   { compression, threads }: Pick<Settings, 'compression' | 'threads'>,
   { inHaste = false }: Pick<Plan, 'inHaste'>,
 ): Compression {
-  if (compression.kind === 'none') return compression;
-  return inHaste ? hastyCompression : { ...compression, threads };
+  return inHaste && compression.kind !== 'none' ? hastyCompression : withThreads(compression, threads);
 }
 
 /** How many snapshots made here are remembered, to tell them from another container's and from somebody else's. */

@@ -13,7 +13,7 @@ export interface BlockFormat<Encoded> {
   /** Rejects when compressing fails, and with the reason of `stop` when that has aborted. */
   encode(content: Uint8Array, stop: AbortSignal): Promise<Encoded>;
   /** Puts a stream together of blocks in their order. */
-  readonly joining: { add(block: Encoded): Buffer; end(): Buffer };
+  readonly joining: { add(block: Encoded): readonly Buffer[]; end(): readonly Buffer[] };
 }
 
 /** A stream with blocks of `blockBytes`, at most `threads` of them at work; one more waits, one is held, and one is filled. */
@@ -59,8 +59,9 @@ export function createBlockStream<Encoded>(options: {
     block = Buffer.alloc(0);
     for (let at = 0; at < rest.length; at += bytes) void send(rest.subarray(at, at + bytes));
   };
-  const hand = (stream: Transform, bytes: Buffer): void => {
-    for (let at = 0; at < bytes.length; at += pieceBytes) stream.push(bytes.subarray(at, at + pieceBytes));
+  const hand = (stream: Transform, parts: readonly Buffer[]): void => {
+    for (const bytes of parts)
+      for (let at = 0; at < bytes.length; at += pieceBytes) stream.push(bytes.subarray(at, at + pieceBytes));
   };
   const take = async (stream: Transform, { most }: { readonly most: number }): Promise<void> => {
     while (inFlight.length > most) {

@@ -103,8 +103,11 @@ export function threadsOf(compression: Compression): number {
   }
 }
 
-/** The same compression with so many threads. */
-export function withThreads(compression: Compression, threads: number): Compression {
+/** A compression with so many threads, whatever it had. */
+export function withThreads(
+  compression: { readonly kind: 'none' } | { readonly kind: 'xz' | 'zstd'; readonly level: number },
+  threads: number,
+): Compression {
   return compression.kind === 'none' ? compression : { ...compression, threads };
 }
 

@@ -3,6 +3,7 @@
 // their memory is freed; between two pieces nothing has to be waited for. (A worker of Node's that is ended inside this package
 // takes the whole process with it.)
 
+import lzma from 'lzma-native';
 import { openLzmaCoder } from './lzma-coder.ts';
 import { resizeBlock, type SizedBlock } from './xz-blocks.ts';
 
@@ -19,6 +20,16 @@ const pieceBytes = 64 * 1024;
 export type LzmaOptions =
   | { readonly preset: number }
   | { readonly dictSize: number; readonly mode: number; readonly mf: number; readonly niceLen: number };
+
+interface MemoryUsage {
+  readonly rawEncoderMemusage: (filters: readonly { readonly id: string; readonly options: LzmaOptions }[]) => number;
+}
+
+/** What the coder of a block needs, in bytes, as liblzma reckons it (lzma/filter.h, lzma_raw_encoder_memusage). */
+export function blockEncoderMemory(options: LzmaOptions): number {
+  const { rawEncoderMemusage: memory } = lzma as unknown as MemoryUsage;
+  return memory([{ id: filterLzma2, options }]);
+}
 
 /** Compresses a block. Rejects when that fails, and with the reason of `stop` when that has aborted. */
 export async function encodeBlock(
@@ -41,5 +52,7 @@ export async function encodeBlock(
   } finally {
     coder.free();
   }
-  return resizeBlock(Buffer.concat(chunks), { uncompressedBytes: content.length });
+  const stream = Buffer.concat(chunks);
+  chunks.length = 0;
+  return resizeBlock(stream, { uncompressedBytes: content.length });
 }

@@ -112,7 +112,8 @@ const filterBytes = 3;
 
 /** A block of a stream: its header with both sizes, its bytes and its check. */
 export interface SizedBlock {
-  readonly bytes: Buffer;
+  /** In order; not put together, for they are large. */
+  readonly pieces: readonly Buffer[];
   /** Without the padding before the check, as the index has it. */
   readonly unpaddedBytes: number;
   readonly uncompressedBytes: number;
@@ -148,27 +149,26 @@ export function resizeBlock(stream: Buffer, { uncompressedBytes }: { readonly un
   header.writeUInt8(header.length / 4 - 1, 0);
   header.writeUInt32LE(crc32(header.subarray(0, -4)), header.length - 4);
   const unpaddedBytes = header.length + compressed + crc64Bytes;
-  return { bytes: Buffer.concat([header, body]), unpaddedBytes, uncompressedBytes };
+  return { pieces: [header, body], unpaddedBytes, uncompressedBytes };
 }
 
 /** Puts a stream together of blocks in their order. */
-export function joinXz(): { add(block: SizedBlock): Buffer; end(): Buffer } {
+export function joinXz(): { add(block: SizedBlock): readonly Buffer[]; end(): readonly Buffer[] } {
   const records: (readonly [number, number])[] = [];
   let begun = false;
-  const beginning = (): Buffer => {
-    if (begun) return Buffer.alloc(0);
+  const beginning = (): readonly Buffer[] => {
+    if (begun) return [];
     begun = true;
-    return Buffer.concat([magic, ownFlags, littleEndian(crc32(ownFlags))]);
+    return [Buffer.concat([magic, ownFlags, littleEndian(crc32(ownFlags))])];
   };
   return {
-    add({ bytes, unpaddedBytes, uncompressedBytes }) {
+    add({ pieces, unpaddedBytes, uncompressedBytes }) {
       records.push([unpaddedBytes, uncompressedBytes]);
-      const first = beginning();
-      return first.length === 0 ? bytes : Buffer.concat([first, bytes]);
+      return [...beginning(), ...pieces];
     },
     end() {
       const index = encodeIndex(records);
-      return Buffer.concat([beginning(), index, encodeFooter(index, ownFlags)]);
+      return [...beginning(), Buffer.concat([index, encodeFooter(index, ownFlags)])];
     },
   };
 }

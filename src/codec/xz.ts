@@ -6,16 +6,13 @@ import { Duplex, Readable } from 'node:stream';
 import lzma from 'lzma-native';
 import { createBlockStream } from './block-stream.ts';
 import { decodeBlock, type BlockAtWork } from './xz-block-decoder.ts';
-import { encodeBlock, matchFinderBt4, modeNormal, type LzmaOptions } from './xz-block-encoder.ts';
+import { blockEncoderMemory, encodeBlock, matchFinderBt4, modeNormal, type LzmaOptions } from './xz-block-encoder.ts';
 import { divideXz, joinXz, XzError, type XzPart } from './xz-blocks.ts';
 
 const mib = 1024 * 1024;
-/** Dictionary and match finder of one encoder of stock xz by preset 0-9, in MiB (xz(1), table of presets, "CompMem"). */
-const stockEncoderMiB = [3, 9, 17, 32, 48, 94, 94, 186, 370, 674] as const;
-/** Dictionary by preset 0-9, in MiB (same table). */
+/** Dictionary by preset 0-9 of stock xz, in MiB (xz(1), table of presets). */
 const stockDictionaryMiB = [0.25, 1, 2, 4, 4, 8, 8, 16, 32, 64] as const;
-/** The same of ours; what is larger than a block is of no use. As `xz -vv --lzma2=preset=6,dict=3MiB` says. */
-const encoderMiB = [3, 9, 17, 32, 48, 38, 38, 148, 148, 148] as const;
+/** The same of ours; what is larger than a block is of no use. */
 const dictionaryMiB = [0.25, 1, 2, 4, 4, 3, 3, 12, 12, 12] as const;
 
 /**
@@ -37,23 +34,23 @@ export function liblzmaVersion(): string {
   return `liblzma ${lzma.versionString()}`;
 }
 
-/** Uncompressed bytes in one xz block: three dictionaries of the preset, as xz has it, but at most 12 MiB. */
+/** Uncompressed bytes in one xz block: three dictionaries of the preset, as xz has it, but at most 8 MiB, and 12 MiB from level 5 on. */
 export function xzBlockBytes(level: number): number {
-  return Math.min(12 * mib, stockBlockBytes(level));
+  return Math.min((level <= 4 ? 8 : 12) * mib, stockBlockBytes(level));
 }
 
 /**
- * What the xz encoder needs at most, in bytes: per thread the coder, one block and what becomes of it, twice where it is put
- * together; besides, one block that waits, one that is held and one that is filled.
+ * What the xz encoder needs at most, in bytes: per thread the coder, one block and what becomes of it; besides, one block that
+ * waits, one that is held, one that is filled, and one that is put together.
  */
 export function xzEncoderMemory({ level, threads }: { readonly level: number; readonly threads: number }): number {
   const blockBytes = xzBlockBytes(level);
-  return threads * ((encoderMiB[level] ?? 148) * mib + 2 * blockBytes) + 3 * blockBytes;
+  return threads * (blockEncoderMemory(lzmaOptions(level)) + 2 * blockBytes) + 4 * blockBytes;
 }
 
 /** What stock `xz -T<threads>` needs with its default blocks, in bytes, as `xz -vv` prints it; for comparison. */
 export function stockXzMemory({ level, threads }: { readonly level: number; readonly threads: number }): number {
-  return threads * ((stockEncoderMiB[level] ?? 674) * mib + 3 * stockBlockBytes(level));
+  return threads * (blockEncoderMemory({ preset: level }) + 3 * stockBlockBytes(level));
 }
 
 function stockBlockBytes(level: number): number {

@@ -159,14 +159,14 @@ function* piecesOf(content: Uint8Array): Generator<Uint8Array> {
   for (let at = 0; at < content.length; at += pieceBytes) yield content.subarray(at, at + pieceBytes);
 }
 
-function joinFrames(): { add(frame: Buffer): Buffer; end(): Buffer } {
+function joinFrames(): { add(frame: Buffer): readonly Buffer[]; end(): readonly Buffer[] } {
   let frames = 0;
   return {
     add(frame) {
       frames += 1;
-      return frame;
+      return [frame];
     },
     // Nothing is a frame as well: no bytes at all are no end of anything.
-    end: () => (frames === 0 ? zstdCompressSync(Buffer.alloc(0)) : Buffer.alloc(0)),
+    end: () => (frames === 0 ? [zstdCompressSync(Buffer.alloc(0))] : []),
   };
 }

@@ -227,7 +227,7 @@ const planVariables = {
     parse: parseInteger(0, 22),
     preset: null,
     presetNote: '`6` (zstd: `12`)',
-    doc: '0 to 9 for xz, 1 to 22 for zstd',
+    doc: '0 to 9 for xz (7 to 9 are the same), 1 to 22 for zstd',
   }),
   BACKUP_THREADS: planRow({
     parse: parseInteger(1, 1024),

@@ -1,7 +1,7 @@
 // Finds the PostgreSQL client programs and picks those that fit the server. An older pg_dump refuses a newer server, and a
 // newer one writes archives that the server's own pg_restore cannot read, so the same major version comes first.
 
-import { access, constants, readdir } from 'node:fs/promises';
+import { access, constants, readdir, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { AppError, describeError } from '../errors.ts';
 import { captureChild } from '../stream/child.ts';
@@ -40,7 +40,12 @@ export async function findClients(options: {
   if (options.directory !== null) return [await inspectGiven(options.directory, options.signal)];
   const candidates = [...(await versionedDirectories()), ...options.path.split(':').filter((entry) => entry !== '')];
   const found = new Map<number, ClientPrograms>();
+  const asked = new Set<string>();
   for (const directory of candidates) {
+    const file = await realpath(path.join(directory, 'pg_dump')).catch(() => undefined);
+    // /bin is often another name of /usr/bin, where Debian has a program that chooses among the versioned ones; Perl starts for it.
+    if (file === undefined || asked.has(file) || (path.basename(file) === 'pg_wrapper' && found.size > 0)) continue;
+    asked.add(file);
     const client = await inspect(directory, options.signal).catch(() => undefined);
     if (client !== undefined && !found.has(client.major)) found.set(client.major, client);
   }

@@ -1,6 +1,6 @@
 // Whether a run fits into the memory there is, and how large it may become.
 
-import { codecMemory, threadsOf, withThreads, type Compression } from '../codec/codec.ts';
+import { codecMemory, threadsOf, withThreads } from '../codec/codec.ts';
 import type { DatabaseFacts } from '../database/server.ts';
 import { choosePartBytes, expectedObjectBytes } from '../snapshots/part-size.ts';
 import { planMemory } from '../backup/memory.ts';
@@ -11,8 +11,7 @@ import { problem, type Examination, type Finding } from './finding.ts';
 /** The plan of a run as findings; `facts` null: the database could not be asked. */
 export function examineMemory(examination: Examination, facts: DatabaseFacts | null): readonly Finding[] {
   if (facts === null) return [];
-  const { compression: wanted, threads } = examination.settings;
-  const compression: Compression = wanted.kind === 'none' ? wanted : { ...wanted, threads };
+  const compression = withThreads(examination.settings.compression, examination.settings.threads);
   const compressed = compression.kind !== 'none';
   try {
     const parts = examination.stores.map(({ store, partsInMemory }) => ({

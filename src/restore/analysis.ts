@@ -3,42 +3,54 @@
 
 import type { Client } from 'pg';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
-import { sqlStateOf, undefinedTable } from '../database/sql-state.ts';
+import { AppError } from '../errors.ts';
 
 /**
- * Does what ANALYZE without a name does (PostgreSQL, ANALYZE): all tables that the role may have analysed, those of the system
- * among them. Rejects when `control` loses its session or `signal` aborts; where a second session is not to be had, or ends,
- * the first does everything.
+ * Has all tables analysed that the role may have analysed, those of the system among them, as ANALYZE without a name does
+ * (PostgreSQL, ANALYZE). Rejects when `control` loses its session or `signal` aborts; what a second session cannot do, or was at
+ * when it ended, the first does.
  */
 export async function analyzeDatabase(
   control: Client,
   { connection, signal }: { readonly connection: ConnectionSettings; readonly signal: AbortSignal },
 ): Promise<void> {
-  // A partitioned table takes its partitions along. The largest ones first: pop takes the last.
+  // The largest last, for the last is taken; building an index has counted its pages. A partitioned table takes its partitions along.
   const { rows } = await control.query<{ readonly name: string }>(
     `select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
      where c.relkind in ('r', 'm', 'p') and not c.relispartition and not c.relisshared and c.relpersistence <> 't'
-     order by case c.relkind when 'p' then 9e18::float8 else pg_relation_size(c.oid) end`,
+     order by c.relkind = 'p', c.relpages`,
   );
   const tables = rows.map(({ name }) => name);
+  const end = new AbortController();
+  const ended = AbortSignal.any([signal, end.signal]);
+  let isWhole = true;
   const work = async (client: Client): Promise<void> => {
     for (let table = tables.pop(); table !== undefined; table = tables.pop())
-      await client.query(`analyze ${table}`).catch((error: unknown) => {
-        // Dropped since, where the database is one that others use.
-        if (sqlStateOf(error) !== undefinedTable) throw error;
-      });
+      try {
+        await client.query(`analyze ${table}`);
+      } catch (error) {
+        // A session that is lost; anything else is one table's: it was dropped, or is in a schema that is closed to the role.
+        if (error instanceof AppError || ended.aborted) {
+          tables.push(table);
+          throw error;
+        }
+        isWhole = false;
+      }
   };
-  const help = async (): Promise<boolean> => {
-    try {
-      await using second = await connect(connection, signal, { queryTimeoutMs: 0 });
-      await work(second);
-      return true;
-    } catch {
-      return false;
-    }
+  const help = async (): Promise<void> => {
+    await using second = await connect(connection, ended, { queryTimeoutMs: 0 });
+    await work(second);
   };
-  const [helped] = await Promise.all([help(), work(control)]);
-  signal.throwIfAborted();
-  // Nobody knows what it had left.
-  if (!helped) await control.query('analyze');
+  const helping = help().catch(() => undefined);
+  try {
+    await work(control);
+  } catch (error) {
+    end.abort();
+    throw error;
+  } finally {
+    await helping;
+  }
+  await work(control);
+  // Where a name does not lead, it goes by number; and it passes over what it may not analyse.
+  if (!isWhole) await control.query('analyze');
 }

@@ -1,11 +1,12 @@
-// How long somebody's locks on tables are held: as long can no table be altered, and VACUUM removes nothing that has died since.
+// How long transactions that hold locks on tables last: as long can none of these be altered, and VACUUM removes nothing that has
+// died since.
 
 import { Client } from 'pg';
 import type { ConnectionSettings } from '../../src/database/connection.ts';
 
 /** A look at the locks of one database, again and again. */
 export interface LockWatch extends AsyncDisposable {
-  /** The longest that one session held locks on tables since it was asked last, in seconds. */
+  /** The longest since it was asked last, in seconds. */
   longest(): number;
 }
 
@@ -18,16 +19,19 @@ export async function watchLocks(connection: ConnectionSettings): Promise<LockWa
   await client.connect();
   let longest = 0;
   let looking = Promise.resolve();
+  let failure: Error | null = null;
   const look = async (): Promise<void> => {
     const { rows } = await client.query<{ readonly seconds: string | null }>(
       `select max(extract(epoch from clock_timestamp() - a.xact_start)) as seconds from pg_stat_activity a
-       where a.datname = current_database() and a.pid <> pg_backend_pid() and exists (select from pg_locks l
+       where a.datname = current_database() and a.backend_type = 'client backend' and a.pid <> pg_backend_pid() and exists (select from pg_locks l
          where l.pid = a.pid and l.locktype = 'relation' and l.granted and l.relation >= 16384)`,
     );
     longest = Math.max(longest, Number(rows[0]?.seconds ?? 0));
   };
   const timer = setInterval(() => {
-    looking = looking.then(look);
+    looking = looking.then(look).catch((error: unknown) => {
+      failure ??= error instanceof Error ? error : new Error(String(error));
+    });
   }, lookEveryMs);
   return {
     longest() {
@@ -39,6 +43,7 @@ export async function watchLocks(connection: ConnectionSettings): Promise<LockWa
       clearInterval(timer);
       await looking;
       await client.end();
+      if (failure !== null) throw failure;
     },
   };
 }

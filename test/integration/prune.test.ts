@@ -2,7 +2,7 @@
 // tested beside it; here it is about deleting by mistake, which a backup tool must not do.
 
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { renderPrune } from '../../src/cli/retention-commands.ts';
@@ -197,9 +197,12 @@ for (const [name, open] of Object.entries(stages)) {
         '',
       ]);
       assert.deepEqual(await stage.keys(), before_);
+      const remembered = path.join(stage.environment['BACKUP_STATE_DIR'] ?? '', 'stores.json');
+      assert.ok(!existsSync(remembered), 'health is told of it');
       const done = await runCommand(['prune', '--json'], { ...stage.environment, BACKUP_KEEP_DAILY: '5d' });
       const document = JSON.parse(done.stdout) as { destinations: { removed: string[] }[] };
       assert.equal(document.destinations[0]?.removed.length, 2);
+      assert.ok(existsSync(remembered));
       assert.equal((await stage.keys()).length, before_.length - 4);
       assertWhole(await stage.keys());
     });
