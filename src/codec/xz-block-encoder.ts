@@ -10,8 +10,8 @@ import { resizeBlock, type SizedBlock } from './xz-blocks.ts';
 /** LZMA_CHECK_CRC64, what the xz command writes. lzma-native's names for the checks are not in its typings. */
 const checkCrc64 = 4;
 /** LZMA_MODE_NORMAL, LZMA_MF_BT4 and the filter (lzma/lzma12.h): not in its typings either. */
-export const modeNormal = 2;
-export const matchFinderBt4 = 0x14;
+const modeNormal = 2;
+const matchFinderBt4 = 0x14;
 const filterLzma2 = 'LZMA_FILTER_LZMA2';
 /** What the compressor is given at a time, in bytes: some 50 ms of work at the highest level. */
 const pieceBytes = 64 * 1024;
@@ -20,6 +20,16 @@ const pieceBytes = 64 * 1024;
 export type LzmaOptions =
   | { readonly preset: number }
   | { readonly dictSize: number; readonly mode: number; readonly mf: number; readonly niceLen: number };
+
+/**
+ * What liblzma is told at a level 0-9: up to 4 its own presets, then those of the same number with another dictionary, which is
+ * never larger than a block, for that is of no use.
+ */
+export function lzmaOptions(level: number): LzmaOptions {
+  if (level <= 4) return { preset: level };
+  const dictSize = (level <= 6 ? 3 : 12) * 1024 * 1024;
+  return { dictSize, mode: modeNormal, mf: matchFinderBt4, niceLen: level === 5 ? 32 : 64 };
+}
 
 interface MemoryUsage {
   readonly rawEncoderMemusage: (filters: readonly { readonly id: string; readonly options: LzmaOptions }[]) => number;

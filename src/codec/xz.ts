@@ -1,19 +1,16 @@
-// xz through lzma-native. Blocks of at most 12 MiB, and from level 5 on
-// a dictionary that a processor's cache holds more of than of xz's own 8 MiB, are faster and need less memory for 1 to 3 % of size;
-// stock `xz -d -T0` decodes them in parallel.
+// xz through lzma-native. Blocks of at most 12 MiB, and from level 5 on a dictionary that a processor's cache holds more of than of
+// xz's own 8 MiB, are faster and need less memory for 1 to 3 % of size; stock `xz -d -T0` decodes them in parallel.
 
 import { Duplex, Readable } from 'node:stream';
 import lzma from 'lzma-native';
 import { createBlockStream } from './block-stream.ts';
 import { decodeBlock, type BlockAtWork } from './xz-block-decoder.ts';
-import { blockEncoderMemory, encodeBlock, matchFinderBt4, modeNormal, type LzmaOptions } from './xz-block-encoder.ts';
+import { blockEncoderMemory, encodeBlock, lzmaOptions } from './xz-block-encoder.ts';
 import { divideXz, joinXz, XzError, type XzPart } from './xz-blocks.ts';
 
 const mib = 1024 * 1024;
 /** Dictionary by preset 0-9 of stock xz, in MiB (xz(1), table of presets). */
 const stockDictionaryMiB = [0.25, 1, 2, 4, 4, 8, 8, 16, 32, 64] as const;
-/** The same of ours; what is larger than a block is of no use. */
-const dictionaryMiB = [0.25, 1, 2, 4, 4, 3, 3, 12, 12, 12] as const;
 
 /**
  * What one decoder may need, in bytes: level 9 asks for its dictionary of 64 MiB and one more (xz(1), "DecMem"). A stream may
@@ -55,13 +52,6 @@ export function stockXzMemory({ level, threads }: { readonly level: number; read
 
 function stockBlockBytes(level: number): number {
   return Math.max(1, (stockDictionaryMiB[level] ?? 64) * 3) * mib;
-}
-
-/** What liblzma is told: up to level 4 its own presets, then those of the same number with another dictionary. */
-function lzmaOptions(level: number): LzmaOptions {
-  if (level <= 4) return { preset: level };
-  const dictSize = (dictionaryMiB[level] ?? 12) * mib;
-  return { dictSize, mode: modeNormal, mf: matchFinderBt4, niceLen: level === 5 ? 32 : 64 };
 }
 
 /** A compressing stream at `level` 0-9 on `threads` threads; destroyed, it ends within a moment. */
