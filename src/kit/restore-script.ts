@@ -168,8 +168,12 @@ PASSFILE=$(pg mktemp /tmp/restore.XXXXXX < /dev/null)
 away() {
   trap - EXIT
   pg rm -f "$PASSFILE" "$LIST" < /dev/null || :
-  ask -d template1 -c "alter role $LOGIN nologin" \
-    -c "select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = '$LOGIN'" < /dev/null > /dev/null || :
+  ask -d template1 -c "alter role $LOGIN nologin" < /dev/null || :
+  # A session that ends owns its temporary tables until it has dropped them.
+  for TRY in 1 2 3 4 5 6 7 8 9; do
+    [ "$(ask -d template1 -c "select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = '$LOGIN'" < /dev/null)" != 0 ] || break
+    sleep 1
+  done
   {
     [ -z "$MADE" ] || ask -d "$DB" -c "reassign owned by $LOGIN to \"$ROLE\"" -c "drop owned by $LOGIN" < /dev/null
   } && ask -d template1 -c "drop role $LOGIN" < /dev/null ||

@@ -25,6 +25,7 @@ import { startPostgres, testPassword, type PostgresServer } from '../support/pos
 import { startS3 } from '../support/s3-server.ts';
 import { createStockShell } from '../support/stock-tools.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { until } from '../support/until.ts';
 
 const name = 'mastodon_production';
 
@@ -167,12 +168,7 @@ describe('restore.sh', () => {
     it(`needs no more than a server that lets in ${what}, or says what it needs`, async () => {
       fresh();
       await using target = await startPostgres({ major: 15 });
-      const rows = lines.map((line) => `('${line}')`).join(', ');
-      const [{ hba_file: file = '' } = {}] = await target.query('show hba_file');
-      await target.query(`copy (values ${rows}) to '${String(file)}'; select pg_reload_conf()`);
-      const roles = 'select rolname from pg_roles order by 1';
       const socket = { PGHOST: target.socketDirectory };
-      const result = await script(target, socket);
       const inside = async (sql: string, database = 'postgres'): Promise<string> => {
         const asked = await shell.run([`psql -qXAt -d ${database} -c "${sql}"`], {
           ...socket,
@@ -182,7 +178,17 @@ describe('restore.sh', () => {
         assert.equal(asked.status, 0, asked.stderr);
         return asked.stdout;
       };
-      assert.doesNotMatch(await inside(roles), /mastodon_backup/);
+      const rows = lines.map((line) => `('${line}')`).join(', ');
+      const [{ hba_file: file = '' } = {}] = await target.query('show hba_file');
+      const loaded = await inside('select pg_conf_load_time()');
+      await target.query(`copy (values ${rows}) to '${String(file)}'; select pg_reload_conf()`);
+      await until('the server has read who is let in', {
+        seconds: 5,
+        look: async () => (await inside('select pg_conf_load_time()')) !== loaded,
+      });
+      const result = await script(target, socket);
+      const roles = await inside('select rolname from pg_roles order by 1');
+      assert.doesNotMatch(roles, /mastodon_backup/, result.stdout + result.stderr);
       if (how === 'well') {
         assert.equal(result.status, 0, result.stdout + result.stderr);
         assert.equal(
@@ -198,6 +204,23 @@ describe('restore.sh', () => {
       );
       assert.equal(await inside(`select count(*) from pg_database where datname = '${name}'`), '0\n');
     });
+
+  it('waits for its sessions, which own their temporary tables until they have dropped them', async () => {
+    fresh();
+    await using target = await startPostgres({ major: 15 });
+    // Dropping so many takes longer than the next session needs to begin.
+    const many =
+      'do $$ begin for n in 1..1500 loop execute format($f$create temp table t%s ()$f$, n); end loop; end $$;';
+    const slow = path.join(scratch.path, 'slow');
+    writeFileSync(
+      slow,
+      `#!/bin/sh\ncase "$*" in *mastodon_backup_*' psql -qXAt '*' -d '${name}) { echo '${many}'; cat; } | "$@" ;; *) exec "$@" ;; esac\n`,
+    );
+    chmodSync(slow, 0o755);
+    const result = await script(target, { PG: slow });
+    assert.equal(result.status, 0, result.stdout + result.stderr);
+    assert.deepEqual(await target.query("select rolname from pg_roles where rolname ~ '^mastodon_'"), []);
+  });
 
   it("leaves no login behind where it ends early, and nothing that is not the role's", async () => {
     fresh();

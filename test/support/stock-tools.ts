@@ -8,7 +8,7 @@ import { outputOf } from './output.ts';
 
 /** What a fresh Debian has, what the kit says to install, and PostgreSQL's clients. */
 const plainTools =
-  'sh env cat cp date ls find grep sed sort cut head tail sha256sum mkdir mktemp od rm wc tr tar mv rm age age-keygen ssh-keygen xz zstd curl rclone'.split(
+  'sh env cat cp date sleep ls find grep sed sort cut head tail sha256sum mkdir mktemp od rm wc tr tar mv rm age age-keygen ssh-keygen xz zstd curl rclone'.split(
     ' ',
   );
 const postgresTools = ['psql', 'createdb', 'createuser', 'pg_restore', 'vacuumdb'];
