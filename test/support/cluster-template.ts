@@ -3,7 +3,20 @@
 
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -49,6 +62,7 @@ async function findTemplate(options: ClusterOptions): Promise<string> {
     cwd: fresh,
     env: { PATH: process.env['PATH'], HOME: fresh, LC_ALL: 'C' },
   });
+  for (const file of walSegments(path.join(fresh, 'data'))) makeHole(file);
   try {
     renameSync(fresh, template);
   } catch {
@@ -70,14 +84,27 @@ function giveIdentifier(data: string): void {
   fresh.copy(control);
   control.writeUInt32LE(crc32c(control.subarray(0, end)), end);
   writeFileSync(controlFile, control);
-  const wal = path.join(data, 'pg_wal');
-  for (const name of readdirSync(wal).filter((file) => /^[0-9A-F]{24}$/.test(file))) {
-    const segment = readFileSync(path.join(wal, name));
-    if (segment.compare(former, 0, 8, 24, 32) !== 0)
-      throw new Error(`${name} does not begin with a page of this server`);
-    fresh.copy(segment, 24);
-    writeFileSync(path.join(wal, name), segment);
+  for (const file of walSegments(data)) {
+    const segment = openSync(file, 'r+');
+    const page = Buffer.alloc(8);
+    readSync(segment, page, 0, 8, 24);
+    if (!page.equals(former)) throw new Error(`${file} does not begin with a page of this server`);
+    writeSync(segment, fresh, 0, 8, 24);
+    closeSync(segment);
   }
+}
+
+// Most of a segment is zeros, which cost nothing to copy where they are a hole.
+function makeHole(file: string): void {
+  const { size } = statSync(file);
+  truncateSync(file, readFileSync(file).findLastIndex((byte) => byte !== 0) + 1);
+  truncateSync(file, size);
+}
+
+function walSegments(data: string): readonly string[] {
+  const wal = path.join(data, 'pg_wal');
+  const names = readdirSync(wal).filter((name) => /^[0-9A-F]{24}$/.test(name));
+  return names.map((name) => path.join(wal, name));
 }
 
 function checksumOffset(control: Buffer): number {

@@ -158,13 +158,20 @@ async function startServer(options: {
       full_page_writes: 'off',
       shared_buffers: '64MB',
       max_wal_size: '2GB',
+      wal_init_zero: 'off',
       log_min_messages: 'fatal',
       ...options.settings,
     };
     const child = spawn(
       path.join(native, 'bin/postgres'),
       ['-D', data, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
-      { ...serverUser, cwd: home, stdio: 'ignore', env: { PATH: process.env['PATH'], HOME: home, LC_ALL: 'C' } },
+      {
+        ...serverUser,
+        cwd: home,
+        stdio: 'ignore',
+        // LD_BIND_NOW: the symbols are looked up once, and not by every backend anew.
+        env: { PATH: process.env['PATH'], HOME: home, LC_ALL: 'C', LD_BIND_NOW: '1' },
+      },
     );
     if (await isReady(child, { home, port })) return { child, port };
     if (attempt === 3) throw new Error(`postgres ended with status ${child.exitCode}`);
