@@ -33,16 +33,14 @@ export async function readKnownChain(
 }
 
 /**
- * Looks at the chain of the server that is followed, applies retention to it, and remembers what can be had of it; null: none is
- * followed. The caller holds the lock `base`.
+ * Looks at the chain of the server that is followed, applies retention to it, and remembers what can be had of it. The caller holds
+ * the lock `base`.
  */
-export async function lookAtChain(context: AppContext, signal: AbortSignal): Promise<KnownChain | null> {
-  const following = (await context.state().readPitr())?.following ?? null;
-  if (following === null) return null;
-  const { systemIdentifier } = following;
-  const known = await readKnownChain(context, { systemIdentifier, signal });
-  const { chain, window } = known;
-  const pruning = await pruneChains(context, { chain, signal });
+export async function lookAtChain(context: AppContext, signal: AbortSignal): Promise<void> {
+  const systemIdentifier = (await context.state().readPitr())?.following?.systemIdentifier;
+  if (systemIdentifier === undefined) return;
+  const { chain, window } = await readKnownChain(context, { systemIdentifier, signal });
+  const retentionProblem = await pruneChains(context, { chain, signal });
   for (const gap of window.gaps) context.log.warn({ systemIdentifier }, `Not every moment can be had: ${gap}`);
   for (const { id, reason } of [...chain.damaged, ...chain.unreadable, ...unsignedOf(chain)])
     context.log.warn({ id, reason }, 'A base backup counts for nothing');
@@ -54,12 +52,11 @@ export async function lookAtChain(context: AppContext, signal: AbortSignal): Pro
       systemIdentifier,
       from: window.first?.endedAt.toISOString() ?? null,
       gaps: window.gaps,
-      retentionProblem: pruning.problem,
+      retentionProblem,
       bases: chain.bases.length,
       bytes: chain.bytes,
     },
   });
-  return known;
 }
 
 /** Bases that count for nothing because of who did not sign them. */

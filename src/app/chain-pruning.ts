@@ -18,13 +18,6 @@ import type { AppContext } from './context.ts';
 import { lockFor } from './locking.ts';
 import type { PruneRequest } from './prune-verb.ts';
 
-/** What came of it. */
-export interface ChainPruning {
-  readonly removed: readonly ObjectKey[];
-  /** Why not all of it could be done; null: all is as it should be. */
-  readonly problem: string | null;
-}
-
 /** What retention would do to the chain of a server, and what it did. */
 export interface ChainPrune {
   readonly place: string;
@@ -65,32 +58,35 @@ interface Planning {
 
 const dayMs = 86_400_000;
 
-/** Carries it out. The caller holds the lock `base`. Rejects only with the reason of `signal`. */
+/**
+ * Carries it out, and answers why not all of it could be done; null: all is as it should be. The caller holds the lock `base`. Rejects
+ * only with the reason of `signal`.
+ */
 export async function pruneChains(
   context: AppContext,
   { chain, signal }: { readonly chain: Chain; readonly signal: AbortSignal },
-): Promise<ChainPruning> {
+): Promise<string | null> {
   const { settings } = context.load();
-  if (settings.retention.mode !== 'prune') return { removed: [], problem: null };
+  if (settings.retention.mode !== 'prune') return null;
+  const { log } = context;
+  const { systemIdentifier, orphans } = chain;
   const repository = await context.storeToRead(null);
-  const removed: ObjectKey[] = [];
   try {
     const clock = await readClock(context, { repository, signal });
-    if (clock.problem !== null) return { removed: [], problem: clock.problem };
+    if (clock.problem !== null) return clock.problem;
     const { acceptedServers } = await context.state().readAttempts();
-    const planning = { repository, followed: chain.systemIdentifier, acceptedServers, since: clock.since, signal };
-    removed.push(...(await sweepOf(context, { chain, repository, now: clock.now, signal })));
+    const planning = { repository, followed: systemIdentifier, acceptedServers, since: clock.since, signal };
+    const before = new Date(clock.now.getTime() - Math.max(dayMs, 2 * settings.timeoutMs));
+    await sweepChain(repository, { systemIdentifier, orphans, before, log, signal });
     const own = await planFollowed(context, chain, planning);
-    if (own.hold !== null)
-      context.log.warn({ systemIdentifier: chain.systemIdentifier }, `Old base backups and log stay: ${own.hold}`);
-    removed.push(...(await carryOut(context, own, planning)));
-    for await (const planned of planOthers(context, own, planning))
-      removed.push(...(await carryOut(context, planned, planning)));
-    return { removed, problem: own.hold };
+    if (own.hold !== null) log.warn({ systemIdentifier }, `Old base backups and log stay: ${own.hold}`);
+    await carryOut(context, own, planning);
+    for await (const planned of planOthers(context, own, planning)) await carryOut(context, planned, planning);
+    return own.hold;
   } catch (error) {
     signal.throwIfAborted();
-    context.log.warn({ err: error }, 'Old base backups and log could not be removed');
-    return { removed, problem: describeError(error) };
+    log.warn({ err: error }, 'Old base backups and log could not be removed');
+    return describeError(error);
   }
 }
 
@@ -151,19 +147,6 @@ async function readClock(
     since: new Date(now.getTime() - context.load().settings.pitr.keepMs),
     problem: skewMs > maxClockSkewMs ? `our clock and the store's are ${formatSpan(skewMs)} apart` : null,
   };
-}
-
-async function sweepOf(
-  context: AppContext,
-  {
-    chain: { systemIdentifier, orphans },
-    repository,
-    now,
-    signal,
-  }: { readonly chain: Chain; readonly repository: Repository; readonly now: Date; readonly signal: AbortSignal },
-): Promise<readonly ObjectKey[]> {
-  const before = new Date(now.getTime() - Math.max(dayMs, 2 * context.load().settings.timeoutMs));
-  return sweepChain(repository, { systemIdentifier, orphans, before, log: context.log, signal });
 }
 
 async function planFollowed(context: AppContext, chain: Chain, planning: Planning): Promise<Planned> {

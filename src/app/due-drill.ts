@@ -48,15 +48,7 @@ export async function drillIfDue(context: AppContext, signal: AbortSignal): Prom
   const recalled = attempts.drill ?? (await recall(context, signal));
   if (recalled !== null && answers(recalled, { slot, now })) return waits(longestWaitMs);
   const { instance } = context.load();
-  const request = {
-    snapshot: 'latest',
-    from: null,
-    instance,
-    identities: [],
-    acceptUnsigned: false,
-    wait: false,
-    signal,
-  } as const;
+  const request = { snapshot: 'latest', from: null, instance, identities: [], wait: false, signal };
   try {
     await drill(context, { ...request, onProgress: () => undefined });
     await drillMomentToo(context, signal);

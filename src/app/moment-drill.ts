@@ -2,7 +2,7 @@
 // replayed is a hope, as a backup is that was never restored.
 
 import type { ProgressListener } from '../backup/progress.ts';
-import { shown, type CheckResult } from '../checks/check.ts';
+import { failed, note, shown, type CheckResult } from '../checks/check.ts';
 import { identitiesOf } from '../config/age-keys.ts';
 import { drill as carryOut } from '../drill/drill.ts';
 import type { DrillStatus } from '../drill/drill-record.ts';
@@ -104,17 +104,13 @@ async function drillUnderLock(context: AppContext, request: MomentSource): Promi
   }
 }
 
+const nothing = { moment: null, durationMs: null, serverVersion: null } as const;
+
 function skipped(detail: string): MomentDrill {
-  const check: CheckResult = { check: 'drill', status: 'note', detail, remedy: null };
-  return { status: 'skipped', moment: null, durationMs: null, serverVersion: null, checks: [check] };
+  return { status: 'skipped', ...nothing, checks: [note('drill', detail)] };
 }
 
-function failedBy(error: AppError): MomentDrill {
-  const check: CheckResult = {
-    check: 'log',
-    status: 'failed',
-    detail: error.message,
-    remedy: error.hint ?? 'Make a new base backup with: mastodon-backup pitr base.',
-  };
-  return { status: 'failed', moment: null, durationMs: null, serverVersion: null, checks: [check] };
+function failedBy({ message, hint }: AppError): MomentDrill {
+  const remedy = hint ?? 'Make a new base backup with: mastodon-backup pitr base.';
+  return { status: 'failed', ...nothing, checks: [failed('log', { detail: message, remedy })] };
 }

@@ -3,7 +3,7 @@
 import { InvalidArgumentError } from 'commander';
 import { parseAgeIdentity } from '../config/age-keys.ts';
 import { AppError, describeError } from '../errors.ts';
-import { asFolder, asTier, tiers, type Folder, type Tier } from '../schedule/tier.ts';
+import { folders, tiers } from '../schedule/tier.ts';
 import type { StoreName } from '../storage/store.ts';
 import type { CommandContext } from './command-context.ts';
 
@@ -13,19 +13,20 @@ export const snapshotForms = 'latest, latest:<tier>, an id, <tier>/<id>, or a da
 /** What to do where none is named. */
 export const snapshotHint = 'Write latest, an id, or a date; see what there is with: mastodon-backup list';
 
-/** A scheduled tier. */
-export function parseTier(text: string): Tier {
-  const tier = asTier(text);
-  if (tier === undefined) throw new InvalidArgumentError(`Write one of ${tiers.join(', ')}.`);
-  return tier;
+/** One of these words. */
+export function parseOneOf<const Word extends string>(words: readonly Word[]): (text: string) => Word {
+  return (text) => {
+    const word = words.find((one) => one === text);
+    if (word === undefined) throw new InvalidArgumentError(`Write one of ${words.join(', ')}.`);
+    return word;
+  };
 }
 
+/** A scheduled tier. */
+export const parseTier = parseOneOf(tiers);
+
 /** A tier, or `labelled`. */
-export function parseFolder(text: string): Folder {
-  const folder = asFolder(text);
-  if (folder === undefined) throw new InvalidArgumentError(`Write one of ${tiers.join(', ')}, labelled.`);
-  return folder;
-}
+export const parseFolder = parseOneOf(folders);
 
 /** `s3` or `local`. */
 export function parseStore(text: string): StoreName {
@@ -33,15 +34,18 @@ export function parseStore(text: string): StoreName {
   return text;
 }
 
-const mostJobs = 64;
+/** A whole number from 1 on. */
+export function parseCount(most: number): (text: string) => number {
+  return (text) => {
+    const count = Number(text);
+    if (!/^\d+$/.test(text) || count < 1 || count > most)
+      throw new InvalidArgumentError(`Write a number from 1 to ${most}.`);
+    return count;
+  };
+}
 
 /** Jobs of pg_restore. */
-export function parseJobs(text: string): number {
-  const jobs = Number(text);
-  if (!/^\d+$/.test(text) || jobs < 1 || jobs > mostJobs)
-    throw new InvalidArgumentError(`Write a number from 1 to ${mostJobs}.`);
-  return jobs;
-}
+export const parseJobs = parseCount(64);
 
 /** A label of a run. */
 export function parseLabel(text: string): string {
@@ -53,6 +57,25 @@ export function parseLabel(text: string): string {
 /** Collects an option that may be given several times. */
 export function collect(text: string, before: readonly string[] = []): readonly string[] {
   return [...before, text];
+}
+
+/** Options of whoever reads what is stored. */
+export interface SourceOptions {
+  readonly identity?: readonly string[];
+  readonly acceptUnsigned?: boolean;
+  readonly from?: StoreName;
+  readonly instance?: string;
+}
+
+/** What they mean. Throws AppError `usage`. */
+export async function readSource(options: SourceOptions, context: IdentitySources & Pick<CommandContext, 'signal'>) {
+  return {
+    from: options.from ?? null,
+    instance: options.instance ?? null,
+    identities: await readIdentities(options.identity, context),
+    acceptUnsigned: options.acceptUnsigned === true,
+    signal: context.signal,
+  };
 }
 
 /** What reading identities needs of the process. */

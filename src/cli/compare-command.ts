@@ -7,16 +7,12 @@ import { parseDuration } from '../config/values.ts';
 import { outOfTime } from '../database/uncounted-table.ts';
 import { AppError, describeError } from '../errors.ts';
 import { snapshotName } from '../snapshots/manifest.ts';
-import type { StoreName } from '../storage/store.ts';
 import { formatSpan } from '../text/format.ts';
 import { formatTable, plural } from '../text/table.ts';
-import { parseStore, snapshotForms } from './arguments.ts';
+import { parseStore, readSource, snapshotForms, type SourceOptions } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
 
-interface CompareOptions {
-  readonly from?: StoreName;
-  readonly instance?: string;
-  readonly acceptUnsigned?: boolean;
+interface CompareOptions extends SourceOptions {
   readonly timeout: number;
   readonly json?: boolean;
 }
@@ -25,7 +21,7 @@ const usualLimitMs = 600_000;
 
 /** Adds the command. */
 export function addCompareCommand(program: Command, context: CommandContext): void {
-  const { app, signal } = context;
+  const { app } = context;
   program
     .command('compare')
     .description('rows of every table in a snapshot against the live database, without restoring')
@@ -42,11 +38,8 @@ export function addCompareCommand(program: Command, context: CommandContext): vo
     .action(async (snapshot: string, options: CompareOptions) => {
       const result = await app.compare({
         snapshot,
-        from: options.from ?? null,
-        instance: options.instance ?? null,
-        acceptUnsigned: options.acceptUnsigned === true,
+        ...(await readSource(options, context)),
         limitMs: options.timeout,
-        signal,
       });
       print(context, {
         json: options.json,

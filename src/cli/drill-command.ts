@@ -4,29 +4,24 @@
 import type { Command } from 'commander';
 import type { MomentDrill } from '../app/moment-drill.ts';
 import { AppError } from '../errors.ts';
-import type { StoreName } from '../storage/store.ts';
 import type { DrillDocument } from '../drill/drill-record.ts';
 import { formatDuration } from '../text/format.ts';
 import { layOutHint } from '../text/hint.ts';
 import { withLocalTimes } from '../text/moment.ts';
 import { wrap, type Width } from '../text/table.ts';
-import { collect, parseStore, readIdentities, snapshotForms } from './arguments.ts';
+import { collect, parseStore, readSource, snapshotForms, type SourceOptions } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { showProgress } from './progress-bar.ts';
 
-interface DrillOptions {
+interface DrillOptions extends SourceOptions {
   readonly pitr?: boolean;
-  readonly identity?: readonly string[];
-  readonly acceptUnsigned?: boolean;
-  readonly from?: StoreName;
-  readonly instance?: string;
   readonly wait?: boolean;
   readonly json?: boolean;
 }
 
 /** Adds the command. */
 export function addDrillCommand(program: Command, context: CommandContext): void {
-  const { app, signal } = context;
+  const { app } = context;
   program
     .command('drill')
     .description('restore a snapshot into a throw-away server and check that it is a working Mastodon')
@@ -41,12 +36,8 @@ export function addDrillCommand(program: Command, context: CommandContext): void
     .action(async (snapshot: string, options: DrillOptions) => {
       using progress = showProgress(context.progress, app.log);
       const source = {
-        from: options.from ?? null,
-        instance: options.instance ?? null,
-        identities: await readIdentities(options.identity, context),
-        acceptUnsigned: options.acceptUnsigned === true,
+        ...(await readSource(options, context)),
         wait: options.wait === true,
-        signal,
         onProgress: progress.update,
       };
       const document =

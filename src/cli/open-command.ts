@@ -4,22 +4,17 @@ import { Option, type Command } from 'commander';
 import type { OpenWork } from '../app/open-verb.ts';
 import type { RowFormat } from '../database/psql.ts';
 import { AppError } from '../errors.ts';
-import type { StoreName } from '../storage/store.ts';
-import { collect, parseStore, readIdentities, snapshotForms } from './arguments.ts';
+import { collect, parseStore, readSource, snapshotForms, type SourceOptions } from './arguments.ts';
 import type { CommandContext } from './command-context.ts';
 import { showProgress } from './progress-bar.ts';
 
-interface OpenOptions {
+interface OpenOptions extends SourceOptions {
   readonly format: RowFormat;
-  readonly identity?: readonly string[];
-  readonly acceptUnsigned?: boolean;
-  readonly from?: StoreName;
-  readonly instance?: string;
 }
 
 /** Adds the command; `words` is what stands after `--`. */
 export function addOpenCommand(program: Command, context: CommandContext, words: readonly string[]): void {
-  const { app, signal } = context;
+  const { app } = context;
   program
     .command('open')
     .description('look into a snapshot: psql on a throw-away copy that can only be read, or one statement after --')
@@ -35,12 +30,8 @@ export function addOpenCommand(program: Command, context: CommandContext, words:
       using progress = showProgress(context.progress, app.log);
       await app.open({
         snapshot,
-        from: options.from ?? null,
-        instance: options.instance ?? null,
-        identities: await readIdentities(options.identity, context),
-        acceptUnsigned: options.acceptUnsigned === true,
+        ...(await readSource(options, context)),
         work,
-        signal,
         onProgress: progress.update,
         onOpen: () => progress[Symbol.dispose](),
       });

@@ -1,24 +1,20 @@
 // `pitr status | base | verify`: what of the past can be had, a base backup now, and whether all that is stored is what it should be.
 // What is said of moments is in the zone of the settings.
 
-import { InvalidArgumentError, type Command } from 'commander';
+import type { Command } from 'commander';
 import type { BaseReport } from '../app/base-backups.ts';
 import type { ChainStatus, PitrStatus } from '../app/pitr-status-verb.ts';
 import type { PitrVerification } from '../app/pitr-verify-verb.ts';
 import { AppError } from '../errors.ts';
-import type { StoreName } from '../storage/store.ts';
 import { formatBytes, formatDuration, formatSpan } from '../text/format.ts';
 import { formatSecond, wholeSecondAfter } from '../text/moment.ts';
 import { plural } from '../text/table.ts';
-import { collect, parseStore, readIdentities } from './arguments.ts';
+import { collect, parseOneOf, parseStore, readSource, type SourceOptions } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { showProgress } from './progress-bar.ts';
 
-interface PitrOptions {
+interface PitrOptions extends SourceOptions {
   readonly wait?: boolean;
-  readonly identity?: readonly string[];
-  readonly from?: StoreName;
-  readonly instance?: string;
   readonly json?: boolean;
 }
 
@@ -33,7 +29,7 @@ export function addPitrCommand(program: Command, context: CommandContext): void 
     .argument(
       '<action>',
       'status says from when until when, and what is missing; base makes a base backup; verify reads all of it back',
-      parseAction,
+      parseOneOf(actions),
     )
     .option('--wait', 'wait while another base backup is made')
     .option('--identity <file>', 'verify: age private key; without one what is encrypted is not decoded', collect)
@@ -54,12 +50,6 @@ export function addPitrCommand(program: Command, context: CommandContext): void 
     });
 }
 
-function parseAction(text: string): Action {
-  const action = actions.find((one) => one === text);
-  if (action === undefined) throw new InvalidArgumentError(`Write one of ${actions.join(', ')}.`);
-  return action;
-}
-
 async function showStatus(context: CommandContext, { json }: PitrOptions): Promise<void> {
   const { app, signal } = context;
   const document = await app.pitrStatus(signal);
@@ -75,13 +65,10 @@ async function makeBase(context: CommandContext, { wait, json }: PitrOptions): P
 }
 
 async function verifyChains(context: CommandContext, options: PitrOptions): Promise<void> {
-  const { app, signal } = context;
+  const { app } = context;
   using progress = showProgress(context.progress, app.log);
   const document = await app.verifyPitr({
-    from: options.from ?? null,
-    instance: options.instance ?? null,
-    identities: await readIdentities(options.identity, context),
-    signal,
+    ...(await readSource(options, context)),
     onProgress: progress.update,
   });
   progress[Symbol.dispose]();

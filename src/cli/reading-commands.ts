@@ -7,20 +7,16 @@ import { dumpOf, snapshotName } from '../snapshots/manifest.ts';
 import { describeObjection } from '../snapshots/origin.ts';
 import type { PublicKey } from '../config/ssh-keys.ts';
 import type { StoreName } from '../storage/store.ts';
-import { pinsOf, type Catalogue } from '../snapshots/catalogue.ts';
+import { pinsOf } from '../snapshots/catalogue.ts';
 import { formatBytes } from '../text/format.ts';
 import { formatAge, formatDayAndTime, formatMinute, zoneName } from '../text/moment.ts';
 import { formatTable, wrap, type Width, plural } from '../text/table.ts';
-import type { VerifyResult } from '../app/reading-verbs.ts';
-import { collect, parseFolder, parseStore, readIdentities, snapshotForms } from './arguments.ts';
+import type { PlacedCatalogue, VerifyResult } from '../app/reading-verbs.ts';
+import { collect, parseFolder, parseStore, readSource, snapshotForms, type SourceOptions } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { showProgress } from './progress-bar.ts';
 
-interface VerifyOptions {
-  readonly identity?: readonly string[];
-  readonly acceptUnsigned?: boolean;
-  readonly from?: StoreName;
-  readonly instance?: string;
+interface VerifyOptions extends SourceOptions {
   readonly json?: boolean;
 }
 
@@ -59,11 +55,7 @@ export function addReadingCommands(program: Command, context: CommandContext): v
       using progress = showProgress(context.progress, app.log);
       const result = await app.verify({
         snapshot,
-        from: options.from ?? null,
-        instance: options.instance ?? null,
-        identities: await readIdentities(options.identity, context),
-        acceptUnsigned: options.acceptUnsigned === true,
-        signal,
+        ...(await readSource(options, context)),
         onProgress: progress.update,
       });
       progress[Symbol.dispose]();
@@ -81,10 +73,8 @@ export function addReadingCommands(program: Command, context: CommandContext): v
     });
 }
 
-type Placed = Catalogue & { readonly place: string };
-
 /** The JSON document of `list --json`. */
-function catalogueDocument(catalogue: Placed): object {
+function catalogueDocument(catalogue: PlacedCatalogue): object {
   return {
     place: catalogue.place,
     snapshots: catalogue.snapshots,
@@ -123,7 +113,7 @@ interface View extends Width {
 }
 
 /** The result of `list` as text. */
-export function renderCatalogue(catalogue: Placed, view: View): string {
+export function renderCatalogue(catalogue: PlacedCatalogue, view: View): string {
   const { snapshots, damaged, unsigned, unreadable, unlisted, foreign } = catalogue;
   const section = (title: string, rows: readonly (readonly string[])[]): string =>
     rows.length === 0
@@ -195,7 +185,7 @@ function describeSigner(signer: PublicKey | undefined): string {
 /** Where there is less room than this, what few snapshots have stands under them. */
 const widest = 120;
 
-function renderTable(catalogue: Placed, view: View): string {
+function renderTable(catalogue: PlacedCatalogue, view: View): string {
   const { snapshots } = catalogue;
   const isWide = view.columns >= widest;
   const signers = new Map(catalogue.signedByOthers.map(({ manifest, signer }) => [manifest, signer] as const));

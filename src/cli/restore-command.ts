@@ -1,22 +1,29 @@
 // `restore`: a snapshot, or a moment, back into a database, a file, a data directory, or the env file that belongs to it. Exactly one
 // goal is taken: what was meant for a file must never go into a database.
 
-import { InvalidArgumentError, Option, type Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { AppError } from '../errors.ts';
-import type { StoreName } from '../storage/store.ts';
-import type { App } from '../app/app.ts';
 import { furthestAhead } from '../restore/sequences-ahead.ts';
-import type { ExtraReport, FileReport, FileRequest, RestoreReport } from '../app/restore-verb.ts';
+import type { ExtraReport, FileReport, RestoreReport } from '../app/restore-verb.ts';
 import { formatBytes, formatDuration } from '../text/format.ts';
 import { formatMoment } from '../text/moment.ts';
 import { layOutHint } from '../text/hint.ts';
 import { plural, wrap, type Width } from '../text/table.ts';
-import { collect, parseJobs, parseStore, readIdentities, snapshotForms, snapshotHint } from './arguments.ts';
+import {
+  collect,
+  parseCount,
+  parseJobs,
+  parseStore,
+  readSource,
+  snapshotForms,
+  snapshotHint,
+  type SourceOptions,
+} from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { renderDataDirectory, renderMoment } from './moment-text.ts';
 import { showProgress } from './progress-bar.ts';
 
-interface RestoreOptions {
+interface RestoreOptions extends SourceOptions {
   readonly at?: string;
   readonly dataDirectory?: string;
   readonly before?: string;
@@ -26,25 +33,20 @@ interface RestoreOptions {
   readonly secretsOutput?: string;
   readonly extraOutput?: string;
   readonly jobs: number;
-  readonly identity?: readonly string[];
-  readonly acceptUnsigned?: boolean;
   readonly schema?: readonly string[];
-  readonly allSchemas?: boolean;
   readonly withoutExtension?: readonly string[];
   readonly createRole?: boolean;
   readonly owner?: string;
   readonly locale?: string;
   readonly ignoreSecrets?: boolean;
   readonly sequencesAhead?: number;
-  readonly from?: StoreName;
-  readonly instance?: string;
   readonly wait?: boolean;
   readonly json?: boolean;
 }
 
 /** Adds the command. */
 export function addRestoreCommand(program: Command, context: CommandContext): void {
-  const { app, signal } = context;
+  const { app } = context;
   program
     .command('restore')
     .description(
@@ -77,7 +79,7 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
     .option(
       '--sequences-ahead <number>',
       'move sequences ahead, so that no id of follows or votes comes again that other servers know; such as 1000000',
-      parseSequencesAhead,
+      parseCount(furthestAhead),
     )
     .option('--ignore-secrets', 'restore although secrets here are not those of the snapshot')
     .option('--from <store>', 's3 or local', parseStore)
@@ -95,11 +97,7 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
       const source = {
         snapshot,
         before: options.before,
-        from: options.from ?? null,
-        instance: options.instance ?? null,
-        identities: await readIdentities(options.identity, context),
-        acceptUnsigned: options.acceptUnsigned === true,
-        signal,
+        ...(await readSource(options, context)),
         onProgress: progress.update,
       };
       if (goal.kind === 'database') {
@@ -116,9 +114,12 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
         });
         return;
       }
-      if (goal.kind === 'directory') throw needsMoment();
+      if (goal.kind === 'directory')
+        throw new AppError('usage', 'A data directory is made of a moment, not of a snapshot', {
+          hint: "Write --at '2026-11-25 14:31:07' or --at latest, instead of the snapshot.",
+        });
       const request = { ...source, output: goal.file === '-' ? context.stdout : goal.file };
-      const report = await writeFile(app, { kind: goal.kind, request });
+      const report: FileReport | ExtraReport = await app[fileVerbs[goal.kind]](request);
       progress[Symbol.dispose]();
       if (goal.file === '-') return;
       const document = { ...report, file: goal.file };
@@ -147,7 +148,7 @@ async function restoreAt(
   context: CommandContext,
   { at, named, options }: { readonly at: string; readonly named: string | undefined; readonly options: RestoreOptions },
 ): Promise<void> {
-  const { app, signal } = context;
+  const { app } = context;
   if (named !== undefined || options.before !== undefined)
     throw new AppError('usage', 'A snapshot and a moment cannot both be restored', {
       hint: 'Write either a snapshot or --at TIME.',
@@ -156,12 +157,8 @@ async function restoreAt(
   using progress = showProgress(context.progress, app.log);
   const source = {
     at,
-    from: options.from ?? null,
-    instance: options.instance ?? null,
-    identities: await readIdentities(options.identity, context),
-    acceptUnsigned: options.acceptUnsigned === true,
+    ...(await readSource(options, context)),
     wait: options.wait === true,
-    signal,
     onProgress: progress.update,
   };
   const { timeZone } = app.timetable();
@@ -198,27 +195,7 @@ async function restoreAt(
   }
 }
 
-function needsMoment(): AppError {
-  return new AppError('usage', 'A data directory is made of a moment, not of a snapshot', {
-    hint: "Write --at '2026-11-25 14:31:07' or --at latest, instead of the snapshot.",
-  });
-}
-
-async function writeFile(
-  app: App,
-  { kind, request }: { readonly kind: Exclude<Goal['kind'], 'database' | 'directory'>; readonly request: FileRequest },
-): Promise<FileReport | ExtraReport> {
-  switch (kind) {
-    case 'archive':
-      return app.restoreFile(request);
-    case 'secrets':
-      return app.restoreSecrets(request);
-    case 'extra':
-      return app.restoreExtra(request);
-    default:
-      return kind satisfies never;
-  }
-}
+const fileVerbs = { archive: 'restoreFile', secrets: 'restoreSecrets', extra: 'restoreExtra' } as const;
 
 type Goal =
   | { readonly kind: 'database'; readonly name: string; readonly replace: boolean }
@@ -246,13 +223,6 @@ function readGoal(options: RestoreOptions): Goal {
     });
   }
   return { kind: 'database', name, replace: replace !== undefined };
-}
-
-function parseSequencesAhead(text: string): number {
-  const count = Number(text);
-  if (!/^\d+$/.test(text) || count < 1 || count > furthestAhead)
-    throw new InvalidArgumentError(`Write a number from 1 to ${furthestAhead}.`);
-  return count;
 }
 
 /** A restored database and what to do next. */

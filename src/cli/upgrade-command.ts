@@ -1,7 +1,7 @@
 // `upgrade check | rehearse | run`: into a newer PostgreSQL beside the old one. What is printed last is what a person does
 // next, as lines to copy: people have lost instances by doing this from memory.
 
-import { InvalidArgumentError, type Command } from 'commander';
+import type { Command } from 'commander';
 import type { CheckResult } from '../checks/check.ts';
 import type { UpgradeCheck } from '../app/upgrade-check.ts';
 import type { Rehearsal, UpgradeReport } from '../app/upgrade-verb.ts';
@@ -9,7 +9,7 @@ import { AppError } from '../errors.ts';
 import { formatDuration } from '../text/format.ts';
 import { layOutHint } from '../text/hint.ts';
 import { formatTable, plural, wrap, type Width } from '../text/table.ts';
-import { collect, parseJobs, readIdentities } from './arguments.ts';
+import { collect, parseJobs, parseOneOf, readIdentities } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
 import { showProgress } from './progress-bar.ts';
 
@@ -28,7 +28,11 @@ export function addUpgradeCommand(program: Command, context: CommandContext): vo
   program
     .command('upgrade')
     .description('move the database into a newer PostgreSQL beside the old one')
-    .argument('<action>', 'check looks at both, rehearse measures, run moves it with Mastodon stopped', parseAction)
+    .argument(
+      '<action>',
+      'check looks at both, rehearse measures, run moves it with Mastodon stopped',
+      parseOneOf(actions),
+    )
     .option('--to <host>', 'the new server: the name of its service in the compose file, or HOST:PORT')
     .option('--identity <file>', 'age private key, where backups are encrypted', collect)
     .option('--jobs <number>', 'jobs of pg_restore; more than one need scratch space for the plain dump', parseJobs, 1)
@@ -44,12 +48,6 @@ export function addUpgradeCommand(program: Command, context: CommandContext): vo
       }
       return go(context, { action, to, options, identities });
     });
-}
-
-function parseAction(text: string): Action {
-  const action = actions.find((one) => one === text);
-  if (action === undefined) throw new InvalidArgumentError(`Write one of ${actions.join(', ')}.`);
-  return action;
 }
 
 async function lookAtBoth(
