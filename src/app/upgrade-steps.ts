@@ -6,6 +6,7 @@ import { firstError } from '../backup/first-error.ts';
 import { AppError } from '../errors.ts';
 import { connectForRestore } from '../restore/restore-connection.ts';
 import type { UpgradeRecord } from '../state/records.ts';
+import type { StoreName } from '../storage/store.ts';
 import { choose } from './choosing.ts';
 import type { AppContext } from './context.ts';
 import { restore } from './restore-verb.ts';
@@ -21,7 +22,13 @@ export interface UpgradeRequest extends UpgradeCheckRequest {
   readonly onProgress: ProgressListener;
 }
 
-/** The last dump; one that nobody has written after is taken again. Answers its name. */
+/** The last dump, and the destination that it is restored from: not all of them need have taken it. */
+export interface LastDump {
+  readonly snapshot: string;
+  readonly from: StoreName;
+}
+
+/** The last dump; one that nobody has written after is taken again. */
 export async function lastDump(
   context: AppContext,
   {
@@ -29,11 +36,12 @@ export async function lastDump(
     servers,
     writes,
   }: { readonly request: UpgradeRequest; readonly servers: UpgradeServers; readonly writes: string },
-): Promise<string> {
+): Promise<LastDump> {
   const { dump } = await recallUpgrade(context, servers);
-  if (dump !== null && dump.writes === writes && (await isThere(context, { request, snapshot: dump.snapshot }))) {
-    context.log.info({ snapshot: dump.snapshot }, 'Nobody has written since the last dump, which is taken');
-    return dump.snapshot;
+  const found = dump?.writes === writes ? await findDump(context, { request, snapshot: dump.snapshot }) : null;
+  if (found !== null) {
+    context.log.info(found, 'Nobody has written since the last dump, which is taken');
+    return found;
   }
   const major = servers.next.serverMajor;
   const report = await run(context, {
@@ -43,28 +51,33 @@ export async function lastDump(
     signal: request.signal,
     onProgress: request.onProgress,
   });
-  const error = firstError(report);
-  if (error !== undefined && !report.outcomes.some(({ kind }) => kind === 'stored')) throw error;
+  const stored = report.outcomes.find(({ kind }) => kind === 'stored');
+  if (stored === undefined) throw firstError(report) ?? new Error('A run without a destination');
   const snapshot = `labelled/${report.id}`;
   await rememberUpgrade(context, {
     servers,
     change: { dump: { at: context.now().toISOString(), snapshot, writes } },
   });
-  return snapshot;
+  return { snapshot, from: stored.destination.repository.store.name };
 }
 
-// Somebody may have removed it since.
-async function isThere(
+// Somebody may have removed it since, and a destination may be away.
+async function findDump(
   context: AppContext,
   { request, snapshot }: { readonly request: UpgradeRequest; readonly snapshot: string },
-): Promise<boolean> {
-  try {
-    await choose(context, { ...request, snapshot, from: null, instance: null });
-    return true;
-  } catch (error) {
-    if (error instanceof AppError && error.code === 'no-snapshot') return false;
-    throw error;
+): Promise<LastDump | null> {
+  const { instance } = context.load();
+  for (const { store } of await context.stores()) {
+    try {
+      await choose(context, { ...request, snapshot, from: store.name, instance });
+      return { snapshot, from: store.name };
+    } catch (error) {
+      request.signal.throwIfAborted();
+      if (!(error instanceof AppError)) throw error;
+      context.log.info({ store: store.description }, `The last dump is not taken from there: ${error.message}`);
+    }
   }
+  return null;
 }
 
 /** Has a snapshot in the new server, under the name of Mastodon's database; what is there already is not restored again. */
@@ -73,10 +86,11 @@ export async function restoreOnce(
   {
     request,
     servers,
-    snapshot,
-  }: { readonly request: UpgradeRequest; readonly servers: UpgradeServers; readonly snapshot: string },
+    dump: { snapshot, from },
+  }: { readonly request: UpgradeRequest; readonly servers: UpgradeServers; readonly dump: LastDump },
 ): Promise<void> {
-  const { database } = context.load().target;
+  const { target, instance } = context.load();
+  const { database } = target;
   const there = await databaseId(context, { servers, signal: request.signal });
   const restored = await findRestored(context, { servers, there });
   if (restored !== null && restored.databaseId === there && restored.snapshot === snapshot) {
@@ -88,6 +102,8 @@ export async function restoreOnce(
   await restore(context, {
     ...restoreRequest(request, servers),
     snapshot,
+    from,
+    instance,
     database,
     replace,
     onCreated: async (made) =>
@@ -146,10 +162,8 @@ async function databaseId(
 export function restoreRequest(
   request: UpgradeRequest,
   { connection }: UpgradeServers,
-): Omit<Parameters<typeof restore>[1], 'snapshot' | 'database' | 'replace'> {
+): Omit<Parameters<typeof restore>[1], 'snapshot' | 'from' | 'instance' | 'database' | 'replace'> {
   return {
-    from: null,
-    instance: null,
     identities: request.identities,
     signal: request.signal,
     onProgress: request.onProgress,

@@ -48,7 +48,7 @@ export async function upgradeRehearse(context: AppContext, request: UpgradeReque
   const { instance } = context.load();
   const servers = await assertUpgradePossible(context, request);
   const database = `mastodon_rehearsal_${randomBytes(4).toString('hex')}`;
-  const wanted = { ...restoreRequest(request, servers), snapshot: 'latest', instance };
+  const wanted = { ...restoreRequest(request, servers), snapshot: 'latest', from: null, instance };
   const report = await restore(context, { ...wanted, database, replace: false });
   await dropRehearsal(context, { connection: servers.connection, database });
   const rehearsal = { at: context.now().toISOString(), snapshot: report.snapshot, durationMs: report.durationMs };
@@ -81,8 +81,8 @@ export async function upgradeRun(context: AppContext, request: UpgradeRequest): 
     });
   // Not one connection for all of it: between both looks the old server may be started anew.
   const { startedAt, writes } = await lookBefore(nobodyIn, { target, signal });
-  const snapshot = await lastDump(context, { request, servers, writes });
-  await withNewServer(request, async () => restoreOnce(context, { request, servers, snapshot }));
+  const dump = await lastDump(context, { request, servers, writes });
+  await withNewServer(request, async () => restoreOnce(context, { request, servers, dump }));
   await using old = await connect(target, signal, { queryTimeoutMs: 0 });
   await nobodyIn(old);
   if ((await readWrites(old, { signal })) !== writes) {
@@ -101,7 +101,7 @@ export async function upgradeRun(context: AppContext, request: UpgradeRequest): 
     throw new AppError('restore', `${wrong.check}: ${wrong.detail}`, { hint: `${wrong.remedy}.` });
   await rememberUpgrade(context, { servers, change: { comparedAt: context.now().toISOString() } });
   return {
-    snapshot,
+    snapshot: dump.snapshot,
     from: describeTarget(target),
     to: describeTarget(servers.connection),
     serverVersion: servers.next.serverVersion,

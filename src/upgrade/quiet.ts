@@ -34,7 +34,7 @@ export async function waitUntilNobodyIsIn(
   for (;;) {
     signal.throwIfAborted();
     // We ourselves only read, be it a backup by the daemon.
-    const visitors = (await readVisitors(client, database)).filter((one) => !one.startsWith(`${applicationName} (`));
+    const visitors = (await readVisitors(client, database)).filter((one) => !one.startsWith(applicationName));
     if (visitors.length === 0) return;
     if (performance.now() >= endsAt) {
       throw new AppError(
