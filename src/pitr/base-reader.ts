@@ -137,7 +137,8 @@ export function createUnpacker(
           break;
         }
         case 'data':
-          await handle?.write(event.chunk);
+          // Not write(): on a disk that fills it writes a part, and is content.
+          await handle?.writeFile(event.chunk);
           break;
         case 'end':
           await handle?.close();

@@ -85,9 +85,10 @@ export async function copyPart(
   const partBytes = options.partBytes ?? partBytesAgain(part, store);
   const meter = createMeter({ observe: (chunk) => options.observe?.(chunk) });
   const upload = new PassThrough({ highWaterMark: 1024 * 1024 });
-  const [receipt] = await Promise.all([
-    store.put(target, upload, { signal, partBytes, retained: true }),
-    pipeline([readStored(source, options), meter.stream, upload], { signal }),
-  ]);
+  const stored = store.put(target, upload, { signal, partBytes, retained: true });
+  const read = pipeline([readStored(source, options), meter.stream, upload], { signal });
+  // Also where the source fails: what was begun at the target is taken back before this ends.
+  await Promise.allSettled([stored, read]);
+  const [receipt] = await Promise.all([stored, read]);
   return { ...copied, partBytes: store.hasParts ? partBytes : null, etag: receipt.etag };
 }

@@ -59,11 +59,12 @@ export function exchanged(directory: string): AppError {
 
 /**
  * Makes a folder and those above it, but not `directory`: unmounted this moment it would be made below the mount point, and the next
- * backup would go there. Answers whether the entry of a new one has yet to be put on the disk, and where.
+ * backup would go there.
  */
-export async function makeFolder(folder: string, directory: string): Promise<string | undefined> {
+export async function makeFolder(folder: string, directory: string): Promise<void> {
   const made = await makeDirectory(folder, { mode: 0o700, below: directory });
-  return made === undefined ? undefined : path.dirname(made);
+  // A new folder is on the disk only when the one above it is.
+  if (made !== undefined) await syncDirectory(path.dirname(made));
 }
 
 /** Gives a finished file its name, never over another one. */

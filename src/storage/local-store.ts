@@ -68,9 +68,7 @@ export function createLocalStore({
     body.on('error', () => undefined);
     try {
       await requireDirectory(directory);
-      const above = await makeFolder(path.dirname(file), directory);
-      // A new folder is on the disk only when the one above it is.
-      if (above !== undefined) await syncDirectory(above);
+      await makeFolder(path.dirname(file), directory);
       if (await exists(file))
         throw new AppError('store', `${action}: the key exists already`, {
           reason: 'exists',
@@ -129,6 +127,7 @@ export function createLocalStore({
         if (found.bytes === content.length && Buffer.compare(await readFile(file), content) === 0) return;
         throw new AppError('store', `'${key}' exists already in '${directory}' with other content`, {
           reason: 'exists',
+          hint: 'Look who else writes there, and move it away.',
         });
       }
     } catch (error) {

@@ -60,16 +60,18 @@ export async function assureRetention(
 /** What the bucket does; each null: this token may not look. */
 export async function readProtection(place: S3Bucket, signal: AbortSignal): Promise<BucketProtection> {
   const { client, bucket } = place;
-  const versioning = ask(signal, async () => {
+  const asked = ask(signal, async () => {
     const { Status } = await client.send(new GetBucketVersioningCommand({ Bucket: bucket }), { abortSignal: signal });
     return Status === undefined ? ('off' as const) : ('on' as const);
   });
-  const lock = ask(signal, async () => {
+  const askedLock = ask(signal, async () => {
     const command = new GetObjectLockConfigurationCommand({ Bucket: bucket });
     const { ObjectLockConfiguration } = await client.send(command, { abortSignal: signal });
     return ObjectLockConfiguration?.ObjectLockEnabled === 'Enabled' ? ('on' as const) : ('off' as const);
   });
-  return { versioning: await versioning, lock: await lock };
+  // Together: one that fails behind the other would be heard by nobody, and end the process.
+  const [versioning, lock] = await Promise.all([asked, askedLock]);
+  return { versioning, lock };
 }
 
 // "There is none" comes as 404, and as 405 or 501 of who knows no such thing.

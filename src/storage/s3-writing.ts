@@ -24,14 +24,10 @@ export async function putStream(
   const { partBytes, signal, retained = false, onProgress = () => undefined } = options;
   // Nobody listens to the body until the upload begins.
   body.on('error', () => undefined);
-  return place.attempt(action, {
+  const stored = place.attempt(action, {
     signal,
     run: async () => {
-      if (await isTaken(place, key, { signal })) {
-        const error = place.overwriting(action);
-        body.destroy(error);
-        throw error;
-      }
+      if (await isTaken(place, key, { signal })) throw place.overwriting(action);
       const partTimeoutMs = place.patience.socketTimeoutMs + (partBytes / slowestBytesPerSecond) * 1_000;
       const retention = retentionOf(retained ? place.objectLockDays : null);
       const receipt = await upload(place, { key, body, partBytes, partTimeoutMs, signal, retention, onProgress });
@@ -40,6 +36,9 @@ export async function putStream(
       return receipt;
     },
   });
+  // Whoever writes into it would wait for somebody who reads.
+  stored.catch((error: unknown) => body.destroy(error instanceof Error ? error : undefined));
+  return stored;
 }
 
 /** Copies an object inside the bucket. */
@@ -104,9 +103,16 @@ async function comparePresent(
   { key, content, signal }: { readonly key: ObjectKey; readonly content: Uint8Array; readonly signal: AbortSignal },
 ): Promise<void> {
   const chunks: Buffer[] = [];
-  for await (const chunk of await read(place, key, { signal })) chunks.push(chunk as Buffer);
+  let bytes = 0;
+  // Whoever may write there may have put something there that no memory holds.
+  for await (const chunk of await read(place, key, { signal })) {
+    chunks.push(chunk as Buffer);
+    bytes += (chunk as Buffer).length;
+    if (bytes > content.length) break;
+  }
   if (Buffer.compare(Buffer.concat(chunks), content) === 0) return;
   throw new AppError('store', `'${key}' exists already in ${place.description} with other content`, {
     reason: 'exists',
+    hint: 'Look who else writes there, and move it away.',
   });
 }

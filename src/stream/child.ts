@@ -138,6 +138,7 @@ export async function captureChild(
     readonly signal: AbortSignal;
   },
 ): Promise<ChildExit & { readonly stdout: string }> {
+  options.signal.throwIfAborted();
   const child = startChild(file, options);
   const stop = (): void => void child.stop();
   options.signal.addEventListener('abort', stop, { once: true });

@@ -243,6 +243,17 @@ describe('the doctor', () => {
   });
 });
 
+it('a doctor that is stopped while a bucket does not say what it protects ends as any other', async () => {
+  await using stage = await startStage({ server });
+  const isAsked = ({ query }: SeenRequest): boolean => query.has('versioning') || query.has('object-lock');
+  stage.s3.rule((request) => ({ kind: isAsked(request) ? 'hang' : 'pass' }));
+  await using running = startCommand(['doctor', '--json'], stage.environment);
+  while (stage.s3.seen.filter(isAsked).length < 2) await new Promise((resolve) => setTimeout(resolve, 50));
+  running.child.kill('SIGTERM');
+  const { status, stderr } = await running.result;
+  assert.equal(status, 130, stderr);
+});
+
 describe('a destination that fails for a while', () => {
   it('still has its backup when the line breaks once while its manifest is read back', async () => {
     await using stage = await startStage({ server });
