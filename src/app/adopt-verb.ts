@@ -79,13 +79,13 @@ export async function adopt(context: AppContext, request: AdoptRequest): Promise
     }
     adoptions.push(...(await adoptChains(context, { ...request, repository, seen })));
   }
+  await readHoldings(context, signal);
   const lost = (request.snapshots ?? []).find((name) => !seen.has(name));
   if (lost !== undefined) {
     throw new AppError('no-snapshot', `There is no snapshot '${lost}' to adopt`, {
       hint: 'See what there is with the command: mastodon-backup list.',
     });
   }
-  await readHoldings(context, signal);
   return adoptions;
 }
 

@@ -76,7 +76,9 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
     now: now(),
     encryptedOnly: wantsEncrypted(settings.keys),
   });
-  await remember(context, { document: kept, ofNewest: newest?.dataAt.getTime() === manifest.dataAt.getTime() });
+  // That another instance's backups restore is no news of ours.
+  if (manifest.instance === instance)
+    await remember(context, { document: kept, ofNewest: newest?.dataAt.getTime() === manifest.dataAt.getTime() });
   await keep(context, { document: kept, repository, signal });
   await context.tell(
     {
@@ -92,7 +94,7 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
 }
 
 /** What was found wrong or left out, a line each. */
-export function findingsOf({ checks, status }: Pick<DrillDocument, 'checks' | 'status'>): readonly string[] {
+function findingsOf({ checks, status }: Pick<DrillDocument, 'checks' | 'status'>): readonly string[] {
   const worth = checks.filter((check) => check.status !== 'ok');
   const lines = worth.map(({ check, detail, remedy }) => `${check}: ${detail}${remedy === null ? '' : `. ${remedy}`}`);
   return status === 'passed' ? [`${plural(checks.length - worth.length, 'check')} passed`, ...lines] : lines;

@@ -13,12 +13,13 @@ export async function lockFor(
   options: {
     readonly name?: LockName;
     readonly command: string;
+    /** Left out: the command has no such option. */
     readonly wait?: boolean;
     readonly signal: AbortSignal;
   },
 ): Promise<AsyncDisposable> {
   const { now, log, processId } = context;
-  const { name = 'run', command, wait = false, signal } = options;
+  const { name = 'run', command, wait, signal } = options;
   const directory = context.load().settings.stateDirectory;
   return takeLock({ directory, name, holder: { command, processId }, wait, signal, now, log });
 }

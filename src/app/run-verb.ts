@@ -59,13 +59,7 @@ export interface RunReport extends BackupResult {
   readonly prunedCount: number | null;
 }
 
-interface Plan {
-  readonly purpose: Purpose;
-  readonly acceptPlace?: boolean;
-  readonly inHaste?: boolean;
-  readonly signal: AbortSignal;
-  readonly onProgress: ProgressListener;
-}
+type Plan = Omit<RunRequest, 'purpose' | 'wait'> & { readonly purpose: Purpose };
 
 interface Limited {
   /** Aborts with the plan's own signal, and when BACKUP_TIMEOUT is over. */
@@ -156,10 +150,9 @@ async function attempt(
   try {
     await askBeforeHook(context, { tier, signal });
     await sweepAll(holdings, { settings, now, log: context.log, signal });
-    result = (await copyFor(context, { ...plan, holdings, signal })) ?? {
-      ...(await dump(context, { ...plan, holdings, signal })),
-      copiedFrom: null,
-    };
+    const copy =
+      purpose.kind === 'scheduled' ? await copyForTier(context, { ...plan, ...purpose, holdings, signal }) : null;
+    result = copy ?? { ...(await dump(context, { ...plan, holdings, signal })), copiedFrom: null };
   } catch (caught) {
     const error = await inTheLightOfEarlier(context, { tier, error: caught });
     await fail(context, { error, tier, before, signal: plan.signal });
@@ -171,15 +164,13 @@ async function attempt(
     return { ...result, prunedCount: null };
   }
   // The backup is there: from here on nothing but a person's word ends the run before its end.
+  await rememberSuccess(context, result);
   const afterwards = { holdings, signal: plan.signal, limited: signal };
   await markPlaces(context, { ...result, ...afterwards });
   await leaveScripts(context, { ...result, ...afterwards });
   const prunedCount = await pruneInTime(context, { result, ...afterwards });
-  await rememberSuccess(context, result);
   context.told.forget();
-  const { warnings } = result;
-  const details = { ...result, before, prunedCount, startedAt, timetable, warnings, now: now() };
-  const success = successDetails(result, details);
+  const success = successDetails(result, { before, prunedCount, startedAt, timetable, now: now() });
   await Promise.all([context.tell(success, plan.signal), runHookAfter(context, success, plan.signal)]);
   return { ...result, prunedCount };
 }
@@ -199,15 +190,14 @@ async function fail(
   // Whoever interrupts a run knows of it.
   const repeated = !signal.aborted && context.told.isKnown(error);
   const failure = failureDetails(error, { ...options, repeated, timetable, now });
-  await Promise.all([signal.aborted ? [] : context.tell(failure, signal), runHookAfter(context, failure, signal)]);
-}
-
-async function copyFor(
-  context: AppContext,
-  plan: Plan & { readonly holdings: readonly Holding[] },
-): Promise<(BackupResult & { readonly copiedFrom: string }) | null> {
-  const { purpose } = plan;
-  return purpose.kind === 'scheduled' ? copyForTier(context, { ...plan, ...purpose }) : null;
+  const [outcomes] = await Promise.all([
+    signal.aborted ? [] : context.tell(failure, signal),
+    runHookAfter(context, failure, signal),
+  ]);
+  // Who was not reached is told by the next one.
+  const people = context.channels().filter(({ filtered }) => filtered);
+  if (outcomes.some(({ channel, error: problem }) => problem === null && people.some(({ name }) => name === channel)))
+    context.told.note(error);
 }
 
 async function dump(

@@ -17,15 +17,13 @@ type Details<Event> = Omit<Event, 'instance' | 'at'>;
 
 /** What is told of a backup that was made. */
 export function successDetails(
-  result: BackupResult,
+  result: BackupResult & { readonly copiedFrom: string | null },
   options: {
-    readonly copiedFrom: string | null;
     /** The instance's snapshots before this one. */
     readonly before: readonly Manifest[];
     readonly prunedCount: number | null;
     readonly startedAt: Date;
     readonly timetable: Timetable;
-    readonly warnings: readonly string[];
     readonly now: Date;
   },
 ): Details<RunSucceeded> {
@@ -38,7 +36,7 @@ export function successDetails(
     durationMs: options.now.getTime() - options.startedAt.getTime(),
     dumpBytes: result.dumpBytes,
     objectBytes: result.objectBytes,
-    copiedFrom: options.copiedFrom,
+    copiedFrom: result.copiedFrom,
     previous: previous === undefined ? null : compared(previous),
     shrunk: hasShrunk(result.dumpBytes, options.before),
     destinations: result.outcomes.map((outcome) => ({
@@ -49,7 +47,7 @@ export function successDetails(
     })),
     prunedCount: options.prunedCount,
     nextRunAt: nextSlotOfAny(options.timetable, options.now)?.at.toISOString() ?? null,
-    warnings: options.warnings,
+    warnings: result.warnings,
   };
 }
 

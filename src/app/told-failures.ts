@@ -8,8 +8,10 @@ const repeatAfterMs = 24 * 60 * 60_000;
 
 /** Which failures people know of; as long as this process lives. */
 export interface ToldFailures {
-  /** Whether this was told within a day: only what a person has to mend counts, and it is noted as told otherwise. */
+  /** Whether this was told within a day: only what a person has to mend counts. */
   isKnown(error: unknown): boolean;
+  /** Notes that people were told of it now. */
+  note(error: unknown): void;
   /** Forgets all of them: it works again. */
   forget(): void;
 }
@@ -17,16 +19,18 @@ export interface ToldFailures {
 /** Nothing is known yet. */
 export function createToldFailures(now: () => Date): ToldFailures {
   const toldAt = new Map<string, number>();
+  const isRecent = (at: number | undefined): boolean => at !== undefined && now().getTime() - at < repeatAfterMs;
   return {
-    isKnown(error) {
-      if (!(error instanceof AppError) || error.reason === undefined || retryOf(error) === 'soon') return false;
-      const kind = `${error.code} ${error.reason}`;
-      const at = now().getTime();
-      const before = toldAt.get(kind);
-      if (before !== undefined && at - before < repeatAfterMs) return true;
-      toldAt.set(kind, at);
-      return false;
+    isKnown: (error) => isRecent(toldAt.get(kindOf(error) ?? '')),
+    note(error) {
+      const kind = kindOf(error);
+      if (kind !== null && !isRecent(toldAt.get(kind))) toldAt.set(kind, now().getTime());
     },
     forget: () => toldAt.clear(),
   };
+}
+
+function kindOf(error: unknown): string | null {
+  const mustBeMended = error instanceof AppError && error.reason !== undefined && retryOf(error) !== 'soon';
+  return mustBeMended ? `${error.code} ${error.reason}` : null;
 }

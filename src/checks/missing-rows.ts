@@ -3,6 +3,7 @@
 // snapshot tells which, and has them.
 
 import type { Client } from 'pg';
+import { sqlStateOf, undefinedTable } from '../database/sql-state.ts';
 import { plural } from '../text/table.ts';
 import { failed, type CheckResult } from './check.ts';
 
@@ -67,8 +68,8 @@ export async function explainMissingRows(
     const orphans: string[] = [];
     for (const key of keys)
       orphans.push(`${key.table} (${key.columns.join(', ')}): ${await countOrphans(client, key)}`);
-    const restored = await countRows(client, referenced);
     const dumped = history?.rows[manifestName(referenced)];
+    const restored = (await countRows(client, referenced)) ?? dumped ?? 0;
     if (dumped !== undefined && restored !== dumped) {
       results.push(
         failed('missing rows', {
@@ -125,9 +126,15 @@ async function countOrphans(client: Client, key: ForeignKey): Promise<string> {
   }
 }
 
-async function countRows(client: Client, table: string): Promise<number> {
-  const { rows } = await client.query<{ count: string }>(`select count(*) as count from only ${table}`);
-  return Number(rows[0]?.count);
+// Null where it is gone, as after a restore in one transaction that was rolled back.
+async function countRows(client: Client, table: string): Promise<number | null> {
+  try {
+    const { rows } = await client.query<{ count: string }>(`select count(*) as count from only ${table}`);
+    return Number(rows[0]?.count);
+  } catch (error) {
+    if (sqlStateOf(error) === undefinedTable) return null;
+    throw error;
+  }
 }
 
 // From SQL's quoting to that of manifests, which quote only what has a point or a quote in it.

@@ -17,7 +17,8 @@ export function addHealthCommand(program: Command, context: CommandContext): voi
     .action(async ({ json }: { json?: boolean }) => {
       const health = await context.app.health().catch((error: unknown) => {
         // Docker knows 0 and 1 alone.
-        if (error instanceof AppError) throw new AppError('unhealthy', error.message, { cause: error });
+        if (error instanceof AppError)
+          throw new AppError('unhealthy', error.message, { cause: error, hint: error.hint });
         throw error;
       });
       print(context, {

@@ -164,7 +164,7 @@ function describeForbidden(
   }
 }
 
-// For a shell; also for a path that holds quotes.
-function quote(path: string): string {
+/** A path for a shell, also one that holds quotes. */
+export function quote(path: string): string {
   return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", String.raw`'\''`)}'`;
 }

@@ -3,7 +3,7 @@
 
 import type { App } from '../app/app.ts';
 import { describeError } from '../errors.ts';
-import type { PlannedSnapshot } from '../schedule/due.ts';
+import { isAnswered, type PlannedSnapshot } from '../schedule/due.ts';
 import { nextSlotOfAny } from '../schedule/timetable.ts';
 import type { Waiting } from '../state/records.ts';
 import type { DaemonClock } from './clock.ts';
@@ -73,7 +73,7 @@ export async function runScheduleLoop({
   await awaitDatabase({ app, startedAt, report, signal });
   let setback: Setback | null = null;
   // A store that does not list at once what was just committed must not cause the same run again and again.
-  const answered = new Map<string, PlannedSnapshot>();
+  const answered = new Map<string, PlannedSnapshot & { readonly since: Date }>();
   while (!signal.aborted) {
     const around = await app.lookAround({ startedAt, signal });
     // Nothing is known of any store: what is due cannot be known either.
@@ -83,8 +83,11 @@ export async function runScheduleLoop({
       await idle(setback.notBefore);
       continue;
     }
+    const listed = around.snapshots;
+    // What was listed once and is not there any more is missing, and answers nothing.
+    for (const [tier, { since }] of answered) if (isAnswered(since, { tier, snapshots: listed })) answered.delete(tier);
     const step = decide(timetable, {
-      snapshots: [...around.snapshots, ...answered.values()],
+      snapshots: [...listed, ...answered.values()],
       setback,
       now: clock.now(),
     });
@@ -100,11 +103,12 @@ export async function runScheduleLoop({
       await clock.waitUntil(at, signal);
       if (signal.aborted) break;
     }
+    const since = step.due.slot ?? clock.now();
     const error = await attempt(app, { ...step.due, signal });
     if (signal.aborted) break;
     const { tier } = step.due;
     const at = clock.now();
-    if (error === null) answered.set(tier, { tier, slot: null, committedAt: at, dataAt: at });
+    if (error === null) answered.set(tier, { tier, slot: null, committedAt: at, dataAt: at, since });
     setback = error === null ? null : later(setback, error);
     if (setback !== null) log.info({ notBefore: setback.notBefore, failures: setback.failures }, 'Trying again later');
   }

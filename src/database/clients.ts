@@ -49,6 +49,7 @@ export async function findClients(options: {
     const client = await inspect(directory, options.signal).catch(() => undefined);
     if (client !== undefined && !found.has(client.major)) found.set(client.major, client);
   }
+  options.signal.throwIfAborted();
   return [...found.values()].toSorted((a, b) => a.major - b.major);
 }
 

@@ -117,8 +117,8 @@ export function createFailureCollector(): {
       const detail = /^(?:DETAIL|CONTEXT):\s+(.*)$/.exec(line)?.[1];
       if (error !== undefined) {
         inStatement = false;
-        ignoring = harmless.test(error);
-        if (!ignoring && found.length < mostFailures)
+        ignoring = harmless.test(error) || found.length >= mostFailures;
+        if (!ignoring)
           found.push({ message: error.replace(/^could not execute query: ERROR:\s+/, ''), statement: null });
       } else if (ignoring) {
         // Its statement.

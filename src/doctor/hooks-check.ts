@@ -3,6 +3,7 @@
 
 import { constants } from 'node:fs';
 import { access, open, stat } from 'node:fs/promises';
+import { quote } from '../config/environment.ts';
 import { describeError } from '../errors.ts';
 import { hooksOf, type Hook } from '../notify/hook.ts';
 import type { Examination, Finding } from './finding.ts';
@@ -49,7 +50,7 @@ async function lookAt(file: string, uid: number): Promise<{ readonly detail: str
     if (code === 'EACCES' || code === 'EPERM')
       return {
         detail: `is not executable for uid ${uid}, as which we run`,
-        remedy: `Run on the host, with the file's path there: chmod 0755 ${file}`,
+        remedy: `Run on the host, with the file's path there: chmod 0755 ${quote(file)}`,
       };
     return { detail: `cannot be looked at: ${describeError(error)}`, remedy: 'Look at the file.' };
   }

@@ -35,7 +35,10 @@ export async function runReceiver(options: ReceiverOptions): Promise<void> {
     const leaving = position;
     position = null;
     await leaving?.uploads[Symbol.asyncDispose]();
-    if (leaving !== null) left = { ...leaving, storedTo: leaving.sink.storedTo() };
+    if (leaving === null) return;
+    // Not what its uploads hold.
+    const { systemIdentifier, timeline, followsFrom, sink } = leaving;
+    left = { systemIdentifier, timeline, followsFrom, storedTo: sink.storedTo() };
   };
   const timer = setInterval(() => {
     const problem = position?.uploads.problem() ?? null;

@@ -1,8 +1,9 @@
 // The extra files of a snapshot, written into a directory that has nothing yet: nothing is overwritten, nothing is followed
 // anywhere else, and half of them are not left behind.
 
-import { mkdir, open, readdir, rm } from 'node:fs/promises';
+import { open, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { makeDirectory } from '../disk/directory.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { ExtraFile } from '../snapshots/extra-part.ts';
 
@@ -19,7 +20,7 @@ export async function writeExtraFiles(
     for (const { name, content } of files) {
       signal.throwIfAborted();
       const file = path.join(directory, name);
-      await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+      await makeDirectory(path.dirname(file), { mode: 0o700 });
       await using handle = await open(file, 'wx', 0o600);
       await handle.writeFile(content);
       await handle.sync();
@@ -34,7 +35,7 @@ export async function writeExtraFiles(
 // Answers whether it was made.
 async function prepare(directory: string): Promise<boolean> {
   try {
-    const made = await mkdir(directory, { recursive: true, mode: 0o700 });
+    const made = await makeDirectory(directory, { mode: 0o700 });
     if ((await readdir(directory)).length === 0) return made !== undefined;
   } catch (error) {
     throw cannotWrite(directory, error);

@@ -2,6 +2,7 @@
 // it, and what our role may do. Every reason to refuse is found here, while refusing still costs nothing.
 
 import { escapeIdentifier, type Client } from 'pg';
+import { applicationName } from '../database/connection.ts';
 import { AppError } from '../errors.ts';
 import type { Manifest } from '../snapshots/manifest.ts';
 import { plural } from '../text/table.ts';
@@ -184,7 +185,10 @@ export function place(
 
 /** Somebody is connected to the database that is to be replaced. */
 export function isVisited(name: string, visitors: readonly string[]): AppError {
+  const areOurs = visitors.every((one) => one.startsWith(applicationName));
   return new AppError('restore', `The database '${name}' is in use by ${visitors.join(', ')}`, {
-    hint: 'Stop Mastodon first: docker compose stop web streaming sidekiq.',
+    hint: areOurs
+      ? 'That is the daemon, which follows the log: docker compose stop backup, and restore with: docker compose run --rm backup restore …'
+      : 'Stop Mastodon first: docker compose stop web streaming sidekiq.',
   });
 }

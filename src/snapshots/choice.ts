@@ -69,22 +69,23 @@ export function findLatest(
   const whole = catalogue.snapshots.filter(isMeant);
   const olderOf = (snapshot: Manifest): readonly Manifest[] =>
     catalogue.snapshots.filter(({ instance, dataAt }) => instance === snapshot.instance && dataAt < snapshot.dataAt);
-  const judged = whole.map((manifest) => ({
-    manifest,
-    reason:
-      objections.map((object) => object(manifest, { older: olderOf(manifest), now, encryptedOnly })).find(Boolean) ??
-      null,
-  }));
-  const found = judged.find(({ reason }) => reason === null)?.manifest;
+  const objected: { readonly manifest: Manifest; readonly reason: string }[] = [];
+  // None behind the one that is found: there may be ten thousand, and each is held against all that are older.
+  const found = whole.find((manifest) => {
+    const circumstances = { older: olderOf(manifest), now, encryptedOnly };
+    const reason = objections.map((object) => object(manifest, circumstances)).find((one) => one !== null);
+    if (typeof reason === 'string') objected.push({ manifest, reason });
+    return typeof reason !== 'string';
+  });
   const passedOver = [
-    ...judged.slice(0, found === undefined ? judged.length : whole.indexOf(found)),
+    ...objected,
     ...catalogue.damaged
       .filter(({ manifest }) => isMeant(manifest) && (found === undefined || manifest.dataAt > found.dataAt))
       .map(({ manifest, reason }) => ({ manifest, reason: `it is damaged: ${reason}` })),
     ...catalogue.unsigned
       .filter(({ manifest }) => isMeant(manifest) && (found === undefined || manifest.dataAt > found.dataAt))
       .map(({ manifest, objection }) => ({ manifest, reason: `it ${describeObjection(objection)}` })),
-  ].map(({ manifest, reason }) => ({ snapshot: snapshotName(manifest), reason: reason ?? '' }));
+  ].map(({ manifest, reason }) => ({ snapshot: snapshotName(manifest), reason }));
   // Whose it is, a manifest that cannot be read does not tell; its id tells the second in which it was made. Of two of one second
   // neither is known to be the older.
   const unread = catalogue.unreadable.filter(

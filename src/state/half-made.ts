@@ -8,7 +8,7 @@ import { isOurs } from './directory.ts';
 
 // In the place that all share the names begin with whose they are.
 const halfMade =
-  /^(?:[0-9a-f]{12}\.)?(?:(?:run|drill|state)\.lock\.[0-9a-f]{8}(?:-t)?|[a-z]+\.json\.[0-9a-f]{8}|manifests-[0-9a-z]+\.[0-9]+\.[0-9a-f]{8}|\.probe\.[0-9a-f]{8})$/;
+  /^(?:[0-9a-f]{12}\.)?(?:(?:run|drill|open|pitr|base|state)\.lock\.[0-9a-f]{8}(?:-t)?|[a-z]+\.json\.[0-9a-f]{8}|manifests-[0-9a-z]+\.[0-9]+\.[0-9a-f]{8}|\.probe\.[0-9a-f]{8})$/;
 /** Nothing takes so long to make. */
 const oldMs = 10 * 60_000;
 

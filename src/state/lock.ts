@@ -40,8 +40,8 @@ export async function takeLock(options: {
   readonly name: LockName;
   /** Who takes it; others are told since when. */
   readonly holder: Omit<LockHolder, 'since'>;
-  /** Whether to wait until whoever holds it has ended. */
-  readonly wait: boolean;
+  /** Whether to wait until whoever holds it has ended; undefined: nobody can ask for that. */
+  readonly wait: boolean | undefined;
   readonly signal: AbortSignal;
   readonly now: () => Date;
   readonly log: Log;
@@ -72,9 +72,9 @@ export async function takeLock(options: {
       continue;
     }
     const other = decodeHolder(state);
-    if (!options.wait) {
+    if (options.wait !== true) {
       throw new AppError('locked', `Another ${name} holds the lock: ${describeHolder(other)}`, {
-        hint: 'Wait until it has ended, or use --wait.',
+        hint: options.wait === undefined ? 'Wait until it has ended.' : 'Wait until it has ended, or use --wait.',
       });
     }
     if (!said) log.info({ holder: other }, `Waiting until the other ${name} has ended`);

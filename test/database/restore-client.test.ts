@@ -24,4 +24,16 @@ describe('a failure of pg_restore', () => {
     );
     assert.match(other, /value out of range \(COPY users, line 7, column email\)$/);
   });
+
+  it('keeps its own statement, also as the last that is kept', () => {
+    const collector = createFailureCollector();
+    for (let number = 1; number <= 300; number += 1) {
+      collector.push(`pg_restore: error: could not execute query: ERROR:  ${number} fails`);
+      collector.push(`DETAIL:  Key (${number}) is there.`);
+      collector.push(`Command was: SELECT ${number};`);
+    }
+    const last = collector.failures().at(-1);
+    assert.equal(/^(\d+) fails/.exec(last?.message ?? '')?.[1], /^SELECT (\d+);/.exec(last?.statement ?? '')?.[1]);
+    assert.doesNotMatch(last?.message ?? '', /300/);
+  });
 });

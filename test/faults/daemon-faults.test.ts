@@ -170,6 +170,29 @@ describe('a daemon', () => {
     assert.match(told[1] ?? '', /storage is full/);
   });
 
+  it('tells people of it again where the message did not reach them', async () => {
+    await using receiver = await startReceiver();
+    receiver.answer({ status: 400 });
+    const environment = environmentOf({
+      BACKUP_WEBHOOK_URL: `${receiver.url}/hook`,
+      BACKUP_PING_URL: `${receiver.url}/ping`,
+    });
+    const countOf = (where: string): number => receiver.received.filter((one) => one.path === where).length;
+    stage.s3.rule(({ method }) =>
+      ['PUT', 'POST'].includes(method) ? { kind: 'answer', status: 403, code: 'InvalidAccessKeyId' } : { kind: 'pass' },
+    );
+    try {
+      await using _daemon = startDaemon(environment, { firstSetbackMs: 20 });
+      await until('a second message', { seconds: 60, look: async () => countOf('/hook') > 1 });
+      receiver.answer({ status: 200 });
+      const [told, tried] = [countOf('/hook'), countOf('/ping/fail')];
+      await until('two tries more', { seconds: 60, look: async () => countOf('/ping/fail') > tried + 1 });
+      assert.ok(countOf('/hook') <= told + 1, 'told once');
+    } finally {
+      stage.s3.rule(() => ({ kind: 'pass' }));
+    }
+  });
+
   it('backs up although its HTTP port is taken, names the service in health, and serves when the port is free', async () => {
     const port = await freePort();
     const taken = createServer();

@@ -99,6 +99,15 @@ describe('the restore drill', () => {
     assert.deepEqual((JSON.parse(listed.stdout) as { foreign: unknown[] }).foreign, []);
   });
 
+  it('of the backup of another instance is no news of ours', async () => {
+    const ours = await backUp();
+    const theirs = { ...ours, LOCAL_DOMAIN: 'other.example', BACKUP_STATE_DIR: `${ours['BACKUP_STATE_DIR']}-other` };
+    assert.equal((await runCommand(['run'], theirs)).status, 0);
+    await drill(ours, { args: ['--instance', 'other.example'] });
+    const health = JSON.parse((await runCommand(['health', '--json'], ours)).stdout) as { drill: unknown };
+    assert.equal(health.drill, null);
+  });
+
   it('opens an encrypted backup with an identity, and is skipped without one', async () => {
     const { execFileSync } = await import('node:child_process');
     const key = execFileSync('age-keygen', { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });

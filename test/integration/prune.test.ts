@@ -2,7 +2,7 @@
 // tested beside it; here it is about deleting by mistake, which a backup tool must not do.
 
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { renderPrune } from '../../src/cli/retention-commands.ts';
@@ -70,6 +70,38 @@ async function keysOf(store: RemovableStore): Promise<readonly string[]> {
   for await (const { key } of store.list('', { signal })) if (!belongsToPlace(key)) keys.push(key);
   return keys;
 }
+
+it('a snapshot that is in the second destination alone is pinned there', async () => {
+  await using s3 = await startS3();
+  using folder = temporaryDirectory();
+  const local = { ...common(), BACKUP_LOCAL_DIR: folder.path };
+  const run = await runCommand(['run', '--json'], local);
+  assert.equal(run.status, 0, run.stderr);
+  const { id } = JSON.parse(run.stdout) as { readonly id: string };
+  const { status, stdout, stderr } = await runCommand(['pin', id], { ...local, ...s3.environment });
+  assert.equal(status, 0, stderr);
+  assert.match(stdout, new RegExp(`^daily/${id} in directory .* is pinned`));
+});
+
+it('a run that is interrupted behind its commit remembers that it was made here', async () => {
+  await using s3 = await startS3();
+  const environment = { ...common(), ...s3.environment };
+  const stop = new AbortController();
+  s3.rule(({ method, path: at }) => {
+    if (method === 'PUT' && /restore-\w+\.sh$/.test(at)) stop.abort(new Error('Ctrl-C'));
+    return { kind: 'pass' };
+  });
+  await using app = openApp(environment);
+  const purpose = { kind: 'by hand', tier: 'daily' } as const;
+  await assert.rejects(app.run({ purpose, wait: false, signal: stop.signal, onProgress: () => undefined }));
+  const [manifest] = (await s3.keys()).filter(isManifest);
+  assert.ok(manifest !== undefined);
+  const attempts = readFileSync(path.join(environment['BACKUP_STATE_DIR'] ?? '', 'attempts.json'), 'utf8');
+  const { record } = JSON.parse(attempts) as { readonly record: { readonly madeHere: readonly string[] } };
+  const { madeHere } = record;
+  assert.equal(madeHere.length, 1);
+  assert.ok(manifest.includes(madeHere[0]?.slice(0, 24) ?? 'nothing'));
+});
 
 const stages: Readonly<Record<string, () => Promise<Stage & { readonly s3?: S3TestServer }>>> = {
   async bucket() {

@@ -20,6 +20,9 @@ it('what was half made when a process was killed goes with a later run, when it 
   const halfMade = [
     'run.lock.0123abcd',
     'state.lock.0123abcd-t',
+    'open.lock.0123abcd',
+    'pitr.lock.0123abcd-t',
+    'base.lock.0123abcd',
     'attempts.json.89abcdef',
     '.probe.098be5ce',
     'manifests-s3.10001.89abcdef',
