@@ -2,23 +2,20 @@
 // back first, as a run reads back what it made; what cannot be looked into without a private key is hashed, and that is said.
 
 import type { ProgressListener } from '../backup/progress.ts';
-import { identitiesOf } from '../config/age-keys.ts';
 import { AppError, describeError } from '../errors.ts';
 import { readCatalogue, type Unsigned } from '../snapshots/catalogue.ts';
 import { removeFalseSignature } from '../snapshots/deletion-law.ts';
 import { readAll } from '../snapshots/document-reading.ts';
-import { verifyExtra } from '../snapshots/extra-part.ts';
-import { decodeManifest, dumpOf, encodeManifest, snapshotName, type Manifest } from '../snapshots/manifest.ts';
+import { decodeManifest, encodeManifest, snapshotName } from '../snapshots/manifest.ts';
 import { manifestKey } from '../snapshots/object-keys.ts';
 import { describeObjection, storeSignature } from '../snapshots/origin.ts';
 import type { Repository } from '../snapshots/repository.ts';
-import { verifySecrets } from '../snapshots/secrets-part.ts';
-import { verifyFully } from '../snapshots/verification.ts';
 import type { StoreName } from '../storage/store.ts';
 import { adoptChains } from './chain-adoption.ts';
 import type { AppContext } from './context.ts';
 import { lockFor } from './locking.ts';
 import { readHoldings } from './holdings.ts';
+import { readBack } from './reading-verbs.ts';
 
 /** Options of `adopt`. */
 export interface AdoptRequest {
@@ -108,13 +105,8 @@ async function adoptOne(
   if (objection.kind === 'stranger')
     return refused(`it ${describeObjection(objection)}; if that is a key of yours, add it to BACKUP_TRUSTED_SIGNERS`);
   try {
-    const decoded = await verify(context, { ...request, repository, manifest });
-    await signAsJudged(context, {
-      repository,
-      manifest,
-      isReplaced: objection.kind === 'false',
-      signal: request.signal,
-    });
+    const { decoded } = await readBack(context, { ...request, repository, manifest });
+    await signAsJudged(context, { repository, one, signal: request.signal });
     context.log.info({ snapshot, store: place, decoded }, 'Snapshot adopted');
     return { snapshot, place, adopted: true, decoded, problem: null, log: null };
   } catch (error) {
@@ -124,44 +116,14 @@ async function adoptOne(
   }
 }
 
-async function verify(
-  context: AppContext,
-  request: AdoptRequest & { readonly repository: Repository; readonly manifest: Manifest },
-): Promise<boolean> {
-  const { repository, manifest, signal } = request;
-  const { settings } = context.load();
-  const identities = [...request.identities, ...identitiesOf(settings.keys)];
-  const dump = dumpOf(manifest);
-  const isOpen = dump.encryption === null;
-  const reading = { signal, log: context.log, patience: context.readPatience };
-  await verifyFully(
-    { repository, manifest },
-    {
-      ...reading,
-      threads: settings.threads,
-      identities: isOpen ? null : identities.length > 0 ? identities : 'missing',
-      onProgress: (bytes) => request.onProgress({ step: 'verify', bytes, expectedBytes: dump.bytes }),
-    },
-  );
-  await verifySecrets(repository, { ...reading, manifest, identities });
-  await verifyExtra(repository, { ...reading, manifest, identities });
-  return isOpen || identities.length > 0;
-}
-
 // The bytes that are signed are those that are there now, and they must say what was judged.
 async function signAsJudged(
-  context: AppContext,
+  { log }: AppContext,
   {
     repository,
-    manifest,
-    isReplaced,
+    one: { manifest, objection },
     signal,
-  }: {
-    readonly repository: Repository;
-    readonly manifest: Manifest;
-    readonly isReplaced: boolean;
-    readonly signal: AbortSignal;
-  },
+  }: { readonly repository: Repository; readonly one: Unsigned; readonly signal: AbortSignal },
 ): Promise<void> {
   const { store, prefix, manifests } = repository;
   const key = manifestKey(prefix, manifest);
@@ -169,7 +131,7 @@ async function signAsJudged(
   const decoded = decodeManifest(content);
   if (decoded.kind === 'unreadable' || !encodeManifest(decoded.manifest).equals(encodeManifest(manifest)))
     throw new Error(`'${key}' in ${store.description} is no longer the manifest that was read`);
-  if (isReplaced) await removeFalseSignature(repository, { key, content, log: context.log, signal });
+  if (objection.kind === 'false') await removeFalseSignature(repository, { key, content, log, signal });
   await storeSignature(repository, { key, content, signal });
   manifests.delete(key);
 }

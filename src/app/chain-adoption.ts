@@ -11,9 +11,9 @@ import { listChains, readChain, type Chain } from '../snapshots/chain-catalogue.
 import { baseDocumentKey } from '../snapshots/chain-keys.ts';
 import { removeFalseSignature } from '../snapshots/deletion-law.ts';
 import { readAll } from '../snapshots/document-reading.ts';
-import { describeObjection, storeSignature, type Objection } from '../snapshots/origin.ts';
+import { describeObjection, readOrigin, storeSignature, type Objection } from '../snapshots/origin.ts';
 import type { Repository } from '../snapshots/repository.ts';
-import { objectionToStatement, signStatement } from '../snapshots/wal-signature.ts';
+import { signStatement } from '../snapshots/wal-signature.ts';
 import type { ObjectKey } from '../storage/store.ts';
 import type { Adoption, AdoptRequest } from './adopt-verb.ts';
 import type { AppContext } from './context.ts';
@@ -150,7 +150,7 @@ async function signAll(
   const { log } = context;
   // All of it is asked before anything is signed.
   for (const stated of found.stated) {
-    const against = await objectionToStatement(repository, { ...stated, signal });
+    const against = await readOrigin(repository, { key: stated.key, content: stated.statement, signal });
     if (against?.kind !== 'stranger') continue;
     throw new AppError(
       'verify',

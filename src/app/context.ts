@@ -3,7 +3,7 @@
 
 import { createEnvironment, type Environment, type EnvironmentVariables } from '../config/environment.ts';
 import { renderProblem, settingsError, type SettingProblem } from '../config/problem.ts';
-import { bucketOf, readSettings, stopsRuns, type LogSettings, type Settings } from '../config/settings.ts';
+import { bucketOf, readSettings, stopsRuns, type Settings } from '../config/settings.ts';
 import { findClients, type ClientPrograms } from '../database/clients.ts';
 import { AppError, describeError } from '../errors.ts';
 import { createLog, createRedactor, type Log, type Redact } from '../log.ts';
@@ -120,10 +120,13 @@ export function createContext(input: AppInput): AppContext {
   const media = findMediaBucketProblem(environment, reading.settings === null ? null : bucketOf(reading.settings));
   const redact = createRedactor(collectSecrets(environment));
   const logFormat = reading.log.format ?? (input.isTerminal ? 'pretty' : 'json');
-  const log = createAppLog(
-    { level: reading.log.level, format: logFormat },
-    { input, redact, timeZone: reading.timeZone },
-  );
+  const columns = input.logColumns ?? (() => Number.POSITIVE_INFINITY);
+  const log = createLog({
+    level: reading.log.level,
+    render: logFormat === 'json' ? null : createLogLine({ timeZone: reading.timeZone, columns }),
+    redact,
+    write: input.writeLog,
+  });
   const warnings = [...reading.warnings, ...database.warnings];
   const channelProblems = reading.problems.filter((problem) => !stopsRuns(problem));
   const now = input.overrides?.now ?? (() => new Date());
@@ -233,17 +236,4 @@ export function createContext(input: AppInput): AppContext {
       for (const { store } of (await opened) ?? []) await store.close();
     },
   };
-}
-
-function createAppLog(
-  { level, format }: { readonly level: LogSettings['level']; readonly format: 'json' | 'pretty' },
-  { input, redact, timeZone }: { readonly input: AppInput; readonly redact: Redact; readonly timeZone: string },
-): Log {
-  const columns = input.logColumns ?? (() => Number.POSITIVE_INFINITY);
-  return createLog({
-    level,
-    render: format === 'json' ? null : createLogLine({ timeZone, columns }),
-    redact,
-    write: input.writeLog,
-  });
 }

@@ -72,17 +72,8 @@ async function newestKeys(
   return keys.toSorted().toReversed();
 }
 
-function toReport({
-  id,
-  snapshot,
-  dataAt,
-  startedAt,
-  endedAt,
-  status,
-  durationMs,
-  serverVersion,
-  checks,
-}: DrillDocument): DrillReport {
+function toReport(document: DrillDocument): DrillReport {
+  const { id, snapshot, dataAt, startedAt, endedAt, status, durationMs, serverVersion, checks } = document;
   return { id, snapshot, dataAt, startedAt, endedAt, status, durationMs, serverVersion, checks };
 }
 

@@ -247,10 +247,6 @@ function named(
   return {
     snapshot: `pitr/${base}`,
     place: replayed.repository.store.description,
-    dataAt: lastTransactionAt === null ? replayed.base.endedAt.toISOString() : toIso(lastTransactionAt),
+    dataAt: (lastTransactionAt === null ? replayed.base.endedAt : new Date(lastTransactionAt)).toISOString(),
   };
-}
-
-function toIso(text: string): string {
-  return new Date(text).toISOString();
 }

@@ -7,10 +7,10 @@ import { psqlInvocation, runStatement, type PsqlInvocation, type RowFormat } fro
 import { openSnapshot } from '../drill/opened-snapshot.ts';
 import { AppError } from '../errors.ts';
 import { dumpOf, snapshotName } from '../snapshots/manifest.ts';
-import { takeLock } from '../state/lock.ts';
 import { formatDuration } from '../text/format.ts';
 import { chooseToRestore, type SnapshotRequest } from './choosing.ts';
 import type { AppContext } from './context.ts';
+import { lockFor } from './locking.ts';
 import { startTimeLimit } from './time-limit.ts';
 import { scratchMeans, sourceOf } from './scratch-means.ts';
 
@@ -42,18 +42,10 @@ export interface OpenRequest extends SnapshotRequest {
 
 /** Opens a snapshot, lets people look into it, and throws the copy away. */
 export async function open(context: AppContext, request: OpenRequest): Promise<void> {
-  const { log, now } = context;
+  const { log } = context;
   const { work } = request;
   const { settings } = context.load();
-  await using _lock = await takeLock({
-    directory: settings.stateDirectory,
-    name: 'open',
-    holder: { command: 'open', processId: context.processId },
-    wait: false,
-    signal: request.signal,
-    now,
-    log,
-  });
+  await using _lock = await lockFor(context, { name: 'open', command: 'open', signal: request.signal });
   const { repository, manifest } = await chooseToRestore(context, request);
   const dump = dumpOf(manifest);
   const snapshot = snapshotName(manifest);

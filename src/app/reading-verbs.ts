@@ -10,7 +10,7 @@ import { readCatalogue, type Catalogue } from '../snapshots/catalogue.ts';
 import { dumpOf, type Manifest } from '../snapshots/manifest.ts';
 import type { Folder } from '../schedule/tier.ts';
 import type { StoreName } from '../storage/store.ts';
-import { choose, type SnapshotRequest } from './choosing.ts';
+import { choose, type ChosenSnapshot, type SnapshotRequest } from './choosing.ts';
 import type { AppContext } from './context.ts';
 
 /** Options of `list`. */
@@ -48,12 +48,25 @@ export async function list(context: AppContext, { from, tier, signal }: ListRequ
   return { ...catalogue, place: repository.store.description };
 }
 
-/** Reads a snapshot back, what lies beside it included: hashes and decodes all of it to the end. */
+/** Chooses a snapshot and reads it back. */
 export async function verify(context: AppContext, request: VerifyRequest): Promise<VerifyResult> {
-  const { identities, signal } = request;
-  const { settings } = context.load();
   const { repository, manifest } = await choose(context, request);
-  const { store } = repository;
+  const found = await readBack(context, { ...request, repository, manifest });
+  return { manifest, place: repository.store.description, ...found };
+}
+
+/** Reads a snapshot back, what lies beside it included: hashes it, and decodes it to the end where a key opens it. */
+export async function readBack(
+  context: AppContext,
+  {
+    repository,
+    manifest,
+    identities,
+    signal,
+    onProgress,
+  }: Pick<VerifyRequest, 'identities' | 'signal' | 'onProgress'> & Pick<ChosenSnapshot, 'repository' | 'manifest'>,
+): Promise<Pick<VerifyResult, 'decoded' | 'secrets' | 'extra'>> {
+  const { settings } = context.load();
   const keys = [...identities, ...identitiesOf(settings.keys)];
   const dump = dumpOf(manifest);
   const encrypted = dump.encryption !== null;
@@ -65,10 +78,10 @@ export async function verify(context: AppContext, request: VerifyRequest): Promi
       ...reading,
       threads: settings.threads,
       identities: encrypted ? (decoded ? keys : 'missing') : null,
-      onProgress: (bytes) => request.onProgress({ step: 'verify', bytes, expectedBytes: dump.bytes }),
+      onProgress: (bytes) => onProgress({ step: 'verify', bytes, expectedBytes: dump.bytes }),
     },
   );
   const secrets = await verifySecrets(repository, { ...reading, manifest, identities: keys });
   const extra = await verifyExtra(repository, { ...reading, manifest, identities: keys });
-  return { manifest, place: store.description, decoded, secrets, extra };
+  return { decoded, secrets, extra };
 }

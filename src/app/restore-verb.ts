@@ -23,6 +23,7 @@ import { assertUsableName } from '../restore/target.ts';
 import { chooseToRestore, type ChosenSnapshot, type SnapshotRequest } from './choosing.ts';
 import type { AppContext } from './context.ts';
 import { lockFor } from './locking.ts';
+import { sourceOf } from './scratch-means.ts';
 import { scratchOwnerOf, tidyRestores } from './scratch.ts';
 
 /** What all three have in common. */
@@ -195,7 +196,8 @@ async function openPart(
   { kind, request }: { readonly kind: BesideKind; readonly request: FileRequest },
 ): Promise<Omit<FileReport, 'bytes'> & { readonly plain: Buffer; readonly stored: StoredPart }> {
   const { signal } = request;
-  const { repository, manifest, identities } = await selectSource(context, request);
+  const { repository, manifest } = await chooseToRestore(context, request);
+  const identities = [...request.identities, ...identitiesOf(context.load().settings.keys)];
   const snapshot = snapshotName(manifest);
   const words = besideWords[kind];
   const part = partOf(manifest, kind);
@@ -218,21 +220,11 @@ async function openPart(
 /** A snapshot to restore, and what is to be said of its choice. */
 export type ChosenSource = SnapshotSource & Pick<ChosenSnapshot, 'notes'>;
 
-async function selectSource(
-  context: AppContext,
-  request: RestoreSource,
-): Promise<ChosenSource & { readonly identities: readonly string[] }> {
-  const { settings } = context.load();
-  const { repository, manifest, notes } = await chooseToRestore(context, request);
-  const identities = [...request.identities, ...identitiesOf(settings.keys)];
-  return { repository, manifest, notes, identities, threads: settings.threads, patience: context.readPatience };
-}
-
 async function openSnapshot(context: AppContext, request: RestoreSource): Promise<ChosenSource> {
-  const source = await selectSource(context, request);
-  if (dumpOf(source.manifest).encryption === null) return { ...source, identities: null };
-  if (source.identities.length === 0) throw needsIdentity(source.manifest);
-  return source;
+  const { repository, manifest, notes } = await chooseToRestore(context, request);
+  const source = sourceOf(context, { repository, manifest, given: request.identities });
+  if (source.identities?.length === 0) throw needsIdentity(manifest);
+  return { ...source, notes };
 }
 
 function needsIdentity(manifest: Manifest): AppError {
@@ -265,19 +257,12 @@ export async function asRestoreFailure<Result>(signal: AbortSignal, work: () => 
   } catch (error) {
     signal.throwIfAborted();
     // What the target lacks, although its pg_restore said that all went well, is found out by asking for it.
-    if (isServersWord(error))
+    if (error instanceof DatabaseError)
       throw new AppError('restore', `The target server refused what the restore asked of it: ${describeError(error)}`, {
         cause: error,
         hint: 'Look at the log of the target server, then restore again.',
       });
     if (!(error instanceof AppError) || !asRestore.has(error.code)) throw error;
-    throw new AppError('restore', error.message, {
-      cause: error,
-      ...(error.hint === undefined ? {} : { hint: error.hint }),
-    });
+    throw new AppError('restore', error.message, { cause: error, hint: error.hint });
   }
-}
-
-function isServersWord(error: unknown): boolean {
-  return error instanceof DatabaseError;
 }

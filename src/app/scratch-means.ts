@@ -4,9 +4,9 @@
 import { identitiesOf } from '../config/age-keys.ts';
 import type { ClientPrograms } from '../database/clients.ts';
 import { findServers, type ServerPrograms } from '../database/server-programs.ts';
+import type { SnapshotSource } from '../snapshots/dump-stream.ts';
 import { dumpOf, type Manifest } from '../snapshots/manifest.ts';
 import type { Repository } from '../snapshots/repository.ts';
-import type { ReadPatience } from '../storage/patient-reader.ts';
 import type { Remains } from '../stream/remains.ts';
 import type { Log } from '../log.ts';
 import type { AppContext } from './context.ts';
@@ -57,13 +57,7 @@ export function sourceOf(
     manifest,
     given,
   }: { readonly repository: Repository; readonly manifest: Manifest; readonly given: readonly string[] },
-): {
-  readonly repository: Repository;
-  readonly manifest: Manifest;
-  readonly threads: number;
-  readonly patience: ReadPatience | undefined;
-  readonly identities: readonly string[] | null;
-} {
+): SnapshotSource {
   const { threads, keys } = context.load().settings;
   const isEncrypted = dumpOf(manifest).encryption !== null;
   return {

@@ -24,8 +24,8 @@ export async function copyForTier(
     readonly signal: AbortSignal;
   },
 ): Promise<(BackupResult & { readonly copiedFrom: string }) | null> {
-  const { log, now } = context;
-  const { settings } = context.load();
+  const { log, now, toolVersion } = context;
+  const { verify } = context.load().settings;
   const found = await findSource(context, options);
   if (found === null) return null;
   const { source, places } = found;
@@ -36,26 +36,10 @@ export async function copyForTier(
   }
   const id = createSnapshotId(now());
   const fingerprints = fingerprintSecrets(context.environment, { snapshotId: id });
+  const { tier, slot, signal } = options;
+  const copying = { id, tier, slot, verify, toolVersion, fingerprints, now, log, signal };
   const outcomes: DestinationOutcome[] = [];
-  for (const { repository, own } of places) {
-    const { tier, slot, signal } = options;
-    const { verify } = settings;
-    const { toolVersion } = context;
-    outcomes.push(
-      await copyWithin(repository, {
-        source: own,
-        id,
-        tier,
-        slot,
-        verify,
-        toolVersion,
-        fingerprints,
-        now,
-        log,
-        signal,
-      }),
-    );
-  }
+  for (const { repository, own } of places) outcomes.push(await copyWithin(repository, { ...copying, source: own }));
   if (!outcomes.some(({ kind }) => kind === 'stored')) {
     for (const outcome of outcomes)
       if (outcome.kind === 'failed')

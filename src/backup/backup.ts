@@ -11,9 +11,7 @@ import { estimateDumpBytes } from '../database/dump-size.ts';
 import { readDatabaseFacts, readServerClock } from '../database/server.ts';
 import type { AppError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { lastDumpBytes, newestWithFingerprints, type EarlierBackups } from '../snapshots/earlier-backups.ts';
-import { compareFingerprints, describeDifference } from '../mastodon/secret-fingerprints.ts';
-import { snapshotName } from '../snapshots/manifest.ts';
+import { lastDumpBytes, type EarlierBackups } from '../snapshots/earlier-backups.ts';
 import { createSnapshotId } from '../snapshots/object-keys.ts';
 import type { Folder } from '../schedule/tier.ts';
 import type { ReadPatience } from '../storage/patient-reader.ts';
@@ -37,7 +35,7 @@ import type { ProgressListener } from './progress.ts';
 import { folderOf, type Purpose } from './purpose.ts';
 import { placesWithoutRoom } from './room-check.ts';
 import { planCompression, planDestinations } from './run-plan.ts';
-import { encryptSecrets } from './secrets-object.ts';
+import { encryptSecrets, lookForOtherSecrets } from './secrets-object.ts';
 import { checkSource } from './source-checks.ts';
 import { describeClocks, describeSnapshot, ourMoment } from './snapshot-base.ts';
 import { readSourceState } from './source-state.ts';
@@ -242,11 +240,4 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
     leftOut: extra.leftOut,
     outcomes: inOrder([...outcomes, ...failSpared(spared, { options, id, facts })], options),
   };
-}
-
-function lookForOtherSecrets(earlier: readonly EarlierBackups[], environment: Environment): readonly string[] {
-  const newest = newestWithFingerprints(earlier);
-  const comparison = newest === undefined ? null : compareFingerprints(newest, environment);
-  if (newest === undefined || comparison === null) return [];
-  return describeDifference(comparison, { snapshot: snapshotName(newest) });
 }

@@ -2,7 +2,7 @@
 // everybody who reads the store: without recipients they stay here.
 
 import type { OneRunKey } from '../codec/age.ts';
-import type { Environment } from '../config/environment.ts';
+import type { BackupOptions } from './backup.ts';
 import { enclose, type Enclosure } from './enclosure.ts';
 import { packExtraFiles } from './extra-files.ts';
 import { ownSettingsMember } from './own-settings.ts';
@@ -15,13 +15,7 @@ export async function encloseExtra(
     environment,
     now,
     signal,
-  }: {
-    readonly extraFiles: readonly string[];
-    readonly recipients: readonly string[];
-    readonly environment: Environment;
-    readonly now: () => Date;
-    readonly signal: AbortSignal;
-  },
+  }: Pick<BackupOptions, 'extraFiles' | 'recipients' | 'environment' | 'now' | 'signal'>,
   oneRunKey: OneRunKey | null,
 ): Promise<{ readonly enclosure: Enclosure | null; readonly leftOut: readonly string[] }> {
   if (oneRunKey === null || extraFiles.length === 0) return { enclosure: null, leftOut: [] };

@@ -5,7 +5,8 @@ import { freemem } from 'node:os';
 
 /** Half of the cgroup limit (v2, then v1), else half of MemAvailable; in bytes. */
 export async function defaultMemoryLimit(): Promise<number> {
-  const available = (await availableMemory()) ?? freemem();
+  // MemAvailable, where the system has it.
+  const available = freemem();
   const limits = await Promise.all(
     ['/sys/fs/cgroup/memory.max', '/sys/fs/cgroup/memory/memory.limit_in_bytes'].map(async (file) =>
       Number((await readFile(file, 'utf8').catch(() => 'max')).trim()),
@@ -13,10 +14,4 @@ export async function defaultMemoryLimit(): Promise<number> {
   );
   const limit = limits.find((value) => Number.isFinite(value) && value > 0);
   return Math.floor(Math.min(limit ?? available, available) / 2);
-}
-
-async function availableMemory(): Promise<number | undefined> {
-  const text = await readFile('/proc/meminfo', 'utf8').catch(() => '');
-  const kib = /^MemAvailable:\s+(\d+) kB$/m.exec(text)?.[1];
-  return kib === undefined ? undefined : Number(kib) * 1024;
 }

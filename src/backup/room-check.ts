@@ -3,7 +3,7 @@
 
 import type { Space } from '../disk/directory.ts';
 import { AppError, describeError } from '../errors.ts';
-import type { Log } from '../log.ts';
+import type { BackupOptions } from './backup.ts';
 import type { EarlierBackups } from '../snapshots/earlier-backups.ts';
 import { dumpOf, type Manifest } from '../snapshots/manifest.ts';
 import type { Repository } from '../snapshots/repository.ts';
@@ -31,12 +31,9 @@ export const roomRemedy =
 /** The places that have no room for the next snapshot, each with the reason. What cannot be asked is found out by the dump. */
 export async function placesWithoutRoom(
   stores: readonly Repository[],
-  options: {
-    readonly earlier: readonly EarlierBackups[];
+  options: Pick<BackupOptions, 'earlier' | 'log' | 'signal'> & {
     readonly compression: string;
     readonly databaseBytes: number;
-    readonly log: Log;
-    readonly signal: AbortSignal;
   },
 ): Promise<ReadonlyMap<Repository, AppError>> {
   const { signal, log } = options;

@@ -2,24 +2,17 @@
 // memory. Decided later, a dump of hours could end on its 10,001st part.
 
 import { codecMemory, objectSuffix, threadsOf, withThreads, type Compression } from '../codec/codec.ts';
-import type { Log } from '../log.ts';
+import type { BackupOptions } from './backup.ts';
 import { planMemory } from './memory.ts';
-import { folderOf, type Purpose } from './purpose.ts';
+import { folderOf } from './purpose.ts';
 import { choosePartBytes } from '../snapshots/part-size.ts';
-import type { Repository } from '../snapshots/repository.ts';
 import { createDestination, type Destination } from '../snapshots/destination.ts';
 
 /** What the decisions depend on. */
-export interface RunPlanOptions {
-  readonly purpose: Purpose;
-  readonly stores: readonly Repository[];
-  readonly compression: Compression;
-  readonly cores: number;
-  readonly memoryLimitBytes: number;
-  readonly verify: 'full' | 'etag';
-  readonly recipients: readonly string[];
-  readonly log: Log;
-}
+export type RunPlanOptions = Pick<
+  BackupOptions,
+  'purpose' | 'stores' | 'compression' | 'cores' | 'memoryLimitBytes' | 'verify' | 'recipients' | 'log'
+>;
 
 /** The destinations of the run `id`, in the order of the stores. Throws AppError when the database cannot fit. */
 export function planDestinations(

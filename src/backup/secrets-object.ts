@@ -2,8 +2,8 @@
 // mended, and not when the server is gone.
 
 import type { OneRunKey } from '../codec/age.ts';
+import type { BackupOptions } from './backup.ts';
 import type { Environment } from '../config/environment.ts';
-import type { Log } from '../log.ts';
 import { collectMastodonVariables } from '../mastodon/documented-variables.ts';
 import { encodeEnvFile } from '../mastodon/env-file.ts';
 import {
@@ -27,13 +27,10 @@ export interface SecretsObject extends Enclosure {
  */
 export async function encryptSecrets(
   environment: Environment,
-  options: {
+  options: Pick<BackupOptions, 'secrets' | 'recipients' | 'log'> & {
     readonly id: string;
-    readonly secrets: 'auto' | 'off';
-    readonly recipients: readonly string[];
     /** The run's own key; null without recipients. */
     readonly oneRunKey: OneRunKey | null;
-    readonly log: Log;
   },
 ): Promise<SecretsObject | null> {
   const { id, oneRunKey, log } = options;

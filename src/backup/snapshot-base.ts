@@ -1,5 +1,6 @@
 // A run's manifest as far as it is known before the snapshot is verified and committed.
 
+import type { BackupOptions } from './backup.ts';
 import { compressorOf, type CompressionName } from '../codec/codec.ts';
 import type { DatabaseFacts } from '../database/server.ts';
 import { clockToleranceMs, type Manifest } from '../snapshots/manifest.ts';
@@ -7,7 +8,7 @@ import { startOfId } from '../snapshots/object-keys.ts';
 import type { Destination } from '../snapshots/destination.ts';
 import type { ArchiveSummary } from '../database/archive-reader.ts';
 import type { PipelineResult } from './pipeline.ts';
-import { describePurpose, type Purpose } from './purpose.ts';
+import { describePurpose } from './purpose.ts';
 import type { SourceState } from './source-state.ts';
 import { formatSpan } from '../text/format.ts';
 
@@ -16,16 +17,8 @@ export type SnapshotBase = Omit<Manifest, 'committedAt' | 'verified'>;
 
 /** The manifest of a dump at one destination, its secrets object left out. */
 export function describeSnapshot(
-  run: {
-    readonly purpose: Purpose;
-    readonly instance: string;
-    readonly toolVersion: string;
+  run: Pick<BackupOptions, 'purpose' | 'instance' | 'toolVersion' | 'recipients' | 'role' | 'mastodonImage'> & {
     readonly compression: { readonly kind: CompressionName };
-    readonly recipients: readonly string[];
-    /** The role that Mastodon uses; null: nobody knows. */
-    readonly role: string | null;
-    /** What Mastodon runs from; null: nobody has said. */
-    readonly mastodonImage: string | null;
   },
   found: {
     readonly id: string;

@@ -4,7 +4,7 @@
 import { escapeIdentifier, type Client } from 'pg';
 import type { ArchiveItem } from '../database/archive-contents.ts';
 import { plural } from '../text/table.ts';
-import { failed, ok, type CheckResult } from './check.ts';
+import { failed, list, ok, type CheckResult } from './check.ts';
 
 const relationKinds: ReadonlySet<string> = new Set([
   'TABLE',
@@ -15,7 +15,6 @@ const relationKinds: ReadonlySet<string> = new Set([
   'FOREIGN TABLE',
 ]);
 const constraintKinds: ReadonlySet<string> = new Set(['CONSTRAINT', 'FK CONSTRAINT', 'CHECK CONSTRAINT']);
-const shown = 5;
 
 /** Compares them; two findings, for what there is and for where the sequences stand. */
 export async function compareWithArchive(
@@ -40,13 +39,8 @@ async function compareObjects(client: Client, contents: readonly ArchiveItem[]):
   const missing = expected.filter(({ schema, name }) => !there.has(JSON.stringify([schema, name])));
   if (missing.length === 0)
     return ok('contents', `${plural(expected.length, 'object')} of the archive, all of them there`);
-  return failed('contents', {
-    detail: `missing: ${missing
-      .slice(0, shown)
-      .map(({ kind, schema, name }) => `${kind.toLowerCase()} ${schema}.${name}`)
-      .join('; ')}${missing.length > shown ? `; and ${missing.length - shown} more` : ''}`,
-    remedy: 'Restore another snapshot.',
-  });
+  const named = missing.map(({ kind, schema, name }) => `${kind.toLowerCase()} ${schema}.${name}`);
+  return failed('contents', { detail: `missing: ${list(named)}`, remedy: 'Restore another snapshot.' });
 }
 
 async function compareSequences(client: Client, contents: readonly ArchiveItem[]): Promise<CheckResult> {
@@ -64,14 +58,8 @@ async function compareSequences(client: Client, contents: readonly ArchiveItem[]
   }
   if (wrong.length === 0) return ok('sequence positions', `${sequences.length}, each where it stood`);
   return failed('sequence positions', {
-    detail: wrong
-      .slice(0, shown)
-      .map(({ name, detail }) => `${name} ${detail}`)
-      .join('; '),
-    detailWithoutValues: `elsewhere than they stood: ${wrong
-      .slice(0, shown)
-      .map(({ name }) => name)
-      .join('; ')}`,
+    detail: list(wrong.map(({ name, detail }) => `${name} ${detail}`)),
+    detailWithoutValues: `elsewhere than they stood: ${list(wrong.map(({ name }) => name))}`,
     remedy: 'Set them with setval(), or restore again.',
   });
 }

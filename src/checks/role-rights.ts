@@ -2,17 +2,14 @@
 // schema with tables. Asked of the catalogue, so that it costs nothing and changes nothing.
 
 import type { Client } from 'pg';
-import { failed, ok, type CheckResult } from './check.ts';
-
-const shown = 5;
+import { failed, list, ok, type CheckResult } from './check.ts';
 
 /** The role can do with every object of the database what Mastodon does, migrations included. */
 export async function checkRoleRights(client: Client, role: string): Promise<CheckResult> {
   const { rows } = await client.query<{ name: string; lacks: string }>(lackQuery, [role]);
   if (rows.length === 0) return ok('role', `'${role}', the role that Mastodon uses, can read and write everything`);
-  const lacking = rows.slice(0, shown).map(({ name, lacks }) => `${lacks} ${name}`);
   return failed('role', {
-    detail: `'${role}', the role that Mastodon uses, may not: ${lacking.join('; ')}${rows.length > shown ? `; and ${rows.length - shown} more` : ''}`,
+    detail: `'${role}', the role that Mastodon uses, may not: ${list(rows.map(({ name, lacks }) => `${lacks} ${name}`))}`,
     remedy: `Restore as a superuser (BACKUP_DATABASE_URL) with --owner '${role}': everything then belongs to it.`,
   });
 }

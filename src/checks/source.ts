@@ -1,7 +1,7 @@
 // What was so in the source already: a restored database that has it too is a faithful one. Without this a drill calls a
 // good backup broken for ever, and health with it.
 
-import { note, type CheckResult } from './check.ts';
+import { list, note, type CheckResult } from './check.ts';
 
 /** As the manifest has them. */
 export interface SourceOddity {
@@ -17,8 +17,6 @@ export interface Source {
   /** What was so in the source and cannot be seen in what is restored from it. */
   notes(): readonly CheckResult[];
 }
-
-const shown = 5;
 
 interface Wording {
   readonly check: string;
@@ -66,9 +64,8 @@ export function createSource(oddities: readonly SourceOddity[]): Source {
       Object.entries(wordings).flatMap(([kind, { check, what, remedy }]) => {
         const some = oddities.filter((oddity) => oddity.kind === kind);
         if (some.length === 0) return [];
-        const named = some.map(({ name, detail }) => `${name} (${detail})`.trim()).slice(0, shown);
-        const more = some.length > shown ? `; and ${some.length - shown} more` : '';
-        return [note(check, `${what}: ${named.join('; ')}${more}`, { remedy })];
+        const named = list(some.map(({ name, detail }) => `${name} (${detail})`.trim()));
+        return [note(check, `${what}: ${named}`, { remedy })];
       }),
   };
 }

@@ -1,7 +1,7 @@
 // `pin` and `unpin`: a snapshot that is to stay, whatever retention says, until somebody says that it need not.
 
 import type { Command } from 'commander';
-import type { PinReport, PinRequest } from '../app/pin-verb.ts';
+import type { PinReport } from '../app/pin-verb.ts';
 import type { StoreName } from '../storage/store.ts';
 import { parseStore, snapshotForms } from './arguments.ts';
 import { wrap, type Width } from '../text/table.ts';
@@ -16,10 +16,7 @@ interface PinOptions {
 /** Adds the commands. */
 export function addPinCommands(program: Command, context: CommandContext): void {
   const { app } = context;
-  const add = (
-    name: 'pin' | 'unpin',
-    { does, work }: { readonly does: string; readonly work: (request: PinRequest) => Promise<readonly PinReport[]> },
-  ): void => {
+  const add = (name: 'pin' | 'unpin', does: string): void => {
     program
       .command(name)
       .description(does)
@@ -28,7 +25,7 @@ export function addPinCommands(program: Command, context: CommandContext): void 
       .option('--instance <name>', 'which instance, when several share the prefix')
       .option('--json', 'print the result as one JSON document')
       .action(async (snapshot: string, options: PinOptions) => {
-        const reports = await work({
+        const reports = await app[name]({
           snapshot,
           from: options.from ?? null,
           instance: options.instance ?? null,
@@ -41,11 +38,8 @@ export function addPinCommands(program: Command, context: CommandContext): void 
         });
       });
   };
-  add('pin', {
-    does: 'keep a snapshot out of retention until it is unpinned',
-    work: async (request) => app.pin(request),
-  });
-  add('unpin', { does: 'give a pinned snapshot back to retention', work: async (request) => app.unpin(request) });
+  add('pin', 'keep a snapshot out of retention until it is unpinned');
+  add('unpin', 'give a pinned snapshot back to retention');
 }
 
 const words = {

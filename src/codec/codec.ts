@@ -51,22 +51,13 @@ export function decoders(options: {
   /** The most bytes that may come of it, and what is thrown when there are more. */
   readonly limit: Parameters<typeof createLimit>[0];
 }): readonly Duplex[] {
-  const chain: Duplex[] = [];
-  if (options.identities !== null) chain.push(createAgeDecrypter(options.identities));
-  switch (options.compression) {
-    case 'xz':
-      chain.push(createXzDecoder(options));
-      break;
-    case 'zstd':
-      chain.push(createZstdDecoder());
-      break;
-    case 'none':
-      break;
-    default:
-      options.compression satisfies never;
-  }
-  chain.push(createLimit(options.limit));
-  return chain;
+  const decrypter = options.identities === null ? [] : [createAgeDecrypter(options.identities)];
+  const decompressor = {
+    xz: () => [createXzDecoder(options)],
+    zstd: () => [createZstdDecoder()],
+    none: () => [],
+  }[options.compression]();
+  return [...decrypter, ...decompressor, createLimit(options.limit)];
 }
 
 /** The ending of an object's key: `.dump.xz.age` and its shorter forms. */
@@ -77,16 +68,7 @@ export function objectSuffix(options: { readonly compression: CompressionName; r
 
 /** The library that compresses and the version of it that is loaded; null where nothing is compressed. */
 export function compressorOf(compression: CompressionName): string | null {
-  switch (compression) {
-    case 'xz':
-      return liblzmaVersion();
-    case 'zstd':
-      return zstdVersion();
-    case 'none':
-      return null;
-    default:
-      return compression satisfies never;
-  }
+  return { xz: liblzmaVersion, zstd: zstdVersion, none: () => null }[compression]();
 }
 
 /** How many threads compress. */

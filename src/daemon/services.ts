@@ -6,9 +6,8 @@ import { startHttp } from '../http/server.ts';
 import { nextSlot, scheduledTiers, type Scheduled, type Timetable } from '../schedule/timetable.ts';
 import type { Waiting } from '../state/records.ts';
 import { unlessAborted } from '../stream/abortable.ts';
-import { runBaseLoop, type BaseLoopOptions } from './base-loop.ts';
 import type { DaemonClock } from './clock.ts';
-import { runDrillLoop, type DrillLoopOptions } from './drill-loop.ts';
+import { runDueLoop } from './due-loop.ts';
 import { runScheduleLoop, type ScheduleLoopOptions } from './schedule-loop.ts';
 import { createTroubles, defaultFirstPauseMs, runServices, type Service } from './supervisor.ts';
 
@@ -19,9 +18,18 @@ const usualYieldPauseMs = 5 * 60_000;
 /** What the daemon does and how it waits. */
 export interface DaemonOptions {
   readonly app: ScheduleLoopOptions['app'] &
-    DrillLoopOptions['app'] &
-    BaseLoopOptions['app'] &
-    Pick<App, 'heartbeat' | 'http' | 'remembered' | 'status' | 'drillReport' | 'wantsPitr' | 'followLog'>;
+    Pick<
+      App,
+      | 'heartbeat'
+      | 'http'
+      | 'remembered'
+      | 'status'
+      | 'drillReport'
+      | 'wantsPitr'
+      | 'followLog'
+      | 'drillIfDue'
+      | 'baseIfDue'
+    >;
   readonly clock: DaemonClock;
   readonly toolVersion: string;
   /** How long a dump that gave way to a migration waits before it tries again, in milliseconds; tests shorten it. */
@@ -73,11 +81,18 @@ function servicesOf(
   return [
     // A loop that died has nothing to do either.
     { name: 'schedule', run: async (signal) => runScheduleLoop({ ...schedule, signal }).finally(onIdle) },
-    { name: 'drill', run: async (signal) => runDrillLoop({ app, clock, firstIdle, signal }) },
+    {
+      name: 'drill',
+      run: async (signal) => runDueLoop({ look: async (ended) => app.drillIfDue(ended), clock, firstIdle, signal }),
+    },
     ...(app.wantsPitr()
       ? [
           { name: 'pitr', run: async (signal: AbortSignal) => app.followLog(signal) },
-          { name: 'base', run: async (signal: AbortSignal) => runBaseLoop({ app, clock, firstIdle, signal }) },
+          {
+            name: 'base',
+            run: async (signal: AbortSignal) =>
+              runDueLoop({ look: async (ended) => app.baseIfDue(ended), clock, firstIdle, signal }),
+          },
         ]
       : []),
     ...(http === null

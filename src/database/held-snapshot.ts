@@ -8,15 +8,8 @@ import { pause } from '../stream/patience.ts';
 import { formatSpan } from '../text/format.ts';
 import { applicationName } from './connection.ts';
 import { dumpedTablesQuery, listDumpedTables, type DumpedTable } from './dumped-tables.ts';
-import { waitForTable, type LockPatience } from './lock-wait.ts';
-import {
-  lockNotAvailable,
-  outOfMemory,
-  sqlStateOf,
-  undefinedSchema,
-  undefinedTable,
-  wrongObjectType,
-} from './sql-state.ts';
+import { isGone, waitForTable, type LockPatience } from './lock-wait.ts';
+import { lockNotAvailable, outOfMemory, sqlStateOf } from './sql-state.ts';
 
 /** A snapshot that others may take part in until it is released. */
 export interface HeldSnapshot {
@@ -83,13 +76,7 @@ async function lockAll(client: Client, tables: readonly DumpedTable[]): Promise<
     }
     return false;
   } catch (error) {
-    const states: readonly (string | undefined)[] = [
-      lockNotAvailable,
-      undefinedTable,
-      undefinedSchema,
-      wrongObjectType,
-    ];
-    if (states.includes(sqlStateOf(error))) return true;
+    if (sqlStateOf(error) === lockNotAvailable || isGone(error)) return true;
     throw error;
   }
 }

@@ -13,8 +13,12 @@ export interface LockPatience {
   readonly deadlineMs: number;
 }
 
-/** It was dropped meanwhile, alone or with its schema, or something else has its name now. */
-const gone: ReadonlySet<string> = new Set([undefinedTable, undefinedSchema, wrongObjectType]);
+const gone: ReadonlySet<string | undefined> = new Set([undefinedTable, undefinedSchema, wrongObjectType]);
+
+/** Whether it was dropped meanwhile, alone or with its schema, or something else has its name now. */
+export function isGone(error: unknown): boolean {
+  return gone.has(sqlStateOf(error));
+}
 
 /**
  * Waits in the table's own queue until the lock could be had, and lets it go at once. A table that vanishes is no longer
@@ -30,12 +34,11 @@ export async function waitForTable(
     await client.query(`set local lock_timeout = ${leftMs}`);
     await client.query(`lock table only ${table.name} in access share mode`);
   } catch (error) {
-    const state = sqlStateOf(error);
-    if (state === lockNotAvailable) {
+    if (sqlStateOf(error) === lockNotAvailable) {
       await client.query('rollback');
       throw await lockWaitError(client, { table, patience });
     }
-    if (state === undefined || !gone.has(state)) throw error;
+    if (!isGone(error)) throw error;
   } finally {
     await client.query('rollback').catch(() => undefined);
   }

@@ -1,10 +1,10 @@
 // Whether Mastodon's secrets travel with the backups, whether all of them are here, and whether they are still those of the
 // newest backup. A dump whose secrets are lost logs everybody out and locks out whoever uses two factors.
 
-import { newestWithFingerprints, type EarlierBackups } from '../snapshots/earlier-backups.ts';
-import { snapshotName } from '../snapshots/manifest.ts';
+import { lookForOtherSecrets } from '../backup/secrets-object.ts';
+import type { EarlierBackups } from '../snapshots/earlier-backups.ts';
 import { collectMastodonVariables } from '../mastodon/documented-variables.ts';
-import { compareFingerprints, describeDifference, requiredSecrets } from '../mastodon/secret-fingerprints.ts';
+import { requiredSecrets } from '../mastodon/secret-fingerprints.ts';
 import type { Examination, Finding } from './finding.ts';
 
 const check = 'secrets';
@@ -58,14 +58,11 @@ function examineStorage({ settings, environment }: Examination): readonly Findin
 }
 
 // Stores that cannot be asked have a finding of their own already.
-function examineChanges(examination: Examination, earlier: readonly EarlierBackups[]): readonly Finding[] {
-  const newest = newestWithFingerprints(earlier);
-  const comparison = newest === undefined ? null : compareFingerprints(newest, examination.environment);
-  if (newest === undefined || comparison === null) return [];
-  return describeDifference(comparison, { snapshot: snapshotName(newest) }).map((text) => ({
+function examineChanges({ environment }: Examination, earlier: readonly EarlierBackups[]): readonly Finding[] {
+  return lookForOtherSecrets(earlier, environment).map((detail) => ({
     check,
     status: 'warning',
-    detail: text,
+    detail,
     remedy: 'Put the right values back before the next backup, or ignore this when you changed them on purpose.',
   }));
 }

@@ -1,7 +1,8 @@
 // Whom a throw-away server runs as. PostgreSQL refuses root, and `initdb` a user id without an entry in the password
 // database, which is what a container with an asserted user id has.
 
-import { access, chown, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chown, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import path from 'node:path';
 import { AppError } from '../errors.ts';
@@ -31,7 +32,7 @@ export async function findScratchUser(
 > {
   if (uid === 0) return { kind: 'nobody' };
   if (hasEntry()) return { kind: 'ourselves' };
-  const wrapper = await firstThere(wrappers);
+  const wrapper = wrappers.find((file) => existsSync(file));
   return wrapper === undefined ? { kind: 'none' } : { kind: 'wrapped', wrapper };
 }
 
@@ -70,16 +71,4 @@ function hasEntry(): boolean {
   } catch {
     return false;
   }
-}
-
-async function firstThere(files: readonly string[]): Promise<string | undefined> {
-  for (const file of files) {
-    try {
-      await access(file);
-      return file;
-    } catch {
-      // The next one.
-    }
-  }
-  return undefined;
 }

@@ -61,7 +61,7 @@ export function createRecoveryKit(facts: KitFacts): RecoveryKit {
   const sections = [
     whatIsWhere(facts),
     keys(facts),
-    ...recoverySteps(facts, [...withScript(facts), withTool({ ...facts, encrypted: facts.encoding.encrypted })]),
+    ...recoverySteps(facts, [...withScript(facts), withTool(facts)]),
     ...(facts.chain === null ? [] : [momentSection(facts.chain, facts)]),
   ];
   return {

@@ -17,8 +17,6 @@ import {
   openSecrets,
   rememberDirectory,
   useDirectory,
-  type StockBucket,
-  type StockEncoding,
 } from './stock-objects.ts';
 import {
   clientsHere,
@@ -29,31 +27,16 @@ import {
   moveSequences,
   restoreDatabase,
   wizardDatabase,
-  type StockDatabase,
 } from './stock-database.ts';
-import { restartSteps, type RestartFacts } from './restart-steps.ts';
-
-/** What the steps depend on. */
-export interface StepFacts extends RestartFacts {
-  readonly instance: string;
-  readonly bucket: StockBucket | null;
-  readonly directory: string | null;
-  readonly secretsStored: boolean;
-  readonly extraStored: boolean;
-  readonly database: StockDatabase;
-  readonly encoding: StockEncoding;
-  /** Public keys whose signatures count, as `ssh-ed25519 AAAA… name`; empty: none is asked for. */
-  readonly signers: readonly string[];
-  /** The newest snapshot; null where nobody knows it. */
-  readonly newest: (NonNullable<RestartFacts['newest']> & { readonly clientVersion: string }) | null;
-}
+import type { KitFacts } from './recovery-kit.ts';
+import { restartSteps } from './restart-steps.ts';
 
 /** The steps in their order; `short` does the same as the second to the fourth, which come last, line by line. */
-export function recoverySteps(facts: StepFacts, short: readonly KitSection[]): readonly KitSection[] {
+export function recoverySteps(facts: KitFacts, short: readonly KitSection[]): readonly KitSection[] {
   return [preparation(facts), ...short, ...restartSteps(facts), fetching(facts), settings(facts), restoring(facts)];
 }
 
-function preparation(facts: StepFacts): KitSection {
+function preparation(facts: KitFacts): KitSection {
   const { instance, bucket, encoding, signers, newest } = facts;
   // A number and nothing more: it becomes a word of a command.
   const major = newest === null ? undefined : /^\d+/.exec(newest.clientVersion)?.[0];
@@ -102,7 +85,7 @@ function preparation(facts: StepFacts): KitSection {
   };
 }
 
-function fetching({ bucket, directory, instance, signers }: StepFacts): KitSection {
+function fetching({ bucket, directory, instance, signers }: KitFacts): KitSection {
   const curl = bucket === null ? [] : getWithCurl(bucket);
   const isSigned = signers.length > 0;
   const blocks: readonly KitBlock[] = [
@@ -143,7 +126,7 @@ function fetching({ bucket, directory, instance, signers }: StepFacts): KitSecti
   return { title: 'Step 2, line by line. Fetch the backup and check it', blocks };
 }
 
-function settings({ secretsStored, extraStored }: StepFacts): KitSection {
+function settings({ secretsStored, extraStored }: KitFacts): KitSection {
   return {
     title: "Step 3, line by line. Mastodon's settings",
     blocks: [
@@ -161,7 +144,7 @@ function settings({ secretsStored, extraStored }: StepFacts): KitSection {
   };
 }
 
-function restoring({ database, encoding }: StepFacts): KitSection {
+function restoring({ database, encoding }: KitFacts): KitSection {
   return {
     title: 'Step 4, line by line. Restore the database',
     blocks: [

@@ -2,21 +2,9 @@
 // (queues of another state, what other servers have seen since) is found out by everybody at once.
 
 import { checked, text, type KitSection } from './kit-section.ts';
+import type { KitFacts } from './recovery-kit.ts';
 import { isSchemaOf } from '../mastodon/releases.ts';
 import { formatMoment } from '../text/moment.ts';
-
-/** What they depend on. */
-export interface RestartFacts {
-  /** The newest snapshot; null where nobody knows it. */
-  readonly newest: {
-    readonly dataAt: string;
-    readonly mastodon: KitMastodon | null;
-  } | null;
-  /** Whether Mastodon's settings lie beside the backups. */
-  readonly secretsStored: boolean;
-  /** In which times are said. */
-  readonly timeZone: string;
-}
 
 /** Which Mastodon made a backup. */
 export interface KitMastodon {
@@ -34,11 +22,11 @@ export function releaseWords({ release, schemaVersion, image }: KitMastodon): st
 }
 
 /** Both sections. */
-export function restartSteps(facts: RestartFacts): readonly KitSection[] {
+export function restartSteps(facts: KitFacts): readonly KitSection[] {
   return [starting(facts), afterwards()];
 }
 
-function starting({ newest, secretsStored, timeZone }: RestartFacts): KitSection {
+function starting({ newest, secretsStored, timeZone }: KitFacts): KitSection {
   const mastodon = newest?.mastodon ?? null;
   const release = mastodon === null ? null : releaseWords(mastodon);
   return {

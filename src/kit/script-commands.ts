@@ -2,21 +2,13 @@
 // stands on the page, and nothing is run that does not have it.
 
 import { checked, commands, text, type KitBlock, type KitSection } from './kit-section.ts';
+import type { KitFacts } from './recovery-kit.ts';
 import { restoreScriptName, restoreScriptSha256 } from './restore-script.ts';
 import { shellQuote } from './shell-word.ts';
 import { type StockBucket } from './stock-objects.ts';
 
-/** What the commands depend on. */
-export interface ScriptFacts {
-  readonly instance: string;
-  readonly bucket: StockBucket | null;
-  readonly directory: string | null;
-  /** Public keys whose signatures count. */
-  readonly signers: readonly string[];
-}
-
 /** The section; none where the bucket's folder needs escapes. */
-export function withScript(facts: ScriptFacts): readonly KitSection[] {
+export function withScript(facts: KitFacts): readonly KitSection[] {
   const { bucket, directory } = facts;
   const hasBucket = bucket !== null && /^[\w./-]*$/.test(bucket.prefix);
   if (!hasBucket && directory === null) return [];
@@ -51,7 +43,7 @@ export function withScript(facts: ScriptFacts): readonly KitSection[] {
   ];
 }
 
-function common({ instance, signers }: ScriptFacts): readonly string[] {
+function common({ instance, signers }: KitFacts): readonly string[] {
   const trusted = signers.map((signer) => shellQuote(`mastodon-backup ${signer}`)).join(' ');
   return [
     `export INSTANCE=${shellQuote(instance)}`,

@@ -2,31 +2,17 @@
 // into the shell of the first step and share WORK with the stock commands; a test runs every one of them.
 
 import { checked, commands, text, type KitSection } from './kit-section.ts';
+import type { KitFacts } from './recovery-kit.ts';
 import { shellQuote } from './shell-word.ts';
-import { type StockBucket } from './stock-objects.ts';
-import { sequencesAhead, type StockDatabase } from './stock-database.ts';
-
-/** What the commands depend on. */
-export interface ToolFacts {
-  readonly toolVersion: string;
-  readonly instance: string;
-  readonly bucket: StockBucket | null;
-  readonly directory: string | null;
-  readonly database: StockDatabase;
-  readonly encrypted: boolean;
-  readonly secretsStored: boolean;
-  readonly extraStored: boolean;
-  /** Public keys whose signatures count. */
-  readonly signers: readonly string[];
-}
+import { sequencesAhead } from './stock-database.ts';
 
 const blank = '_'.repeat(40);
 
 /** The section. */
-export function withTool(facts: ToolFacts): KitSection {
-  const { database, encrypted, secretsStored, extraStored, instance, bucket, toolVersion } = facts;
+export function withTool(facts: KitFacts): KitSection {
+  const { database, encoding, secretsStored, extraStored, instance, bucket, toolVersion } = facts;
   // By stdin: it need not be mounted anywhere.
-  const key = encrypted ? ' --identity - < "$WORK/key.txt"' : ' < /dev/null';
+  const key = encoding.encrypted ? ' --identity - < "$WORK/key.txt"' : ' < /dev/null';
   const latest = `mb restore latest --instance ${shellQuote(instance)}`;
   const name = shellQuote(database.name);
   const restored = secretsStored ? '"$WORK/.env.production.restored"' : './.env.production';
@@ -91,7 +77,7 @@ function recoveryService(more: string): string {
   return `echo 'services: {recovery: {image: mastodon-postgres-backup, ${files}${more}}}' > recovery.yml`;
 }
 
-function settings({ bucket, directory, signers }: ToolFacts): readonly string[] {
+function settings({ bucket, directory, signers }: KitFacts): readonly string[] {
   const lines: (readonly [string, string])[] = [];
   if (bucket !== null) {
     lines.push(['BACKUP_S3_BUCKET', bucket.bucket], ['BACKUP_S3_REGION', bucket.region]);

@@ -8,10 +8,8 @@ import type { WalSink } from './wal-sink.ts';
 export interface ReceiverState {
   readonly systemIdentifier: string;
   readonly timeline: number;
-  readonly segmentBytes: number;
   /** From here on there is no hole in what is stored of the timeline. */
   readonly followsFrom: Lsn;
-  readonly receivedTo: Lsn;
   readonly storedTo: Lsn;
   /** The server's clock when it wrote what was stored last, or said that there is no more; null: not known yet. */
   readonly coveredAt: Date | null;
@@ -26,14 +24,12 @@ export interface ReceiverState {
 }
 
 /** What of a state follows from where the receiver is. */
-export type Place = Pick<ReceiverState, 'systemIdentifier' | 'timeline' | 'segmentBytes' | 'followsFrom'> & {
-  readonly sink: Pick<WalSink, 'receivedTo' | 'storedTo'>;
+export type Place = Pick<ReceiverState, 'systemIdentifier' | 'timeline' | 'followsFrom'> & {
+  readonly sink: Pick<WalSink, 'storedTo'>;
 };
 
 /** Tells news of a receiver, where it is if it is anywhere. */
-export type Reporter = (
-  news: Partial<Omit<ReceiverState, 'receivedTo' | 'storedTo'>> & { readonly position: Place | null },
-) => void;
+export type Reporter = (news: Partial<Omit<ReceiverState, 'storedTo'>> & { readonly position: Place | null }) => void;
 
 /** A reporter that tells whole states, and what is in the way of the first of them. */
 export function createReporter({
@@ -50,35 +46,13 @@ export function createReporter({
       if (typeof news.problem === 'string') onObstacle(news.problem);
       return;
     }
-    known = { ...empty, ...known, ...place, ...news };
+    known = { ...unsaid, ...known, ...place, ...news };
     onState(known);
   };
 }
 
-function placeOf({ systemIdentifier, timeline, segmentBytes, followsFrom, sink }: Place): Partial<ReceiverState> & {
-  readonly receivedTo: Lsn;
-} {
-  return {
-    systemIdentifier,
-    timeline,
-    segmentBytes,
-    followsFrom,
-    receivedTo: sink.receivedTo(),
-    storedTo: sink.storedTo(),
-  };
+function placeOf({ systemIdentifier, timeline, followsFrom, sink }: Place): Omit<ReceiverState, keyof typeof unsaid> {
+  return { systemIdentifier, timeline, followsFrom, storedTo: sink.storedTo() };
 }
 
-const empty: ReceiverState = {
-  systemIdentifier: '',
-  timeline: 1,
-  segmentBytes: 0,
-  followsFrom: 0n,
-  receivedTo: 0n,
-  storedTo: 0n,
-  coveredAt: null,
-  endOfLog: null,
-  slot: null,
-  hold: null,
-  historyProblem: null,
-  problem: null,
-};
+const unsaid = { coveredAt: null, endOfLog: null, slot: null, hold: null, historyProblem: null, problem: null };

@@ -1,31 +1,26 @@
 // The hour, day, ISO week, month or year a moment falls into, in a time zone: what "one of each of the last 24 hours" counts.
 
+import type { Tier } from '../schedule/tier.ts';
 import { wallTime } from '../text/time-zone.ts';
 
-/** A length of time that retention counts in. */
-export type Period = 'hour' | 'day' | 'week' | 'month' | 'year';
-
-/** The name of the period, such as `2026-11-23`, `2026-W48` or `2026-11`; equal names mean the same period. */
-export function periodOf(
-  date: Date,
-  { period, timeZone }: { readonly period: Period; readonly timeZone: string },
-): string {
+/** The name of the period that a tier has one of, such as `2026-11-23`, `2026-W48` or `2026-11`; equal names mean the same period. */
+export function periodOf(date: Date, { tier, timeZone }: { readonly tier: Tier; readonly timeZone: string }): string {
   const wall = wallTime(date, timeZone);
   const text = wall.toISOString();
-  switch (period) {
-    case 'hour':
+  switch (tier) {
+    case 'hourly':
       // An hour that comes twice in autumn counts as one.
       return `${text.slice(0, 10)} ${text.slice(11, 13)}:00`;
-    case 'day':
+    case 'daily':
       return text.slice(0, 10);
-    case 'week':
+    case 'weekly':
       return isoWeek(wall);
-    case 'month':
+    case 'monthly':
       return text.slice(0, 7);
-    case 'year':
+    case 'yearly':
       return text.slice(0, 4);
     default:
-      return period satisfies never;
+      return tier satisfies never;
   }
 }
 

@@ -4,7 +4,7 @@
 import type { KeepRule } from '../config/keep-rule.ts';
 import { withoutFuture, type PlannedSnapshot } from '../schedule/due.ts';
 import type { Folder } from '../schedule/tier.ts';
-import { periodOf, type Period } from './period.ts';
+import { periodOf } from './period.ts';
 
 /** Snapshots of a tier that stay whatever the rule says. */
 export const alwaysKept = 3;
@@ -16,16 +16,6 @@ export interface Verdict<Snapshot> {
   /** For people, such as `age 3 d, kept for 7 d` or `newest of 2026-W47`. */
   readonly reason: string;
 }
-
-const periods: Readonly<Record<Folder, Period | null>> = {
-  hourly: 'hour',
-  daily: 'day',
-  weekly: 'week',
-  monthly: 'month',
-  yearly: 'year',
-  // Each is a period of its own: a person made it for a reason.
-  labelled: null,
-};
 
 /**
  * Judges all verified snapshots of one tier of one instance, newest first.
@@ -82,13 +72,13 @@ function judgeByRule<Snapshot extends PlannedSnapshot>(
       });
     }
     case 'count': {
-      const period = periods[tier];
       const seen = new Set<string>();
       return newestFirst.map((snapshot, index) => {
-        const name = period === null ? String(index) : periodOf(snapshot.dataAt, { period, timeZone });
+        // Each labelled one is a period of its own: a person made it for a reason.
+        const name = tier === 'labelled' ? String(index) : periodOf(snapshot.dataAt, { tier, timeZone });
         const first = !seen.has(name);
         seen.add(name);
-        const label = period === null ? 'labelled' : name;
+        const label = tier === 'labelled' ? tier : name;
         if (!first) return { snapshot, keep: false, reason: `not the newest of ${label}` };
         const keep = seen.size <= rule.n;
         return { snapshot, keep, reason: keep ? `newest of ${label}` : `${label} is not among the last ${rule.n}` };

@@ -97,22 +97,12 @@ export function partKey(prefix: string, { tier, name }: { readonly tier: Folder;
 
 /** The key of a snapshot's manifest. */
 export function manifestKey(prefix: string, { tier, id }: { readonly tier: Folder; readonly id: string }): ObjectKey {
-  return buildKey({ prefix, folder: tier, id, suffix: '.json' });
+  return partKey(prefix, { tier, name: `${id}.json` });
 }
 
 /** The key of the pin that keeps a snapshot out of retention. */
 export function pinKey(prefix: string, { tier, id }: { readonly tier: Folder; readonly id: string }): ObjectKey {
-  return buildKey({ prefix, folder: tier, id, suffix: '.pin' });
-}
-
-/** The key of a part of a snapshot; `suffix` is `.json` or what `codec/codec.ts` says. */
-export function buildKey(place: {
-  readonly prefix: string;
-  readonly folder: Folder;
-  readonly id: string;
-  readonly suffix: string;
-}): ObjectKey {
-  return `${place.prefix}${place.folder}/${place.id}${place.suffix}` as ObjectKey;
+  return partKey(prefix, { tier, name: `${id}.pin` });
 }
 
 /** Takes a key apart; undefined for everything that this program cannot have written. */

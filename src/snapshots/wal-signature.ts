@@ -8,15 +8,7 @@ import type { ObjectKey } from '../storage/store.ts';
 import type { Log } from '../log.ts';
 import { chainsPrefix } from './chain-keys.ts';
 import { removeFalseSignature } from './deletion-law.ts';
-import {
-  describeObjection,
-  judgeOrigin,
-  maxSignatureBytes,
-  readSignature,
-  signatureKey,
-  wantsSigned,
-  type Objection,
-} from './origin.ts';
+import { describeObjection, readOrigin, signatureKey, wantsSigned, type Objection } from './origin.ts';
 import type { Repository } from './repository.ts';
 import { createSignature } from './sshsig.ts';
 
@@ -77,18 +69,6 @@ export async function assertWalSigned(
   });
 }
 
-/** What speaks against a piece of which only the statement is at hand, as `statementOf` made it; null: it counts. */
-export async function objectionToStatement(
-  { store, signing }: Pick<Repository, 'store' | 'signing'>,
-  { key, statement, signal }: Stated & { readonly signal: AbortSignal },
-): Promise<Objection | null> {
-  const found = await store.head(signatureKey(key), { signal });
-  const isReadable = found !== null && found.bytes <= maxSignatureBytes;
-  if (found !== null && !isReadable) return { kind: 'false' };
-  const signature = isReadable ? await readSignature({ store }, { key, signal }) : null;
-  return judgeOrigin(statement, { signature, trusted: signing.trusted }).objection;
-}
-
 /**
  * Signs what somebody vouches for. What stands in the place of a signature and is nobody's goes first; one that counts stays as it
  * is. Throws where it is somebody's who is not trusted.
@@ -99,7 +79,7 @@ export async function signStatement(
 ): Promise<void> {
   const { store, signing } = repository;
   if (signing.key === null) throw new Error('There is no key to sign with');
-  const objection = await objectionToStatement(repository, { key, statement, signal });
+  const objection = await readOrigin(repository, { key, content: statement, signal });
   if (objection === null) return;
   if (objection.kind !== 'unsigned') await removeFalseSignature(repository, { key, content: statement, log, signal });
   const signature = Buffer.from(createSignature(statement, signing.key));
@@ -110,5 +90,5 @@ async function objectionTo(
   repository: Pick<Repository, 'store' | 'signing' | 'prefix'>,
   { signal, ...piece }: Piece & { readonly signal: AbortSignal },
 ): Promise<Objection | null> {
-  return objectionToStatement(repository, { key: piece.key, statement: statementOf(piece, repository), signal });
+  return readOrigin(repository, { key: piece.key, content: statementOf(piece, repository), signal });
 }

@@ -28,16 +28,6 @@ import type { PitrRecord } from './pitr-record.ts';
 import { shortHash } from './short-hash.ts';
 import { lockState } from './state-lock.ts';
 
-const names = {
-  stores: 'stores.json',
-  attempts: 'attempts.json',
-  heartbeat: 'heartbeat.json',
-  history: 'history.json',
-  drills: 'drills.json',
-  progress: 'progress.json',
-  pitr: 'pitr.json',
-} as const satisfies Record<keyof Records, string>;
-
 /** The state directory. Changing it never fails: what cannot be remembered is logged. */
 export interface StateFiles {
   readStores(): Promise<StoresRecord | null>;
@@ -99,7 +89,7 @@ export function openState({
   // nothing shows where the instance has another one later.
   const shared = shortHash(`${path.resolve(directory)}\n${instance}`, 12);
   function fileIn(place: string, name: keyof Records): string {
-    return path.join(place, place === fallbackDirectory() ? `${shared}.${names[name]}` : names[name]);
+    return path.join(place, place === fallbackDirectory() ? `${shared}.${name}.json` : `${name}.json`);
   }
 
   function mine<Name extends keyof Records>(name: Name): Records[Name] | null {
@@ -155,7 +145,7 @@ export function openState({
         if (attempt < attemptsToWrite) continue;
         last.set(name, record ?? change((await read(name)) ?? mine(name)));
         unwritten.add(name);
-        log.warn({ file: names[name], directory }, `State could not be written: ${describeError(error)}`);
+        log.warn({ file: `${name}.json`, directory }, `State could not be written: ${describeError(error)}`);
       }
     }
   }

@@ -3,7 +3,7 @@
 
 import type { KeepRule } from '../config/keep-rule.ts';
 import type { KeepRules } from '../config/settings.ts';
-import { periodOf, type Period } from '../retention/period.ts';
+import { periodOf } from '../retention/period.ts';
 import { alwaysKept, before, judge, type Verdict } from '../retention/policy.ts';
 import { nextSlot, type Timetable } from '../schedule/timetable.ts';
 import { asTier, folders, type Folder, type Tier } from '../schedule/tier.ts';
@@ -106,7 +106,6 @@ function endings(
       return least >= over ? least : nextSlot(timetable, { of: tier, after: new Date(over.getTime() - 1) });
     };
   }
-  const period = periods[tier];
   const { timeZone } = timetable;
   const names = new Map<number, Date>();
   let ahead = 0;
@@ -116,7 +115,7 @@ function endings(
   for (const { snapshot, keep } of verdicts) {
     // What goes now has no place; the periods to come are none of the past.
     if (!keep) continue;
-    const name = periodOf(snapshot.dataAt, { period, timeZone });
+    const name = periodOf(snapshot.dataAt, { tier, timeZone });
     if (seen.has(name)) continue;
     seen.add(name);
     ranks.set(snapshot, seen.size);
@@ -127,7 +126,7 @@ function endings(
       const slot = slots(ahead);
       ahead += 1;
       if (slot === null) return null;
-      const name = periodOf(slot, { period, timeZone });
+      const name = periodOf(slot, { tier, timeZone });
       if (seen.has(name)) continue;
       seen.add(name);
       names.set(names.size + 1, slot);
@@ -142,14 +141,6 @@ function endings(
     return afterPeriods(rule.n - place + 1);
   };
 }
-
-const periods: Readonly<Record<Tier, Period>> = {
-  hourly: 'hour',
-  daily: 'day',
-  weekly: 'week',
-  monthly: 'month',
-  yearly: 'year',
-};
 
 // The first moment from which `dataAt` is older than the rule's age: by days it is exact, by the calendar found a day at a time.
 function firstMomentOver(dataAt: Date, rule: Extract<KeepRule, { readonly kind: 'age' }>): Date {

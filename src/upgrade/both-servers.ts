@@ -2,12 +2,11 @@
 // indexes, constraints, views and functions there are. A restore compares with the archive; this compares with what people use.
 
 import type { Client } from 'pg';
-import { failed, ok, type CheckResult } from '../checks/check.ts';
+import { failed, list, ok, type CheckResult } from '../checks/check.ts';
 import { compareRows } from '../checks/row-comparison.ts';
 import { countLiveRows } from '../database/row-counts.ts';
 import { plural } from '../text/table.ts';
 
-const shown = 5;
 const again = 'Do not switch, but run it again: mastodon-backup upgrade run';
 
 /** Compares; `failed` findings mean that the new database is not the old one. Both clients are in Mastodon's database. */
@@ -40,10 +39,10 @@ async function compareTables(
   const differences = changed.map(
     (one) => `${one.table} has ${one.now ?? 'no table'} instead of ${one.before ?? 'no table'}`,
   );
-  if (changed.length > 0) return failed('rows on both servers', { detail: someOf(differences), remedy: again });
+  if (changed.length > 0) return failed('rows on both servers', { detail: list(differences), remedy: again });
   if (uncounted.length > 0) {
     return failed('rows on both servers', {
-      detail: `not counted: ${someOf(uncounted.map(({ table, reason }) => `${table} (${reason})`))}`,
+      detail: `not counted: ${list(uncounted.map(({ table, reason }) => `${table} (${reason})`))}`,
       remedy: again,
     });
   }
@@ -63,7 +62,7 @@ async function compareSequences(clients: { readonly old: Client; readonly new: C
   const different = names.filter((name) => before.get(name) !== now.get(name));
   if (different.length === 0) return ok('sequences on both servers', `${names.length}, each where it stood`);
   return failed('sequences on both servers', {
-    detail: someOf(
+    detail: list(
       different.map((name) => `${name} is at ${now.get(name) ?? 'none'} instead of ${before.get(name) ?? 'none'}`),
     ),
     remedy: again,
@@ -114,11 +113,6 @@ async function compareObjects(clients: {
       remedy: again,
     }),
   ];
-}
-
-function someOf(texts: readonly string[]): string {
-  const more = texts.length - shown;
-  return `${texts.slice(0, shown).join('; ')}${more > 0 ? `; and ${more} more` : ''}`;
 }
 
 function countOf(kind: string, count: number): string {

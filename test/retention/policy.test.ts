@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import type { KeepRule } from '../../src/config/keep-rule.ts';
 import { parseKeepRule } from '../../src/config/keep-rule.ts';
 import type { PlannedSnapshot } from '../../src/schedule/due.ts';
-import { folders, type Folder } from '../../src/schedule/tier.ts';
+import { folders, type Folder, type Tier } from '../../src/schedule/tier.ts';
 import { periodOf } from '../../src/retention/period.ts';
 import { alwaysKept, before, judge } from '../../src/retention/policy.ts';
 
@@ -85,17 +85,16 @@ describe('retention', () => {
   });
 
   it('names periods as the calendar does', () => {
-    const name = (time: string, period: 'hour' | 'day' | 'week' | 'month' | 'year', timeZone = 'UTC'): string =>
-      periodOf(new Date(time), { period, timeZone });
-    assert.equal(name('2027-01-01T00:00:00Z', 'week'), '2026-W53');
-    assert.equal(name('2024-12-30T00:00:00Z', 'week'), '2025-W01');
-    assert.equal(name('2026-11-23T23:30:00Z', 'day', 'Europe/Berlin'), '2026-11-24');
+    const name = (time: string, tier: Tier, timeZone = 'UTC'): string => periodOf(new Date(time), { tier, timeZone });
+    assert.equal(name('2027-01-01T00:00:00Z', 'weekly'), '2026-W53');
+    assert.equal(name('2024-12-30T00:00:00Z', 'weekly'), '2025-W01');
+    assert.equal(name('2026-11-23T23:30:00Z', 'daily', 'Europe/Berlin'), '2026-11-24');
     assert.equal(
-      name('2026-10-25T00:30:00Z', 'hour', 'Europe/Berlin'),
-      name('2026-10-25T01:30:00Z', 'hour', 'Europe/Berlin'),
+      name('2026-10-25T00:30:00Z', 'hourly', 'Europe/Berlin'),
+      name('2026-10-25T01:30:00Z', 'hourly', 'Europe/Berlin'),
     );
-    assert.equal(name('2026-11-23T00:00:00Z', 'hour'), '2026-11-23 00:00');
-    assert.equal(name('2026-11-23T00:00:00Z', 'year'), '2026');
+    assert.equal(name('2026-11-23T00:00:00Z', 'hourly'), '2026-11-23 00:00');
+    assert.equal(name('2026-11-23T00:00:00Z', 'yearly'), '2026');
   });
 
   const rules: fc.Arbitrary<KeepRule> = fc.oneof(

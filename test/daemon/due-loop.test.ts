@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import type { DrillLook } from '../../src/app/due-drill.ts';
-import { runDrillLoop } from '../../src/daemon/drill-loop.ts';
+import { runDueLoop } from '../../src/daemon/due-loop.ts';
 import { createVirtualClock } from '../support/virtual-clock.ts';
 
 it('begins when the schedule loop has first found nothing to do, and looks when it was told to', async () => {
@@ -22,7 +22,7 @@ it('begins when the schedule loop has first found nothing to do, and looks when 
       return answers.shift() ?? { kind: 'waits', until: new Date(clock.now().getTime() + 3_600_000) };
     },
   };
-  const ended = runDrillLoop({ app, clock, firstIdle, signal: stop.signal });
+  const ended = runDueLoop({ look: async () => app.drillIfDue(), clock, firstIdle, signal: stop.signal });
   await clock.pass(30);
   assert.deepEqual(looks, [], 'the first backup comes first');
   idle();
@@ -36,7 +36,12 @@ it('ends by its signal while it waits for the schedule loop', async () => {
   const stop = new AbortController();
   const clock = createVirtualClock();
   const app = { drillIfDue: async (): Promise<DrillLook> => ({ kind: 'drilled' }) };
-  const ended = runDrillLoop({ app, clock, firstIdle: new Promise(() => undefined), signal: stop.signal });
+  const ended = runDueLoop({
+    look: async () => app.drillIfDue(),
+    clock,
+    firstIdle: new Promise(() => undefined),
+    signal: stop.signal,
+  });
   stop.abort(new Error('told to end'));
   await assert.rejects(ended, /told to end/);
 });
