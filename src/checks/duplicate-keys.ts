@@ -2,14 +2,9 @@
 // above all. pg_dump does not notice; restoring does, because it builds every index anew.
 
 import type { Client } from 'pg';
+import type { RestoreFailure } from '../database/restore-client.ts';
 import { failed, type CheckResult } from './check.ts';
 import { explainMissingRows, namesMissingRows, type RowHistory } from './missing-rows.ts';
-
-/** A statement that failed while restoring. */
-export interface FailedStatement {
-  readonly message: string;
-  readonly statement: string | null;
-}
 
 interface UniqueKey {
   readonly index: string;
@@ -50,7 +45,7 @@ export function uniqueKeyOf(statement: string | null): UniqueKey | undefined {
  */
 export async function explainFailures(
   client: Client,
-  failures: readonly FailedStatement[],
+  failures: readonly RestoreFailure[],
   history: RowHistory | null = null,
 ): Promise<readonly CheckResult[]> {
   const ofKeys = failures.filter(namesMissingRows);

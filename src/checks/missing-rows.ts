@@ -3,6 +3,7 @@
 // snapshot tells which, and has them.
 
 import type { Client } from 'pg';
+import type { RestoreFailure } from '../database/restore-client.ts';
 import { sqlStateOf, undefinedTable } from '../database/sql-state.ts';
 import { plural } from '../text/table.ts';
 import { failed, type CheckResult } from './check.ts';
@@ -45,19 +46,14 @@ export function foreignKeyOf(statement: string | null): ForeignKey | undefined {
 }
 
 /** Whether a statement failed because a foreign key names rows that are not there. */
-export function namesMissingRows({ message, statement }: FailedKey): boolean {
+export function namesMissingRows({ message, statement }: RestoreFailure): boolean {
   return /violates foreign key constraint/.test(message) && foreignKeyOf(statement) !== undefined;
-}
-
-interface FailedKey {
-  readonly message: string;
-  readonly statement: string | null;
 }
 
 /** A finding for each table whose rows are missing, with the newest older snapshot that has more of it. */
 export async function explainMissingRows(
   client: Client,
-  { failures, history }: { readonly failures: readonly FailedKey[]; readonly history: RowHistory | null },
+  { failures, history }: { readonly failures: readonly RestoreFailure[]; readonly history: RowHistory | null },
 ): Promise<readonly CheckResult[]> {
   const byTable = Map.groupBy(
     failures.flatMap(({ statement }) => foreignKeyOf(statement) ?? []),

@@ -7,7 +7,7 @@ import type { Settings } from '../config/settings.ts';
 import type { EarlierBackups } from '../snapshots/earlier-backups.ts';
 import { dumpOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import { plural } from '../text/table.ts';
-import type { Examination, Finding } from './finding.ts';
+import { fine, type Examination, type Finding } from './finding.ts';
 
 const check = 'encryption';
 const remedy = 'If it was not you who made them, somebody else may write there: change the key of the store.';
@@ -69,12 +69,7 @@ function examineSettings({ keys }: Settings, held: string): Finding {
     keys.kind === 'identities'
       ? 'a private key is on this machine'
       : 'no private key on this machine, `verify` hashes only';
-  return {
-    check,
-    status: 'ok',
-    detail: `age, ${plural(keys.recipients.length, 'recipient')}; ${identity}${held}`,
-    remedy: null,
-  };
+  return fine(check, `age, ${plural(keys.recipients.length, 'recipient')}; ${identity}${held}`);
 }
 
 function isEncrypted(manifest: Manifest): boolean {

@@ -3,7 +3,7 @@
 import { packExtraFiles } from '../backup/extra-files.ts';
 import { formatBytes } from '../text/format.ts';
 import { plural } from '../text/table.ts';
-import type { Examination, Finding } from './finding.ts';
+import { fine, type Examination, type Finding } from './finding.ts';
 
 const check = 'extra files';
 
@@ -14,12 +14,10 @@ export async function examineExtraFiles({
 }: Pick<Examination, 'settings' | 'signal'>): Promise<readonly Finding[]> {
   if (settings.extraFiles.length === 0 || settings.keys.kind === 'plain') return [];
   const { names, tar, leftOut } = await packExtraFiles(settings.extraFiles, signal);
-  const travel: Finding = {
+  const travel: Finding = fine(
     check,
-    status: 'ok',
-    detail: `${plural(names.length, 'file')} (${formatBytes(tar.length)}) travel encrypted with each backup`,
-    remedy: null,
-  };
+    `${plural(names.length, 'file')} (${formatBytes(tar.length)}) travel encrypted with each backup`,
+  );
   const stay = leftOut.map((detail): Finding => ({
     check,
     status: 'warning',

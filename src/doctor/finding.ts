@@ -68,6 +68,11 @@ export interface Examination {
   readonly signal: AbortSignal;
 }
 
+/** A finding that all is well. */
+export function fine(check: string, detail: string): Finding {
+  return { check, status: 'ok', detail, remedy: null };
+}
+
 /** A finding for something that failed. */
 export function problem(check: string, error: unknown): Finding {
   return {

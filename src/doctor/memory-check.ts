@@ -6,7 +6,7 @@ import { choosePartBytes, expectedObjectBytes } from '../snapshots/part-size.ts'
 import { planMemory } from '../backup/memory.ts';
 import { formatMiB } from '../text/format.ts';
 import { plural } from '../text/table.ts';
-import { problem, type Examination, type Finding } from './finding.ts';
+import { fine, problem, type Examination, type Finding } from './finding.ts';
 
 /** The plan of a run as findings; `facts` null: the database could not be asked. */
 export function examineMemory(examination: Examination, facts: DatabaseFacts | null): readonly Finding[] {
@@ -27,20 +27,15 @@ export function examineMemory(examination: Examination, facts: DatabaseFacts | n
     });
     const most = expectedObjectBytes(facts.sizeBytes, { compressed });
     return [
-      {
-        check: 'memory',
-        status: 'ok',
-        detail:
-          `${formatMiB(plan.totalBytes)} of ${formatMiB(plan.limitBytes)} with ${plural(plan.threads, 'thread')}` +
+      fine(
+        'memory',
+        `${formatMiB(plan.totalBytes)} of ${formatMiB(plan.limitBytes)} with ${plural(plan.threads, 'thread')}` +
           (plan.note === null ? '' : ` (${plan.note})`),
-        remedy: null,
-      },
-      {
-        check: 'size',
-        status: 'ok',
-        detail: `planned for at most ${formatMiB(most)} in parts of ${[...new Set(parts.map(({ partBytes }) => formatMiB(partBytes)))].join(' and ')}`,
-        remedy: null,
-      },
+      ),
+      fine(
+        'size',
+        `planned for at most ${formatMiB(most)} in parts of ${[...new Set(parts.map(({ partBytes }) => formatMiB(partBytes)))].join(' and ')}`,
+      ),
     ];
   } catch (error) {
     return [problem('memory', error)];

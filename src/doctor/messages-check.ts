@@ -5,7 +5,7 @@ import type { SettingProblem } from '../config/problem.ts';
 import { describeError } from '../errors.ts';
 import type { Channel } from '../notify/channel.ts';
 import { formatSpan } from '../text/format.ts';
-import type { Examination, Finding } from './finding.ts';
+import { fine, type Examination, type Finding } from './finding.ts';
 
 const check = 'messages';
 /** Long enough for a mail server's greeting, short enough for a doctor that one waits for. */
@@ -40,12 +40,10 @@ export function channelFinding({ variable, problem, remedy }: SettingProblem): F
 
 async function examineChannel(channel: Channel, { signal }: Pick<Examination, 'signal'>): Promise<Finding> {
   if (channel.examine === undefined) {
-    return {
+    return fine(
       check,
-      status: 'ok',
-      detail: `${channel.name}: set; it cannot be asked without sending a message: mastodon-backup notify test`,
-      remedy: null,
-    };
+      `${channel.name}: set; it cannot be asked without sending a message: mastodon-backup notify test`,
+    );
   }
   const limit = AbortSignal.timeout(patienceMs);
   try {

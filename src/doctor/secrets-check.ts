@@ -5,7 +5,7 @@ import { lookForOtherSecrets } from '../backup/secrets-object.ts';
 import type { EarlierBackups } from '../snapshots/earlier-backups.ts';
 import { collectMastodonVariables } from '../mastodon/documented-variables.ts';
 import { requiredSecrets } from '../mastodon/secret-fingerprints.ts';
-import type { Examination, Finding } from './finding.ts';
+import { fine, type Examination, type Finding } from './finding.ts';
 
 const check = 'secrets';
 const addEnvFile =
@@ -19,12 +19,7 @@ export function examineSecrets(examination: Examination, earlier: readonly Earli
 function examineStorage({ settings, environment }: Examination): readonly Finding[] {
   if (settings.secrets === 'off') {
     return [
-      {
-        check,
-        status: 'ok',
-        detail: "Mastodon's settings do not travel with the backups (BACKUP_SECRETS=off); keep them elsewhere",
-        remedy: null,
-      },
+      fine(check, "Mastodon's settings do not travel with the backups (BACKUP_SECRETS=off); keep them elsewhere"),
     ];
   }
   if (settings.keys.kind === 'plain') {
@@ -42,12 +37,7 @@ function examineStorage({ settings, environment }: Examination): readonly Findin
   const count = Object.keys(collectMastodonVariables(environment)).length;
   return [
     missing.length === 0
-      ? {
-          check,
-          status: 'ok',
-          detail: `${count} of Mastodon's settings travel encrypted with each backup`,
-          remedy: null,
-        }
+      ? fine(check, `${count} of Mastodon's settings travel encrypted with each backup`)
       : {
           check,
           status: 'warning',

@@ -5,7 +5,7 @@ import { folders } from '../schedule/tier.ts';
 import { readAll } from '../snapshots/document-reading.ts';
 import { formatSpan } from '../text/format.ts';
 import { plural } from '../text/table.ts';
-import { problem, type Finding, type StoreToExamine } from './finding.ts';
+import { fine, problem, type Finding, type StoreToExamine } from './finding.ts';
 import { askedOf } from './impatient-store.ts';
 import { answerOf } from './silence.ts';
 
@@ -69,12 +69,7 @@ export async function examineAccess(
     failure ??= { error };
   }
   if (failure !== undefined) return problem(store.name, failure.error);
-  return {
-    check: store.name,
-    status: 'ok',
-    detail: `${store.description}: written, read and removed a probe`,
-    remedy: null,
-  };
+  return fine(store.name, `${store.description}: written, read and removed a probe`);
 }
 
 async function examineClock(
@@ -121,12 +116,7 @@ async function examineLifecycle(
   if (!store.hasRules) return null;
   const rules = await store.lifecycleRules(options);
   if (rules === null) {
-    return {
-      check: '',
-      status: 'ok',
-      detail: 'the token may not look at the bucket rules, which is fine',
-      remedy: null,
-    };
+    return fine('', 'the token may not look at the bucket rules, which is fine');
   }
   const enabled = rules.filter((rule) => rule.enabled);
   const early = options.earlyExpiry(enabled);

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { AppError, describeError } from '../errors.ts';
+import { AppError, describeError, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { captureChild, startChild } from '../stream/child.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
@@ -120,15 +120,11 @@ export async function startScratchServer(options: {
     await rm(home, { recursive: true, force: true }).catch(() => undefined);
     remaining[Symbol.dispose]();
     signal.throwIfAborted();
-    if (error instanceof AppError) throw error;
-    throw new AppError(
-      'drill',
-      `A throw-away server could not be started in '${scratchDirectory}': ${describeError(error)}`,
-      {
-        cause: error,
-        hint: 'Mount a volume that this user may write at BACKUP_SCRATCH_DIR.',
-      },
-    );
+    throw toAppError(error, {
+      code: 'drill',
+      message: `A throw-away server could not be started in '${scratchDirectory}'`,
+      hint: 'Mount a volume that this user may write at BACKUP_SCRATCH_DIR.',
+    });
   }
 }
 

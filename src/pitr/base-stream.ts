@@ -4,7 +4,7 @@
 
 import { PassThrough, type Readable } from 'node:stream';
 import type { Client } from 'pg';
-import { AppError, describeError } from '../errors.ts';
+import { AppError, toAppError } from '../errors.ts';
 import { manifestName } from './backup-manifest.ts';
 import { parseLsn, type Lsn } from './lsn.ts';
 import { converse, type WireConnection } from './replication-connection.ts';
@@ -36,7 +36,11 @@ export function startBaseStream(
   const framing: Framing = major >= 15 ? 'messages' : 'copies';
   const out = new PassThrough({ highWaterMark: 1024 * 1024 });
   const done = readBase(client, { out, framing, sql: command(framing, label) }).catch((error: unknown) => {
-    const reason = toBaseError(error);
+    const reason = toAppError(error, {
+      code: 'dump',
+      message: 'The base backup failed',
+      hint: 'Run it again with: mastodon-backup pitr base.',
+    });
     out.destroy(reason);
     throw reason;
   });
@@ -166,13 +170,5 @@ function tablespacesError(): AppError {
   return new AppError('dump', 'The server has tablespaces, which a base backup here does not take', {
     reason: 'unsupported',
     hint: 'Set BACKUP_PITR=off, or move the tables back: ALTER TABLE … SET TABLESPACE pg_default.',
-  });
-}
-
-function toBaseError(error: unknown): AppError {
-  if (error instanceof AppError) return error;
-  return new AppError('dump', `The base backup failed: ${describeError(error)}`, {
-    cause: error,
-    hint: 'Run it again with: mastodon-backup pitr base.',
   });
 }

@@ -55,7 +55,7 @@ export async function makeBase(options: BaseOptions): Promise<BaseDocument> {
   const { connection, repository, log, signal, now } = options;
   const { store, prefix } = repository;
   await using control = await connect(connection, signal);
-  const source = await readPitrSource(control);
+  const { segmentBytes, ...server } = await readPitrSource(control);
   await using client = await connectForReplication(connection, signal);
   const { systemIdentifier } = await identifySystem(client, connection);
   const place = { prefix, systemIdentifier };
@@ -68,8 +68,8 @@ export async function makeBase(options: BaseOptions): Promise<BaseDocument> {
   const name = baseName(id, formOf(form));
   const key = baseKey(place, name);
   const startedAt = await serverClock(control);
-  log.info({ id, systemIdentifier, sizeBytes: source.dataBytes }, 'Base backup started');
-  const stream = startBaseStream(client, { major: source.major, label: `mastodon-backup ${id}` });
+  log.info({ id, systemIdentifier, sizeBytes: server.dataBytes }, 'Base backup started');
+  const stream = startBaseStream(client, { major: server.major, label: `mastodon-backup ${id}` });
   const pipeline = startPipeline({
     producer: produceBase(stream),
     encoders: encoders(form),
@@ -78,12 +78,12 @@ export async function makeBase(options: BaseOptions): Promise<BaseDocument> {
     firstByteGraceMs: options.stallTimeoutMs,
     signal,
     observeObject: () => undefined,
-    onProgress: (bytes) => options.onProgress(bytes, source.dataBytes),
+    onProgress: (bytes) => options.onProgress(bytes, server.dataBytes),
   });
   const [branch] = pipeline.branches;
   if (branch === undefined) throw new Error('The pipeline has no branch');
   const partBytes = choosePartBytes({
-    databaseBytes: source.dataBytes + 64 * 1024 * 1024,
+    databaseBytes: server.dataBytes + 64 * 1024 * 1024,
     compressed: form.compression.kind !== 'none',
     store,
   });
@@ -106,14 +106,14 @@ export async function makeBase(options: BaseOptions): Promise<BaseDocument> {
     timeline: end.timeline,
     startLsn: formatLsn(end.startLsn),
     endLsn: formatLsn(end.endLsn),
-    segmentBytes: source.segmentBytes,
-    startSegment: segmentName(end.startLsn, { timeline: end.timeline, segmentBytes: source.segmentBytes }),
+    segmentBytes,
+    startSegment: segmentName(end.startLsn, { timeline: end.timeline, segmentBytes }),
   };
   await readBase(
     { id, systemIdentifier, tar, ...range },
     { ...options, identities: oneRunKey === null ? [] : [oneRunKey.identity], onProgress: undefined },
   );
-  await waitForLog(options, { systemIdentifier, range: end, segmentBytes: source.segmentBytes });
+  await waitForLog(options, { systemIdentifier, range: end, segmentBytes });
   const document: BaseDocument = {
     format: 1,
     id,
@@ -123,12 +123,7 @@ export async function makeBase(options: BaseOptions): Promise<BaseDocument> {
     ...range,
     startedAt,
     endedAt,
-    server: {
-      major: source.major,
-      version: source.version,
-      superuser: source.superuser,
-      dataBytes: source.dataBytes,
-    },
+    server,
     tar,
     verified: { method: 'full', at: now() },
   };

@@ -1,6 +1,6 @@
 // Pieces of the log as they are stored: small enough to be encoded and decoded in memory, whole.
 
-import { Readable } from 'node:stream';
+import { Readable, type Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { decoders, encoders, type Compression } from '../codec/codec.ts';
 import { AppError, describeError, reasonOf } from '../errors.ts';
@@ -27,11 +27,13 @@ export const chainCompression: Compression = { kind: 'zstd', level: 3, threads: 
 
 /** Encodes. */
 export async function encodeWhole(bytes: Buffer, form: EncodingForm): Promise<Buffer> {
-  const chunks: Buffer[] = [];
   const { compression, recipients } = form;
   const near = compression.kind === 'zstd' ? { ...compression, reach: 'near' as const } : compression;
-  const chain = encoders({ compression: near, recipients });
-  if (chain.length === 0) return Buffer.from(bytes);
+  return through(bytes, encoders({ compression: near, recipients }));
+}
+
+async function through(bytes: Buffer, chain: readonly Duplex[]): Promise<Buffer> {
+  const chunks: Buffer[] = [];
   await pipeline([
     Readable.from([bytes]),
     ...chain,
@@ -58,8 +60,7 @@ export async function decodeWhole(
   },
 ): Promise<Buffer> {
   const { name, form, identities, bytes, maxBytes } = options;
-  const chunks: Buffer[] = [];
-  let found = 0;
+  let content: Buffer;
   const chain = decoders({
     compression: form.compression,
     identities: form.encrypted ? identities : null,
@@ -73,21 +74,12 @@ export async function decodeWhole(
       hint: 'Restore a moment before it, or make a new base with: mastodon-backup pitr base.',
     });
   try {
-    await pipeline([
-      Readable.from([stored]),
-      ...chain,
-      async (source: AsyncIterable<Buffer>) => {
-        for await (const chunk of source) {
-          found += chunk.length;
-          chunks.push(chunk);
-        }
-      },
-    ]);
+    content = await through(stored, chain);
   } catch (error) {
     if (reasonOf(error) === 'wrong-key') throw error;
     throw problem(describeError(error), error);
   }
-  if (bytes !== null && found !== bytes)
-    throw problem(`${plural(found, 'byte comes', 'bytes come')} out of it instead of ${bytes}`);
-  return Buffer.concat(chunks);
+  if (bytes !== null && content.length !== bytes)
+    throw problem(`${plural(content.length, 'byte comes', 'bytes come')} out of it instead of ${bytes}`);
+  return content;
 }

@@ -148,12 +148,7 @@ export function createWalReader({
             if (total === 0) break;
             if (total < recordHeader)
               throw new Error(`the record at ${formatLsn(start + BigInt(at))} is too short to be one`);
-            open = {
-              start: start + BigInt(at),
-              total,
-              kept: Buffer.alloc(Math.max(keptBytes, recordHeader)),
-              filled: 0,
-            };
+            open = { start: start + BigInt(at), total, kept: Buffer.alloc(keptBytes), filled: 0 };
           }
           const record: Open = open;
           const taken = Math.min(record.total - record.filled, pageEnd - at);

@@ -8,6 +8,7 @@ import { walKey, type StoredForm } from '../snapshots/chain-keys.ts';
 import { removeParts } from '../snapshots/chain-law.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import type { ObjectKey } from '../storage/store.ts';
+import { unlessAborted } from '../stream/abortable.ts';
 import { backOffMs, pauseOrEnd, type Random } from '../stream/patience.ts';
 import type { EncodingForm } from './encoding.ts';
 import { encodingsOf, storePiece } from './piece-storing.ts';
@@ -115,17 +116,11 @@ export function startUploads(options: {
 
   async function until(isSo: () => boolean, signal: AbortSignal): Promise<void> {
     isHurried += 1;
-    const aborted = Promise.withResolvers<never>();
-    aborted.promise.catch(() => undefined);
-    const abort = (): void => aborted.reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    if (signal.aborted) abort();
     try {
       wake();
-      while (!isSo()) await Promise.race([changed.promise, aborted.promise]);
+      while (!isSo()) await unlessAborted(changed.promise, { signal });
     } finally {
       isHurried -= 1;
-      signal.removeEventListener('abort', abort);
     }
   }
 
