@@ -76,10 +76,10 @@ export async function drill(context: AppContext, request: DrillRequest): Promise
     now: now(),
     encryptedOnly: wantsEncrypted(settings.keys),
   });
-  // That another instance's backups restore is no news of ours.
-  if (manifest.instance === instance)
-    await remember(context, { document: kept, ofNewest: newest?.dataAt.getTime() === manifest.dataAt.getTime() });
   await keep(context, { document: kept, repository, signal });
+  // That another instance's backups restore is no news of ours.
+  if (manifest.instance !== instance) return document;
+  await remember(context, { document: kept, ofNewest: newest?.dataAt.getTime() === manifest.dataAt.getTime() });
   await context.tell(
     {
       kind: 'drill-ended',

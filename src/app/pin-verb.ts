@@ -83,7 +83,9 @@ async function chooseAnywhere(context: AppContext, request: PinRequest): Promise
     const isMissing = error instanceof AppError && error.code === 'no-snapshot';
     const [other] = others;
     if (!isMissing || other === undefined) throw error;
-    return chooseIn(other.store.name);
+    return chooseIn(other.store.name).catch(() => {
+      throw error;
+    });
   });
 }
 

@@ -194,10 +194,11 @@ async function fail(
     signal.aborted ? [] : context.tell(failure, signal),
     runHookAfter(context, failure, signal),
   ]);
-  // Who was not reached is told by the next one.
-  const people = context.channels().filter(({ filtered }) => filtered);
-  if (outcomes.some(({ channel, error: problem }) => problem === null && people.some(({ name }) => name === channel)))
-    context.told.note(error);
+  // Where a message reached nobody, the next failure is told.
+  const people = context.channels().flatMap(({ filtered, name }) => (filtered ? [name] : []));
+  const toPeople = outcomes.filter(({ channel }) => people.includes(channel));
+  const isTold = toPeople.length === 0 || toPeople.some(({ error: problem }) => problem === null);
+  if (!signal.aborted && isTold) context.told.note(error);
 }
 
 async function dump(

@@ -67,16 +67,18 @@ async function findDump(
   { request, snapshot }: { readonly request: UpgradeRequest; readonly snapshot: string },
 ): Promise<LastDump | null> {
   const { instance } = context.load();
+  const failures: unknown[] = [];
   for (const { store } of await context.stores()) {
     try {
       await choose(context, { ...request, snapshot, from: store.name, instance });
       return { snapshot, from: store.name };
     } catch (error) {
       request.signal.throwIfAborted();
-      if (!(error instanceof AppError)) throw error;
-      context.log.info({ store: store.description }, `The last dump is not taken from there: ${error.message}`);
+      if (!(error instanceof AppError && error.code === 'no-snapshot')) failures.push(error);
     }
   }
+  // Where it may be as ever it is not made again, and what it became not moved aside.
+  if (failures.length > 0) throw failures[0];
   return null;
 }
 

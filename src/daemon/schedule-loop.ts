@@ -3,7 +3,7 @@
 
 import type { App } from '../app/app.ts';
 import { describeError } from '../errors.ts';
-import { isAnswered, type PlannedSnapshot } from '../schedule/due.ts';
+import { isAnswered, withoutFuture, type PlannedSnapshot } from '../schedule/due.ts';
 import { nextSlotOfAny } from '../schedule/timetable.ts';
 import type { Waiting } from '../state/records.ts';
 import type { DaemonClock } from './clock.ts';
@@ -29,6 +29,20 @@ export interface ScheduleLoopOptions {
   /** Told whenever nothing is due, or what is due has to wait. */
   readonly onIdle: () => void;
   readonly signal: AbortSignal;
+}
+
+/** What a run of this daemon answered. */
+interface Answer extends PlannedSnapshot {
+  readonly tier: string;
+  readonly since: Date;
+  wasListed: boolean;
+  /** Whether it was made because the one before it was missing. */
+  readonly isAgain: boolean;
+}
+
+// What was listed once and is not there any more is missing, and is made again: once, for whoever takes it away may go on doing so.
+function stands({ wasListed, isAgain }: Answer): boolean {
+  return isAgain || !wasListed;
 }
 
 /** How it stands with the schedule. */
@@ -73,7 +87,7 @@ export async function runScheduleLoop({
   await awaitDatabase({ app, startedAt, report, signal });
   let setback: Setback | null = null;
   // A store that does not list at once what was just committed must not cause the same run again and again.
-  const answered = new Map<string, PlannedSnapshot & { readonly since: Date }>();
+  const answered = new Map<string, Answer>();
   while (!signal.aborted) {
     const around = await app.lookAround({ startedAt, signal });
     // Nothing is known of any store: what is due cannot be known either.
@@ -83,11 +97,11 @@ export async function runScheduleLoop({
       await idle(setback.notBefore);
       continue;
     }
-    const listed = around.snapshots;
-    // What was listed once and is not there any more is missing, and answers nothing.
-    for (const [tier, { since }] of answered) if (isAnswered(since, { tier, snapshots: listed })) answered.delete(tier);
+    const listed = withoutFuture(around.snapshots, clock.now());
+    for (const answer of answered.values())
+      answer.wasListed ||= isAnswered(answer.since, { tier: answer.tier, snapshots: listed });
     const step = decide(timetable, {
-      snapshots: [...listed, ...answered.values()],
+      snapshots: [...around.snapshots, ...[...answered.values()].filter(stands)],
       setback,
       now: clock.now(),
     });
@@ -103,12 +117,16 @@ export async function runScheduleLoop({
       await clock.waitUntil(at, signal);
       if (signal.aborted) break;
     }
-    const since = step.due.slot ?? clock.now();
+    const { slot } = step.due;
+    const since = slot ?? clock.now();
     const error = await attempt(app, { ...step.due, signal });
     if (signal.aborted) break;
     const { tier } = step.due;
     const at = clock.now();
-    if (error === null) answered.set(tier, { tier, slot: null, committedAt: at, dataAt: at, since });
+    const before = answered.get(tier);
+    const isAgain = before?.wasListed === true && (slot === null || slot.getTime() === before.since.getTime());
+    if (error === null)
+      answered.set(tier, { tier, slot: null, committedAt: at, dataAt: at, since, wasListed: false, isAgain });
     setback = error === null ? null : later(setback, error);
     if (setback !== null) log.info({ notBefore: setback.notBefore, failures: setback.failures }, 'Trying again later');
   }

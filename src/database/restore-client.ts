@@ -24,7 +24,7 @@ export interface RestoreProcess extends AsyncDisposable {
   readonly done: Promise<{ readonly exit: ChildExit; readonly failures: readonly RestoreFailure[] }>;
 }
 
-/** More are counted, but not kept. */
+/** More are not kept. */
 const mostFailures = 200;
 
 // pg_restore 17 and later says this at its start also to a server that does not know it.

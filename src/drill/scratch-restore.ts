@@ -2,10 +2,11 @@
 // started, and it ends before the disk of whoever lives there as well is full.
 
 import type { Client } from 'pg';
+import type { Space } from '../disk/directory.ts';
 import { chooseClient, type ClientPrograms } from '../database/clients.ts';
 import { connect } from '../database/connection.ts';
 import { chooseServer, type ServerPrograms } from '../database/server-programs.ts';
-import { AppError } from '../errors.ts';
+import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { fillDatabase, portableArguments, type FillResult } from '../restore/fill.ts';
 import { assertAsPlanned, withoutWhatIsThere } from '../restore/planned-entries.ts';
@@ -62,7 +63,7 @@ export async function findMeans(options: ScratchSource): Promise<ScratchMeans> {
   if (programs === undefined)
     return none(`no PostgreSQL server of version ${major} or newer is installed: install postgresql-${major}`);
   const client = chooseClient(options.clients, programs);
-  const lack = tooLittle(await spaceOfScratch(options.scratchDirectory), predictBytes(manifest.database.sizeBytes));
+  const lack = tooLittle(await readScratchSpace(options), predictBytes(manifest.database.sizeBytes));
   return lack === null ? { kind: 'means', programs, client } : none(lack);
 }
 
@@ -87,6 +88,17 @@ export async function restoreToScratch(
   const { failures, entries } = await fill(server, { ...options, database });
   await analyse(control);
   return { database, contents, entries, failures, durationMs: Math.round(performance.now() - startedAt) };
+}
+
+async function readScratchSpace({ scratchDirectory }: Pick<ScratchSource, 'scratchDirectory'>): Promise<Space> {
+  try {
+    return await spaceOfScratch(scratchDirectory);
+  } catch (error) {
+    throw new AppError('drill', `The scratch directory '${scratchDirectory}' cannot be used: ${describeError(error)}`, {
+      cause: error,
+      hint: 'Mount a volume that this user may write at BACKUP_SCRATCH_DIR.',
+    });
+  }
 }
 
 // In the owner's login, which nothing of the dump can turn into another one.

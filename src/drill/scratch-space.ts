@@ -1,7 +1,6 @@
 // Whether a drill may use the scratch volume: it must leave a fifth of it free with a fifth more than predicted, and it ends
 // when less than a tenth is left. A drill that fills the disk of a live Mastodon would be the outage it is meant to prevent.
 
-import { AppError, describeError } from '../errors.ts';
 import { readSpace, type Space } from '../disk/directory.ts';
 import { makeScratchDirectory } from '../state/scratch-directory.ts';
 import { formatBytes } from '../text/format.ts';
@@ -10,17 +9,10 @@ const headroom = 1.2;
 const freeShareAfter = 0.2;
 const freeShareToStop = 0.1;
 
-/** The space where `directory` is; it is created. @throws AppError `drill` where it cannot be used. */
+/** The space where `directory` is; it is created. */
 export async function spaceOfScratch(directory: string): Promise<Space> {
-  try {
-    await makeScratchDirectory(directory);
-    return await readSpace(directory);
-  } catch (error) {
-    throw new AppError('drill', `The scratch directory '${directory}' cannot be used: ${describeError(error)}`, {
-      cause: error,
-      hint: 'Mount a volume that this user may write at BACKUP_SCRATCH_DIR.',
-    });
-  }
+  await makeScratchDirectory(directory);
+  return readSpace(directory);
 }
 
 /** What a restored database takes: as much as the source did, of which bloat is the part that does not come back. */

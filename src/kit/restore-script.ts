@@ -171,7 +171,8 @@ away() {
   ask -d template1 -c "alter role $LOGIN nologin" < /dev/null || :
   # A session that ends owns its temporary tables until it has dropped them.
   for TRY in 1 2 3 4 5 6 7 8 9; do
-    [ "$(ask -d template1 -c "select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = '$LOGIN'" < /dev/null)" != 0 ] || break
+    LEFT=$(ask -d template1 -c "select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = '$LOGIN'" < /dev/null) || break
+    [ "$LEFT" != 0 ] || break
     sleep 1
   done
   {

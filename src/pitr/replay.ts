@@ -5,7 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { ServerPrograms } from '../database/server-programs.ts';
 import { spaceOfScratch, tooLittle } from '../drill/scratch-space.ts';
-import { AppError } from '../errors.ts';
+import { AppError, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { BaseDocument } from '../snapshots/base-document.ts';
 import type { Chain } from '../snapshots/chain-catalogue.ts';
@@ -189,7 +189,14 @@ function expectedBytes({ base, segments }: ReplayPlan): number {
 async function assertSpace({ base, segments }: ReplayPlan, scratchDirectory: string): Promise<void> {
   // The directory, its log, and a dump of it.
   const predicted = 2 * base.tar.content.bytes + segments.length * base.segmentBytes;
-  const lack = tooLittle(await spaceOfScratch(scratchDirectory), predicted);
+  const space = await spaceOfScratch(scratchDirectory).catch((error: unknown) => {
+    throw toAppError(error, {
+      code: 'restore',
+      message: `The scratch directory '${scratchDirectory}' cannot be used`,
+      hint: 'Mount a volume that this user may write at BACKUP_SCRATCH_DIR.',
+    });
+  });
+  const lack = tooLittle(space, predicted);
   if (lack === null) return;
   throw new AppError('restore', `There is too little space to replay: ${lack}`, {
     reason: 'no-space',

@@ -188,7 +188,7 @@ export function isVisited(name: string, visitors: readonly string[]): AppError {
   const areOurs = visitors.every((one) => one.startsWith(applicationName));
   return new AppError('restore', `The database '${name}' is in use by ${visitors.join(', ')}`, {
     hint: areOurs
-      ? 'Stop the daemon, which follows its log (docker compose stop backup), and run this in a container of its own: docker compose run --rm backup restore …'
+      ? 'That is mastodon-backup, such as the daemon that follows its log: stop it (docker compose stop backup), and run this in a container of its own: docker compose run --rm backup restore …'
       : 'Stop Mastodon first: docker compose stop web streaming sidekiq.',
   });
 }

@@ -59,7 +59,7 @@ function words(facts: Parameters<typeof pronounce>[0]): Pick<Verdict, 'headline'
       if (withoutFuture(facts.present, now).length === 0)
         return {
           headline: 'There is no backup',
-          detail: `${Object.keys(facts.attempts.failures).length > 0 ? 'What was tried has failed' : 'What was stored is missing'}; see why below. ${describeNext(facts)}`,
+          detail: `${Object.keys(facts.attempts.failures).some((of) => of !== 'drill' && of !== 'base') ? 'What was tried has failed' : 'What was stored is missing'}; see why below. ${describeNext(facts)}`,
         };
       const late = Object.entries(health.tiers).filter(
         ([, { deadlineAt }]) => deadlineAt !== null && Date.parse(deadlineAt) <= now.getTime(),

@@ -11,7 +11,7 @@ import { unlessAborted } from '../../src/stream/abortable.ts';
 import { aManifest } from '../support/manifests.ts';
 import { quietLog } from '../support/quiet-log.ts';
 
-it('a daemon whose backups were all removed makes one at once, and only one where a store lists it late', async () => {
+it('a daemon whose backups were all removed makes one at once, one where a store lists it late, and one where they go again', async () => {
   const { settings } = readSettings(createEnvironment({ BACKUP_LOCAL_DIR: '/backups' }, { uid: 0 }));
   assert.ok(settings !== null);
   const life = new AbortController();
@@ -30,8 +30,8 @@ it('a daemon whose backups were all removed makes one at once, and only one wher
       unlessAborted(new Promise<never>(() => undefined), { signal }).catch(() => undefined),
     async lookAround() {
       looks += 1;
-      // At the tenth look everything is gone; what is made is listed two looks later.
-      if (looks === 10) stored = listed = [];
+      // At the tenth look everything is gone, and later once more; what is made is listed up to two looks later.
+      if (looks === 10 || looks === 20) stored = listed = [];
       const shown = listed;
       if (looks % 3 === 0) listed = stored;
       if (looks === 30) life.abort();
