@@ -54,6 +54,29 @@ export async function choose(
   }
 }
 
+/** As `choose`, in the first destination that has it. Where none has, one that could not be asked is the reason. */
+export async function chooseAnywhere(
+  context: AppContext,
+  request: SnapshotRequest & { readonly signal: AbortSignal },
+): Promise<ChosenSnapshot> {
+  if (request.from !== null) return choose(context, request);
+  const failures: unknown[] = [];
+  for (const { store } of await context.stores()) {
+    try {
+      return await choose(context, { ...request, from: store.name });
+    } catch (error) {
+      request.signal.throwIfAborted();
+      failures.push(error);
+    }
+  }
+  throw failures.find((error) => !isMissing(error)) ?? failures[0];
+}
+
+/** Whether that is why nothing was chosen: there is no such snapshot. */
+export function isMissing(error: unknown): boolean {
+  return error instanceof AppError && error.code === 'no-snapshot';
+}
+
 async function chooseAsKnown(
   context: AppContext,
   request: SnapshotRequest & { readonly signal: AbortSignal },

@@ -5,6 +5,7 @@ import { AppError, describeError } from '../errors.ts';
 import { lastSlot, nextSlot } from '../schedule/timetable.ts';
 import { findHolder } from '../state/lock.ts';
 import type { AttemptsRecord, DrillRecord } from '../state/records.ts';
+import { isMissing } from './choosing.ts';
 import type { AppContext } from './context.ts';
 import { recallDrills } from './drill-memory.ts';
 import { drill, toDrillRecord } from './drill-verb.ts';
@@ -58,7 +59,7 @@ export async function drillIfDue(context: AppContext, signal: AbortSignal): Prom
     // Somebody drills by hand.
     if (error instanceof AppError && error.code === 'locked') return waits(busyPollMs);
     // Retention was faster, and there is a newer one; or all of them are at the other destination.
-    if (error instanceof AppError && error.code === 'no-snapshot') return waits(10 * busyPollMs);
+    if (isMissing(error)) return waits(10 * busyPollMs);
     await fail(context, { error, signal });
     return waits(firstSetbackMs);
   }

@@ -5,11 +5,11 @@ import { AppError } from '../errors.ts';
 import { pinsOf, readCatalogue } from '../snapshots/catalogue.ts';
 import { removePin } from '../snapshots/deletion-law.ts';
 import type { Pinned } from '../snapshots/listing.ts';
-import { snapshotName, type Manifest } from '../snapshots/manifest.ts';
+import { snapshotName } from '../snapshots/manifest.ts';
 import { putPin } from '../snapshots/pins.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import type { StoreName } from '../storage/store.ts';
-import { choose } from './choosing.ts';
+import { chooseAnywhere } from './choosing.ts';
 import type { AppContext } from './context.ts';
 import { readHoldings } from './holdings.ts';
 
@@ -35,7 +35,7 @@ export interface PinReport {
 /** Pins a snapshot. @throws AppError `no-snapshot` when it is nowhere. */
 export async function pin(context: AppContext, request: PinRequest): Promise<readonly PinReport[]> {
   const { signal } = request;
-  const snapshot = await chooseAnywhere(context, request);
+  const { manifest: snapshot } = await chooseAnywhere(context, { ...request, identities: [] });
   const reports: PinReport[] = [];
   for (const repository of await placesOf(context, request)) {
     const outcome = await putPin(repository, { snapshot, now: context.now(), signal });
@@ -63,7 +63,7 @@ export async function unpin(context: AppContext, request: PinRequest): Promise<r
   const named = places
     .flatMap(({ catalogue }) => catalogue.pinned)
     .find((one) => one.id === text || snapshotName(one) === text);
-  const snapshot = named ?? (await chooseAnywhere(context, request));
+  const snapshot = named ?? (await chooseAnywhere(context, { ...request, identities: [] })).manifest;
   const reports: PinReport[] = [];
   for (const { repository, catalogue } of places) {
     const isPinned = pinsOf(catalogue)(snapshot);
@@ -72,21 +72,6 @@ export async function unpin(context: AppContext, request: PinRequest): Promise<r
   }
   await readHoldings(context, signal);
   return reports;
-}
-
-// A coarse tier may be kept longer in one place than in the other.
-async function chooseAnywhere(context: AppContext, request: PinRequest): Promise<Manifest> {
-  const [first, ...others] = await placesOf(context, request);
-  const chooseIn = async (from: StoreName | null): Promise<Manifest> =>
-    (await choose(context, { ...request, from, identities: [] })).manifest;
-  return chooseIn(first?.store.name ?? null).catch(async (error: unknown) => {
-    const isMissing = error instanceof AppError && error.code === 'no-snapshot';
-    const [other] = others;
-    if (!isMissing || other === undefined) throw error;
-    return chooseIn(other.store.name).catch(() => {
-      throw error;
-    });
-  });
 }
 
 async function placesOf(context: AppContext, { from }: PinRequest): Promise<readonly Repository[]> {

@@ -7,7 +7,7 @@ import { AppError } from '../errors.ts';
 import { connectForRestore } from '../restore/restore-connection.ts';
 import type { UpgradeRecord } from '../state/records.ts';
 import type { StoreName } from '../storage/store.ts';
-import { choose } from './choosing.ts';
+import { chooseAnywhere, isMissing } from './choosing.ts';
 import type { AppContext } from './context.ts';
 import { restore } from './restore-verb.ts';
 import { run } from './run-verb.ts';
@@ -61,25 +61,19 @@ export async function lastDump(
   return { snapshot, from: stored.destination.repository.store.name };
 }
 
-// Somebody may have removed it since, and a destination may be away.
+// Somebody may have removed it since. Where it may be as ever it is not made again, and what it became not moved aside.
 async function findDump(
   context: AppContext,
   { request, snapshot }: { readonly request: UpgradeRequest; readonly snapshot: string },
 ): Promise<LastDump | null> {
   const { instance } = context.load();
-  const failures: unknown[] = [];
-  for (const { store } of await context.stores()) {
-    try {
-      await choose(context, { ...request, snapshot, from: store.name, instance });
-      return { snapshot, from: store.name };
-    } catch (error) {
-      request.signal.throwIfAborted();
-      if (!(error instanceof AppError && error.code === 'no-snapshot')) failures.push(error);
-    }
+  try {
+    const { repository } = await chooseAnywhere(context, { ...request, snapshot, from: null, instance });
+    return { snapshot, from: repository.store.name };
+  } catch (error) {
+    if (isMissing(error)) return null;
+    throw error;
   }
-  // Where it may be as ever it is not made again, and what it became not moved aside.
-  if (failures.length > 0) throw failures[0];
-  return null;
 }
 
 /** Has a snapshot in the new server, under the name of Mastodon's database; what is there already is not restored again. */

@@ -1,5 +1,5 @@
-// The schedule loop: looks what is due, does it, waits. It keeps no state of its own but how often it failed; everything else
-// comes from the stores, so it can be killed at any moment. It ends only by its signal.
+// The schedule loop: looks what is due, does it, waits. It keeps no state of its own but how often it failed and what it made; all
+// else comes from the stores, so it can be killed at any moment. It ends only by its signal.
 
 import type { App } from '../app/app.ts';
 import { describeError } from '../errors.ts';
@@ -33,7 +33,6 @@ export interface ScheduleLoopOptions {
 
 /** What a run of this daemon answered. */
 interface Answer extends PlannedSnapshot {
-  readonly tier: string;
   readonly since: Date;
   wasListed: boolean;
   /** Whether it was made because the one before it was missing. */

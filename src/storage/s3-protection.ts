@@ -60,17 +60,18 @@ export async function assureRetention(
 /** What the bucket does; each null: this token may not look. */
 export async function readProtection(place: S3Bucket, signal: AbortSignal): Promise<BucketProtection> {
   const { client, bucket } = place;
-  const asked = ask(signal, async () => {
-    const { Status } = await client.send(new GetBucketVersioningCommand({ Bucket: bucket }), { abortSignal: signal });
-    return Status === undefined ? ('off' as const) : ('on' as const);
-  });
-  const askedLock = ask(signal, async () => {
-    const command = new GetObjectLockConfigurationCommand({ Bucket: bucket });
-    const { ObjectLockConfiguration } = await client.send(command, { abortSignal: signal });
-    return ObjectLockConfiguration?.ObjectLockEnabled === 'Enabled' ? ('on' as const) : ('off' as const);
-  });
   // Together: one that fails behind the other would be heard by nobody, and end the process.
-  const [versioning, lock] = await Promise.all([asked, askedLock]);
+  const [versioning, lock] = await Promise.all([
+    ask(signal, async () => {
+      const { Status } = await client.send(new GetBucketVersioningCommand({ Bucket: bucket }), { abortSignal: signal });
+      return Status === undefined ? 'off' : 'on';
+    }),
+    ask(signal, async () => {
+      const command = new GetObjectLockConfigurationCommand({ Bucket: bucket });
+      const { ObjectLockConfiguration } = await client.send(command, { abortSignal: signal });
+      return ObjectLockConfiguration?.ObjectLockEnabled === 'Enabled' ? 'on' : 'off';
+    }),
+  ]);
   return { versioning, lock };
 }
 
