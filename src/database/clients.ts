@@ -1,18 +1,15 @@
 // Finds the PostgreSQL client programs and picks those that fit the server. An older pg_dump refuses a newer server, and a
 // newer one writes archives that the server's own pg_restore cannot read, so the same major version comes first.
 
-import { access, constants, readdir, realpath } from 'node:fs/promises';
+import { readdir, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { AppError, describeError } from '../errors.ts';
-import { captureChild } from '../stream/child.ts';
+import { askVersion, type ProgramVersion } from './program-version.ts';
 
 /** One installed set of client programs. */
-export interface ClientPrograms {
+export interface ClientPrograms extends ProgramVersion {
   /** Directory that holds `pg_dump` and `pg_restore`. */
   readonly directory: string;
-  readonly major: number;
-  /** As `pg_dump --version` prints it, without the program's name. */
-  readonly version: string;
 }
 
 /** Where distributions put versioned clients: Debian and PostgreSQL's apt, its yum, Alpine, Homebrew. */
@@ -101,13 +98,5 @@ async function inspectGiven(directory: string, signal: AbortSignal): Promise<Cli
 }
 
 async function inspect(directory: string, signal: AbortSignal): Promise<ClientPrograms> {
-  const file = path.join(directory, 'pg_dump');
-  await access(file, constants.X_OK);
-  const { code, stdout, stderrTail } = await captureChild(file, { args: ['--version'], env: {}, signal });
-  const version = /^pg_dump \(PostgreSQL\) (.+)$/m.exec(stdout)?.[1];
-  const major = version === undefined ? Number.NaN : Number.parseInt(version, 10);
-  if (code !== 0 || version === undefined || Number.isNaN(major)) {
-    throw new Error(`'${file} --version' answered '${stdout.trim() || stderrTail}'`);
-  }
-  return { directory, major, version };
+  return { directory, ...(await askVersion(path.join(directory, 'pg_dump'), { program: 'pg_dump', signal })) };
 }

@@ -2,16 +2,13 @@
 
 import { access, constants } from 'node:fs/promises';
 import path from 'node:path';
-import { captureChild } from '../stream/child.ts';
 import { versionedDirectories } from './clients.ts';
+import { askVersion, type ProgramVersion } from './program-version.ts';
 
 /** One installed server. */
-export interface ServerPrograms {
+export interface ServerPrograms extends ProgramVersion {
   /** Directory that holds `initdb` and `postgres`. */
   readonly directory: string;
-  readonly major: number;
-  /** As `postgres --version` prints it, without the program's name. */
-  readonly version: string;
 }
 
 /** All servers that can be found, one per major version, the oldest first; `directory` (BACKUP_PG_BIN) is looked at first. */
@@ -42,10 +39,5 @@ export function chooseServer(servers: readonly ServerPrograms[], major: number):
 
 async function inspect(directory: string, signal: AbortSignal): Promise<ServerPrograms> {
   await access(path.join(directory, 'initdb'), constants.X_OK);
-  const file = path.join(directory, 'postgres');
-  await access(file, constants.X_OK);
-  const { stdout } = await captureChild(file, { args: ['--version'], env: {}, signal });
-  const version = /^postgres \(PostgreSQL\) (.+)$/m.exec(stdout)?.[1];
-  if (version === undefined) throw new Error(`'${file} --version' answered '${stdout.trim()}'`);
-  return { directory, major: Number.parseInt(version, 10), version };
+  return { directory, ...(await askVersion(path.join(directory, 'postgres'), { program: 'postgres', signal })) };
 }
