@@ -32,16 +32,23 @@ export async function encodeWhole(bytes: Buffer, form: EncodingForm): Promise<Bu
   return through(bytes, encoders({ compression: near, recipients }));
 }
 
-async function through(bytes: Buffer, chain: readonly Duplex[]): Promise<Buffer> {
-  const chunks: Buffer[] = [];
+// What is known to become `room` bytes is put where it belongs at once, and lies in memory only once.
+async function through(bytes: Buffer, chain: readonly Duplex[], room = 0): Promise<Buffer> {
+  const whole = Buffer.allocUnsafeSlow(room);
+  let filled = 0;
+  const beyond: Buffer[] = [];
   await pipeline([
     Readable.from([bytes]),
     ...chain,
     async (source: AsyncIterable<Buffer>) => {
-      for await (const chunk of source) chunks.push(chunk);
+      for await (const chunk of source) {
+        const taken = chunk.copy(whole, filled);
+        filled += taken;
+        if (taken < chunk.length) beyond.push(chunk.subarray(taken));
+      }
     },
   ]);
-  return Buffer.concat(chunks);
+  return filled === room && beyond.length === 0 ? whole : Buffer.concat([whole.subarray(0, filled), ...beyond]);
 }
 
 /**
@@ -74,7 +81,7 @@ export async function decodeWhole(
       hint: 'Restore a moment before it, or make a new base with: mastodon-backup pitr base.',
     });
   try {
-    content = await through(stored, chain);
+    content = await through(stored, chain, bytes ?? 0);
   } catch (error) {
     if (reasonOf(error) === 'wrong-key') throw error;
     throw problem(describeError(error), error);

@@ -99,7 +99,7 @@ async function judge(
   options: TailOptions,
 ): Promise<(ObjectProblem & { readonly isSealed: boolean }) | 'gone' | null> {
   try {
-    await readPiece(piece, { ...options, bytes: bytesOf(piece, options) });
+    await readPiece(piece, options);
     return null;
   } catch (error) {
     options.signal.throwIfAborted();
@@ -112,8 +112,4 @@ async function judge(
 function endOf(piece: StoredWal, { segmentBytes }: SegmentFrame): Lsn {
   const { start } = parseSegmentName(piece.segment, { segmentBytes });
   return start + BigInt(piece.kind === 'part' ? piece.to : segmentBytes);
-}
-
-function bytesOf(piece: StoredWal, { segmentBytes }: SegmentFrame): number {
-  return piece.kind === 'part' ? piece.to - piece.from : segmentBytes;
 }

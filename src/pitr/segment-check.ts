@@ -59,7 +59,7 @@ export async function checkSegment(
           throw new Error(`${plural(stored.length, 'byte')} came instead of ${piece.bytes}`);
         continue;
       }
-      const part = await readPiece(piece, { ...options, identities: identities ?? [], bytes: to - from });
+      const part = await readPiece(piece, { ...options, identities: identities ?? [] });
       objectBytes += piece.bytes;
       isDecoded = true;
       const both = Math.max(0, Math.min(bytes, to) - from);

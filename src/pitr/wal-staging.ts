@@ -144,7 +144,7 @@ export async function readSegment(
   },
 ): Promise<Buffer> {
   const { segmentBytes, log, signal } = options;
-  const whole = Buffer.alloc(segmentBytes);
+  let joined: Buffer | undefined;
   const done = new Set<ObjectKey>();
   const refused = new Map<ObjectKey, Error>();
   for (;;) {
@@ -156,12 +156,12 @@ export async function readSegment(
     if (first !== undefined && (bytes < expected || refused.size > mostRefused)) throw first;
     if (tiles.length === 0 || bytes < expected) throw new Error(`${segment} cannot be put together of what is stored`);
     const next = tiles.find(({ key }) => !done.has(key));
-    if (next === undefined) return whole;
-    const from = next.kind === 'part' ? next.from : 0;
-    const to = next.kind === 'part' ? next.to : segmentBytes;
+    if (next === undefined) return (joined ??= Buffer.alloc(segmentBytes));
     try {
-      const content = await readPiece(next, { ...options, bytes: to - from });
-      content.copy(whole, from);
+      const content = await readPiece(next, options);
+      // A whole one stands alone.
+      if (next.kind !== 'part') return content;
+      content.copy((joined ??= Buffer.alloc(segmentBytes)), next.from);
       done.add(next.key);
     } catch (error) {
       signal.throwIfAborted();
@@ -179,13 +179,11 @@ export async function readPiece(
     repository,
     identities,
     segmentBytes,
-    bytes,
     signal,
   }: {
     readonly repository: Repository;
     readonly identities: readonly string[];
     readonly segmentBytes: number;
-    readonly bytes: number;
     readonly signal: AbortSignal;
   },
 ): Promise<Buffer> {
@@ -196,7 +194,7 @@ export async function readPiece(
     name: piece.key,
     form: piece,
     identities,
-    bytes,
+    bytes: piece.kind === 'part' ? piece.to - piece.from : segmentBytes,
     maxBytes: segmentBytes,
   });
   await assertWalSigned(repository, { key: piece.key, content, signal });
