@@ -46,7 +46,7 @@ before(async () => {
   const identity = await generateX25519Identity();
   writeFileSync(identityFile, `${identity}\n`, { mode: 0o600 });
   const recipients = [await identityToRecipient(identity)];
-  await using server = await startStockServer(major);
+  await using server = await startStockServer(major, { segmentMegabytes: 1 });
   await server.query('create table counters (counter int primary key)');
   const write = async (counter: number): Promise<void> => {
     await server.query(`insert into counters values (${counter})`);
@@ -192,7 +192,7 @@ const forgeries: Readonly<Record<string, readonly [(copy: Copy) => void, RegExp]
     (copy) => {
       const folder = path.dirname(copy.behindSecond[0] ?? '');
       const newest = readdirSync(folder).toSorted().at(-1)?.slice(0, 24) ?? '';
-      historyOf(copy, `1\t${within(newest, '000028')}\tno recovery target specified\n`);
+      historyOf(copy, `1\t${within(newest, '00028')}\tno recovery target specified\n`);
       for (const file of readdirSync(folder).filter((name) => name.startsWith(newest)))
         cpSync(path.join(folder, file), path.join(ninth(copy), file.replace('00000001', '00000009')));
     },
@@ -244,10 +244,10 @@ function rewriteDocuments({ directory, objects }: Copy, change: (text: string) =
   }
 }
 
-/** A position in a segment, by its name. */
-function within(file: string, offset = '800000'): string {
+/** A position in a segment of 1 MiB, by its name. */
+function within(file: string, offset = '80000'): string {
   const name = path.basename(file);
-  return `${Number.parseInt(name.slice(8, 16), 16).toString(16)}/${name.slice(22, 24)}${offset}`;
+  return `${Number.parseInt(name.slice(8, 16), 16).toString(16)}/${name.slice(21, 24)}${offset}`;
 }
 
 describe('base backups and log from before the key', () => {

@@ -21,7 +21,7 @@ let storedTo: string;
 
 before(async () => {
   stored = path.join(stack.use(temporaryDirectory()).path, 'stored');
-  await using server = await startStockServer(15);
+  await using server = await startStockServer(15, { segmentMegabytes: 1 });
   await using follower = followLog(server.outside(), { directory: stored, server });
   await server.query('create table counters (counter int primary key)');
   await follower.isFollowing();

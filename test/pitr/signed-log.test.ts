@@ -30,7 +30,7 @@ before(async () => {
   chmodSync(folder.path, 0o711);
   stored = path.join(folder.path, 'stored');
   scratch = path.join(folder.path, 'scratch');
-  await using server = await startStockServer(major);
+  await using server = await startStockServer(major, { segmentMegabytes: 1 });
   await using follower = followLog(server.outside(), { directory: stored, server, signing });
   await server.query('create table counters (counter int primary key)');
   await follower.isFollowing();

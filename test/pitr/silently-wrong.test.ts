@@ -28,7 +28,7 @@ before(async () => {
   chmodSync(folder.path, 0o711);
   stored = path.join(folder.path, 'stored');
   scratch = path.join(folder.path, 'scratch');
-  await using server = await startStockServer(major);
+  await using server = await startStockServer(major, { segmentMegabytes: 1 });
   await using follower = followLog(server.outside(), { directory: stored, server });
   await server.query('create table counters (counter int primary key)');
   await follower.isFollowing();
@@ -137,7 +137,7 @@ describe('a restore that would be wrong without a word', () => {
 
   it('cannot begin with a base whose log is not stored: there is no such base', async () => {
     using folder = temporaryDirectory();
-    await using server = await startStockServer(major);
+    await using server = await startStockServer(major, { segmentMegabytes: 1 });
     const repository = createRepository(createLocalStore({ directory: folder.path }));
     await assert.rejects(
       takeBase(server.outside(), { repository, walWaitMs: 0 }),

@@ -30,6 +30,8 @@ export interface ClusterOptions {
   /** Where `bin/initdb` is. */
   readonly native: string;
   readonly auth: 'trust' | 'scram-sha-256';
+  /** Of a segment of the log, in MiB; 16 where it is not given. */
+  readonly segmentMegabytes?: 1 | 16;
   /** The superuser's. */
   readonly password: string;
   /** Who runs `initdb`; empty: whoever we are. */
@@ -46,9 +48,9 @@ export async function createCluster(target: string, options: ClusterOptions): Pr
 }
 
 async function findTemplate(options: ClusterOptions): Promise<string> {
-  const { major, native, auth, user, own } = options;
+  const { major, native, auth, user, own, segmentMegabytes = 16 } = options;
   const built = statSync(path.join(native, 'bin/postgres')).size;
-  const name = ['postgres-cluster', major, built, auth, user.uid ?? process.getuid?.() ?? 0];
+  const name = ['postgres-cluster', major, built, auth, segmentMegabytes, user.uid ?? process.getuid?.() ?? 0];
   const template = path.join(tmpdir(), name.join('-'));
   if (existsSync(template)) return template;
   const fresh = await mkdtemp(`${template}.`);
@@ -56,7 +58,16 @@ async function findTemplate(options: ClusterOptions): Promise<string> {
   const passwordFile = path.join(fresh, 'password');
   writeFileSync(passwordFile, `${options.password}\n`);
   own(passwordFile);
-  const flags = ['-U', 'postgres', '-E', 'UTF8', '--locale=C', '--no-sync', `--auth=${auth}`];
+  const flags = [
+    '-U',
+    'postgres',
+    '-E',
+    'UTF8',
+    '--locale=C',
+    '--no-sync',
+    `--auth=${auth}`,
+    `--wal-segsize=${segmentMegabytes}`,
+  ];
   await run(path.join(native, 'bin/initdb'), ['-D', path.join(fresh, 'data'), `--pwfile=${passwordFile}`, ...flags], {
     ...user,
     cwd: fresh,

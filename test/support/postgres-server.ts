@@ -70,14 +70,17 @@ export async function startPostgres(options: {
   readonly extensions?: readonly SqlExtension[];
   /** Where its files are. */
   readonly on?: 'memory' | 'disk';
+  /** Of a segment of the log; 16 as everywhere, or 1 where many segments are read again and again. */
+  readonly segmentMegabytes?: 1 | 16;
 }): Promise<PostgresServer> {
-  const { major, auth = 'trust', extensions = [], on = 'memory' } = options;
+  const { major, auth = 'trust', extensions = [], on = 'memory', segmentMegabytes = 16 } = options;
   const home = makeDirectory(`pg${major}-`, { on });
   own(home);
   const shared = reachableBinaries(major);
   const native = extensions.length === 0 ? shared : withExtensions(shared, { home, extensions });
   const data = path.join(home, 'data');
-  await createCluster(data, { major, native: shared, auth, password: testPassword, user: serverUser, own });
+  const password = testPassword;
+  await createCluster(data, { major, native: shared, auth, segmentMegabytes, password, user: serverUser, own });
   const { child, port } = await startServer({ native, home, data, settings: options.settings ?? {} });
   const killNow = (): void => {
     child.kill('SIGQUIT');
@@ -91,7 +94,7 @@ export async function startPostgres(options: {
   const base = {
     host: '127.0.0.1',
     port,
-    password: testPassword,
+    password,
     sslMode: 'prefer',
     sslRootCertificate: null,
   } as const;

@@ -42,12 +42,14 @@ export async function startStockServer(
   {
     settings = {},
     on = 'memory',
-  }: { readonly settings?: Readonly<Record<string, string>>; readonly on?: 'memory' | 'disk' } = {},
+    segmentMegabytes = 16,
+  }: Pick<Parameters<typeof startPostgres>[0], 'settings' | 'on' | 'segmentMegabytes'> = {},
 ): Promise<StockServer> {
   const address = outsideAddress();
   const server = await startPostgres({
     major,
     on,
+    segmentMegabytes,
     settings: {
       listen_addresses: `127.0.0.1,${address}`,
       wal_level: 'replica',
