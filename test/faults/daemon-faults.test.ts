@@ -26,6 +26,7 @@ const never = '0 0 29 2 *';
 describe('a daemon', () => {
   let stage: FaultStage;
   let names = 0;
+  const usualTmp = process.env['TMPDIR'];
   before(async () => {
     stage = await startStage({ megabytes: 2 });
     // The place that is used instead of a state directory must not be the machine's own.
@@ -34,7 +35,11 @@ describe('a daemon', () => {
     process.env['TMPDIR'] = elsewhere;
   });
   beforeEach(() => stage.s3.rule(() => ({ kind: 'pass' })));
-  after(async () => stage[Symbol.asyncDispose]());
+  after(async () => {
+    if (usualTmp === undefined) delete process.env['TMPDIR'];
+    else process.env['TMPDIR'] = usualTmp;
+    await stage[Symbol.asyncDispose]();
+  });
 
   // A prefix and a state directory of its own for each test.
   const environmentOf = (more: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> => {
@@ -418,7 +423,11 @@ describe('a daemon', () => {
       const elsewhere = { ...environment, TMPDIR: process.env['TMPDIR'] ?? '' };
       await using daemon = startDaemon(environment);
       await untilIdle(elsewhere);
-      assert.equal(spawnSync('mount', ['-o', 'remount,ro', directory]).status, 0);
+      // Refused while a file in it is being written.
+      await until('the state directory to be read-only', {
+        seconds: 10,
+        look: async () => spawnSync('mount', ['-o', 'remount,ro', directory]).status === 0,
+      });
       const request = {
         purpose: { kind: 'by hand', tier: 'daily' },
         wait: true,

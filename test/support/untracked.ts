@@ -8,9 +8,15 @@ import { createHook, type AsyncHook, type HookCallbacks } from 'node:async_hooks
 const prototype = Object.getPrototypeOf(createHook({})) as AsyncHook;
 const enable = Object.getOwnPropertyDescriptor(prototype, 'enable')?.value as (this: AsyncHook) => AsyncHook;
 prototype.enable = function enableWithoutPromises(this: AsyncHook) {
-  const symbol = Object.getOwnPropertySymbols(this).find(({ description }) => description === 'init');
-  const init = symbol === undefined ? undefined : (Reflect.get(this, symbol) as HookCallbacks['init']);
-  const lighter = init === undefined ? this : createHook({ init, trackPromises: false });
+  const callback = <Name extends 'init' | 'destroy'>(name: Name): HookCallbacks[Name] => {
+    const symbol = Object.getOwnPropertySymbols(this).find(({ description }) => description === name);
+    return symbol === undefined ? undefined : (Reflect.get(this, symbol) as HookCallbacks[Name]);
+  };
+  const [init, destroy] = [callback('init'), callback('destroy')];
+  const lighter =
+    init === undefined
+      ? this
+      : createHook({ init, ...(destroy === undefined ? {} : { destroy }), trackPromises: false });
   enable.call(lighter);
   return this;
 };

@@ -1,0 +1,52 @@
+// One of the processes of test/run.ts: it takes the next file that no other has taken, until there is none. Each file is a suite, so
+// that its hooks are its own.
+
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { after, describe, it } from 'node:test';
+
+const [taken = '', ...files] = process.argv.slice(2);
+const require = createRequire(import.meta.url);
+let current = '';
+// The runner says of an error that no test hears of neither in which file it was thrown nor where.
+const unheard: unknown[] = [];
+for (const event of ['uncaughtExceptionMonitor', 'unhandledRejection'] as const) {
+  process.on(event, (error: unknown) => {
+    unheard.push(error);
+  });
+}
+const environment = { ...process.env };
+for (const [index, file] of files.entries()) {
+  if (!isTaken(index)) {
+    current = path.relative('', file);
+    // Not by `import()`: what a file defines would not know behind an `await` in which suite it stands.
+    await describe(current, { timeout: 600_000 }, () => {
+      after(() => assert.deepEqual({ ...process.env }, environment, 'the next file has the same environment'));
+      try {
+        require(file);
+      } catch (error) {
+        // The totals count tests, not suites.
+        it('is loaded', () => {
+          throw error;
+        });
+      }
+    });
+    for (const error of unheard.splice(0)) {
+      void it(`${current} throws nothing that no test hears of`, () => {
+        throw error;
+      });
+    }
+  }
+}
+
+function isTaken(index: number): boolean {
+  try {
+    mkdirSync(path.join(taken, String(index)));
+    return false;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return true;
+    throw error;
+  }
+}
