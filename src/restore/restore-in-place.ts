@@ -1,5 +1,5 @@
 // The way for a role that may not create databases: an empty database that somebody made for it is filled in one transaction,
-// so that it is whole or still empty.
+// so that all of it is there or nothing. What fails behind the commit leaves it filled, and that is said.
 
 import { escapeIdentifier, type Client } from 'pg';
 import { whenReachable } from '../database/clean-up.ts';
@@ -7,7 +7,7 @@ import { connect } from '../database/connection.ts';
 import { annoysServer } from '../database/restore-client.ts';
 import { note, type CheckResult } from '../checks/check.ts';
 import { checkRoleRights } from '../checks/role-rights.ts';
-import { AppError } from '../errors.ts';
+import { AppError, toAppError } from '../errors.ts';
 import { ensureSearchPath, neededSchemas } from './database-settings.ts';
 import { createExtensions } from './extensions.ts';
 import { fillAndCheck } from './fill-and-check.ts';
@@ -15,20 +15,20 @@ import type { Placed } from './restore-anew.ts';
 import type { WantedExtension } from './restore-plan.ts';
 import { ownLogin } from './restoring-login.ts';
 import type { RestoreWork } from './restore.ts';
-import type { Placement, TargetServer } from './target.ts';
+import { readDatabase, type Placement, type TargetDatabase, type TargetServer } from './target.ts';
 
 const cleanUpMs = 15_000;
 
-/** Restores into an empty database. Rejects with AppError; it is empty then. */
+/**
+ * Restores into an empty database. Rejects with AppError; it is empty then, or, where the transaction was committed before, as the
+ * error says, filled and not found whole.
+ */
 export async function restoreInPlace(
   work: RestoreWork,
   placement: Placement & { readonly kind: 'in-place' },
 ): Promise<Placed> {
   const { name, signal, server, client, connection, ownerRole } = work;
-  const {
-    encoding,
-    locale: { collation },
-  } = work.source.manifest.database;
+  const { encoding } = work.source.manifest.database;
   if (placement.encoding !== encoding) {
     throw new AppError('restore', `The database '${name}' has encoding ${placement.encoding}, the dump ${encoding}`, {
       hint: `Create it anew as a superuser: CREATE DATABASE "${name}" OWNER "${server.role}" TEMPLATE template0 ENCODING '${encoding}'.`,
@@ -40,19 +40,29 @@ export async function restoreInPlace(
   await using inside = await connect({ ...connection, database: name }, signal, { queryTimeoutMs: 0 });
   await assertMayCreate(inside, work);
   const trusted = await findTrusted(inside, work);
-  let checks: readonly CheckResult[];
   try {
     await createExtensions(inside, { extensions: trusted, schemas: new Set(), owner: ownerRole, role: server.role });
     await assertExtensionsThere(inside, work);
-    checks = await fillAndCheck({ ...work, jobs: 1 }, { database: name, login, singleTransaction: true });
+    const checks = await fillAndCheck({ ...work, jobs: 1 }, { database: name, login, singleTransaction: true });
+    return { movedAside: null, checks: [...checks, ...(await finish(inside, work, placement))] };
   } catch (error) {
+    if (await isFilled(work)) throw filledAll(error, work);
     await dropExtensions(trusted, work);
     throw error;
   }
+}
+
+async function finish(
+  inside: Client,
+  { name, ownerRole, source }: RestoreWork,
+  placement: Placement & { readonly kind: 'in-place' },
+): Promise<readonly CheckResult[]> {
+  const { manifest } = source;
+  const { collation } = manifest.database.locale;
   const path = await ensureSearchPath(inside, {
     database: name,
     role: ownerRole,
-    needed: neededSchemas(work.source.manifest),
+    needed: neededSchemas(manifest),
   }).catch((error: unknown) => [
     note('search path', `could not be set: ${error instanceof Error ? error.message : String(error)}`),
   ]);
@@ -60,7 +70,41 @@ export async function restoreInPlace(
     placement.collation === collation
       ? []
       : [note('collation', `the database sorts by '${placement.collation}', the source by '${collation}'`)];
-  return { movedAside: null, checks: [...checks, await checkRoleRights(inside, ownerRole), ...path, ...sorting] };
+  return [await checkRoleRights(inside, ownerRole), ...path, ...sorting];
+}
+
+// On a connection and in a time of its own: we may have been interrupted, behind the commit too.
+async function isFilled({ connection, name, log }: RestoreWork): Promise<boolean> {
+  const signal = AbortSignal.timeout(cleanUpMs);
+  let kind: TargetDatabase['kind'] | undefined;
+  const look = async (): Promise<void> => {
+    const open = async (): ReturnType<typeof connect> => connect({ ...connection, database: name }, signal);
+    await using asking = await open();
+    ({ kind } = await readDatabase(asking, { name, open }));
+  };
+  try {
+    await whenReachable(look, { signal });
+  } catch (error) {
+    log.warn(
+      { err: error, database: name },
+      'Whether the database was filled could not be asked: look before it is used',
+    );
+  }
+  return kind === 'in-use';
+}
+
+// Its code stays: whoever interrupts a restore has interrupted it.
+function filledAll(error: unknown, { name, server, source }: RestoreWork): AppError {
+  const { code, message } = toAppError(error, { code: 'restore', message: 'The restore did not end' });
+  const [quoted, role] = [escapeIdentifier(name), escapeIdentifier(server.role)];
+  return new AppError(
+    code,
+    `${message}; the database '${name}' is filled all the same, and nobody has found it whole`,
+    {
+      cause: error,
+      hint: `Have it made empty as a superuser, then restore again: DROP DATABASE ${quoted}; CREATE DATABASE ${quoted} OWNER ${role} TEMPLATE template0 ENCODING '${source.manifest.database.encoding}'.`,
+    },
+  );
 }
 
 // Those that the owner of a database may create there (manual, 39.17.5: trusted), as pg_restore would.

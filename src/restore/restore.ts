@@ -90,7 +90,7 @@ export interface RestoreWork extends RestoreOptions {
   readonly ownerRole: string;
 }
 
-/** Restores. Call it holding the lock. Rejects with AppError; the target is then as it was. */
+/** Restores. Call it holding the lock. Rejects with AppError; the target is then as it was, or the error says what it is. */
 export async function restoreDatabase(options: RestoreOptions): Promise<RestoreOutcome> {
   const { source, connection, name, signal, log } = options;
   const { manifest } = source;

@@ -339,6 +339,41 @@ describe('a restore that fails', () => {
     await target.query('drop role plain');
   });
 
+  it('says that a database is filled where it ends behind the single transaction', async () => {
+    await target.query("create role plain login password 'plain'");
+    await target.query('create database filled owner plain template template0');
+    s3.rule(({ method, path: at }) =>
+      method === 'GET' && at.includes('.dump') ? { kind: 'stall', afterBytes: original.length / 2 } : { kind: 'pass' },
+    );
+    await using running = startCommand(['restore', 'latest', '--identity', identity, '--to-database', 'filled'], {
+      ...into,
+      DB_USER: 'plain',
+      DB_PASS: 'plain',
+    });
+    const sees = async (query: string): Promise<boolean> =>
+      (await target.query(`select from pg_stat_activity where datname = 'filled' and ${query}`)).length > 0;
+    await until('pg_restore', { seconds: 30, look: async () => sees("query like 'COPY%'") });
+    const client = await connectTest(target.superuser('filled'));
+    try {
+      // What pg_restore writes there goes by it; ANALYZE does not.
+      await client.query('begin; lock table pg_description in share update exclusive mode');
+      s3.rule(() => ({ kind: 'pass' }));
+      const waiting = "query ~* '^analyze pg_catalog.pg_description' and wait_event_type = 'Lock'";
+      await until('the analysis', { seconds: 60, look: async () => sees(waiting) });
+      running.child.kill('SIGINT');
+      const { status, stderr } = await running.result;
+      assert.equal(status, 130, stderr);
+      assert.match(stderr, /Interrupted by SIGINT; the database 'filled' is filled all the same/);
+      assert.match(stderr, /DROP DATABASE "filled"; CREATE DATABASE "filled" OWNER "plain"/);
+      const [count] = await target.query('select count(*)::int as count from accounts', 'filled');
+      assert.equal(count?.['count'], manifest.database.rows['public.accounts']);
+    } finally {
+      await client.end();
+    }
+    await target.query('drop database filled');
+    await target.query('drop role plain');
+  });
+
   it('cleans up when it is interrupted, and when its pg_restore or its backend is killed', async () => {
     await using stopped = await halfWay();
     stopped.child.kill('SIGTERM');
