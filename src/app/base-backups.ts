@@ -3,7 +3,7 @@
 
 import type { ProgressListener } from '../backup/progress.ts';
 import { recipientsOf } from '../config/age-keys.ts';
-import { AppError, describeError } from '../errors.ts';
+import { AppError } from '../errors.ts';
 import { whyBaseIsDue } from '../pitr/base-due.ts';
 import { makeBase } from '../pitr/base.ts';
 import { chainCompression } from '../pitr/encoding.ts';
@@ -12,7 +12,7 @@ import { findHolder } from '../state/lock.ts';
 import type { PitrRecord } from '../state/pitr-record.ts';
 import { lookAtChain, toBaseRecord } from './chain-keeping.ts';
 import type { AppContext } from './context.ts';
-import { rememberFailure } from './failures.ts';
+import { rememberAndTell } from './failures.ts';
 import { lockFor } from './locking.ts';
 import { startTimeLimit } from './time-limit.ts';
 
@@ -83,7 +83,8 @@ export async function baseIfDue(context: AppContext, signal: AbortSignal): Promi
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof AppError && error.code === 'locked') return waits(lookEveryMs);
-    await fail(context, { error, signal });
+    context.log.error({ err: error }, 'No base backup could be made');
+    await rememberAndTell(context, { tier: 'base', error, subject: 'no base backup could be made', signal });
     return waits(afterFailureMs);
   }
 }
@@ -159,18 +160,4 @@ async function look(context: AppContext, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     context.log.warn({ err: error }, 'The chain of base backups could not be looked at');
   }
-}
-
-// People are told once of what lasts.
-async function fail(
-  context: AppContext,
-  { error, signal }: { readonly error: unknown; readonly signal: AbortSignal },
-): Promise<void> {
-  context.log.error({ err: error }, 'No base backup could be made');
-  const message = describeError(error);
-  const isKnown = (await context.state().readAttempts()).failures['base']?.message === message;
-  await rememberFailure(context, { tier: 'base', error });
-  if (isKnown) return;
-  const hint = error instanceof AppError ? (error.hint ?? null) : null;
-  await context.tell({ kind: 'attention', subject: 'no base backup could be made', message, hint }, signal);
 }

@@ -1,7 +1,7 @@
 // When the next drill is due, and carrying it out: not while anything else is under way, and what could not be carried out less
 // and less often. A drill that kills its container, or never ends, must not do so every hour.
 
-import { AppError, describeError } from '../errors.ts';
+import { AppError } from '../errors.ts';
 import { lastSlot, nextSlot } from '../schedule/timetable.ts';
 import { findHolder } from '../state/lock.ts';
 import type { AttemptsRecord, DrillRecord } from '../state/records.ts';
@@ -10,7 +10,7 @@ import type { AppContext } from './context.ts';
 import { recallDrills } from './drill-memory.ts';
 import { drill, toDrillRecord } from './drill-verb.ts';
 import { drillMomentToo } from './moment-drill.ts';
-import { rememberFailure } from './failures.ts';
+import { rememberAndTell } from './failures.ts';
 import { readHoldings, snapshotsOfAll } from './holdings.ts';
 
 /** What came of looking: a drill was carried out; or when to look again. */
@@ -84,21 +84,18 @@ async function isBusy(context: AppContext): Promise<boolean> {
   return (await findHolder({ directory: context.load().settings.stateDirectory, name: 'run' })) !== null;
 }
 
-// People are told once of what lasts.
 async function fail(
   context: AppContext,
   { error, signal }: { readonly error: unknown; readonly signal: AbortSignal },
 ): Promise<void> {
   context.log.error({ err: error }, 'The drill could not be carried out');
-  const message = describeError(error);
-  const { failures } = await context.state().readAttempts();
-  const isKnown = failures['drill']?.message === message;
-  await rememberFailure(context, { tier: 'drill', error });
   await context.state().updateAttempts(({ drillSetbacks }) => ({ drillSetbacks: drillSetbacks + 1 }));
-  if (isKnown) return;
-  const hint = error instanceof AppError ? (error.hint ?? null) : null;
-  const subject = 'the restore drill could not be carried out';
-  await context.tell({ kind: 'attention', subject, message, hint }, signal);
+  await rememberAndTell(context, {
+    tier: 'drill',
+    error,
+    subject: 'the restore drill could not be carried out',
+    signal,
+  });
 }
 
 // A new container knows of the last drill from the store.

@@ -4,15 +4,20 @@
 import { brokeOffBehind, damageHint } from '../database/damage.ts';
 import { AppError, describeError } from '../errors.ts';
 import { withFailure } from '../state/history.ts';
+import type { Channel } from '../notify/channel.ts';
+import type { ChannelOutcome } from '../notify/notifier.ts';
 import type { FailureRecord } from '../state/records.ts';
 import type { AppContext } from './context.ts';
 
 /** Remembers why an attempt failed, for health and metrics. */
 export async function rememberFailure(
   context: AppContext,
-  { tier, error }: { readonly tier: string; readonly error: unknown },
+  { tier, error, isUntold = false }: { readonly tier: string; readonly error: unknown; readonly isUntold?: boolean },
 ): Promise<void> {
-  const failure = toFailure(error, context.now().toISOString());
+  const failure = {
+    ...toFailure(error, context.now().toISOString()),
+    ...(isUntold ? { isUntold } : {}),
+  };
   const counter = `${tier} ${failure.step}`;
   await context.state().updateAttempts(({ failures, failureCounts }) => ({
     failures: { ...failures, [tier]: { ...crashKnownBefore(failures[tier], error), ...failure } },
@@ -20,6 +25,53 @@ export async function rememberFailure(
   }));
   const past = { tier, at: failure.at, step: failure.step, message: failure.message };
   await context.state().updateHistory((history) => withFailure(history, { failure: past, now: context.now() }));
+}
+
+/**
+ * Remembers why a drill or a base backup could not be had, and tells people once of what lasts: again where the message of it reached
+ * nobody, also when we were ended before it was sent.
+ */
+export async function rememberAndTell(
+  context: AppContext,
+  {
+    tier,
+    error,
+    subject,
+    signal,
+  }: {
+    readonly tier: 'drill' | 'base';
+    readonly error: unknown;
+    readonly subject: string;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const message = describeError(error);
+  const before = (await context.state().readAttempts()).failures[tier];
+  const isKnown = before?.message === message && before.isUntold !== true;
+  await rememberFailure(context, { tier, error, isUntold: !isKnown });
+  if (isKnown) return;
+  const hint = error instanceof AppError ? (error.hint ?? null) : null;
+  const outcomes = await context.tell({ kind: 'attention', subject, message, hint }, signal);
+  if (reachedPeople(context.channels(), outcomes)) await noteTold(context, { tier, message });
+}
+
+/** Whether a message reached somebody, or there is nobody to be reached. */
+export function reachedPeople(channels: readonly Channel[], outcomes: readonly ChannelOutcome[]): boolean {
+  const people = channels.flatMap(({ filtered, name }) => (filtered ? [name] : []));
+  const toPeople = outcomes.filter(({ channel }) => people.includes(channel));
+  return toPeople.length === 0 || toPeople.some(({ error }) => error === null);
+}
+
+async function noteTold(
+  context: AppContext,
+  { tier, message }: { readonly tier: string; readonly message: string },
+): Promise<void> {
+  await context.state().updateAttempts(({ failures }) => {
+    const { [tier]: failure } = failures;
+    if (failure?.message !== message) return {};
+    const { isUntold: _told, ...told } = failure;
+    return { failures: { ...failures, [tier]: told } };
+  });
 }
 
 /** A failure as it is remembered. */

@@ -18,7 +18,7 @@ import { roleOfDump } from '../mastodon/mastodon-role.ts';
 import type { AppContext } from './context.ts';
 import { askBeforeHook, runHookAfter } from './hooks.ts';
 import { lockFor } from './locking.ts';
-import { inTheLightOfEarlier, rememberFailure, toFailure } from './failures.ts';
+import { inTheLightOfEarlier, reachedPeople, rememberFailure, toFailure } from './failures.ts';
 import { silentPlaces, snapshotsOfAll, strangePlaces, type Holding } from './holdings.ts';
 import { takeStock } from './stocktaking.ts';
 import { markPlaces } from './places.ts';
@@ -195,10 +195,7 @@ async function fail(
     runHookAfter(context, failure, signal),
   ]);
   // Where a message reached nobody, the next failure is told.
-  const people = context.channels().flatMap(({ filtered, name }) => (filtered ? [name] : []));
-  const toPeople = outcomes.filter(({ channel }) => people.includes(channel));
-  const isTold = toPeople.length === 0 || toPeople.some(({ error: problem }) => problem === null);
-  if (!signal.aborted && isTold) context.told.note(error);
+  if (!signal.aborted && reachedPeople(context.channels(), outcomes)) context.told.note(error);
 }
 
 async function dump(

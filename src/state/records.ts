@@ -98,6 +98,8 @@ const failureRecord = object({
   hint: v.nullable(v.string()),
   /** The table at which the database server broke off, last or before it could be reached again. */
   brokeOffAt: v.exactOptional(v.string()),
+  /** People were to be told of it, and nobody is known to have been reached. */
+  isUntold: v.exactOptional(v.boolean()),
 });
 
 /** Why an attempt failed. */

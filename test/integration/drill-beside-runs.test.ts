@@ -2,8 +2,9 @@
 // from under it is not blamed on the backup.
 
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
+import { startReceiver } from '../notify/receiver.ts';
 import { openApp } from '../support/app.ts';
 import { databaseEnvironment, runCommand, startCommand } from '../support/command.ts';
 import { startDaemon } from '../support/daemon.ts';
@@ -188,6 +189,37 @@ describe('a drill beside everything else', () => {
     await assert.rejects(drilling, { code: 'no-snapshot', message: /^daily\/\S+ was removed while it was drilled/ });
     const health = await healthOf(environment);
     assert.deepEqual([health.status, health.drilling, health.drill], ['healthy', null, null], health.warnings.join());
+  });
+
+  it('one that cannot be carried out is told again where the message reached nobody, and once where it did', async () => {
+    await using receiver = await startReceiver();
+    const startedAt = Date.now();
+    let hours = 0;
+    const environment = environmentOf({
+      ...databaseEnvironment(server.mastodon('quick')),
+      BACKUP_SCHEDULE_DRILL: '0 * * * *',
+      BACKUP_WEBHOOK_URL: `${receiver.url}/hook`,
+      BACKUP_NOTIFY: 'failure',
+    });
+    await backUp(environment);
+    // A file where its directory is to be.
+    const broken = { ...environment, BACKUP_SCRATCH_DIR: `${scratch.path}/no-directory/of-drills` };
+    writeFileSync(`${scratch.path}/no-directory`, '');
+    const told = async (): Promise<number> => {
+      hours += 25;
+      // As after a new start: what is known is remembered.
+      await using app = openApp(broken, { now: () => new Date(startedAt + hours * 3_600_000) });
+      const earlier = receiver.received.length;
+      await app.drillIfDue(signal);
+      return receiver.received.length - earlier;
+    };
+    receiver.answer({ status: 400 });
+    assert.equal(await told(), 1);
+    assert.equal(await told(), 1, 'nobody has heard of it');
+    receiver.answer({ status: 200 });
+    assert.equal(await told(), 1);
+    assert.equal(await told(), 0, 'it is known');
+    assert.match(receiver.received.at(-1)?.body ?? '', /the restore drill could not be carried out/);
   });
 
   it('a drill whose process was killed is remembered as cut off, and not tried again at once', async () => {
