@@ -137,9 +137,15 @@ if [ "$funcstack[1]" = "${func}" ]; then ${func} "$@"; else compdef ${func} ${na
 }
 
 function fishScript(name: string, commands: readonly Completed[]): string {
+  // By the first word alone: fish's own test takes the 'run' of 'upgrade run' for the command of that name.
+  const isIn = `__${name.replaceAll('-', '_')}_is_in`;
+  const definition = `function ${isIn}
+  set -l words (commandline -opc)
+  test "$words[2]" = $argv[1]
+end`;
   const escape = (text: string): string => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
   const lines = commands.flatMap(({ word, description, options, words }) => {
-    const within = `complete -c ${name} -n '__fish_seen_subcommand_from ${word}'`;
+    const within = `complete -c ${name} -n '${isIn} ${word}'`;
     return [
       `complete -c ${name} -f -n __fish_use_subcommand -a ${word} -d ${escape(description)}`,
       ...(words.length === 0 ? [] : [`${within} -f -a '${words.join(' ')}'`]),
@@ -149,7 +155,7 @@ function fishScript(name: string, commands: readonly Completed[]): string {
       }),
     ];
   });
-  return `# fish completion of ${name}\n${lines.join('\n')}\n`;
+  return `# fish completion of ${name}\n${definition}\n${lines.join('\n')}\n`;
 }
 
 function quote(text: string): string {

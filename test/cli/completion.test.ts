@@ -75,6 +75,23 @@ describe('completion', () => {
     }
   });
 
+  it('offers the options of the command that the line begins with, and no others', (t) => {
+    const fish = (line: string): readonly string[] =>
+      run('fish', ['-c', `source ${file('fish')}; complete -C ${JSON.stringify(line)}`]);
+    for (const [shell, complete] of Object.entries({ bash, fish })) {
+      if (!hasShell(shell)) {
+        t.diagnostic(`there is no ${shell}`);
+        continue;
+      }
+      // `run --label` is another command's.
+      for (const [line, found] of [
+        ['mastodon-backup upgrade run --l', false],
+        ['mastodon-backup run --l', true],
+      ] as const)
+        assert.equal(complete(line).includes('--label'), found, `${shell}: ${line}`);
+    }
+  });
+
   it('in zsh completes the same, as its own line editor does', (t) => {
     if (!hasShell('zsh')) return t.skip('there is no zsh');
     const script = `
