@@ -48,6 +48,32 @@ it('a package with a shape of its own is imported by one file or folder', () => 
   assert.deepEqual(wrong, []);
 });
 
+it('a failure that is told says what to do next', () => {
+  const made = files.flatMap((file) => {
+    const text = textOf(file);
+    return [...text.matchAll(/(?:new AppError|(?<!function )toAppError)\(/g)].map(({ index }) => ({
+      file,
+      call: callAt(text, index),
+    }));
+  });
+  assert.ok(made.length > 100, 'they were found');
+  assert.deepEqual(
+    made.filter(({ call }) => !/\bhint\b/.test(call)),
+    [],
+  );
+});
+
+/** From there to the bracket that closes the first one. */
+function callAt(text: string, start: number): string {
+  let depth = 0;
+  for (let at = text.indexOf('(', start); at < text.length; at += 1) {
+    if (text[at] === '(') depth += 1;
+    if (text[at] === ')') depth -= 1;
+    if (depth === 0) return text.slice(start, at + 1);
+  }
+  return text.slice(start);
+}
+
 it('a command waits only for packages that nearly every command needs: a healthcheck starts again and again', () => {
   assert.deepEqual([...packagesLoadedWith('main.ts')].toSorted(), [
     'commander',

@@ -152,9 +152,11 @@ async function signAll(
   for (const stated of found.stated) {
     const against = await readOrigin(repository, { key: stated.key, content: stated.statement, signal });
     if (against?.kind !== 'stranger') continue;
+    // What is reported of an adoption is the message alone.
     throw new AppError(
       'verify',
       `'${stated.key}' ${describeObjection(against)}; if that is a key of yours, add it to BACKUP_TRUSTED_SIGNERS`,
+      { hint: 'Find out whose key that is, then adopt again.' },
     );
   }
   for (const stated of found.stated) await signStatement(repository, { ...stated, log, signal });

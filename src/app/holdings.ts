@@ -137,7 +137,16 @@ export function silentPlaces(
   return holdings.flatMap(({ repository, catalogue, error }) => {
     if (catalogue === null) return [{ repository, error }];
     const unseen = catalogue.unlisted.find(({ isTier }) => isTier);
-    return unseen === undefined ? [] : [{ repository, error: new AppError('store', unseen.reason) }];
+    return unseen === undefined
+      ? []
+      : [
+          {
+            repository,
+            error: new AppError('store', unseen.reason, {
+              hint: 'Look what the destination says, with: mastodon-backup doctor.',
+            }),
+          },
+        ];
   });
 }
 

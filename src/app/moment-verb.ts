@@ -229,7 +229,12 @@ export async function dumpReplayed(
   });
   const [outcome] = result.outcomes;
   if (outcome?.kind !== 'stored')
-    throw outcome?.error ?? new AppError('restore', 'The replayed database could not be dumped');
+    throw (
+      outcome?.error ??
+      new AppError('restore', 'The replayed database could not be dumped', {
+        hint: 'Look at the log above, then try again.',
+      })
+    );
   return { repository, manifest: outcome.manifest, identities: null, threads: settings.threads };
 }
 

@@ -42,7 +42,15 @@ export async function reachCommitPoint(
     return { kind: 'stored', destination, manifest: await commit(destination, { ...options, manifest, method }) };
   } catch (error) {
     signal.throwIfAborted();
-    return { kind: 'failed', destination, error: toAppError(error, { code: 'store', message: 'Storing failed' }) };
+    return {
+      kind: 'failed',
+      destination,
+      error: toAppError(error, {
+        code: 'store',
+        message: 'Storing failed',
+        hint: 'Look what the destination says, with: mastodon-backup doctor.',
+      }),
+    };
   }
 }
 

@@ -29,8 +29,8 @@ async function explain(
   error: unknown,
   { dump, signal }: { readonly dump: Dump; readonly signal: AbortSignal },
 ): Promise<AppError> {
-  if (!(error instanceof ArchiveError)) return toAppError(error, { code: 'dump', message: 'The dump failed' });
   const hint = 'Run the backup again; if it stays like that, check the client with BACKUP_PG_BIN.';
+  if (!(error instanceof ArchiveError)) return toAppError(error, { code: 'dump', message: 'The dump failed', hint });
   if (!dump.bytes.readableEnded) {
     return new AppError('dump', `What pg_dump writes is no archive: ${describeError(error)}`, { cause: error, hint });
   }

@@ -35,7 +35,10 @@ export function failSpared(
 export function firstFailure(outcomes: readonly DestinationOutcome[]): AppError {
   const failures = outcomes.flatMap((outcome) => (outcome.kind === 'failed' ? [outcome.error] : []));
   const [first] = failures;
-  if (first === undefined) return new AppError('unexpected', 'The destinations failed without a reason');
+  if (first === undefined)
+    return new AppError('unexpected', 'The destinations failed without a reason', {
+      hint: 'Look at the log above, and ask the destinations with: mastodon-backup doctor.',
+    });
   if (failures.length === 1) return first;
   return new AppError(first.code, failures.map(({ message }) => message).join('; '), {
     cause: first,

@@ -100,6 +100,7 @@ function assertHeader(bytes: Buffer): boolean {
   if (end > longestHeader || (end === -1 && bytes.length > longestHeader))
     throw new AppError('codec', `The age header has more than ${longestHeader / 1024} KiB`, {
       reason: 'damaged-object',
+      hint: 'Restore another snapshot, from the other destination if there are two; see them with: mastodon-backup list.',
     });
   return end !== -1;
 }

@@ -54,7 +54,10 @@ export async function examineAccess(
     const content = Buffer.from('mastodon-backup doctor\n');
     await store.putDocument(probe.key, content, { signal });
     const back = await readAll(await store.get(probe.key, { signal }));
-    if (Buffer.compare(back, content) !== 0) throw new AppError('store', 'The probe object came back changed');
+    if (Buffer.compare(back, content) !== 0)
+      throw new AppError('store', 'The probe object came back changed', {
+        hint: 'Look at the store and at what stands before it, such as a proxy: what is written must come back as it was.',
+      });
   } catch (error) {
     failure = { error };
   }
@@ -64,7 +67,9 @@ export async function examineAccess(
     const signalOfItsOwn = isSilent ? AbortSignal.timeout(lastWordMs) : new AbortController().signal;
     await answerOf(askedOf(store), { signal: signalOfItsOwn, ask: probe.remove });
     if (failure === undefined && (await store.head(probe.key, { signal })) !== null)
-      throw new AppError('store', 'The probe object could not be removed');
+      throw new AppError('store', 'The probe object could not be removed', {
+        hint: 'Let this program delete there what it has written; in a bucket that is s3:DeleteObject.',
+      });
   } catch (error) {
     failure ??= { error };
   }

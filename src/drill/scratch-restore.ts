@@ -144,7 +144,11 @@ export function watchSpace(directory: string): Disposable & { readonly signal: A
   const controller = new AbortController();
   const look = async (): Promise<void> => {
     if (isNearlyFull(await spaceOfScratch(directory)))
-      controller.abort(new AppError('drill', 'The scratch volume is nearly full'));
+      controller.abort(
+        new AppError('drill', 'The scratch volume is nearly full', {
+          hint: 'Mount a larger volume at BACKUP_SCRATCH_DIR, or free space there.',
+        }),
+      );
   };
   const timer = setInterval(() => {
     look().catch(() => undefined);

@@ -78,7 +78,10 @@ export async function readBase(
   }
   const { bytes, sha256 } = meter.reading();
   if (contents === undefined || bytes !== tar.content.bytes || sha256 !== tar.content.sha256)
-    throw new AppError('verify', `The tar inside '${key}' is not what its document says`, { reason: 'damaged-object' });
+    throw new AppError('verify', `The tar inside '${key}' is not what its document says`, {
+      reason: 'damaged-object',
+      hint: 'Make another with: mastodon-backup pitr base.',
+    });
   if (contents.systemIdentifier !== base.systemIdentifier)
     throw new AppError(
       'verify',

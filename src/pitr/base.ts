@@ -142,12 +142,15 @@ async function commitBase(
     throw new AppError(
       'verify',
       `The base's document is not written, for it would not be read again: ${decoded.reason}`,
+      { hint: 'Make another with: mastodon-backup pitr base.' },
     );
   const key = baseDocumentKey(place, document.id);
   await storeSignature(repository, { key, content, signal });
   await store.putDocument(key, content, { signal });
   if (!(await readAll(await store.get(key, { signal }))).equals(content))
-    throw new AppError('verify', `The document '${key}' in ${store.description} is not what was written`);
+    throw new AppError('verify', `The document '${key}' in ${store.description} is not what was written`, {
+      hint: 'Look who else writes there, then make another with: mastodon-backup pitr base.',
+    });
   log.info({ id: document.id, store: store.description }, 'Base backup committed');
 }
 

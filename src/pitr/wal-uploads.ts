@@ -188,7 +188,15 @@ async function withLimit<Result>(
   work: (limited: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
   const limit = new AbortController();
-  const timer = setTimeout(() => limit.abort(new AppError('timeout', `It was not stored within ${ms / 1_000} s`)), ms);
+  const timer = setTimeout(
+    () =>
+      limit.abort(
+        new AppError('timeout', `It was not stored within ${ms / 1_000} s`, {
+          hint: 'Check the network to the store.',
+        }),
+      ),
+    ms,
+  );
   try {
     return await work(AbortSignal.any([signal, limit.signal]));
   } finally {

@@ -7,7 +7,7 @@ import { connect } from '../database/connection.ts';
 import { annoysServer } from '../database/restore-client.ts';
 import { note, type CheckResult } from '../checks/check.ts';
 import { checkRoleRights } from '../checks/role-rights.ts';
-import { AppError, toAppError } from '../errors.ts';
+import { AppError, describeError } from '../errors.ts';
 import { ensureSearchPath, neededSchemas } from './database-settings.ts';
 import { createExtensions } from './extensions.ts';
 import { fillAndCheck } from './fill-and-check.ts';
@@ -95,11 +95,11 @@ async function isFilled({ connection, name, log }: RestoreWork): Promise<boolean
 
 // Its code stays: whoever interrupts a restore has interrupted it.
 function filledAll(error: unknown, { name, server, source }: RestoreWork): AppError {
-  const { code, message } = toAppError(error, { code: 'restore', message: 'The restore did not end' });
+  const code = error instanceof AppError ? error.code : 'restore';
   const [quoted, role] = [escapeIdentifier(name), escapeIdentifier(server.role)];
   return new AppError(
     code,
-    `${message}; the database '${name}' is filled all the same, and nobody has found it whole`,
+    `${describeError(error)}; the database '${name}' is filled all the same, and nobody has found it whole`,
     {
       cause: error,
       hint: `Have it made empty as a superuser, then restore again: DROP DATABASE ${quoted}; CREATE DATABASE ${quoted} OWNER ${role} TEMPLATE template0 ENCODING '${source.manifest.database.encoding}'.`,

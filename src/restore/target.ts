@@ -61,7 +61,9 @@ export async function readServer(client: Client): Promise<TargetServer> {
   );
   const [row] = rows;
   if (row === undefined)
-    throw new AppError('restore', 'The target server does not know the role that is connected to it');
+    throw new AppError('restore', 'The target server does not know the role that is connected to it', {
+      hint: 'Look at the roles of the target server, and at a pooler before it.',
+    });
   const { num, replica, readonly, ...server } = row;
   if (replica || readonly) {
     throw new AppError('restore', `The target server can only be read${replica ? ': it is a replica' : ''}`, {

@@ -97,7 +97,8 @@ async function copy(
   } catch (error) {
     signal.throwIfAborted();
     const message = `A snapshot could not be copied in ${repository.store.description}`;
-    return { kind: 'failed', destination, error: toAppError(error, { code: 'store', message }) };
+    const hint = 'Look what the destination says, with: mastodon-backup doctor.';
+    return { kind: 'failed', destination, error: toAppError(error, { code: 'store', message, hint }) };
   }
 }
 

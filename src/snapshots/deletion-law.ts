@@ -145,6 +145,7 @@ export async function removeSnapshot(
   if (until !== null)
     throw new AppError('store', `'${key}' in ${store.description} is locked ${describeLock(until)}`, {
       reason: 'locked',
+      hint: 'Wait until the lock is off: retention removes it then.',
     });
   options.log.info({ key, store: store.description }, 'Removing a snapshot that retention does not keep');
   await store.remove(key, { signal });

@@ -97,6 +97,7 @@ export async function storeBranch(
     const reason = toAppError(error, {
       code: 'store',
       message: `'${key}' could not be stored in ${store.description}`,
+      hint: 'Look what the destination says, with: mastodon-backup doctor.',
     });
     branch.cutOff(reason);
     throw reason;

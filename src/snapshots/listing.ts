@@ -115,7 +115,11 @@ export async function listFolders(
         }
       } catch (error) {
         signal.throwIfAborted();
-        const failure = toAppError(error, { code: 'store', message: `'${key}' could not be listed` });
+        const failure = toAppError(error, {
+          code: 'store',
+          message: `'${key}' could not be listed`,
+          hint: 'Look what the destination says, with: mastodon-backup doctor.',
+        });
         drop(pile, null);
         addObscured({ key, error: failure }, tier);
       }

@@ -7,6 +7,8 @@ import { startStallClock } from '../stream/stall-clock.ts';
 import { formatSpan } from '../text/format.ts';
 import { plural } from '../text/table.ts';
 
+const hint = 'Check the network to the store and try again.';
+
 /** Fails unless exactly `bytes` bytes come, of which the first `leaveOut` are not passed on, and when nothing comes for `idleMs` while somebody reads. */
 export function createBodyCheck(options: {
   readonly bytes: number;
@@ -29,7 +31,7 @@ export function createBodyCheck(options: {
       callback(
         seen === options.bytes
           ? null
-          : new AppError('store', `${options.action}: ${seen} of ${plural(options.bytes, 'byte')} came`),
+          : new AppError('store', `${options.action}: ${seen} of ${plural(options.bytes, 'byte')} came`, { hint }),
       );
     },
   });
@@ -39,7 +41,7 @@ export function createBodyCheck(options: {
     onStall: () => {
       stream.destroy(
         new AppError('stalled', `${options.action}: no byte came for ${formatSpan(options.idleMs)}`, {
-          hint: 'Check the network to the store and try again.',
+          hint,
         }),
       );
     },

@@ -51,7 +51,9 @@ export function createLocalStore({
   const fileOf = (key: ObjectKey): string => {
     const file = path.join(directory, key);
     if (!file.startsWith(`${directory === '/' ? '' : directory}/`) || key.split('/').includes('..')) {
-      throw new AppError('store', `The key '${key}' leaves the directory '${directory}'`);
+      throw new AppError('store', `The key '${key}' leaves the directory '${directory}'`, {
+        hint: 'Name what lies in the directory.',
+      });
     }
     return file;
   };
@@ -152,7 +154,9 @@ export function createLocalStore({
       if (size - offset <= smallBytes) {
         const content = (await readFile(file)).subarray(offset);
         if (content.length !== Math.max(0, size - offset))
-          throw new AppError('store', `${action}: ${content.length} of ${plural(size - offset, 'byte')} came`);
+          throw new AppError('store', `${action}: ${content.length} of ${plural(size - offset, 'byte')} came`, {
+            hint: 'Look at the disk, or at the mount, that the directory is on, and try again.',
+          });
         // Who asked may leave before it reads, and an error that nobody hears ends the process.
         return addAbortSignal(signal, Readable.from([content], { objectMode: false })).on('error', () => undefined);
       }
@@ -247,7 +251,9 @@ export function createLocalStore({
     remove: async (key, { signal }) => answered(removeFile(fileOf(key), key), signal),
     async discard(upload, { signal }) {
       if (keyOfPartial(path.relative(directory, upload.uploadId)) !== upload.key) {
-        throw new AppError('store', `'${upload.uploadId}' is no temporary file of '${upload.key}'`);
+        throw new AppError('store', `'${upload.uploadId}' is no temporary file of '${upload.key}'`, {
+          hint: 'Leave it: what is no temporary file is not removed.',
+        });
       }
       await answered(removeFile(upload.uploadId, upload.key), signal);
     },

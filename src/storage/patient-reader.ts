@@ -64,7 +64,9 @@ async function* chunks(store: ObjectStore, options: Parameters<typeof readPatien
         body ??= await download(store, { key, offset, signal, etag });
         const next = await body.next();
         if (next.done === true)
-          throw new AppError('store', `'${key}' ended after ${offset} of ${plural(options.bytes, 'byte')}`);
+          throw new AppError('store', `'${key}' ended after ${offset} of ${plural(options.bytes, 'byte')}`, {
+            hint: 'Check the network to the store and try again.',
+          });
         chunk = next.value;
       } catch (error) {
         signal.throwIfAborted();

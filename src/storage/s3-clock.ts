@@ -29,7 +29,9 @@ export async function readClock(place: S3Bucket, signal: AbortSignal): Promise<D
       }
       const now = new Date(date ?? Number.NaN);
       if (!Number.isNaN(now.getTime())) return now;
-      throw new AppError('store', `${action} in ${place.description}: it answers without a date`);
+      throw new AppError('store', `${action} in ${place.description}: it answers without a date`, {
+        hint: "Let the proxy before the store pass its header 'Date' on: without it nothing is removed.",
+      });
     },
   });
 }

@@ -9,7 +9,10 @@ const action = "'daily/x' could not be read";
 it('what is shorter or longer than the store said does not end well', async () => {
   for (const bytes of [9, 11]) {
     const body = Readable.from([Buffer.alloc(10)]).pipe(createBodyCheck({ bytes, idleMs: 10_000, action }));
-    await assert.rejects(readAll(body), new RegExp(`10 of ${bytes} bytes came`));
+    await assert.rejects(readAll(body), {
+      message: new RegExp(`10 of ${bytes} bytes came`),
+      hint: 'Check the network to the store and try again.',
+    });
   }
   const whole = Readable.from([Buffer.alloc(10)]).pipe(createBodyCheck({ bytes: 10, idleMs: 10_000, action }));
   assert.equal((await readAll(whole)).length, 10);
