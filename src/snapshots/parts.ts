@@ -85,8 +85,19 @@ export async function copyPart(
   const partBytes = options.partBytes ?? partBytesAgain(part, store);
   const meter = createMeter({ observe: (chunk) => options.observe?.(chunk) });
   const upload = new PassThrough({ highWaterMark: 1024 * 1024 });
-  const stored = store.put(target, upload, { signal, partBytes, retained: true });
-  const read = pipeline([readStored(source, options), meter.stream, upload], { signal });
+  const bytes = readStored(source, options);
+  // A target that hangs hears of no end of its body. Where it is the target that fails it has let go of the body first.
+  const stop = new AbortController();
+  for (const stream of [bytes, meter.stream])
+    stream.once('error', (error) => {
+      if (!upload.destroyed) stop.abort(error);
+    });
+  const stored = store.put(target, upload, {
+    signal: AbortSignal.any([signal, stop.signal]),
+    partBytes,
+    retained: true,
+  });
+  const read = pipeline([bytes, meter.stream, upload], { signal });
   // Also where the source fails: what was begun at the target is taken back before this ends.
   await Promise.allSettled([stored, read]);
   const [receipt] = await Promise.all([stored, read]);

@@ -1,6 +1,8 @@
 // Copies of snapshots: of all parts, from a bucket that was moved as well, and without answering what the source did not.
 
 import assert from 'node:assert/strict';
+import { readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
 import { describeClocks, describeSnapshot } from '../../src/backup/snapshot-base.ts';
@@ -10,7 +12,7 @@ import { dumpOf, encodeManifest, type Manifest } from '../../src/snapshots/manif
 import { createSnapshotId, manifestKey } from '../../src/snapshots/object-keys.ts';
 import { createRepository } from '../../src/snapshots/repository.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
-import type { ObjectKey, ObjectStore } from '../../src/storage/store.ts';
+import type { ObjectKey, ObjectStore, RemovableStore } from '../../src/storage/store.ts';
 import { aManifest, dumpKey, putSnapshot } from '../support/manifests.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import { startS3, type SeenRequest } from '../support/s3-server.ts';
@@ -83,6 +85,35 @@ describe('a copy of a snapshot', () => {
     const outcome = await copyAcross({ from, to }, { ...options, source });
     assert.ok(outcome.kind === 'stored');
     assert.deepEqual(outcome.manifest, { ...source, verified: { method: 'full', at: now } });
+  });
+
+  it('ends at once with the failure of its source, also when the target hangs, and leaves nothing there', async () => {
+    using folder = temporaryDirectory();
+    using elsewhere = temporaryDirectory();
+    const from = createRepository(createLocalStore({ directory: folder.path }));
+    const source = await putSnapshot(from.store, { dataAt: '2026-01-01T00:00:00.000Z' });
+    writeFileSync(join(folder.path, dumpKey(source)), 'garbage');
+    const target = createLocalStore({ directory: elsewhere.path });
+    // A NAS that takes no byte and answers nothing.
+    const hung: RemovableStore = {
+      ...target,
+      put: async (_key, _body, { signal: ended }) =>
+        new Promise((_resolve, reject) => ended.addEventListener('abort', () => reject(ended.reason as Error))),
+    };
+    for (const store of [target, hung]) {
+      const limit = AbortSignal.timeout(20_000);
+      const outcome = await copyAcross(
+        { from, to: createRepository(store) },
+        { ...options, source, signal: AbortSignal.any([signal, limit]) },
+      );
+      assert.ok(outcome.kind === 'failed');
+      assert.equal(outcome.error.code, 'verify');
+      assert.match(outcome.error.message, /is not what its manifest says: its SHA-256 differs/);
+      assert.deepEqual(
+        readdirSync(elsewhere.path, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()),
+        [],
+      );
+    }
   });
 
   it('takes parts along of a kind that only a newer version writes', async () => {
