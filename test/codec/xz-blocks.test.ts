@@ -1,8 +1,10 @@
 // Decoding blocks at the same time gives the very bytes, whatever the sizes and threads; and no damage goes unnoticed.
 
 import assert from 'node:assert/strict';
+import { createHook } from 'node:async_hooks';
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { Readable, type Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -65,6 +67,32 @@ describe('decoding xz by several threads', () => {
       }),
       { numRuns: 10 },
     );
+  });
+
+  it('ends the blocks at work with the pieces that they are at, when nobody takes what comes of them', async () => {
+    const encoded = await through(createXzEncoder({ level: 0, threads: 2 }), randomBytes(3 * block));
+    let pieces = 0;
+    const hook = createHook({
+      init(_id, type) {
+        if (type === 'LZMAStreamCodingWorker') pieces += 1;
+      },
+    }).enable();
+    try {
+      await through(createXzDecoder({ threads: 2 }), encoded);
+      const all = pieces;
+      assert.ok(all > 3 * 10, `${all} pieces`);
+      const left = createXzDecoder({ threads: 2 });
+      Readable.from([encoded]).pipe(left);
+      // All three are at work by then.
+      await once(left, 'data');
+      left.destroy();
+      await once(left, 'close');
+      // What had not been stopped would be done beside this, on the same threads.
+      await through(createXzDecoder({ threads: 2 }), encoded);
+      assert.ok(pieces < 2.5 * all, `${pieces} pieces, where ${all} are the whole`);
+    } finally {
+      hook.disable();
+    }
   });
 
   it('fails on any flipped bit, any early end and anything that follows', async () => {
