@@ -1,8 +1,7 @@
 // Apprise's API: one service that passes a message on to a hundred others. It answers 204 and sends nothing when the key has no
 // configuration, which would be taken for a message that was sent.
 
-import type { Channel } from './channel.ts';
-import { DeliveryError } from './channel.ts';
+import { DeliveryError, type Channel } from './channel.ts';
 import type { Severity } from './event.ts';
 import { postJson, request } from './http-request.ts';
 

@@ -1,8 +1,7 @@
 // The channels that are set. One that cannot even be made fails when it is used, like one that is down: it is named in log and
 // health, and the others, and the backup, go on.
 
-import type { MailServer } from '../config/messages.ts';
-import type { MessageSettings } from '../config/messages.ts';
+import type { MailServer, MessageSettings } from '../config/messages.ts';
 import { describeError } from '../errors.ts';
 import { createApprise } from './apprise.ts';
 import { DeliveryError, type Channel } from './channel.ts';

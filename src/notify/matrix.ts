@@ -2,24 +2,16 @@
 // was sent again after a lost answer stands in the room once.
 
 import { randomUUID } from 'node:crypto';
+import type { MessageSettings } from '../config/messages.ts';
 import { shorten } from '../text/shorten.ts';
-import type { Channel, Delivery } from './channel.ts';
-import { DeliveryError } from './channel.ts';
+import { DeliveryError, type Channel, type Delivery } from './channel.ts';
 import { postJson, request } from './http-request.ts';
 
 /** An event may have 64 KiB in all. */
 const longestText = 16_000;
 
 /** A room of a homeserver. https://spec.matrix.org/latest/client-server-api/#sending-events-to-a-room */
-export function createMatrix({
-  homeserver,
-  room,
-  token,
-}: {
-  readonly homeserver: string;
-  readonly room: string;
-  readonly token: string;
-}): Channel {
+export function createMatrix({ homeserver, room, token }: NonNullable<MessageSettings['matrix']>): Channel {
   const api = `${homeserver}/_matrix/client/v3`;
   const headers = { authorization: `Bearer ${token}` };
   const transactions = new WeakMap<Delivery, string>();

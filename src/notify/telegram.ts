@@ -1,5 +1,6 @@
 // Telegram's sendMessage (Bot API): plain text, at most 4096 characters.
 
+import type { MessageSettings } from '../config/messages.ts';
 import { shorten } from '../text/shorten.ts';
 import { DeliveryError, type Channel } from './channel.ts';
 import { postJson } from './http-request.ts';
@@ -12,12 +13,7 @@ export function createTelegram({
   chatId,
   threadId,
   baseUrl = 'https://api.telegram.org',
-}: {
-  readonly botToken: string;
-  readonly chatId: string;
-  readonly threadId: number | null;
-  readonly baseUrl?: string;
-}): Channel {
+}: NonNullable<MessageSettings['telegram']> & { readonly baseUrl?: string }): Channel {
   const call = async (method: string, options: { readonly body: object; readonly signal: AbortSignal }) => {
     try {
       return await postJson(`${baseUrl}/bot${botToken}/${method}`, options);
