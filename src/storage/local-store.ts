@@ -17,14 +17,15 @@ import { createDiskPatience } from './disk-patience.ts';
 import { localError } from './local-errors.ts';
 import { exists, isWithoutLinks, lookAt, makeFolder, publish, requireDirectory, syncDirectory } from './local-files.ts';
 import { keyOfPartial, objectsUnder, partialsUnder } from './local-listing.ts';
-import type {
-  CopyOptions,
-  GetOptions,
-  ObjectKey,
-  PutOptions,
-  PutReceipt,
-  RemovableStore,
-  StoredObject,
+import {
+  overwriting,
+  type CopyOptions,
+  type GetOptions,
+  type ObjectKey,
+  type PutOptions,
+  type PutReceipt,
+  type RemovableStore,
+  type StoredObject,
 } from './store.ts';
 
 /** How long a disk may be silent, in milliseconds: a hung NAS answers nothing at all. */
@@ -71,11 +72,7 @@ export function createLocalStore({
     try {
       await requireDirectory(directory);
       await makeFolder(path.dirname(file), directory);
-      if (await exists(file))
-        throw new AppError('store', `${action}: the key exists already`, {
-          reason: 'exists',
-          hint: 'Run the backup again.',
-        });
+      if (await exists(file)) throw overwriting(action);
       let bytes = 0;
       const count = new Transform({
         transform(chunk: Buffer, _encoding, callback) {

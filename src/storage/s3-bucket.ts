@@ -4,7 +4,7 @@
 
 import type { S3Client } from '@aws-sdk/client-s3';
 import type { S3Settings } from '../config/bucket.ts';
-import { AppError } from '../errors.ts';
+import type { AppError } from '../errors.ts';
 import { createS3Client } from './s3-client.ts';
 import { isOfProxy } from './s3-proxy.ts';
 import { s3Error } from './s3-errors.ts';
@@ -51,8 +51,6 @@ export interface S3Bucket {
   ): Promise<Result>;
   /** The failure of `action` as people are told it. */
   failure(error: unknown, action: string, right?: string): AppError;
-  /** The failure of an `action` that would overwrite what is there. */
-  overwriting(action: string): AppError;
   /** Ends all sockets. */
   close(): void;
 }
@@ -86,11 +84,6 @@ export function openBucket(settings: S3Settings, patience: S3Patience): S3Bucket
     client,
     patient,
     failure,
-    overwriting: (action) =>
-      new AppError('store', `${action} in ${description}: the key exists already`, {
-        reason: 'exists',
-        hint: 'Run the backup again.',
-      }),
     async attempt(action, { signal, right, run }) {
       try {
         return await run();

@@ -3,19 +3,15 @@
 
 import { S3Client } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
-import type { ProxySettings } from '../config/proxy.ts';
+import type { S3Settings } from '../config/bucket.ts';
 import { refuseForeignAnswers } from './s3-answers.ts';
 import { sendDigests } from './s3-digests.ts';
 
 /** What a client needs to know. */
-export interface S3ClientSettings {
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-  /** Null: AWS's own for the region. */
-  readonly endpoint: string | null;
-  readonly region: string;
-  /** The proxy that leads there; left out: none. */
-  readonly proxy?: ProxySettings;
+export interface S3ClientSettings extends Pick<
+  S3Settings,
+  'accessKeyId' | 'secretAccessKey' | 'endpoint' | 'region' | 'proxy'
+> {
   readonly maxAttempts: number;
   /** How long a socket may be silent, in milliseconds. */
   readonly socketTimeoutMs: number;

@@ -7,27 +7,23 @@ import {
   CopyObjectCommand,
   CreateMultipartUploadCommand,
   UploadPartCopyCommand,
+  type CompletedPart,
 } from '@aws-sdk/client-s3';
 import { contentTypeOf } from './content-type.ts';
 import type { S3Bucket } from './s3-bucket.ts';
 import { etagOf } from './s3-etag.ts';
 import { maxPartBytes } from './s3-limits.ts';
 import { assureRetention, retentionOf } from './s3-protection.ts';
-import type { ObjectKey } from './store.ts';
+import type { CopyOptions, ObjectKey } from './store.ts';
 
 const abortDeadlineMs = 10_000;
 const gib = 1024 ** 3;
 
 /** A copy within a bucket. */
-export interface S3Copy {
+export interface S3Copy extends Required<CopyOptions> {
   readonly from: ObjectKey;
-  readonly to: ObjectKey;
-  readonly source: { readonly bytes: number; readonly etag: string | null; readonly partBytes: number | null };
-  readonly signal: AbortSignal;
   /** Whether it is locked as the settings say; the lock of the source does not come with it. */
   readonly retained: boolean;
-  /** Called with the bytes copied so far. */
-  readonly onProgress: (bytes: number) => void;
 }
 
 /** Copies an object; answers the copy's ETag without quotes. An upload that was begun is aborted before it rejects. */
@@ -67,11 +63,6 @@ export async function copyObject(place: S3Bucket, copy: S3Copy): Promise<string 
   }
 }
 
-interface CopiedPart {
-  readonly PartNumber: number;
-  readonly ETag: string | undefined;
-}
-
 async function copyParts(
   { patient, concurrency }: S3Bucket,
   { source, signal, onProgress }: S3Copy,
@@ -84,9 +75,9 @@ async function copyParts(
     readonly from: { readonly CopySource: string };
     readonly to: { readonly Bucket: string; readonly Key: string; readonly UploadId: string | undefined };
   },
-): Promise<CopiedPart[]> {
+): Promise<CompletedPart[]> {
   const numbers = Array.from({ length: Math.ceil(source.bytes / partBytes) }, (_, index) => index + 1);
-  const parts: CopiedPart[] = [];
+  const parts: CompletedPart[] = [];
   let bytes = 0;
   const stop = new AbortController();
   const abortSignal = AbortSignal.any([signal, stop.signal]);
@@ -103,23 +94,16 @@ async function copyParts(
         }),
         { abortSignal },
       );
-      parts.push({ PartNumber: number, ETag: CopyPartResult?.ETag });
+      parts[number - 1] = { PartNumber: number, ETag: CopyPartResult?.ETag };
       bytes += end - start;
       onProgress(bytes);
     }
   };
-  const workers = await Promise.allSettled(
-    Array.from({ length: concurrency }, async () =>
-      work().catch((error: unknown) => {
-        stop.abort(error);
-        throw error;
-      }),
-    ),
+  await Promise.all(
+    Array.from({ length: concurrency }, async () => work().catch((error: unknown) => stop.abort(error))),
   );
-  signal.throwIfAborted();
-  const failed = workers.find((worker) => worker.status === 'rejected');
-  if (failed !== undefined) throw stop.signal.reason;
-  return parts.toSorted((a, b) => a.PartNumber - b.PartNumber);
+  abortSignal.throwIfAborted();
+  return parts;
 }
 
 // Null: one request.

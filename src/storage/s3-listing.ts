@@ -4,6 +4,7 @@
 import {
   ListMultipartUploadsCommand,
   ListObjectsV2Command,
+  type ListMultipartUploadsCommandInput,
   type ListMultipartUploadsCommandOutput,
   type ListObjectsV2CommandOutput,
 } from '@aws-sdk/client-s3';
@@ -60,10 +61,9 @@ export async function* listUnfinished(
 ): AsyncGenerator<UnfinishedUpload> {
   const action = 'Unfinished uploads could not be listed';
   const turn = createTurnstile(place, action);
-  let marker: { readonly KeyMarker?: string; readonly UploadIdMarker?: string } | undefined = {};
-  while (marker !== undefined) {
-    const query: object = marker;
-    const command = new ListMultipartUploadsCommand({ Bucket: place.bucket, Prefix: prefix, ...query });
+  let marker: Pick<ListMultipartUploadsCommandInput, 'KeyMarker' | 'UploadIdMarker'> = {};
+  for (;;) {
+    const command = new ListMultipartUploadsCommand({ Bucket: place.bucket, Prefix: prefix, ...marker });
     const page = await place.attempt(action, {
       signal,
       right: 's3:ListBucketMultipartUploads',
@@ -85,13 +85,7 @@ export async function* listUnfinished(
       next: NextKeyMarker === undefined ? undefined : `${NextKeyMarker}\n${NextUploadIdMarker ?? ''}`,
       isTruncated: true,
     });
-    marker =
-      NextKeyMarker === undefined
-        ? undefined
-        : {
-            KeyMarker: NextKeyMarker,
-            ...(NextUploadIdMarker === undefined ? {} : { UploadIdMarker: NextUploadIdMarker }),
-          };
+    marker = { KeyMarker: NextKeyMarker, UploadIdMarker: NextUploadIdMarker };
   }
 }
 

@@ -10,7 +10,7 @@ import { isNotImplemented, isPreconditionFailed } from './s3-errors.ts';
 import { assureRetention, retentionOf } from './s3-protection.ts';
 import { isTaken, read } from './s3-reading.ts';
 import { upload } from './s3-upload.ts';
-import type { CopyOptions, ObjectKey, PutOptions, PutReceipt } from './store.ts';
+import { overwriting, type CopyOptions, type ObjectKey, type PutOptions, type PutReceipt } from './store.ts';
 
 /** Slowest upload that is not taken for a hang, in bytes a second; with it a part's deadline grows with its size. */
 const slowestBytesPerSecond = 64 * 1024;
@@ -27,7 +27,7 @@ export async function putStream(
   const stored = place.attempt(action, {
     signal,
     run: async () => {
-      if (await isTaken(place, key, { signal })) throw place.overwriting(action);
+      if (await isTaken(place, key, { signal })) throw overwriting(`${action} in ${place.description}`);
       const partTimeoutMs = place.patience.socketTimeoutMs + (partBytes / slowestBytesPerSecond) * 1_000;
       const retention = retentionOf(retained ? place.objectLockDays : null);
       const receipt = await upload(place, { key, body, partBytes, partTimeoutMs, signal, retention, onProgress });
@@ -51,7 +51,7 @@ export async function copy(
   return place.attempt(action, {
     signal,
     run: async () => {
-      if (await isTaken(place, to, { signal })) throw place.overwriting(action);
+      if (await isTaken(place, to, { signal })) throw overwriting(`${action} in ${place.description}`);
       const etag = await copyObject(place, { from, to, source, signal, retained, onProgress });
       return { bytes: source.bytes, etag };
     },

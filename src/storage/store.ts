@@ -4,7 +4,7 @@
 
 import type { Readable } from 'node:stream';
 import type { Space } from '../disk/directory.ts';
-import type { AppError } from '../errors.ts';
+import { AppError } from '../errors.ts';
 
 declare const objectKeyBrand: unique symbol;
 
@@ -89,6 +89,14 @@ export interface PutReceipt {
   readonly bytes: number;
   /** ETag the store answered, without quotes; null where the store has none. */
   readonly etag: string | null;
+}
+
+/** The failure of an `action` that would overwrite what is there. */
+export function overwriting(action: string): AppError {
+  return new AppError('store', `${action}: the key exists already`, {
+    reason: 'exists',
+    hint: 'Run the backup again.',
+  });
 }
 
 /**
