@@ -55,7 +55,7 @@ export async function* divideXz(source: AsyncIterable<Buffer>): AsyncGenerator<X
     const body = await input.take(padded(compressed) + check);
     index.add([unpadded, uncompressed]);
     const own = encodeIndex([[unpadded, uncompressed]]);
-    const stream = Buffer.concat([header, blockHeader, body, own, encodeFooter(own, flags)]);
+    const stream = Buffer.concat([header, blockHeader, body, own, encodeFooter(own.length, flags)]);
     yield { kind: 'block', block: { stream, uncompressedBytes: uncompressed } };
   }
   await index.compare(input, flags);
@@ -94,11 +94,7 @@ function createIndexCheck(): {
       }
       if (!found.digest().equals(expected.digest())) throw differs();
       const padding = Buffer.alloc(whole - 1 - count.length - bytes);
-      const end = Buffer.concat([
-        padding,
-        littleEndian(crc32(padding, check)),
-        encodeFooterOf({ indexBytes: whole + 4, flags }),
-      ]);
+      const end = Buffer.concat([padding, littleEndian(crc32(padding, check)), encodeFooter(whole + 4, flags)]);
       if (!(await input.take(end.length)).equals(end)) throw differs();
     },
   };
@@ -168,7 +164,7 @@ export function joinXz(): { add(block: SizedBlock): readonly Buffer[]; end(): re
     },
     end() {
       const index = encodeIndex(records);
-      return [...beginning(), Buffer.concat([index, encodeFooter(index, ownFlags)])];
+      return [...beginning(), Buffer.concat([index, encodeFooter(index.length, ownFlags)])];
     },
   };
 }
@@ -194,11 +190,7 @@ function encodeIndex(records: readonly (readonly [number, number])[]): Buffer {
   return Buffer.concat([whole, littleEndian(crc32(whole))]);
 }
 
-function encodeFooter(index: Buffer, flags: Buffer): Buffer {
-  return encodeFooterOf({ indexBytes: index.length, flags });
-}
-
-function encodeFooterOf({ indexBytes, flags }: { readonly indexBytes: number; readonly flags: Buffer }): Buffer {
+function encodeFooter(indexBytes: number, flags: Buffer): Buffer {
   const body = Buffer.concat([littleEndian(indexBytes / 4 - 1), flags]);
   return Buffer.concat([littleEndian(crc32(body)), body, footerMagic]);
 }

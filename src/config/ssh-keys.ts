@@ -114,18 +114,12 @@ function readPrivateKey(bytes: Buffer): SigningKey {
   const pair = secret.string();
   const comment = secret.string().toString('utf8');
   const publicKey = publicKeyOf(raw, comment);
-  const privateKey = toPrivateKey(pair.subarray(0, 32));
+  const [d, x] = [pair.subarray(0, 32).toString('base64url'), raw.toString('base64url')];
+  const privateKey = createPrivateKey({ key: { kty: 'OKP', crv: 'Ed25519', d, x }, format: 'jwk' });
   const derived = createPublicKey(privateKey).export({ format: 'jwk' }).x;
-  const isWhole = pair.length === 64 && pair.subarray(32).equals(raw) && derived === raw.toString('base64url');
+  const isWhole = pair.length === 64 && pair.subarray(32).equals(raw) && derived === x;
   if (!isWhole || !publicKey.blob.equals(stated)) throw new KeyError('not-a-key');
   return { publicKey, privateKey };
-}
-
-// RFC 8410: what stands before the 32 bytes of a key.
-const pkcs8Prefix = Buffer.from('302e020100300506032b657004220420', 'hex');
-
-function toPrivateKey(seed: Buffer): KeyObject {
-  return createPrivateKey({ key: Buffer.concat([pkcs8Prefix, seed]), format: 'der', type: 'pkcs8' });
 }
 
 /** A new key: the text of its file, which `ssh-keygen` takes too, and its public half. */

@@ -9,9 +9,9 @@ import { plural } from '../text/table.ts';
 
 const dayMs = 86_400_000;
 /** The longest a month and a year can be, for rules of our own. */
-const longest = { d: 1, w: 7, mo: 31, y: 366 } as const;
+const longest = { h: 1 / 24, d: 1, w: 7, mo: 31, y: 366 } as const;
 /** What people count them as, for rules of theirs, in days. */
-export const usualDays = { d: 1, w: 7, mo: 30, y: 365 } as const;
+export const usualDays = { h: 1 / 24, d: 1, w: 7, mo: 30, y: 365 } as const;
 
 /**
  * The days a tier's snapshots stay at least by its rule; null: for ever, or by no number of days, as with a number of
@@ -28,19 +28,13 @@ export function keptDays(
     case 'age':
       return rule.amount * days[rule.unit];
     case 'count':
-      return tier === 'labelled' ? null : Math.ceil(rule.n * periodDays[tier](days));
+      return tier === 'labelled' ? null : Math.ceil(rule.n * days[unitOf[tier]]);
     default:
       return rule satisfies never;
   }
 }
 
-const periodDays = {
-  hourly: () => 1 / 24,
-  daily: ({ d }: typeof longest | typeof usualDays) => d,
-  weekly: ({ w }: typeof longest | typeof usualDays) => w,
-  monthly: ({ mo }: typeof longest | typeof usualDays) => mo,
-  yearly: ({ y }: typeof longest | typeof usualDays) => y,
-} as const;
+const unitOf = { hourly: 'h', daily: 'd', weekly: 'w', monthly: 'mo', yearly: 'y' } as const;
 
 /** So long what was deleted in a bucket with versions can still be had back. */
 const noncurrentDays = 7;
