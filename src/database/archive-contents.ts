@@ -69,8 +69,6 @@ export function createContentsReader(): ContentsReader {
 /** What stands before the data. */
 export interface Toc {
   readonly integerBytes: number;
-  readonly databaseVersion: string;
-  readonly dumpVersion: string;
   readonly entries: ReadonlyMap<number, TocEntry>;
 }
 
@@ -85,9 +83,9 @@ export function* readToc(queue: ByteQueue): Steps<Toc> {
   if (minor >= 15) yield* bytes(queue, 1);
   else yield* integer(queue, integerBytes);
   for (let field = 0; field < 7; field += 1) yield* integer(queue, integerBytes);
-  yield* text(queue, { integerBytes });
-  const databaseVersion = yield* text(queue, { integerBytes });
-  const dumpVersion = yield* text(queue, { integerBytes });
+  yield* text(queue, { integerBytes }); // name of the database
+  yield* text(queue, { integerBytes }); // version of the server
+  yield* text(queue, { integerBytes }); // version of pg_dump
   const count = yield* integer(queue, integerBytes);
   const entries = new Map<number, TocEntry>();
   let decode = decoderOf('UTF8');
@@ -100,7 +98,7 @@ export function* readToc(queue: ByteQueue): Steps<Toc> {
     const [, encoding] = (entry.kind === 'ENCODING' && /client_encoding = '(.*)'/.exec(entry.definition)) || [];
     if (encoding !== undefined) decode = decoderOf(encoding);
   }
-  return { integerBytes, databaseVersion: databaseVersion ?? '', dumpVersion: dumpVersion ?? '', entries };
+  return { integerBytes, entries };
 }
 
 function* readTocEntry(

@@ -10,8 +10,6 @@ import { createCopyLineCounter, type CopyLineCounter } from './copy-lines.ts';
 
 /** What an archive holds. */
 export interface ArchiveSummary {
-  readonly databaseVersion: string;
-  readonly dumpVersion: string;
   /** Exact number of rows in the dump by `schema.table`; identifiers with a dot or quote are quoted as in SQL. */
   readonly rows: Readonly<Record<string, number>>;
 }
@@ -92,11 +90,7 @@ export function createArchiveReader(): ArchiveReader {
               : `; ${plural(missing.length, 'entry is missing', 'entries are missing')}, first the data of ${qualifiedName(next)}`),
         );
       }
-      return {
-        databaseVersion: toc.databaseVersion,
-        dumpVersion: toc.dumpVersion,
-        rows: Object.fromEntries(Object.entries(rows).toSorted(([a], [b]) => (a < b ? -1 : 1))),
-      };
+      return { rows: Object.fromEntries(Object.entries(rows).toSorted(([a], [b]) => (a < b ? -1 : 1))) };
     },
   };
 }

@@ -36,8 +36,7 @@ describe('an archive in custom format', () => {
   after(async () => server[Symbol.asyncDispose]());
 
   it('tells the exact rows of every table, the odd ones included', () => {
-    const { rows, databaseVersion } = read(archive);
-    assert.match(databaseVersion, /^15\./);
+    const { rows } = read(archive);
     assert.equal(rows['public."odd "".name"'], 5);
     assert.equal(rows['public.no_columns'], 3);
     assert.equal(rows['public.terminators'], 5);

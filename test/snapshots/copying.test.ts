@@ -165,8 +165,7 @@ it('a snapshot of a database whose clock is wrong is dated by our clock, and can
   const minutes = (count: number): Date => new Date(now.getTime() + minuteMs(count));
   const dated = (dataAt: Date, aheadMs = 0): Manifest['dataAt'] => {
     const meter = { bytes: 1, sha256: '0'.repeat(64) };
-    const archive = { databaseVersion: '15', dumpVersion: '15', rows: {} };
-    const passed = { found: archive, content: meter, object: meter, end: { dataAt } };
+    const passed = { found: { rows: {} }, content: meter, object: meter, end: { dataAt } };
     const facts = { ...database, serverMajor: 15, tableCount: 1, isReplica: false };
     const base = describeSnapshot(
       {
