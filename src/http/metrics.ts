@@ -5,7 +5,6 @@ import { Counter, Gauge, Registry } from 'prom-client';
 import type { Remembered } from '../app/remembered.ts';
 import type { ErrorCode } from '../errors.ts';
 import { withoutFuture } from '../schedule/due.ts';
-import type { SnapshotRecord } from '../state/records.ts';
 
 const runSteps: readonly ErrorCode[] = ['database', 'dump', 'codec', 'store', 'verify', 'timeout', 'stalled'];
 const drillSteps: readonly ErrorCode[] = ['store', 'undrilled', 'timeout'];
@@ -62,13 +61,14 @@ export async function renderMetrics(
     }
     for (const { tier, deadlineAt } of store.standings)
       if (deadlineAt !== null) deadline.set({ destination, tier }, seconds(deadlineAt));
-    for (const [tier, snapshots] of byTier(store.snapshots)) {
+    for (const [tier, snapshots] of Map.groupBy(store.snapshots, (one) => one.tier)) {
       const labels = { destination, tier };
       count.set(labels, snapshots.length);
       stored.set(
         labels,
         snapshots.reduce((sum, one) => sum + one.objectBytes, 0),
       );
+      // Newest first, as they are remembered.
       const [last] = withoutFuture(snapshots, remembered.now);
       if (last === undefined) continue;
       lastSuccess.set(labels, seconds(last.committedAt));
@@ -129,9 +129,4 @@ function setPitr(pitr: Remembered['health']['pitr'], gauge: (name: string, help:
     gauge('pitr_restorable_to_timestamp_seconds', 'To here every moment can be had').set(seconds(restorableTo));
   if (lagSeconds !== null) gauge('pitr_lag_seconds', 'How far what is stored is behind').set(lagSeconds);
   if (walKeptBytes !== null) gauge('pitr_wal_kept_bytes', 'Log that the server keeps for us').set(walKeptBytes);
-}
-
-// Newest first, as they are remembered.
-function byTier(snapshots: readonly SnapshotRecord[]): ReadonlyMap<string, readonly SnapshotRecord[]> {
-  return Map.groupBy(snapshots, ({ tier }) => tier);
 }
