@@ -103,8 +103,7 @@ export async function lookAround(
     signal.throwIfAborted();
     context.log.debug({ err: caught }, 'What earlier drills found could not be read');
   });
-  const remembered = await context.state().readStores();
-  const memories = remembered?.instance === instance ? remembered.stores : [];
+  const memories = (await context.state().readStores())?.stores ?? [];
   const all = holdings.flatMap(
     ({ repository: { store }, catalogue, snapshots }): readonly (readonly PlannedSnapshot[])[] => {
       // A state directory that cannot be written must not hide what was just read.

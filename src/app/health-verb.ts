@@ -9,7 +9,7 @@ import type { AppContext } from './context.ts';
 
 /** How it stands now. */
 export async function health(context: AppContext): Promise<Health> {
-  const { settings, instance } = context.load();
+  const { settings } = context.load();
   const state = context.state();
   const now = context.now();
   const [stores, attempts, heartbeat, pitr] = await Promise.all([
@@ -23,8 +23,7 @@ export async function health(context: AppContext): Promise<Health> {
     graceMs: settings.healthGraceMs,
     timeoutMs: settings.timeoutMs,
     drillTimeoutMs: settings.drillTimeoutMs,
-    // What is remembered of another instance says nothing of ours.
-    stores: stores?.instance === instance ? stores : null,
+    stores,
     attempts: withoutWhatIsGone(context, attempts),
     heartbeat,
     log: assessLog({ isOn: settings.pitr.isOn, pitr, heartbeat, now }),

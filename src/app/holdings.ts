@@ -64,9 +64,7 @@ export async function readHoldings(
   } = {},
 ): Promise<readonly Holding[]> {
   const readAt = context.now().toISOString();
-  const { instance } = context.load();
-  const before = await context.state().readStores();
-  const records = before?.instance === instance ? before.stores : [];
+  const records = (await context.state().readStores())?.stores ?? [];
   const repositories = options.among ?? (await context.stores());
   for (const one of repositories) readAgain(one, recordOf(one, records)?.missing ?? []);
   const judge = async (holding: Holding): Promise<Holding> => {
@@ -177,7 +175,7 @@ async function remember(
   await rememberHistory(context, holdings);
   const repositories = await context.stores();
   await context.state().updateStores((before) => {
-    const remembered = before?.instance === instance ? before.stores : [];
+    const remembered = before?.stores ?? [];
     const known = holdings.map((holding): StoreRecord => {
       const { repository, catalogue, error, snapshots, standing } = holding;
       const { prefix } = repository;

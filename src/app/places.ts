@@ -126,7 +126,7 @@ export async function acceptPlaces(context: AppContext): Promise<void> {
   const { instance } = context.load();
   await context.state().updateStores((before) => ({
     instance,
-    stores: (before?.instance === instance ? before.stores : []).filter(({ strange, missing, description }) => {
+    stores: (before?.stores ?? []).filter(({ strange, missing, description }) => {
       const isRight = strange !== true && (missing ?? []).length === 0;
       if (!isRight) log.info({ store: description }, 'A place is taken as it is from now on');
       return isRight;

@@ -26,8 +26,7 @@ export async function remembered(context: AppContext): Promise<Remembered> {
   const now = context.now();
   const timetable = context.timetable();
   const state = context.state();
-  const record = await state.readStores();
-  const known = record?.instance === instance ? record.stores : [];
+  const known = (await state.readStores())?.stores ?? [];
   const scheduled: readonly Scheduled[] = [...tiers, 'drill'];
   return {
     instance,
