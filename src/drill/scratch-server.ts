@@ -3,7 +3,7 @@
 // nobody but us: whoever trusts a socket lets in what runs behind it, too.
 
 import { randomBytes } from 'node:crypto';
-import { chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { AppError, describeError, toAppError } from '../errors.ts';
@@ -13,7 +13,7 @@ import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { throwAwaySettings } from '../database/throw-away-settings.ts';
 import { scramVerifier } from '../database/scram-verifier.ts';
 import { removeLeftovers, type ScratchPurpose } from './scratch-leftovers.ts';
-import { prepareScratchUser, type ScratchUser } from './scratch-user.ts';
+import { giveTo, prepareScratchUser, type ScratchUser } from './scratch-user.ts';
 import type { Remains } from '../stream/remains.ts';
 import type { ServerPrograms } from '../database/server-programs.ts';
 import { pause } from '../stream/patience.ts';
@@ -78,7 +78,7 @@ export async function startScratchServer(options: {
     // It is nowhere but in our memory.
     const password = randomBytes(24).toString('base64url');
     await initialise(programs, { home, user, password, signal });
-    const sockets = await socketDirectory(home, user);
+    const sockets = await socketDirectory(home, { user, prefix: 'drill-' });
     const child = startChild(path.join(programs.directory, 'postgres'), {
       args: [
         '-D',
@@ -93,15 +93,8 @@ export async function startScratchServer(options: {
       lastSignal: 'SIGQUIT',
       onStderrLine: (line) => log.debug({ program: 'postgres' }, line),
     });
-    const superuser = (database: string): ConnectionSettings => ({
-      host: sockets,
-      port,
-      user: 'postgres',
-      password,
-      database,
-      sslMode: 'disable',
-      sslRootCertificate: null,
-    });
+    const superuser = (database: string): ConnectionSettings =>
+      throughSocket(sockets, { user: 'postgres', password, database });
     const stop = async (): Promise<void> => {
       // At once: TERM would wait for whatever query is on, and nothing of it is kept.
       await child.stop({ graceMs: stopTimeoutMs, signal: 'SIGQUIT' });
@@ -145,7 +138,7 @@ async function initialise(
   // What a server keeps of a password, from which nobody gets it back; and it goes before the server comes.
   const verifier = path.join(home, 'verifier');
   await writeFile(verifier, scramVerifier(password), { mode: 0o600, flag: 'wx' });
-  if (user.user !== null) await chown(verifier, user.user.uid, user.user.gid);
+  await giveTo(user, verifier);
   const args = [
     '-D',
     path.join(home, 'data'),
@@ -189,16 +182,28 @@ function childEnvironment(user: ScratchUser): Readonly<Record<string, string>> {
   };
 }
 
-function settingArguments(settings: Readonly<Record<string, string>>): readonly string[] {
+/** Settings as a server takes them, which count more than those in its files. */
+export function settingArguments(settings: Readonly<Record<string, string>>): readonly string[] {
   return Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
 }
 
-// The data directory itself, unless its path is too long for a socket.
-async function socketDirectory(home: string, { user }: ScratchUser): Promise<string> {
+/** Where a server has its socket: in its own directory, unless its path is too long for one; else in one that begins with `prefix`. */
+export async function socketDirectory(
+  home: string,
+  { user, prefix }: { readonly user: ScratchUser; readonly prefix: string },
+): Promise<string> {
   if (Buffer.byteLength(home) <= maxSocketDirectoryBytes) return home;
-  const short = await mkdtemp(path.join(tmpdir(), 'drill-'));
-  if (user !== null) await chown(short, user.uid, user.gid);
+  const short = await mkdtemp(path.join(tmpdir(), prefix));
+  await giveTo(user, short);
   return short;
+}
+
+/** How a server is reached through its socket. */
+export function throughSocket(
+  host: string,
+  login: Pick<ConnectionSettings, 'user' | 'password' | 'database'>,
+): ConnectionSettings {
+  return { host, port, ...login, sslMode: 'disable', sslRootCertificate: null };
 }
 
 async function answers(

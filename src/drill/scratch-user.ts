@@ -64,6 +64,11 @@ export async function prepareScratchUser(directory: string, uid: number): Promis
   }
 }
 
+/** Gives a file of ours to whoever the server runs as. */
+export async function giveTo({ user }: ScratchUser, file: string): Promise<void> {
+  if (user !== null) await chown(file, user.uid, user.gid);
+}
+
 function hasEntry(): boolean {
   try {
     userInfo();

@@ -5,13 +5,11 @@ import { appendFile, chmod, mkdir, readdir, rm, writeFile } from 'node:fs/promis
 import path from 'node:path';
 import { makeDirectory } from '../disk/directory.ts';
 import { AppError, describeError } from '../errors.ts';
-import { createUnpacker, readBase } from './base-reader.ts';
 import { unlessFull } from './full-disk.ts';
 import { formatMicros } from './moment.ts';
 import type { ReplayPlan } from './plan.ts';
-import { planOrThrow, stageHistories, type ReplayOptions } from './replay.ts';
-import { restoreCommand, stagedFolder } from './replay-server.ts';
-import { stageWal } from './wal-staging.ts';
+import { assertOpenable, layOut, planOrThrow, type ReplayOptions } from './replay.ts';
+import { recoverySettings, stagedFolder } from './replay-server.ts';
 
 /** What was laid out. */
 export interface DataDirectory {
@@ -32,14 +30,10 @@ export async function layOutDataDirectory(
     readonly directory: string;
   },
 ): Promise<DataDirectory> {
-  const { identities } = options;
   const directory = path.resolve(options.directory);
   const plan = await planOrThrow(options);
   const { base } = plan;
-  if (base.tar.encryption !== null && identities.length === 0)
-    throw new AppError('restore', `The base backup ${base.id} is encrypted, and no private key is at hand`, {
-      hint: 'Name the file with the private key with --identity, or set BACKUP_AGE_IDENTITY_FILE.',
-    });
+  assertOpenable(base, options);
   await makeEmpty(directory);
   const room = {
     directory,
@@ -59,32 +53,10 @@ async function fill(
   directory: string,
   { plan, ...options }: Parameters<typeof layOutDataDirectory>[0] & { readonly plan: ReplayPlan },
 ): Promise<DataDirectory> {
-  const { moment, log } = options;
-  const { base, history } = plan;
-  const own = async (): Promise<void> => undefined;
-  const staging = path.join(directory, stagedFolder);
-  await mkdir(staging, { mode: 0o700 });
-  const expected = base.tar.bytes + plan.segments.length * base.segmentBytes;
-  const staged = await stageWal(plan, {
-    ...options,
-    directory: staging,
-    own,
-    onProgress: (segments) => options.onProgress(segments * base.segmentBytes, expected),
-  });
-  await stageHistories(plan, { ...options, directory: staging, own });
-  log.info({ base: base.id, segments: staged.segments, directory }, 'The log is read and whole; unpacking the base');
-  const read = staged.segments * base.segmentBytes;
-  await readBase(base, {
-    ...options,
-    to: createUnpacker(directory, { own, except: stagedFolder }),
-    onProgress: (bytes) => options.onProgress(read + bytes, expected),
-  });
-  const settings = {
-    restore_command: restoreCommand,
-    recovery_target_timeline: String(history.at(-1)?.timeline ?? base.timeline),
-    recovery_target_action: 'promote',
-    ...(moment.kind === 'at' ? { recovery_target_time: formatMicros(moment.micros) } : {}),
-  };
+  const { base } = plan;
+  await mkdir(path.join(directory, stagedFolder), { mode: 0o700 });
+  const { staged } = await layOut(plan, { ...options, data: directory, own: async () => undefined });
+  const settings = recoverySettings({ ...options, timeline: plan.history.at(-1)?.timeline ?? base.timeline });
   const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`);
   await appendFile(path.join(directory, 'postgresql.auto.conf'), lines.join(''), { mode: 0o600 });
   await writeFile(path.join(directory, 'recovery.signal'), '', { mode: 0o600 });

@@ -3,14 +3,14 @@
 // was read beforehand: a server that stops early says nothing of it.
 
 import { existsSync } from 'node:fs';
-import { chown, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { throwAwaySettings } from '../database/throw-away-settings.ts';
 import type { ServerPrograms } from '../database/server-programs.ts';
 import { removeLeftovers } from '../drill/scratch-leftovers.ts';
-import { prepareScratchUser, type ScratchUser } from '../drill/scratch-user.ts';
+import { settingArguments, socketDirectory, throughSocket } from '../drill/scratch-server.ts';
+import { giveTo, prepareScratchUser, type ScratchUser } from '../drill/scratch-user.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { createScratchName, makeScratchDirectory } from '../state/scratch-directory.ts';
@@ -43,9 +43,7 @@ export interface ReplayedServer extends AsyncDisposable {
 /** Who replays: what is left of a killed one is removed by the next of its kind. */
 export type ReplayUse = 'restore' | 'drill';
 
-const port = 5432;
 const stopTimeoutMs = 7_000;
-const maxSocketDirectoryBytes = 107 - 16;
 const localeFolder = 'locale';
 
 /** Makes the directory. Call it holding the lock of its use. */
@@ -64,9 +62,7 @@ export async function createReplayHome(options: {
     await makeScratchDirectory(options.scratchDirectory);
     await mkdir(directory, { mode: 0o700 });
     const user = await prepareScratchUser(directory, options.uid);
-    const own = async (file: string): Promise<void> => {
-      if (user.user !== null) await chown(file, user.user.uid, user.user.gid);
-    };
+    const own = async (file: string): Promise<void> => giveTo(user, file);
     const data = path.join(directory, 'data');
     for (const folder of [data, path.join(data, stagedFolder)]) {
       await mkdir(folder, { mode: 0o700 });
@@ -103,35 +99,22 @@ export async function startReplay(
     readonly signal: AbortSignal;
   },
 ): Promise<ReplayedServer> {
-  const { signal, moment } = options;
-  const sockets = await socketDirectory(home);
+  const { signal } = options;
+  const sockets = await socketDirectory(home.directory, { user: home.user, prefix: 'replay-' });
   await configure(home);
-  const connection = (database: string): ConnectionSettings => ({
-    host: sockets,
-    port,
-    user: options.superuser,
-    password: '',
-    database,
-    sslMode: 'disable',
-    sslRootCertificate: null,
-  });
-  const target = {
-    restore_command: restoreCommand,
-    recovery_target_timeline: String(options.timeline),
-    recovery_target_action: 'promote',
-    ...(moment.kind === 'at' ? { recovery_target_time: formatMicros(moment.micros) } : {}),
-  };
+  const connection = (database: string): ConnectionSettings =>
+    throughSocket(sockets, { user: options.superuser, password: '', database });
   const start = (locales: readonly string[]): Child =>
     startChild(path.join(options.programs.directory, 'postgres'), {
       args: [
         '-D',
         home.data,
-        ...Object.entries({
+        ...settingArguments({
           ...serverSettings,
-          ...target,
+          ...recoverySettings(options),
           unix_socket_directories: sockets,
           ...ownFiles(home),
-        }).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+        }),
       ],
       env: {
         PATH: '/usr/bin:/bin',
@@ -179,6 +162,22 @@ export async function startReplay(
   }
 }
 
+/** The settings by which a server replays staged log to a moment. */
+export function recoverySettings({
+  moment,
+  timeline,
+}: {
+  readonly moment: Moment;
+  readonly timeline: number;
+}): Readonly<Record<string, string>> {
+  return {
+    restore_command: restoreCommand,
+    recovery_target_timeline: String(timeline),
+    recovery_target_action: 'promote',
+    ...(moment.kind === 'at' ? { recovery_target_time: formatMicros(moment.micros) } : {}),
+  };
+}
+
 const serverSettings = {
   ...throwAwaySettings,
   max_prepared_transactions: '64',
@@ -219,13 +218,6 @@ async function configure(home: ReplayHome): Promise<void> {
     await writeFile(file, content, { mode: 0o600 });
     await home.own(file);
   }
-}
-
-async function socketDirectory(home: ReplayHome): Promise<string> {
-  if (Buffer.byteLength(home.directory) <= maxSocketDirectoryBytes) return home.directory;
-  const short = await mkdtemp(path.join(tmpdir(), 'replay-'));
-  await home.own(short);
-  return short;
 }
 
 // Null: it answers; a text: the locale that it does not have.

@@ -18,7 +18,14 @@ import { readHistories, readLineages } from './histories.ts';
 import type { Moment } from './moment.ts';
 import type { ObjectProblem } from './object-problem.ts';
 import { planReplay, type ReplayPlan } from './plan.ts';
-import { createReplayHome, stagedFolder, startReplay, type ReplayedServer, type ReplayUse } from './replay-server.ts';
+import {
+  createReplayHome,
+  stagedFolder,
+  startReplay,
+  type ReplayHome,
+  type ReplayedServer,
+  type ReplayUse,
+} from './replay-server.ts';
 import { stageWal, type StagedWal } from './wal-staging.ts';
 
 /** What a replay needs. */
@@ -61,14 +68,11 @@ export interface Replayed extends AsyncDisposable, ReplayTimes {
 
 /** Brings a moment back. @throws AppError `restore`, `verify` or `store`. */
 export async function replay(options: ReplayOptions): Promise<Replayed> {
-  const { identities, scratchDirectory } = options;
+  const { scratchDirectory } = options;
   const plan = await planOrThrow(options);
   const { base } = plan;
   const programs = programsFor(base, options.servers);
-  if (base.tar.encryption !== null && identities.length === 0)
-    throw new AppError('restore', `The base backup ${base.id} is encrypted, and no private key is at hand`, {
-      hint: 'Name the file with the private key with --identity, or set BACKUP_AGE_IDENTITY_FILE.',
-    });
+  assertOpenable(base, options);
   await assertSpace(plan, scratchDirectory);
   const room = {
     directory: scratchDirectory,
@@ -86,23 +90,7 @@ async function replayPlan(
   const { base } = plan;
   await using stack = new AsyncDisposableStack();
   const home = stack.use(await createReplayHome(options));
-  const staging = path.join(home.data, stagedFolder);
-  const startedAt = performance.now();
-  const staged = await stageWal(plan, {
-    ...options,
-    directory: staging,
-    own: home.own,
-    onProgress: (segments) => options.onProgress(segments * base.segmentBytes, expectedBytes(plan)),
-  });
-  await stageHistories(plan, { ...options, directory: staging, own: home.own });
-  const stagedAt = performance.now();
-  log.info({ base: base.id, segments: staged.segments }, 'The log is read and whole; unpacking the base');
-  const to = createUnpacker(home.data, { own: home.own, except: stagedFolder });
-  await readBase(base, {
-    ...options,
-    to,
-    onProgress: (bytes) => options.onProgress(staged.segments * base.segmentBytes + bytes, expectedBytes(plan)),
-  });
+  const { staged, ...times } = await layOut(plan, { ...options, data: home.data, own: home.own });
   const unpackedAt = performance.now();
   const server = stack.use(
     // Looked at before what it took is removed.
@@ -128,8 +116,7 @@ async function replayPlan(
     programs,
     staged,
     passedOver: plan.passedOver,
-    stagedMs: Math.round(stagedAt - startedAt),
-    unpackedMs: Math.round(unpackedAt - stagedAt),
+    ...times,
     replayedMs: Math.round(replayedAt - unpackedAt),
     [Symbol.asyncDispose]: async () => owned.disposeAsync(),
   };
@@ -146,8 +133,54 @@ export async function planOrThrow(
   throw new AppError('restore', `That moment cannot be had: ${plan.reason}`, { reason: 'not-found', hint: plan.hint });
 }
 
-/** Stages the histories of the timelines that a plan follows. */
-export async function stageHistories(
+/** @throws AppError `restore` when a base is encrypted and no key is at hand. */
+export function assertOpenable(base: BaseDocument, { identities }: Pick<ReplayOptions, 'identities'>): void {
+  if (base.tar.encryption === null || identities.length > 0) return;
+  throw new AppError('restore', `The base backup ${base.id} is encrypted, and no private key is at hand`, {
+    hint: 'Name the file with the private key with --identity, or set BACKUP_AGE_IDENTITY_FILE.',
+  });
+}
+
+/** Lays out base and log in the data directory `data`, in which there is the folder for the log. */
+export async function layOut(
+  plan: ReplayPlan,
+  {
+    data,
+    own,
+    ...options
+  }: Omit<ReplayOptions, 'servers' | 'scratchDirectory' | 'scratchOwner' | 'use' | 'uid'> &
+    Pick<ReplayHome, 'data' | 'own'>,
+): Promise<{ readonly staged: StagedWal } & Omit<ReplayTimes, 'replayedMs'>> {
+  const { base } = plan;
+  const expected = base.tar.bytes + plan.segments.length * base.segmentBytes;
+  const staging = path.join(data, stagedFolder);
+  const startedAt = performance.now();
+  const staged = await stageWal(plan, {
+    ...options,
+    directory: staging,
+    own,
+    onProgress: (segments) => options.onProgress(segments * base.segmentBytes, expected),
+  });
+  await stageHistories(plan, { ...options, directory: staging, own });
+  const stagedAt = performance.now();
+  options.log.info(
+    { base: base.id, segments: staged.segments, directory: data },
+    'The log is read and whole; unpacking the base',
+  );
+  await readBase(base, {
+    ...options,
+    to: createUnpacker(data, { own, except: stagedFolder }),
+    onProgress: (bytes) => options.onProgress(staged.segments * base.segmentBytes + bytes, expected),
+  });
+  return {
+    staged,
+    stagedMs: Math.round(stagedAt - startedAt),
+    unpackedMs: Math.round(performance.now() - stagedAt),
+  };
+}
+
+// Stages the histories of the timelines that a plan follows.
+async function stageHistories(
   plan: ReplayPlan,
   {
     directory,
@@ -180,10 +213,6 @@ function programsFor(base: BaseDocument, servers: readonly ServerPrograms[]): Se
       hint: `Install the server of PostgreSQL ${base.server.major}, or name its directory in BACKUP_PG_BIN.`,
     },
   );
-}
-
-function expectedBytes({ base, segments }: ReplayPlan): number {
-  return base.tar.bytes + segments.length * base.segmentBytes;
 }
 
 async function assertSpace({ base, segments }: ReplayPlan, scratchDirectory: string): Promise<void> {
