@@ -9,9 +9,9 @@ import { baseDocumentKey } from '../snapshots/chain-keys.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import type { ReadPatience } from '../storage/patient-reader.ts';
 import { readBase } from './base-reader.ts';
-import { coverage } from './coverage.ts';
+import { coverage, type WalRange } from './coverage.ts';
 import { lineagesOf, readHistories } from './histories.ts';
-import { formatLsn, parseSegmentName, segmentName, type Lsn } from './lsn.ts';
+import { formatLsn, parseSegmentName, segmentName, type Lsn, type SegmentFrame } from './lsn.ts';
 import { isOfTheStore, type ObjectProblem } from './object-problem.ts';
 import { describeHole, type Lineage } from './plan.ts';
 import { checkSegment, type CheckedSegment } from './segment-check.ts';
@@ -216,10 +216,7 @@ function gapsOf(
   return [...gaps.values()];
 }
 
-function segmentsOf(
-  { from, to }: { readonly from: Lsn; readonly to: Lsn },
-  frame: { readonly timeline: number; readonly segmentBytes: number },
-): string {
+function segmentsOf({ from, to }: WalRange, frame: SegmentFrame): string {
   const first = segmentName(from, frame);
   const last = segmentName(to - 1n, frame);
   return first === last ? `of segment ${first}` : `segments ${first} to ${last}`;

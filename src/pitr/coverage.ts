@@ -2,7 +2,7 @@
 // A hole that is not seen here is a restore that ends there, and says nothing.
 
 import type { StoredWal } from '../snapshots/chain-catalogue.ts';
-import { parseSegmentName, type Lsn } from './lsn.ts';
+import { parseSegmentName, type Lsn, type SegmentFrame } from './lsn.ts';
 
 /** A stretch of the log without a hole. */
 export interface WalRange {
@@ -11,24 +11,25 @@ export interface WalRange {
   readonly to: Lsn;
 }
 
+/** Where a piece is in the log, by its name. */
+export function stretchOf(piece: StoredWal, segmentBytes: number): WalRange & { readonly timeline: number } {
+  const { timeline, start } = parseSegmentName(piece.segment, { segmentBytes });
+  const { from, to } = piece.kind === 'part' ? piece : { from: 0, to: segmentBytes };
+  return { timeline, from: start + BigInt(from), to: start + BigInt(to) };
+}
+
 /** The stored stretches of one timeline, in their order. */
-export function coverage(
-  wal: readonly StoredWal[],
-  { timeline, segmentBytes }: { readonly timeline: number; readonly segmentBytes: number },
-): readonly WalRange[] {
+export function coverage(wal: readonly StoredWal[], { timeline, segmentBytes }: SegmentFrame): readonly WalRange[] {
   const pieces = wal
-    .map((piece) => ({ ...parseSegmentName(piece.segment, { segmentBytes }), piece }))
-    .filter((one) => one.timeline === timeline && isWithin(one.piece, segmentBytes))
-    .map(({ start, piece }): WalRange => ({
-      from: start + BigInt(piece.kind === 'part' ? piece.from : 0),
-      to: start + BigInt(piece.kind === 'part' ? piece.to : segmentBytes),
-    }))
+    .filter((piece) => isWithin(piece, segmentBytes))
+    .map((piece) => stretchOf(piece, segmentBytes))
+    .filter((one) => one.timeline === timeline)
     .toSorted((a, b) => Number(a.from - b.from));
   const ranges: WalRange[] = [];
-  for (const piece of pieces) {
+  for (const { from, to } of pieces) {
     const last = ranges.at(-1);
-    if (last === undefined || piece.from > last.to) ranges.push(piece);
-    else if (piece.to > last.to) ranges[ranges.length - 1] = { from: last.from, to: piece.to };
+    if (last === undefined || from > last.to) ranges.push({ from, to });
+    else if (to > last.to) ranges[ranges.length - 1] = { from: last.from, to };
   }
   return ranges;
 }

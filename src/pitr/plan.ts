@@ -3,7 +3,7 @@
 
 import type { BaseDocument } from '../snapshots/base-document.ts';
 import type { Chain, StoredWal } from '../snapshots/chain-catalogue.ts';
-import { tileSegment, type SegmentTiles } from './coverage.ts';
+import { stretchOf, tileSegment, type SegmentTiles, type WalRange } from './coverage.ts';
 import { formatLsn, parseLsn, segmentName, segmentStart, type Lsn } from './lsn.ts';
 import { formatMicros, type Moment } from './moment.ts';
 import { timelineAt, type TimelineStretch } from './timeline.ts';
@@ -18,7 +18,7 @@ export interface ReplayPlan {
   /** Where what is stored ends without a hole. */
   readonly reaches: Lsn;
   /** Where it goes on after a hole; null: it does not. */
-  readonly hole: { readonly from: Lsn; readonly to: Lsn } | null;
+  readonly hole: WalRange | null;
 }
 
 /** Why there is none. */
@@ -102,23 +102,18 @@ function holeAfter(
     wal,
   }: { readonly base: BaseDocument; readonly history: Lineage; readonly wal: readonly StoredWal[] },
 ): ReplayPlan['hole'] {
-  const { segmentBytes } = base;
   const own = new Set(history.map(({ timeline }) => timeline));
   let next: Lsn | null = null;
   for (const piece of wal) {
-    const timeline = Number.parseInt(piece.segment.slice(0, 8), 16);
-    if (!own.has(timeline)) continue;
-    const perLog = 0x1_0000_0000n / BigInt(segmentBytes);
-    const number = BigInt(`0x${piece.segment.slice(8, 16)}`) * perLog + BigInt(`0x${piece.segment.slice(16)}`);
-    const at = number * BigInt(segmentBytes) + BigInt(piece.kind === 'part' ? piece.from : 0);
-    if (timelineAt(history, at) !== timeline) continue;
+    const { timeline, from: at } = stretchOf(piece, base.segmentBytes);
+    if (!own.has(timeline) || timelineAt(history, at) !== timeline) continue;
     if (at > reaches && (next === null || at < next)) next = at;
   }
   return next === null ? null : { from: reaches, to: next };
 }
 
 /** A hole in words. */
-export function describeHole({ from, to }: { readonly from: Lsn; readonly to: Lsn }): string {
+export function describeHole({ from, to }: WalRange): string {
   return `the log from ${formatLsn(from)} to ${formatLsn(to)} is missing in the store`;
 }
 
