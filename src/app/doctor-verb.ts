@@ -1,6 +1,5 @@
 // The doctor's examination with everything it looks at: settings, database, stores, memory.
 
-import { randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { describeTarget } from '../database/connection.ts';
 import { examine } from '../doctor/doctor.ts';
@@ -9,8 +8,6 @@ import { answerOf, longestSilenceMs } from '../doctor/silence.ts';
 import { describeMissing } from '../health/missing.ts';
 import { defaultMemoryLimit } from '../backup/memory-limit.ts';
 import { examinePitr } from '../pitr/pitr-check.ts';
-import { describeEarlyExpiry, findEarlyExpiry } from '../retention/lifecycle.ts';
-import { maxClockSkewMs, probeKey, removeProbe } from '../snapshots/deletion-law.ts';
 import type { EarlierBackups } from '../snapshots/earlier-backups.ts';
 import { manifestKey } from '../snapshots/object-keys.ts';
 import { signatureKey, wantsSigned } from '../snapshots/origin.ts';
@@ -44,7 +41,6 @@ async function examineAll(
   { stores, signal }: { readonly stores: readonly Repository[]; readonly signal: AbortSignal },
 ): Promise<readonly Finding[]> {
   const { settings, target, instance } = context.load();
-  const random = randomBytes(8).toString('hex');
   return examine({
     settings,
     warnings: context.warnings,
@@ -59,17 +55,7 @@ async function examineAll(
     uid: context.uid,
     memoryLimitBytes: settings.memoryLimitBytes ?? (await defaultMemoryLimit()),
     cores: availableParallelism(),
-    maxClockSkewMs,
-    stores: stores.map((repository) => {
-      const { prefix } = repository;
-      const key = probeKey({ prefix, random });
-      return {
-        ...repository,
-        earlyExpiry: (rules) =>
-          findEarlyExpiry(rules, { prefix, keep: settings.retention.keep }).map(describeEarlyExpiry),
-        probe: { key, remove: async (limit) => removeProbe(repository, { key, signal: limit }) },
-      };
-    }),
+    stores,
     takeInventory: async (store, limit) => takeInventory(context, { store, signal: limit }),
     examineDrill: async (earlier, options) => examineDrill(context, { ...options, earlier, signal }),
     now: context.now,

@@ -20,7 +20,8 @@ import { examineLogin, examineSource } from './source-check.ts';
 import { examineSpace } from './space-check.ts';
 import { examineAccess, examineStore } from './store-check.ts';
 import { examineDirectories } from './directories-check.ts';
-import { problem, type Examination, type Finding, type Inventory, type StoreToExamine } from './finding.ts';
+import { problem, type Examination, type Finding, type Inventory } from './finding.ts';
+import type { Repository } from '../snapshots/repository.ts';
 import { impatient } from './impatient-store.ts';
 import { watchSilence } from './silence.ts';
 
@@ -74,21 +75,22 @@ export async function examine(examination: Examination): Promise<readonly Findin
 
 const nothingKnown: Inventory = { earlier: [], signed: [], findings: [] };
 
-async function examinePlace(place: StoreToExamine, examination: Examination): Promise<Inventory> {
+async function examinePlace(place: Repository, examination: Examination): Promise<Inventory> {
   const store = impatient(place.store);
   const limited = { ...place, store };
-  const objectLockDays = bucketOf(examination.settings)?.objectLockDays ?? null;
+  const { settings } = examination;
+  const objectLockDays = bucketOf(settings)?.objectLockDays ?? null;
   const access = await examineAccess(limited, examination);
   // A destination that did not answer would take as long not to answer again.
   if (access.status === 'problem') return { ...nothingKnown, findings: [access] };
   const [found, inventory] = await Promise.all([
-    examineStore(limited, { ...examination, objectLockDays }),
+    examineStore(limited, { ...examination, ...settings.retention, objectLockDays }),
     takeInventory(limited, examination),
   ]);
   return { ...inventory, findings: [access, ...found, ...inventory.findings] };
 }
 
-async function takeInventory(store: StoreToExamine, examination: Examination): Promise<Inventory> {
+async function takeInventory(store: Repository, examination: Examination): Promise<Inventory> {
   const limit = AbortSignal.timeout(inventoryMs);
   try {
     return await examination.takeInventory(store, AbortSignal.any([examination.signal, limit]));

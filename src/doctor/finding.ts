@@ -9,7 +9,6 @@ import type { Channel } from '../notify/channel.ts';
 import { AppError, describeError } from '../errors.ts';
 import type { AskedBackups, EarlierBackups } from '../snapshots/earlier-backups.ts';
 import type { Repository } from '../snapshots/repository.ts';
-import type { LifecycleRule, ObjectKey } from '../storage/store.ts';
 
 /** What a check found. */
 export interface Finding {
@@ -18,13 +17,6 @@ export interface Finding {
   readonly detail: string;
   /** What to do; null when there is nothing to do. */
   readonly remedy: string | null;
-}
-
-/** A store with a probe object that may be written to it and taken away again. */
-export interface StoreToExamine extends Repository {
-  readonly probe: { readonly key: ObjectKey; readonly remove: (signal: AbortSignal) => Promise<void> };
-  /** Which of the bucket's rules would delete what the settings keep, a sentence each. */
-  readonly earlyExpiry: (rules: readonly LifecycleRule[]) => readonly string[];
 }
 
 /** What places that answer hold, and what is to be said of them. */
@@ -55,8 +47,7 @@ export interface Examination {
   readonly uid: number;
   readonly memoryLimitBytes: number;
   readonly cores: number;
-  readonly maxClockSkewMs: number;
-  readonly stores: readonly StoreToExamine[];
+  readonly stores: readonly Repository[];
   /** Looks into one. Rejects only with the reason of `signal`. */
   readonly takeInventory: (store: Repository, signal: AbortSignal) => Promise<Inventory>;
   /** Whether a drill can run here; `serverMajor` and `databaseBytes` null: the database could not be asked. */

@@ -1,11 +1,16 @@
 // Whether a destination can be reached, read, written and cleaned, whether the clocks agree, and what lies about in it.
 
+import { randomBytes } from 'node:crypto';
+import type { KeepRules } from '../config/settings.ts';
 import { AppError } from '../errors.ts';
+import { describeEarlyExpiry, findEarlyExpiry } from '../retention/lifecycle.ts';
 import { folders } from '../schedule/tier.ts';
+import { maxClockSkewMs, probeKey, removeProbe } from '../snapshots/deletion-law.ts';
 import { readAll } from '../snapshots/document-reading.ts';
+import type { Repository } from '../snapshots/repository.ts';
 import { formatSpan } from '../text/format.ts';
 import { plural } from '../text/table.ts';
-import { fine, problem, type Finding, type StoreToExamine } from './finding.ts';
+import { fine, problem, type Finding } from './finding.ts';
 import { askedOf } from './impatient-store.ts';
 import { answerOf } from './silence.ts';
 
@@ -15,10 +20,10 @@ const lastWordMs = 500;
 
 /** All findings about a store that lets us in. */
 export async function examineStore(
-  { store, prefix, earlyExpiry }: StoreToExamine,
+  { store, prefix }: Pick<Repository, 'store' | 'prefix'>,
   options: {
     readonly now: () => Date;
-    readonly maxClockSkewMs: number;
+    readonly keep: KeepRules;
     /** BACKUP_S3_OBJECT_LOCK_DAYS; null: it is not set. */
     readonly objectLockDays: number | null;
     readonly signal: AbortSignal;
@@ -27,7 +32,7 @@ export async function examineStore(
   const checks: readonly (readonly [string, () => Promise<Finding | null>])[] = [
     [`${store.name} clock`, async () => examineClock(store, options)],
     [`${store.name} unfinished uploads`, async () => examineUnfinished(store, { prefix, ...options })],
-    [`${store.name} lifecycle`, async () => examineLifecycle(store, { ...options, earlyExpiry })],
+    [`${store.name} lifecycle`, async () => examineLifecycle(store, { prefix, ...options })],
     [`${store.name} versions`, async () => examineVersions(store, { prefix, ...options })],
     [`${store.name} lock`, async () => examineLock(store, options)],
   ];
@@ -42,18 +47,17 @@ export async function examineStore(
   return (await Promise.all(found)).flat();
 }
 
-type Store = StoreToExamine['store'];
+type Store = Repository['store'];
 
 /** Whether a probe can be written to it, read back and removed. */
-export async function examineAccess(
-  { store, probe }: Pick<StoreToExamine, 'store' | 'probe'>,
-  { signal }: { readonly signal: AbortSignal },
-): Promise<Finding> {
+export async function examineAccess(place: Repository, { signal }: { readonly signal: AbortSignal }): Promise<Finding> {
+  const { store, prefix } = place;
+  const key = probeKey({ prefix, random: randomBytes(8).toString('hex') });
   let failure: { readonly error: unknown } | undefined;
   try {
     const content = Buffer.from('mastodon-backup doctor\n');
-    await store.putDocument(probe.key, content, { signal });
-    const back = await readAll(await store.get(probe.key, { signal }));
+    await store.putDocument(key, content, { signal });
+    const back = await readAll(await store.get(key, { signal }));
     if (Buffer.compare(back, content) !== 0)
       throw new AppError('store', 'The probe object came back changed', {
         hint: 'Look at the store and at what stands before it, such as a proxy: what is written must come back as it was.',
@@ -65,8 +69,11 @@ export async function examineAccess(
     // Whatever failed before: it may have been written. A time of its own: also who is interrupted takes the probe away.
     const isSilent = failure?.error instanceof AppError && failure.error.code === 'timeout';
     const signalOfItsOwn = isSilent ? AbortSignal.timeout(lastWordMs) : new AbortController().signal;
-    await answerOf(askedOf(store), { signal: signalOfItsOwn, ask: probe.remove });
-    if (failure === undefined && (await store.head(probe.key, { signal })) !== null)
+    await answerOf(askedOf(store), {
+      signal: signalOfItsOwn,
+      ask: async (limit) => removeProbe(place, { key, signal: limit }),
+    });
+    if (failure === undefined && (await store.head(key, { signal })) !== null)
       throw new AppError('store', 'The probe object could not be removed', {
         hint: 'Let this program delete there what it has written; in a bucket that is s3:DeleteObject.',
       });
@@ -79,12 +86,12 @@ export async function examineAccess(
 
 async function examineClock(
   store: Store,
-  options: { readonly now: () => Date; readonly maxClockSkewMs: number; readonly signal: AbortSignal },
+  options: { readonly now: () => Date; readonly signal: AbortSignal },
 ): Promise<Finding | null> {
   const theirs = await store.now(options);
   if (theirs === null) return null;
   const skewMs = options.now().getTime() - theirs.getTime();
-  const wrong = Math.abs(skewMs) > options.maxClockSkewMs;
+  const wrong = Math.abs(skewMs) > maxClockSkewMs;
   return {
     check: '',
     status: wrong ? 'problem' : 'ok',
@@ -116,7 +123,7 @@ async function examineUnfinished(
 
 async function examineLifecycle(
   store: Store,
-  options: { readonly earlyExpiry: StoreToExamine['earlyExpiry']; readonly signal: AbortSignal },
+  options: { readonly prefix: string; readonly keep: KeepRules; readonly signal: AbortSignal },
 ): Promise<Finding | null> {
   if (!store.hasRules) return null;
   const rules = await store.lifecycleRules(options);
@@ -124,7 +131,7 @@ async function examineLifecycle(
     return fine('', 'the token may not look at the bucket rules, which is fine');
   }
   const enabled = rules.filter((rule) => rule.enabled);
-  const early = options.earlyExpiry(enabled);
+  const early = findEarlyExpiry(enabled, options).map(describeEarlyExpiry);
   if (early.length > 0) {
     return {
       check: '',

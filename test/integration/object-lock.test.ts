@@ -16,7 +16,7 @@ import { examineAccess, examineStore } from '../../src/doctor/store-check.ts';
 import { wantedRules } from '../../src/retention/lifecycle.ts';
 import { readSettings } from '../../src/config/settings.ts';
 import { createEnvironment } from '../../src/config/environment.ts';
-import { probeKey, removeProbe, removeSnapshot } from '../../src/snapshots/deletion-law.ts';
+import { removeSnapshot } from '../../src/snapshots/deletion-law.ts';
 import { createRepository, type Repository } from '../../src/snapshots/repository.ts';
 import { createS3Store } from '../../src/storage/s3-store.ts';
 import type { ObjectKey, RemovableStore } from '../../src/storage/store.ts';
@@ -26,6 +26,7 @@ import { createLockedBucket } from '../support/providers/object-lock.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import { realS3 } from '../support/real-s3.ts';
 import { startS3, type S3TestServer } from '../support/s3-server.ts';
+import { keep } from '../support/status-facts.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const signal = AbortSignal.timeout(300_000);
@@ -52,19 +53,11 @@ async function storeAll(store: RemovableStore, folder: string): Promise<readonly
   return ['small', 'small-copy', 'large', 'large-copy', 'manifest.json'].map(key);
 }
 
-function probeOf(repository: Repository): Parameters<typeof examineAccess>[0]['probe'] {
-  const key = probeKey({ prefix: repository.prefix, random: randomBytes(8).toString('hex') });
-  return { key, remove: async () => removeProbe(repository, { key, signal }) };
-}
-
 async function findings(
   repository: Repository,
   objectLockDays: number | null,
 ): Promise<Readonly<Record<string, string>>> {
-  const found = await examineStore(
-    { ...repository, earlyExpiry: () => [], probe: probeOf(repository) },
-    { now: () => new Date(), maxClockSkewMs: 300_000, objectLockDays, signal },
-  );
+  const found = await examineStore(repository, { now: () => new Date(), keep, objectLockDays, signal });
   return Object.fromEntries(found.map(({ check, status, detail }) => [check, `${status}: ${detail}`]));
 }
 
@@ -266,7 +259,7 @@ if (real !== undefined)
         assert.ok(skewMs < 60_000, String(skewMs));
         const limitedPlace = createRepository(store, { prefix: 'own/' });
         const found = await findings(limitedPlace, null);
-        assert.equal((await examineAccess({ store, probe: probeOf(limitedPlace) }, { signal })).status, 'ok');
+        assert.equal((await examineAccess(limitedPlace, { signal })).status, 'ok');
         assert.match(found['s3 clock'] ?? '', /^ok: /);
         await store.close();
       },
