@@ -4,12 +4,13 @@
 import { escapeIdentifier, type Client } from 'pg';
 import { qualifiedName } from '../database/archive-contents.ts';
 import { findSequencesBehind } from '../database/sequences.ts';
+import { describeError } from '../errors.ts';
 import { plural } from '../text/table.ts';
 import { failed, list, note, ok, type CheckResult } from './check.ts';
 import { createSource, type Source, type SourceOddity } from './source.ts';
 import { checkMastodon } from './mastodon-checks.ts';
 import { checkTrees } from './tree-check.ts';
-import { leftOpen, tookTooLong } from './unanswered.ts';
+import { askEach, leftOpen, tookTooLong } from './unanswered.ts';
 
 /** What the snapshot's manifest says must be there. */
 export interface DatabaseExpectations {
@@ -48,8 +49,8 @@ export async function checkDatabase(
         results.push(...leftOpen([name]));
         continue;
       }
-      const detail = error instanceof Error ? error.message : String(error);
-      results.push(failed(name, { detail: `could not be checked: ${detail}`, remedy: 'Look into the log.' }));
+      const detail = `could not be checked: ${describeError(error)}`;
+      results.push(failed(name, { detail, remedy: 'Look into the log.' }));
     }
   }
   return results;
@@ -142,16 +143,10 @@ async function checkConstraints(client: Client): Promise<readonly CheckResult[]>
       where not x.convalidated and x.conrelid <> 0 and x.contype in ('f', 'c', 'n')
         and to_jsonb(x) ->> 'conenforced' is distinct from 'false' order by 1, 2`,
   );
-  const broken: string[] = [];
-  const open: string[] = [];
-  for (const { table, name } of rows) {
-    try {
-      await client.query(`alter table ${table} validate constraint ${escapeIdentifier(name)}`);
-    } catch (error) {
-      if (tookTooLong(error)) open.push(`${name} of ${table}`);
-      else broken.push(`${name} of ${table}: ${error instanceof Error ? error.message : String(error)}`);
-    }
-  }
+  const { broken, open } = await askEach(rows, {
+    name: ({ table, name }) => `${name} of ${table}`,
+    ask: async ({ table, name }) => client.query(`alter table ${table} validate constraint ${escapeIdentifier(name)}`),
+  });
   const { rows: all } = await client.query<{ valid: string }>(
     "select count(*) filter (where convalidated) as valid from pg_constraint where contype = 'f'",
   );
@@ -161,9 +156,13 @@ async function checkConstraints(client: Client): Promise<readonly CheckResult[]>
   return [
     whole,
     ...unanswered,
-    note('constraints of the source', `not validated in the source, and old rows break them: ${list(broken)}`, {
-      remedy: 'Delete or mend those rows in the source when there is time, then: ALTER TABLE … VALIDATE CONSTRAINT.',
-    }),
+    note(
+      'constraints of the source',
+      `not validated in the source, and old rows break them: ${list(broken.map(({ text }) => text))}`,
+      {
+        remedy: 'Delete or mend those rows in the source when there is time, then: ALTER TABLE … VALIDATE CONSTRAINT.',
+      },
+    ),
   ];
 }
 
@@ -173,22 +172,15 @@ async function checkMaterialisedViews(client: Client): Promise<readonly CheckRes
     `select format('%I.%I', n.nspname, c.relname) as name, c.relispopulated as filled
        from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind = 'm' order by c.oid`,
   );
-  const broken: { readonly filled: boolean; readonly detail: string }[] = [];
-  const open: string[] = [];
-  for (const { name, filled } of rows) {
-    try {
-      // As pg_restore does it, where a function that forgets its schema fails.
-      await client.query(`set search_path to ''`);
-      await client.query(`refresh materialized view ${name}`);
-    } catch (error) {
-      if (tookTooLong(error)) open.push(name);
-      else broken.push({ filled, detail: `${name}: ${error instanceof Error ? error.message : String(error)}` });
-    } finally {
-      await client.query('reset search_path');
-    }
-  }
+  // As pg_restore does it, where a function that forgets its schema fails.
+  await client.query(`set search_path to ''`);
+  const { broken, open } = await askEach(rows, {
+    name: ({ name }) => name,
+    ask: async ({ name }) => client.query(`refresh materialized view ${name}`),
+  });
+  await client.query('reset search_path');
   const [lost, never] = [true, false].map((filled) =>
-    broken.filter((one) => one.filled === filled).map(({ detail }) => detail),
+    broken.filter(({ item }) => item.filled === filled).map(({ text }) => text),
   );
   const notes = [
     ...leftOpen(open),

@@ -3,6 +3,7 @@
 
 import type { Client } from 'pg';
 import type { RestoreFailure } from '../database/restore-client.ts';
+import { describeError } from '../errors.ts';
 import { failed, type CheckResult } from './check.ts';
 import { explainMissingRows, namesMissingRows, type RowHistory } from './missing-rows.ts';
 
@@ -125,8 +126,7 @@ async function listDuplicates(
       count: String(groups),
     };
   } catch (error) {
-    const problem = error instanceof Error ? error.message : String(error);
-    return { keys: `they could not be listed: ${problem}`, count: 'an unknown number' };
+    return { keys: `they could not be listed: ${describeError(error)}`, count: 'an unknown number' };
   }
 }
 

@@ -5,6 +5,7 @@
 import type { Client } from 'pg';
 import type { RestoreFailure } from '../database/restore-client.ts';
 import { sqlStateOf, undefinedTable } from '../database/sql-state.ts';
+import { describeError } from '../errors.ts';
 import { plural } from '../text/table.ts';
 import { failed, type CheckResult } from './check.ts';
 
@@ -118,7 +119,7 @@ async function countOrphans(client: Client, key: ForeignKey): Promise<string> {
     );
     return `${plural(Number(rows[0]?.rows), 'row names', 'rows name')} ${plural(Number(rows[0]?.names), 'that is', 'that are')} missing`;
   } catch (error) {
-    return `they could not be counted: ${error instanceof Error ? error.message : String(error)}`;
+    return `they could not be counted: ${describeError(error)}`;
   }
 }
 

@@ -3,7 +3,7 @@
 
 import type { Client } from 'pg';
 import { failed, list, note, ok, type CheckResult } from './check.ts';
-import { leftOpen, tookTooLong } from './unanswered.ts';
+import { askEach, leftOpen } from './unanswered.ts';
 
 /** Walks every B-tree, without the rows that it stands for; what it looks at it looks at as the role of the session. */
 export async function checkTrees(client: Client): Promise<readonly CheckResult[]> {
@@ -20,20 +20,17 @@ export async function checkTrees(client: Client): Promise<readonly CheckResult[]
        join pg_am a on a.oid = c.relam join pg_namespace n on n.oid = c.relnamespace
       where a.amname = 'btree' and c.relkind = 'i' and n.nspname !~ '^pg_' and i.indisvalid order by 2`,
   );
-  const broken: string[] = [];
-  const open: string[] = [];
-  for (const { oid, name } of rows) {
-    try {
-      await client.query(`select ${check}($1::oid::regclass)`, [oid]);
-    } catch (error) {
-      if (tookTooLong(error)) open.push(name);
-      else broken.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
-    }
-  }
+  const { broken, open } = await askEach(rows, {
+    name: ({ name }) => name,
+    ask: async ({ oid }) => client.query(`select ${check}($1::oid::regclass)`, [oid]),
+  });
   return [
     broken.length === 0
       ? ok('amcheck', `${rows.length - open.length} B-trees walked`)
-      : failed('amcheck', { detail: list(broken), remedy: 'Check the memory and disk of this host.' }),
+      : failed('amcheck', {
+          detail: list(broken.map(({ text }) => text)),
+          remedy: 'Check the memory and disk of this host.',
+        }),
     ...leftOpen(open),
   ];
 }

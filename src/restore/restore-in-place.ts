@@ -63,9 +63,7 @@ async function finish(
     database: name,
     role: ownerRole,
     needed: neededSchemas(manifest),
-  }).catch((error: unknown) => [
-    note('search path', `could not be set: ${error instanceof Error ? error.message : String(error)}`),
-  ]);
+  }).catch((error: unknown) => [note('search path', `could not be set: ${describeError(error)}`)]);
   const sorting =
     placement.collation === collation
       ? []
