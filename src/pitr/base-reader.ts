@@ -86,14 +86,16 @@ export async function readBase(
     throw new AppError(
       'verify',
       `The base backup '${key}' is of another server, ${contents.systemIdentifier ?? 'unknown'}`,
-      {
-        reason: 'damaged-object',
-        hint: 'Somebody else writes into this place: look at the object, and remove it and its document by hand.',
-      },
+      ofSomebodyElse,
     );
   assertLog(base, contents);
   return contents;
 }
+
+const ofSomebodyElse = {
+  reason: 'damaged-object',
+  hint: 'Somebody else writes into this place: look at the object, and remove it and its document by hand.',
+} as const;
 
 // With a document that names other log, what it needs would be removed, or a moment promised at which it is no database.
 function assertLog(base: StoredBase, { log }: BaseContents): void {
@@ -108,10 +110,7 @@ function assertLog(base: StoredBase, { log }: BaseContents): void {
   throw new AppError(
     'verify',
     `The document of the base backup '${base.id}' names other log than its server did: ${formatLsn(log.startLsn)} to ${formatLsn(log.endLsn)}`,
-    {
-      reason: 'damaged-object',
-      hint: 'Somebody else writes into this place: look at the object, and remove it and its document by hand.',
-    },
+    ofSomebodyElse,
   );
 }
 

@@ -4,7 +4,7 @@
 import { appendFile, chmod, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { makeDirectory } from '../disk/directory.ts';
-import { AppError, describeError } from '../errors.ts';
+import { AppError, toAppError } from '../errors.ts';
 import { unlessFull } from './full-disk.ts';
 import { formatMicros } from './moment.ts';
 import type { ReplayPlan } from './plan.ts';
@@ -80,9 +80,9 @@ async function makeEmpty(directory: string): Promise<void> {
       });
     await chmod(directory, 0o700);
   } catch (error) {
-    if (error instanceof AppError) throw error;
-    throw new AppError('restore', `'${directory}' cannot be written: ${describeError(error)}`, {
-      cause: error,
+    throw toAppError(error, {
+      code: 'restore',
+      message: `'${directory}' cannot be written`,
       hint: 'Name a directory on a disk with room for the whole database and its log.',
     });
   }

@@ -11,7 +11,7 @@ import type { ServerPrograms } from '../database/server-programs.ts';
 import { removeLeftovers } from '../drill/scratch-leftovers.ts';
 import { settingArguments, socketDirectory, throughSocket } from '../drill/scratch-server.ts';
 import { giveTo, prepareScratchUser, type ScratchUser } from '../drill/scratch-user.ts';
-import { AppError, describeError } from '../errors.ts';
+import { AppError, describeError, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { createScratchName, makeScratchDirectory } from '../state/scratch-directory.ts';
 import { startChild, type Child } from '../stream/child.ts';
@@ -77,9 +77,9 @@ export async function createReplayHome(options: {
     };
   } catch (error) {
     await rm(directory, { recursive: true, force: true }).catch(() => undefined);
-    if (error instanceof AppError) throw error;
-    throw new AppError('restore', `Nothing can be replayed in '${options.scratchDirectory}': ${describeError(error)}`, {
-      cause: error,
+    throw toAppError(error, {
+      code: 'restore',
+      message: `Nothing can be replayed in '${options.scratchDirectory}'`,
       hint: 'Mount a volume that this user may write at BACKUP_SCRATCH_DIR.',
     });
   }
@@ -154,9 +154,9 @@ export async function startReplay(
   } catch (error) {
     await stop();
     signal.throwIfAborted();
-    if (error instanceof AppError) throw error;
-    throw new AppError('restore', `The base could not be replayed: ${describeError(error)}`, {
-      cause: error,
+    throw toAppError(error, {
+      code: 'restore',
+      message: 'The base could not be replayed',
       hint: 'Look at the space and the memory of this container; BACKUP_LOG_LEVEL=debug shows what the server says.',
     });
   }
