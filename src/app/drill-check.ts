@@ -1,6 +1,7 @@
 // Whether a drill could run here, and a restore with several jobs: both are found wanting on the day they are needed when nobody
 // asks beforehand. What is asked is what a drill itself asks.
 
+import { newestFirst } from '../schedule/due.ts';
 import { identitiesOf, recipientsOf } from '../config/age-keys.ts';
 import type { Finding } from '../doctor/finding.ts';
 import { answerOf } from '../doctor/silence.ts';
@@ -12,7 +13,6 @@ import { findScratchUser } from '../drill/scratch-user.ts';
 import { describeError } from '../errors.ts';
 import { archiveBytes } from '../restore/archive-file.ts';
 import type { EarlierBackups } from '../snapshots/earlier-backups.ts';
-import { newestFirst } from '../snapshots/catalogue.ts';
 import { dumpOf } from '../snapshots/manifest.ts';
 import { formatBytes } from '../text/format.ts';
 import type { AppContext } from './context.ts';

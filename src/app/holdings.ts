@@ -2,7 +2,8 @@
 // is told of both.
 
 import { AppError, describeError } from '../errors.ts';
-import { newestFirst, pinsOf, readCatalogue, type Catalogue } from '../snapshots/catalogue.ts';
+import { newestFirst } from '../schedule/due.ts';
+import { pinsOf, readCatalogue, type Catalogue } from '../snapshots/catalogue.ts';
 import { dumpOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import { startOfId } from '../snapshots/object-keys.ts';
 import type { PlaceStanding } from '../snapshots/place.ts';

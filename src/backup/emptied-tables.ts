@@ -3,8 +3,7 @@
 
 import type { Log } from '../log.ts';
 import { isPassingTable } from '../mastodon/passing-tables.ts';
-import { withoutFuture } from '../schedule/due.ts';
-import { newestFirst } from '../snapshots/catalogue.ts';
+import { newestFirst, withoutFuture } from '../schedule/due.ts';
 import type { EarlierBackups } from '../snapshots/earlier-backups.ts';
 import { snapshotName, type Manifest } from '../snapshots/manifest.ts';
 

@@ -2,7 +2,7 @@
 // removes anything. Ages count back from the tier's newest snapshot, so an outage does not thin what is left.
 
 import type { KeepRule } from '../config/keep-rule.ts';
-import { withoutFuture, type PlannedSnapshot } from '../schedule/due.ts';
+import { newestFirst, withoutFuture, type PlannedSnapshot } from '../schedule/due.ts';
 import type { Folder } from '../schedule/tier.ts';
 import { periodOf } from './period.ts';
 
@@ -34,9 +34,9 @@ export function judge<Snapshot extends PlannedSnapshot>(
 ): readonly Verdict<Snapshot>[] {
   const { isPinned = () => false } = options;
   const judged = snapshots.filter((snapshot) => !isPinned(snapshot));
-  const past = withoutFuture(judged, options.now).toSorted(byDataAt);
+  const past = withoutFuture(judged, options.now).toSorted(newestFirst);
   const isPast = new Set(past);
-  const future = judged.filter((snapshot) => !isPast.has(snapshot)).toSorted(byDataAt);
+  const future = judged.filter((snapshot) => !isPast.has(snapshot)).toSorted(newestFirst);
   const { rule } = options;
   const least = rule.kind === 'count' ? Math.min(alwaysKept, rule.n) : alwaysKept;
   const verdicts = judgeByRule(past, options).map((verdict, index): Verdict<Snapshot> => {
@@ -46,22 +46,23 @@ export function judge<Snapshot extends PlannedSnapshot>(
   const pinned = snapshots.filter(isPinned).map((snapshot) => ({ snapshot, keep: true, reason: 'pinned' }));
   return [
     ...future.map((snapshot) => ({ snapshot, keep: true, reason: 'dated in the future: made under a wrong clock' })),
-    ...[...pinned, ...verdicts].toSorted((a, b) => byDataAt(a.snapshot, b.snapshot)),
+    ...[...pinned, ...verdicts].toSorted((a, b) => newestFirst(a.snapshot, b.snapshot)),
   ];
 }
 
+// `past` is newest first.
 function judgeByRule<Snapshot extends PlannedSnapshot>(
-  newestFirst: readonly Snapshot[],
+  past: readonly Snapshot[],
   { tier, rule, timeZone }: { readonly tier: Folder; readonly rule: KeepRule; readonly timeZone: string },
 ): readonly Verdict<Snapshot>[] {
   switch (rule.kind) {
     case 'all':
-      return newestFirst.map((snapshot) => ({ snapshot, keep: true, reason: 'all are kept' }));
+      return past.map((snapshot) => ({ snapshot, keep: true, reason: 'all are kept' }));
     case 'age': {
-      const newest = newestFirst[0];
+      const newest = past[0];
       if (newest === undefined) return [];
       const cutoff = before(newest.dataAt, rule);
-      return newestFirst.map((snapshot) => {
+      return past.map((snapshot) => {
         const days = Math.floor((newest.dataAt.getTime() - snapshot.dataAt.getTime()) / 86_400_000);
         const keep = snapshot.dataAt >= cutoff;
         return {
@@ -73,7 +74,7 @@ function judgeByRule<Snapshot extends PlannedSnapshot>(
     }
     case 'count': {
       const seen = new Set<string>();
-      return newestFirst.map((snapshot, index) => {
+      return past.map((snapshot, index) => {
         // Each labelled one is a period of its own: a person made it for a reason.
         const name = tier === 'labelled' ? String(index) : periodOf(snapshot.dataAt, { tier, timeZone });
         const first = !seen.has(name);
@@ -98,8 +99,4 @@ export function before(date: Date, { amount, unit }: Extract<KeepRule, { readonl
   const lastDay = new Date(Date.UTC(result.getUTCFullYear(), result.getUTCMonth() + 1, 0)).getUTCDate();
   result.setUTCDate(Math.min(date.getUTCDate(), lastDay));
   return result;
-}
-
-function byDataAt(a: PlannedSnapshot, b: PlannedSnapshot): number {
-  return b.dataAt.getTime() - a.dataAt.getTime() || b.committedAt.getTime() - a.committedAt.getTime();
 }

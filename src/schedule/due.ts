@@ -22,6 +22,11 @@ export interface DueRun {
 /** Snapshots dated further ahead than this were made under a wrong clock and answer nothing. */
 export const futureToleranceMs = 5 * 60_000;
 
+/** Orders snapshots by the moment of their data, newest first. */
+export function newestFirst(a: PlannedSnapshot, b: PlannedSnapshot): number {
+  return b.dataAt.getTime() - a.dataAt.getTime() || b.committedAt.getTime() - a.committedAt.getTime();
+}
+
 /** Snapshots that are not from the future, as a clock that ran ahead leaves them behind. */
 export function withoutFuture<Snapshot extends PlannedSnapshot>(
   snapshots: readonly Snapshot[],

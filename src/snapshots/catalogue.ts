@@ -2,6 +2,7 @@
 // and what is foreign. An object without a manifest is not a backup and does not appear at all.
 
 import type { PublicKey } from '../config/ssh-keys.ts';
+import { newestFirst } from '../schedule/due.ts';
 import { folders, type Folder } from '../schedule/tier.ts';
 import type { ObjectKey, StoredObject } from '../storage/store.ts';
 import { plural } from '../text/table.ts';
@@ -164,11 +165,6 @@ export function pinsOf({ pinned }: Pick<Catalogue, 'pinned'>): (snapshot: Pinned
   const names = new Set(pinned.map(snapshotName));
   if (names.size === 0) return () => false;
   return (snapshot) => names.has(snapshotName(snapshot));
-}
-
-/** Orders manifests by the moment of their data, newest first. */
-export function newestFirst(a: Manifest, b: Manifest): number {
-  return b.dataAt.getTime() - a.dataAt.getTime() || b.committedAt.getTime() - a.committedAt.getTime();
 }
 
 function describeDamage(

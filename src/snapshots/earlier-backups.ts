@@ -1,7 +1,8 @@
 // What this instance already has in its stores, asked once a run: whether its backups are encrypted, and which secrets they
 // were made with.
 
-import { newestFirst, type Unsigned } from './catalogue.ts';
+import { newestFirst } from '../schedule/due.ts';
+import type { Unsigned } from './catalogue.ts';
 import { dumpOf, type Manifest } from './manifest.ts';
 import type { Repository } from './repository.ts';
 
