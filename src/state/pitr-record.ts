@@ -49,6 +49,7 @@ const baseRecord = record({
 /** The newest base backup. */
 export type BaseRecord = v.InferOutput<typeof baseRecord>;
 
+/** What of the past can be had. */
 const windowRecord = record({
   at: instant,
   systemIdentifier: v.string(),
@@ -60,9 +61,6 @@ const windowRecord = record({
   bases: count,
   bytes: count,
 });
-
-/** What of the past can be had. */
-export type WindowRecord = v.InferOutput<typeof windowRecord>;
 
 /** What a file of it must be to be believed. */
 export const pitrRecord = record({
