@@ -2,8 +2,10 @@
 // which nothing is remembered is called that, and never "missed".
 
 import { nextSlot, scheduledTiers, type Timetable } from '../schedule/timetable.ts';
-import type { PastFailure, SnapshotRecord } from '../state/records.ts';
+import type { PastFailure } from '../state/records.ts';
 import { wallTime } from '../text/time-zone.ts';
+import type { Past } from './collection.ts';
+import type { StatusFacts } from './status.ts';
 
 /**
  * What became of a day. `kept`: a snapshot of it is stored; `gone`: there was one; `failed`: it was tried in vain; `missed`: it
@@ -26,15 +28,9 @@ const dayMs = 86_400_000;
 const shownDays = 365;
 
 /** The last year and today. */
-export function viewCalendar(facts: {
-  readonly timetable: Timetable;
-  readonly present: readonly SnapshotRecord[];
-  readonly runs: readonly SnapshotRecord[];
-  readonly failures: readonly PastFailure[];
-  /** From when on everything is remembered. */
-  readonly since: Date;
-  readonly now: Date;
-}): readonly CalendarDay[] {
+export function viewCalendar(
+  facts: Pick<StatusFacts, 'timetable' | 'now'> & Past & { readonly failures: readonly PastFailure[] },
+): readonly CalendarDay[] {
   const { timetable, now } = facts;
   const dayOf = dayNamer(timetable.timeZone);
   const kept = Map.groupBy(facts.present, ({ dataAt }) => dayOf(dataAt));

@@ -25,6 +25,12 @@ export interface Collection {
   readonly dumps: readonly RunPoint[];
 }
 
+/** What was made, as far back as it is remembered. */
+export interface Past extends Pick<Collection, 'present' | 'runs'> {
+  /** From when on everything is remembered. */
+  readonly since: Date;
+}
+
 type Stores = readonly Pick<StoreRecord, 'name' | 'snapshots'>[];
 
 /** By the list of the first store: records are replaced whole, so the same list is the same content. */

@@ -1,6 +1,7 @@
 // The places where backups are: what each holds, since when it could not be read, and what it missed.
 
-import type { AttemptsRecord, FailureRecord, SnapshotRecord, StoreRecord } from '../state/records.ts';
+import type { FailureRecord, SnapshotRecord, StoreRecord } from '../state/records.ts';
+import type { StatusFacts } from './status.ts';
 
 /** A destination. Times are ISO 8601 where they were remembered so. */
 export interface DestinationView {
@@ -24,10 +25,7 @@ export interface DestinationView {
 export function viewDestinations({
   stores,
   attempts,
-}: {
-  readonly stores: readonly StoreRecord[];
-  readonly attempts: AttemptsRecord;
-}): readonly DestinationView[] {
+}: Pick<StatusFacts, 'stores' | 'attempts'>): readonly DestinationView[] {
   return stores.map((store): DestinationView => {
     const { name, description, readAt, error, snapshots } = store;
     const times = snapshots.map(({ dataAt }) => dataAt.getTime());

@@ -1,7 +1,7 @@
 // The drills: the last one with its checks, when one last passed, when the next comes, and how long a restore took over time.
 
-import type { Scheduled } from '../schedule/timetable.ts';
-import type { AttemptsRecord, DrillReport, DrillsRecord } from '../state/records.ts';
+import type { AttemptsRecord, DrillReport } from '../state/records.ts';
+import type { StatusFacts } from './status.ts';
 
 /** What is known of drills. Times are ISO 8601 where they were remembered so. */
 export interface DrillsView {
@@ -15,11 +15,7 @@ export interface DrillsView {
 }
 
 /** Looks at what is remembered of drills. */
-export function viewDrills(facts: {
-  readonly attempts: AttemptsRecord;
-  readonly drills: DrillsRecord | null;
-  readonly next: readonly { readonly schedule: Scheduled; readonly at: Date }[];
-}): DrillsView {
+export function viewDrills(facts: Pick<StatusFacts, 'attempts' | 'drills' | 'next'>): DrillsView {
   const reports = facts.drills?.reports ?? [];
   const { drill } = facts.attempts;
   return {

@@ -2,12 +2,13 @@
 // before it happens, so that nobody finds out by what is missing.
 
 import type { KeepRule } from '../config/keep-rule.ts';
-import type { KeepRules } from '../config/settings.ts';
 import { periodOf } from '../retention/period.ts';
 import { alwaysKept, before, judge, type Verdict } from '../retention/policy.ts';
-import { nextSlot, type Timetable } from '../schedule/timetable.ts';
+import { nextSlot } from '../schedule/timetable.ts';
 import { asTier, folders, type Folder, type Tier } from '../schedule/tier.ts';
 import type { SnapshotRecord } from '../state/records.ts';
+import type { Collection } from './collection.ts';
+import type { StatusFacts } from './status.ts';
 
 /** A snapshot that is stored. */
 export interface SnapshotView {
@@ -34,13 +35,7 @@ const farthest = 500;
 /** Judges all snapshots. */
 export function outlook(
   snapshots: readonly SnapshotRecord[],
-  options: {
-    readonly keep: KeepRules;
-    readonly retentionMode: 'prune' | 'lifecycle' | 'off';
-    readonly timetable: Timetable;
-    readonly places: (snapshot: SnapshotRecord) => readonly string[];
-    readonly now: Date;
-  },
+  options: Pick<StatusFacts, 'keep' | 'retentionMode' | 'timetable' | 'now'> & Pick<Collection, 'places'>,
 ): readonly SnapshotView[] {
   const { timetable, now } = options;
   const { timeZone } = timetable;
@@ -86,11 +81,9 @@ function endings(
     timetable,
     now,
     verdicts,
-  }: {
+  }: Pick<StatusFacts, 'timetable' | 'now'> & {
     readonly rule: KeepRule;
-    readonly timetable: Timetable;
-    readonly now: Date;
-    readonly verdicts: readonly { readonly keep: boolean; readonly snapshot: SnapshotRecord }[];
+    readonly verdicts: readonly Verdict<SnapshotRecord>[];
   },
 ): Ending {
   const tier = asTier(folder);
@@ -159,7 +152,7 @@ function firstMomentOver(dataAt: Date, rule: Extract<KeepRule, { readonly kind: 
 // The slots to come by their number, each asked for once.
 function comingSlots(
   tier: Tier,
-  { timetable, now }: { readonly timetable: Timetable; readonly now: Date },
+  { timetable, now }: Pick<StatusFacts, 'timetable' | 'now'>,
 ): (index: number) => Date | null {
   const known: Date[] = [];
   return (index) => {

@@ -1,7 +1,8 @@
 // What a restore would cost now: how long, measured by the last drill and reckoned up to today's size, and how much space. An
 // administrator promises it to others while everything is down; a figure without its source would be a guess.
 
-import type { DrillReport, SnapshotRecord } from '../state/records.ts';
+import type { Collection } from './collection.ts';
+import type { DrillsView } from './drills.ts';
 
 /** The price of restoring the newest snapshot. */
 export interface RestoreCost {
@@ -20,12 +21,9 @@ export interface RestoreCost {
 }
 
 /** The price now; null: there is no snapshot. */
-export function restoreCost(facts: {
-  readonly present: readonly SnapshotRecord[];
-  readonly runs: readonly SnapshotRecord[];
-  readonly reports: readonly Omit<DrillReport, 'checks'>[];
-  readonly now: Date;
-}): RestoreCost | null {
+export function restoreCost(
+  facts: Pick<Collection, 'present' | 'runs'> & Pick<DrillsView, 'reports'> & { readonly now: Date },
+): RestoreCost | null {
   const newest = facts.present.find(({ dataAt }) => dataAt <= facts.now);
   if (newest === undefined) return null;
   const measured = facts.reports.find(({ durationMs, status }) => durationMs !== null && status !== 'failed');

@@ -132,26 +132,7 @@ function activitiesOf({ attempts: { running, drilling }, progress }: StatusFacts
   // Of an earlier one, of which nobody has said that it ended.
   const since = (begin: string, pace: ProgressRecord['run'] | undefined): ProgressRecord['run'] =>
     pace === null || pace === undefined || Date.parse(pace.at) < Date.parse(begin) ? null : pace;
-  return [
-    ...(running === null
-      ? []
-      : ([
-          {
-            what: 'run',
-            name: running.command,
-            since: running.since,
-            progress: since(running.since, progress?.run),
-          },
-        ] as const)),
-    ...(drilling === null
-      ? []
-      : ([
-          {
-            what: 'drill',
-            name: drilling.snapshot,
-            since: drilling.since,
-            progress: since(drilling.since, progress?.drill),
-          },
-        ] as const)),
-  ];
+  const run = running === null ? [] : [{ what: 'run' as const, name: running.command, since: running.since }];
+  const drill = drilling === null ? [] : [{ what: 'drill' as const, name: drilling.snapshot, since: drilling.since }];
+  return [...run, ...drill].map((one) => ({ ...one, progress: since(one.since, progress?.[one.what]) }));
 }

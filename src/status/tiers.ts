@@ -1,12 +1,13 @@
 // Each tier at a glance: its newest snapshot, its deadline, its next run, and which of its last slots were answered.
 
 import type { KeepRule } from '../config/keep-rule.ts';
-import type { KeepRules } from '../config/settings.ts';
 import { standings } from '../health/deadlines.ts';
 import { answeredUntil, withoutFuture } from '../schedule/due.ts';
-import { lastSlot, nextSlot, scheduledTiers, type Timetable } from '../schedule/timetable.ts';
+import { lastSlot, nextSlot, scheduledTiers } from '../schedule/timetable.ts';
 import { asTier, folders, type Folder } from '../schedule/tier.ts';
-import type { AttemptsRecord, FailureRecord, SnapshotRecord, StoreRecord } from '../state/records.ts';
+import type { FailureRecord, SnapshotRecord } from '../state/records.ts';
+import type { Past } from './collection.ts';
+import type { StatusFacts } from './status.ts';
 
 /** What became of a scheduled instant; `unknown`: of a time that nobody remembers. */
 export interface SlotView {
@@ -42,19 +43,9 @@ export interface TierView {
 const shownSlots = 14;
 
 /** Looks at every tier that has a schedule or a snapshot, the finest first. */
-export function viewTiers(facts: {
-  readonly timetable: Timetable;
-  readonly keep: KeepRules;
-  readonly graceMs: number;
-  readonly timeoutMs: number;
-  readonly stores: readonly StoreRecord[];
-  readonly attempts: AttemptsRecord;
-  readonly present: readonly SnapshotRecord[];
-  readonly runs: readonly SnapshotRecord[];
-  /** From when on everything is remembered. */
-  readonly since: Date;
-  readonly now: Date;
-}): readonly TierView[] {
+export function viewTiers(
+  facts: Pick<StatusFacts, 'timetable' | 'keep' | 'graceMs' | 'timeoutMs' | 'stores' | 'attempts' | 'now'> & Past,
+): readonly TierView[] {
   const { timetable, present, runs, now } = facts;
   const byTier = Map.groupBy(present, ({ tier }) => tier);
   const runsByTier = Map.groupBy(runs, ({ tier }) => tier);
@@ -104,13 +95,7 @@ function slotsOf(
     since,
     deadlineAt,
     now,
-  }: {
-    readonly timetable: Timetable;
-    readonly runs: readonly SnapshotRecord[];
-    readonly since: Date;
-    readonly deadlineAt: Date | null;
-    readonly now: Date;
-  },
+  }: Pick<StatusFacts, 'timetable' | 'now'> & Pick<Past, 'runs' | 'since'> & { readonly deadlineAt: Date | null },
 ): readonly SlotView[] {
   const tier = asTier(folder);
   if (tier === undefined || timetable.schedules[tier] === null) return [];

@@ -1,13 +1,14 @@
 // The verdict in words: whether one can sleep, and if not, why. The status alone is a word of ours; nobody should have to look up
 // what "degraded" means at three in the morning.
 
-import type { Health, HealthStatus } from '../health/assess.ts';
+import type { HealthStatus } from '../health/assess.ts';
 import { describeSilence } from '../health/heartbeat.ts';
 import { withoutFuture } from '../schedule/due.ts';
-import type { Scheduled } from '../schedule/timetable.ts';
-import type { AttemptsRecord, HeartbeatRecord, SnapshotRecord, Waiting } from '../state/records.ts';
+import type { Waiting } from '../state/records.ts';
 import { formatSpan } from '../text/format.ts';
 import { formatAge } from '../text/moment.ts';
+import type { Collection } from './collection.ts';
+import type { StatusFacts } from './status.ts';
 
 /** How it stands, for people. */
 export interface Verdict {
@@ -29,15 +30,9 @@ export const symbols: Readonly<Record<HealthStatus, string>> = {
 };
 
 /** Puts the health into words. */
-export function pronounce(facts: {
-  readonly health: Health;
-  readonly attempts: AttemptsRecord;
-  readonly heartbeat: HeartbeatRecord | null;
-  /** Newest first. */
-  readonly present: readonly SnapshotRecord[];
-  readonly next: readonly { readonly schedule: Scheduled; readonly at: Date }[];
-  readonly now: Date;
-}): Verdict {
+export function pronounce(
+  facts: Pick<StatusFacts, 'health' | 'attempts' | 'heartbeat' | 'next' | 'now'> & Pick<Collection, 'present'>,
+): Verdict {
   const { status, healthy } = facts.health;
   return { status, healthy, ...words(facts) };
 }
