@@ -3,9 +3,11 @@
 
 import { decryptDocument } from '../codec/age.ts';
 import { AppError, describeError } from '../errors.ts';
+import { partOf } from './manifest.ts';
 import type { BesideKind } from './object-keys.ts';
 import { keyOf, type ReadOptions, type StoredPart } from './part-reader.ts';
 import { readDocumentPart } from './parts.ts';
+import type { Repository } from './repository.ts';
 
 /** What the names of these parts end in. */
 export const besideSuffixes = {
@@ -27,16 +29,33 @@ export async function readBeside(stored: StoredPart, options: ReadOptions): Prom
   return readDocumentPart(stored, options).catch(inItsWords(stored));
 }
 
-/** Opens what was read; throws AppError `verify` when none of the identities does. */
-export async function openBeside(
-  stored: StoredPart,
-  { content, identities }: { readonly content: Buffer; readonly identities: readonly string[] },
-): Promise<Buffer> {
-  try {
-    return await decryptDocument(content, identities);
-  } catch (error) {
+/** What of a snapshot is verified, and how. */
+export interface BesideToVerify extends ReadOptions, Pick<StoredPart, 'manifest'> {
+  /** Empty: it is not opened. */
+  readonly identities: readonly string[];
+}
+
+/** Reads a part back, and with identities opens it for `look`. Throws AppError `verify`, also when it is missing. */
+export async function verifyBeside(
+  repository: Repository,
+  {
+    kind,
+    manifest,
+    identities,
+    look,
+    ...options
+  }: BesideToVerify & { readonly kind: BesideKind; readonly look: (stored: StoredPart, opened: Buffer) => unknown },
+): Promise<BesideVerification> {
+  const part = partOf(manifest, kind);
+  if (part === undefined) return 'none';
+  const stored = { repository, manifest, part };
+  const content = await readBeside(stored, options);
+  if (identities.length === 0) return 'hashed';
+  const opened = await decryptDocument(content, identities).catch((error: unknown) => {
     throw besideProblem(stored, { text: `it cannot be opened: ${describeError(error)}`, cause: error });
-  }
+  });
+  look(stored, opened);
+  return 'decrypted';
 }
 
 /** Says of a part that is not what was written that the dump beside it is not concerned. */

@@ -3,9 +3,8 @@
 
 import { createTarReader } from '../codec/tar.ts';
 import { describeError } from '../errors.ts';
-import { besideProblem, openBeside, readBeside, type BesideVerification } from './beside.ts';
-import { partOf, type Manifest } from './manifest.ts';
-import type { ReadOptions, StoredPart } from './part-reader.ts';
+import { besideProblem, verifyBeside, type BesideToVerify, type BesideVerification } from './beside.ts';
+import type { StoredPart } from './part-reader.ts';
 import type { Repository } from './repository.ts';
 
 /** A file in the tar. */
@@ -16,22 +15,8 @@ export interface ExtraFile {
 }
 
 /** Reads a snapshot's extra files back, and with identities opens them. Throws AppError `verify`, also when they are missing. */
-export async function verifyExtra(
-  repository: Repository,
-  options: ReadOptions & {
-    readonly manifest: Pick<Manifest, 'id' | 'tier' | 'parts'>;
-    /** Empty: they are not opened. */
-    readonly identities: readonly string[];
-  },
-): Promise<BesideVerification> {
-  const { manifest, identities } = options;
-  const part = partOf(manifest, 'extra');
-  if (part === undefined) return 'none';
-  const stored = { repository, manifest, part };
-  const content = await readBeside(stored, options);
-  if (identities.length === 0) return 'hashed';
-  unpackExtra(stored, await openBeside(stored, { content, identities }));
-  return 'decrypted';
+export async function verifyExtra(repository: Repository, options: BesideToVerify): Promise<BesideVerification> {
+  return verifyBeside(repository, { ...options, kind: 'extra', look: unpackExtra });
 }
 
 /** The files of an opened tar. Throws AppError `verify` when it is none that we would write. */

@@ -4,10 +4,9 @@ import type { Environment } from '../config/environment.ts';
 import { describeError } from '../errors.ts';
 import type { MastodonVariables } from '../mastodon/documented-variables.ts';
 import { decodeEnvFile } from '../mastodon/env-file.ts';
-import { compareFingerprints } from '../mastodon/secret-fingerprints.ts';
-import { besideProblem, openBeside, readBeside, type BesideVerification } from './beside.ts';
-import { partOf, type Manifest } from './manifest.ts';
-import type { ReadOptions } from './part-reader.ts';
+import { compareFingerprints, type Fingerprinted } from '../mastodon/secret-fingerprints.ts';
+import { besideProblem, verifyBeside, type BesideToVerify, type BesideVerification } from './beside.ts';
+import type { StoredPart } from './part-reader.ts';
 import type { Repository } from './repository.ts';
 
 /**
@@ -16,19 +15,16 @@ import type { Repository } from './repository.ts';
  */
 export async function verifySecrets(
   repository: Repository,
-  options: ReadOptions & {
-    readonly manifest: Pick<Manifest, 'id' | 'tier' | 'parts' | 'secrets'>;
-    /** Empty: it is not opened. */
-    readonly identities: readonly string[];
-  },
+  options: BesideToVerify & { readonly manifest: Fingerprinted },
 ): Promise<BesideVerification> {
-  const { manifest, identities } = options;
-  const part = partOf(manifest, 'secrets');
-  if (part === undefined) return 'none';
-  const stored = { repository, manifest, part };
-  const content = await readBeside(stored, options);
-  if (identities.length === 0) return 'hashed';
-  const opened = await openBeside(stored, { content, identities });
+  const look = (stored: StoredPart, opened: Buffer): void => assertSame(options.manifest, { stored, opened });
+  return verifyBeside(repository, { ...options, kind: 'secrets', look });
+}
+
+function assertSame(
+  manifest: Fingerprinted,
+  { stored, opened }: { readonly stored: StoredPart; readonly opened: Buffer },
+): void {
   let variables: MastodonVariables;
   try {
     variables = decodeEnvFile(opened.toString('utf8'));
@@ -39,7 +35,6 @@ export async function verifySecrets(
   const differing = [...(found?.changed ?? []), ...(found?.missing ?? []), ...(found?.added ?? [])];
   if (differing.length > 0)
     throw besideProblem(stored, { text: `its ${differing.join(', ')} differ from the manifest's fingerprints` });
-  return 'decrypted';
 }
 
 function lookUp(variables: MastodonVariables, name: string): ReturnType<Environment['get']> {
