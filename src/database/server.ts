@@ -40,7 +40,6 @@ export interface DatabaseFacts {
   readonly extensions: readonly DatabaseExtension[];
   /** Ordinary and partitioned tables outside the system schemas. */
   readonly tableCount: number;
-  readonly isReplica: boolean;
 }
 
 /** Asks the server. Throws AppError `database`. */
@@ -64,7 +63,6 @@ export async function readDatabaseFacts(client: Client): Promise<DatabaseFacts> 
       },
       extensions: JSON.parse(row['extensions'] ?? '[]') as DatabaseExtension[],
       tableCount: Number(row['tables']),
-      isReplica: row['replica'] === 'true',
     };
   } catch (error) {
     throw unanswered(error, 'The database cannot be asked about itself');
@@ -102,8 +100,7 @@ const factsQuery = `
          (select coalesce(json_agg(json_build_object('name', extname, 'version', extversion, 'schema', nspname) order by e.oid), '[]')
             from pg_extension e join pg_namespace n on n.oid = extnamespace)::text as extensions,
          (select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
-           where c.relkind in ('r', 'p') and n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema')::text as tables,
-         pg_is_in_recovery()::text as replica
+           where c.relkind in ('r', 'p') and n.nspname not like 'pg\\_%' and n.nspname <> 'information_schema')::text as tables
     from pg_database d where d.datname = current_database()`;
 
 async function readSystemIdentifier(client: Client): Promise<string | null> {

@@ -166,7 +166,7 @@ it('a snapshot of a database whose clock is wrong is dated by our clock, and can
   const dated = (dataAt: Date, aheadMs = 0): Manifest['dataAt'] => {
     const meter = { bytes: 1, sha256: '0'.repeat(64) };
     const passed = { found: { rows: {} }, content: meter, object: meter, end: { dataAt } };
-    const facts = { ...database, serverMajor: 15, tableCount: 1, isReplica: false };
+    const facts = { ...database, serverMajor: 15, tableCount: 1 };
     const base = describeSnapshot(
       {
         purpose: { kind: 'by hand', tier: 'daily' },
