@@ -45,11 +45,6 @@ export function xzEncoderMemory({ level, threads }: { readonly level: number; re
   return threads * (blockEncoderMemory(lzmaOptions(level)) + 2 * blockBytes) + 4 * blockBytes;
 }
 
-/** What stock `xz -T<threads>` needs with its default blocks, in bytes, as `xz -vv` prints it; for comparison. */
-export function stockXzMemory({ level, threads }: { readonly level: number; readonly threads: number }): number {
-  return threads * (blockEncoderMemory({ preset: level }) + 3 * stockBlockBytes(level));
-}
-
 function stockBlockBytes(level: number): number {
   return Math.max(1, (stockDictionaryMiB[level] ?? 64) * 3) * mib;
 }
