@@ -128,7 +128,7 @@ async function prunePlace(
 }
 
 /** A hold in one sentence. */
-export function describeHold({ tier, reason }: Hold): string {
+function describeHold({ tier, reason }: Hold): string {
   return `Retention removes nothing${tier === null ? '' : ` of the tier ${tier}`}: ${reason}`;
 }
 

@@ -76,7 +76,7 @@ export function failureDetails(
 }
 
 /** Whether a dump is much smaller than the last ones; copies are looked at once, as what they are copies of. */
-export function hasShrunk(dumpBytes: number, before: readonly Manifest[]): boolean {
+function hasShrunk(dumpBytes: number, before: readonly Manifest[]): boolean {
   const dumps = before
     .filter(({ copiedFrom }) => copiedFrom === null)
     .slice(0, predecessors)

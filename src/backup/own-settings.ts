@@ -9,7 +9,7 @@ import { fileHeader, padding } from '../codec/tar.ts';
 import { encodeEnvFile } from '../mastodon/env-file.ts';
 
 /** What the file is called among the extra files. */
-export const ownSettingsName = '.env.backup';
+const ownSettingsName = '.env.backup';
 
 /** The file; what came from a file keeps that file's path, and secrets are named alone. */
 export function encodeOwnSettings(environment: Environment): Buffer {

@@ -20,7 +20,7 @@ const shownKeys = 10;
  * The index or constraint that a failed statement was to build, when it was a unique one; undefined for everything else.
  * The texts come from pg_get_indexdef and pg_get_constraintdef, so their form is known.
  */
-export function uniqueKeyOf(statement: string | null): UniqueKey | undefined {
+function uniqueKeyOf(statement: string | null): UniqueKey | undefined {
   const name = String.raw`((?:"(?:[^"]|"")+"|[\w$]+)(?:\.(?:"(?:[^"]|"")+"|[\w$]+))?)`;
   const text = statement?.replace(/;\s*$/, '') ?? '';
   const index = new RegExp(

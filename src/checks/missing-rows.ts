@@ -39,7 +39,7 @@ const keyPattern = new RegExp(
 );
 
 /** The foreign key that a statement of pg_dump's was to add; undefined when it was to do something else. */
-export function foreignKeyOf(statement: string | null): ForeignKey | undefined {
+function foreignKeyOf(statement: string | null): ForeignKey | undefined {
   const [, table, columns, referenced, referencedColumns] = keyPattern.exec(statement ?? '') ?? [];
   if (table === undefined || columns === undefined || referenced === undefined || referencedColumns === undefined)
     return undefined;

@@ -211,7 +211,7 @@ const hints: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** The error for a connection that failed, with the remedy for the usual reasons; also for pg_dump's own text. */
-export function connectionError(cause: unknown, settings: ConnectionSettings): AppError {
+function connectionError(cause: unknown, settings: ConnectionSettings): AppError {
   const text = describeError(cause);
   return new AppError('database', `The database ${describeTarget(settings)} cannot be reached: ${text}`, {
     cause,

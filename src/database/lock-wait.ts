@@ -45,7 +45,7 @@ export async function waitForTable(
 }
 
 /** The error for a table whose lock did not come in time, with whoever has it. */
-export async function lockWaitError(
+async function lockWaitError(
   client: Client,
   { table, patience }: { readonly table: DumpedTable; readonly patience: LockPatience },
 ): Promise<AppError> {

@@ -22,7 +22,7 @@ import { formatMicros, type Moment } from './moment.ts';
 /** Where the log is staged, in the data directory: `restore_command` copies from there. */
 export const stagedFolder = 'pitr-wal';
 /** What a person types, too. */
-export const restoreCommand = `cp "${stagedFolder}/%f" "%p"`;
+const restoreCommand = `cp "${stagedFolder}/%f" "%p"`;
 
 /** A directory of ours for one replay. */
 export interface ReplayHome extends AsyncDisposable {

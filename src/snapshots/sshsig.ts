@@ -6,7 +6,7 @@ import { publicKeyFrom, toKeyObject, type PublicKey, type SigningKey } from '../
 import { decodeArmour, encodeArmour, readSsh, sshNumber, sshString } from '../config/ssh-wire.ts';
 
 /** What a signature is for: one of a commit or a mail by the same key is none of a backup. */
-export const signatureNamespace = 'mastodon-backup';
+const signatureNamespace = 'mastodon-backup';
 
 const armourName = 'SSH SIGNATURE';
 const magic = Buffer.from('SSHSIG');
