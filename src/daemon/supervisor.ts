@@ -4,6 +4,7 @@
 
 import { AppError, describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { backOffMs } from '../stream/patience.ts';
 import type { DaemonClock } from './clock.ts';
 
 /** Something that runs for weeks. */
@@ -84,7 +85,7 @@ async function supervise(
         return;
       }
       deaths += 1;
-      const pauseMs = Math.min(longestPauseMs, firstPauseMs * 2 ** (deaths - 1)) * (0.75 + clock.random() / 2);
+      const pauseMs = backOffMs(deaths, { firstMs: firstPauseMs, longestMs: longestPauseMs, random: clock.random });
       const at = new Date(clock.now().getTime() + pauseMs);
       log.error({ err: error, service: name, deaths, startsAgainAt: at }, 'A service of the daemon died');
       await report(name, [describeDeath(name, error)]);
