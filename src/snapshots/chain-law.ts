@@ -4,6 +4,7 @@
 
 import type { Log } from '../log.ts';
 import type { ObjectKey, RemovableStore } from '../storage/store.ts';
+import type { BaseDocument } from './base-document.ts';
 import { baseDocumentKey, chainPrefix, parseChainKey, type ChainKey } from './chain-keys.ts';
 import { startOfId } from './object-keys.ts';
 import { signatureKey, wantsSigned } from './origin.ts';
@@ -41,13 +42,6 @@ export async function removeParts(
   return parts.length;
 }
 
-/** A base that stays: its own id, and the segment where replaying it begins. */
-export interface KeptBase {
-  readonly id: string;
-  /** 24 hexadecimal digits. */
-  readonly startSegment: string;
-}
-
 /**
  * Removes bases and log that no kept base needs, all of one server: documents first, so that a crash in between leaves no
  * document without its tar, and log last. Answers what went. Throws, removing nothing, when `keep` is empty or a key that is
@@ -57,7 +51,7 @@ export async function removeOldChain(
   { [removal]: store, prefix }: Repository,
   options: {
     readonly systemIdentifier: string;
-    readonly keep: readonly KeptBase[];
+    readonly keep: readonly Pick<BaseDocument, 'id' | 'startSegment'>[];
     readonly remove: readonly ObjectKey[];
     readonly log: Log;
     readonly signal: AbortSignal;
