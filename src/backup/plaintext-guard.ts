@@ -109,6 +109,7 @@ function mayStore({
   return recipients.length > 0 || allowPlaintext;
 }
 
-function isEncrypted(newest: Manifest | undefined): boolean {
-  return newest !== undefined && dumpOf(newest).encryption !== null;
+/** Whether there is a snapshot, and it is encrypted. */
+export function isEncrypted(manifest: Manifest | undefined): boolean {
+  return manifest !== undefined && dumpOf(manifest).encryption !== null;
 }

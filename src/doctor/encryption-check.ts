@@ -1,11 +1,11 @@
 // Whether backups are encrypted, by the settings and by what the stores hold: the two can differ, and a run after a lost line of
 // settings is refused, which should be known before it is due.
 
-import { describeStrangers, objectToPlaintextRun, plaintextRemedy } from '../backup/plaintext-guard.ts';
+import { describeStrangers, isEncrypted, objectToPlaintextRun, plaintextRemedy } from '../backup/plaintext-guard.ts';
 import { recipientsOf } from '../config/age-keys.ts';
 import type { Settings } from '../config/settings.ts';
 import type { EarlierBackups } from '../snapshots/earlier-backups.ts';
-import { dumpOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
+import { snapshotName } from '../snapshots/manifest.ts';
 import { plural } from '../text/table.ts';
 import { fine, type Examination, type Finding } from './finding.ts';
 
@@ -70,8 +70,4 @@ function examineSettings({ keys }: Settings, held: string): Finding {
       ? 'a private key is on this machine'
       : 'no private key on this machine, `verify` hashes only';
   return fine(check, `age, ${plural(keys.recipients.length, 'recipient')}; ${identity}${held}`);
-}
-
-function isEncrypted(manifest: Manifest): boolean {
-  return dumpOf(manifest).encryption !== null;
 }
