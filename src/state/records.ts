@@ -161,9 +161,9 @@ const attemptsRecord = object({
   /** How hooks took it the last time, by the name of their setting. */
   hooks: v.optional(list(object({ hook: v.string(), error: v.nullable(v.string()), at: instant })), []),
   drill: v.optional(v.nullable(drillRecord), null),
-  /** Snapshots that were made here, the newest last: id, blank, SHA-256 of the dump's object. */
   /** An upgrade of the server; null: none was begun. */
   upgrade: v.optional(v.nullable(upgradeRecord), null),
+  /** Snapshots that were made here, the newest last: id, blank, SHA-256 of the dump's object. */
   madeHere: v.optional(list(v.string()), []),
   /** How the last backup that was made here was stored; null: none was, or it is not remembered. */
   encryption: v.optional(v.nullable(v.picklist(['age', 'none'])), null),
