@@ -2,29 +2,17 @@
 // finds must not be missing for another.
 
 import { identitiesOf } from '../config/age-keys.ts';
-import type { ClientPrograms } from '../database/clients.ts';
 import { findServers, type ServerPrograms } from '../database/server-programs.ts';
+import type { ScratchSource } from '../drill/scratch-restore.ts';
+import type { ServerMeans } from '../drill/scratch-server.ts';
 import type { SnapshotSource } from '../snapshots/dump-stream.ts';
 import { dumpOf, type Manifest } from '../snapshots/manifest.ts';
 import type { Repository } from '../snapshots/repository.ts';
-import type { Remains } from '../stream/remains.ts';
-import type { Log } from '../log.ts';
 import type { AppContext } from './context.ts';
 import { scratchOwnerOf } from './scratch.ts';
 
 /** What is on this machine for a throw-away server. */
-export interface ScratchMeans {
-  readonly servers: readonly ServerPrograms[];
-  readonly clients: readonly ClientPrograms[];
-  readonly scratchDirectory: string;
-  readonly scratchOwner: string;
-  readonly uid: number;
-  readonly remains: Remains;
-  readonly stallTimeoutMs: number;
-  /** How far the server stands back for others, 0 to 19. */
-  readonly niceness: number;
-  readonly log: Log;
-}
+export type ScratchMeans = Omit<ScratchSource, 'source'> & Omit<ServerMeans, 'signal'>;
 
 /** The servers that are installed here. */
 export async function scratchServers(context: AppContext, signal: AbortSignal): Promise<readonly ServerPrograms[]> {

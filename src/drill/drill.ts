@@ -9,30 +9,22 @@ import type { EarlierRows } from '../checks/missing-rows.ts';
 import type { ClientPrograms } from '../database/clients.ts';
 import { connect } from '../database/connection.ts';
 import { AppError, describeError, reasonOf } from '../errors.ts';
-import type { Log } from '../log.ts';
 import { expectedRows } from '../restore/expected-rows.ts';
 import { checkConfiguration } from '../restore/extensions.ts';
-import type { Remains } from '../stream/remains.ts';
 import type { DrillDocument, DrillStatus } from './drill-record.ts';
 import { describeLacks, describeRoles, sortFailures } from './failed-statements.ts';
 import { findMeans, restoreToScratch, statementLimit, watchSpace, type ScratchSource } from './scratch-restore.ts';
-import { startScratchServer, type ScratchServer } from './scratch-server.ts';
+import { startScratchServer, type ScratchServer, type ServerMeans } from './scratch-server.ts';
 
 /** Everything a drill needs. */
-export interface DrillOptions extends ScratchSource {
+export interface DrillOptions extends ScratchSource, ServerMeans {
   /** Whether somebody has named a private key for this drill. */
   readonly isKeyGiven: boolean;
-  readonly uid: number;
-  /** How far the server stands back for others, 0 to 19. */
-  readonly niceness: number;
-  readonly remains: Remains;
   /** Older snapshots of the instance, newest first. */
   readonly earlier: readonly EarlierRows[];
   /** What is known of Mastodon's secrets; null: nothing. */
   readonly secrets: CheckResult | null;
   readonly now: () => Date;
-  readonly log: Log;
-  readonly signal: AbortSignal;
   readonly onProgress: (objectBytes: number) => void;
 }
 

@@ -7,10 +7,8 @@ import type { ClientPrograms } from '../database/clients.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { scramVerifier } from '../database/scram-verifier.ts';
 import { AppError } from '../errors.ts';
-import type { Log } from '../log.ts';
-import type { Remains } from '../stream/remains.ts';
 import { findMeans, restoreToScratch, watchSpace, type ScratchSource } from './scratch-restore.ts';
-import { startScratchServer, type ScratchServer } from './scratch-server.ts';
+import { startScratchServer, type ScratchServer, type ServerMeans } from './scratch-server.ts';
 
 /** Since then there is a role that may read everything: PostgreSQL's manual, 22.5. */
 const firstMajorWithReaders = 14;
@@ -36,17 +34,12 @@ export interface OpenedSnapshot extends AsyncDisposable {
  * @throws AppError `restore` when it cannot be opened here; also as `restoreToScratch`.
  */
 export async function openSnapshot(
-  options: ScratchSource & {
-    readonly uid: number;
-    /** How far the server stands back for others, 0 to 19. */
-    readonly niceness: number;
-    readonly remains: Remains;
-    readonly log: Log;
-    /** How long it may stay open is not limited; how long the restore may take is. */
-    readonly restoreSignal: AbortSignal;
-    readonly signal: AbortSignal;
-    readonly onProgress: (objectBytes: number) => void;
-  },
+  options: ScratchSource &
+    ServerMeans & {
+      /** How long it may stay open is not limited; how long the restore may take is. */
+      readonly restoreSignal: AbortSignal;
+      readonly onProgress: (objectBytes: number) => void;
+    },
 ): Promise<OpenedSnapshot> {
   const { source, scratchDirectory: directory, log } = options;
   const servers = options.servers.filter(({ major }) => major >= firstMajorWithReaders);

@@ -29,6 +29,19 @@ export interface ScratchServer extends AsyncDisposable {
   superuser(database: string): ConnectionSettings;
 }
 
+/** What a server is started with, whatever it is for. */
+export interface ServerMeans {
+  readonly scratchDirectory: string;
+  /** Whose it is, as `ownerInScratch` says. */
+  readonly scratchOwner: string;
+  readonly uid: number;
+  /** How far it stands back for others, 0 to 19. */
+  readonly niceness: number;
+  readonly remains: Remains;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
 const startTimeoutMs = 60_000;
 /** The server itself waits 5 s for its backends before it kills them. */
 const stopTimeoutMs = 7_000;
@@ -54,19 +67,9 @@ const serverSettings = {
  * Starts a server in the scratch directory after removing what earlier ones left there. Call it holding the lock of its purpose.
  * @throws AppError `drill`.
  */
-export async function startScratchServer(options: {
-  readonly programs: ServerPrograms;
-  readonly purpose: ScratchPurpose;
-  readonly scratchDirectory: string;
-  /** Whose it is, as `ownerInScratch` says. */
-  readonly scratchOwner: string;
-  readonly uid: number;
-  /** How far it stands back for others, 0 to 19. */
-  readonly niceness: number;
-  readonly remains: Remains;
-  readonly log: Log;
-  readonly signal: AbortSignal;
-}): Promise<ScratchServer> {
+export async function startScratchServer(
+  options: ServerMeans & { readonly programs: ServerPrograms; readonly purpose: ScratchPurpose },
+): Promise<ScratchServer> {
   const { programs, purpose, scratchDirectory, scratchOwner, signal, log } = options;
   await removeLeftovers(options);
   const home = path.join(scratchDirectory, createScratchName(purpose, options));

@@ -9,7 +9,7 @@ import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { throwAwaySettings } from '../database/throw-away-settings.ts';
 import type { ServerPrograms } from '../database/server-programs.ts';
 import { removeLeftovers } from '../drill/scratch-leftovers.ts';
-import { settingArguments, socketDirectory, throughSocket } from '../drill/scratch-server.ts';
+import { settingArguments, socketDirectory, throughSocket, type ServerMeans } from '../drill/scratch-server.ts';
 import { giveTo, prepareScratchUser, type ScratchUser } from '../drill/scratch-user.ts';
 import { AppError, describeError, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -47,14 +47,9 @@ const stopTimeoutMs = 7_000;
 const localeFolder = 'locale';
 
 /** Makes the directory. Call it holding the lock of its use. */
-export async function createReplayHome(options: {
-  readonly scratchDirectory: string;
-  /** Whose it is, as `ownerInScratch` says. */
-  readonly scratchOwner: string;
-  readonly use: ReplayUse;
-  readonly uid: number;
-  readonly log: Log;
-}): Promise<ReplayHome> {
+export async function createReplayHome(
+  options: Pick<ServerMeans, 'scratchDirectory' | 'scratchOwner' | 'uid' | 'log'> & { readonly use: ReplayUse },
+): Promise<ReplayHome> {
   const purpose = `replay-${options.use}` as const;
   await removeLeftovers({ ...options, purpose });
   const directory = path.join(options.scratchDirectory, createScratchName(purpose, options));
