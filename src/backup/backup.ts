@@ -4,6 +4,7 @@
 import { createOneRunKey } from '../codec/age.ts';
 import { encoders, threadsOf, type Compression } from '../codec/codec.ts';
 import type { Environment } from '../config/environment.ts';
+import type { Settings } from '../config/settings.ts';
 import { chooseClient, type ClientPrograms } from '../database/clients.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { startDump } from '../database/dump.ts';
@@ -11,7 +12,7 @@ import { estimateDumpBytes } from '../database/dump-size.ts';
 import { readDatabaseFacts, readServerClock } from '../database/server.ts';
 import type { AppError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { lastDumpBytes, type EarlierBackups } from '../snapshots/earlier-backups.ts';
+import { lastDumpBytes } from '../snapshots/earlier-backups.ts';
 import { createSnapshotId } from '../snapshots/object-keys.ts';
 import type { Folder } from '../schedule/tier.ts';
 import type { ReadPatience } from '../storage/patient-reader.ts';
@@ -28,8 +29,7 @@ import {
   describeStrangers,
   placesWithoutAnswer,
   refusePlaintextAfterEncrypted,
-  type LastEncryption,
-  type SilentPlace,
+  type PlaintextCircumstances,
 } from './plaintext-guard.ts';
 import type { ProgressListener } from './progress.ts';
 import { folderOf, type Purpose } from './purpose.ts';
@@ -41,44 +41,37 @@ import { describeClocks, describeSnapshot, ourMoment } from './snapshot-base.ts'
 import { readSourceState } from './source-state.ts';
 
 /** Everything a run needs. */
-export interface BackupOptions {
+export interface BackupOptions
+  extends
+    PlaintextCircumstances,
+    Pick<
+      Settings,
+      | 'mastodonImage'
+      | 'secrets'
+      | 'extraFiles'
+      | 'lockWaitMs'
+      | 'yieldAfterMs'
+      | 'niceness'
+      | 'verify'
+      | 'stallTimeoutMs'
+    > {
   readonly purpose: Purpose;
   readonly instance: string;
   /** The role that Mastodon uses; null: nobody knows. */
   readonly role: string | null;
-  /** What Mastodon runs from; null: nobody has said. */
-  readonly mastodonImage: string | null;
   readonly toolVersion: string;
   /** Where Mastodon's settings are. */
   readonly environment: Environment;
-  /** Whether they travel with an encrypted backup. */
-  readonly secrets: 'auto' | 'off';
-  /** Paths of the administrator's own files that travel with it. */
-  readonly extraFiles: readonly string[];
   readonly connection: ConnectionSettings;
   readonly clients: readonly ClientPrograms[];
-  readonly lockWaitMs: number;
-  readonly yieldAfterMs: number;
   readonly stores: readonly Repository[];
-  /** What they hold of this instance; one that could not be asked is left out. */
-  readonly earlier: readonly EarlierBackups[];
-  /** Those that could not be asked. */
-  readonly silent: readonly SilentPlace[];
   /** Those in which nothing may be stored, each with the reason. */
   readonly refused: ReadonlyMap<Repository, AppError>;
-  readonly lastEncryption: LastEncryption;
   readonly compression: Compression;
   readonly cores: number;
   readonly memoryLimitBytes: number;
-  /** How far pg_dump and compression stand back for others, 0 to 19. */
-  readonly niceness: number;
-  readonly verify: 'full' | 'etag';
-  readonly recipients: readonly string[];
-  readonly allowPlaintext: boolean;
-  readonly stallTimeoutMs: number;
   /** How often a broken download is taken up again; left out: as usual. */
   readonly readPatience?: ReadPatience | undefined;
-  readonly now: () => Date;
   readonly log: Log;
   readonly signal: AbortSignal;
   readonly onProgress: ProgressListener;

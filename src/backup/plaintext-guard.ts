@@ -20,7 +20,9 @@ export interface SilentPlace {
 export interface PlaintextCircumstances {
   readonly recipients: readonly string[];
   readonly allowPlaintext: boolean;
+  /** What the destinations hold of this instance; one that could not be asked is left out. */
   readonly earlier: readonly EarlierBackups[];
+  /** Those that could not be asked. */
   readonly silent: readonly SilentPlace[];
   readonly lastEncryption: LastEncryption;
   readonly now: () => Date;
