@@ -18,7 +18,7 @@ import { writeArchive, writeSecrets, type FileOutput } from '../restore/archive-
 import { writeExtraFiles } from '../restore/extra-files.ts';
 import type { SnapshotSource } from '../snapshots/dump-stream.ts';
 import { nextSteps } from '../restore/next-steps.ts';
-import { restoreDatabase, type RestoreOutcome } from '../restore/restore.ts';
+import { restoreDatabase, type RestoreOptions, type RestoreOutcome } from '../restore/restore.ts';
 import { assertUsableName } from '../restore/target.ts';
 import { chooseToRestore, type ChosenSnapshot, type SnapshotRequest } from './choosing.ts';
 import type { AppContext } from './context.ts';
@@ -33,16 +33,14 @@ export interface RestoreSource extends SnapshotRequest {
 }
 
 /** Options of `restore --to-database`. */
-export interface RestoreRequest extends RestoreSource {
+export interface RestoreRequest
+  extends
+    RestoreSource,
+    Pick<
+      RestoreOptions,
+      'replace' | 'jobs' | 'sequencesAhead' | 'schemas' | 'withoutExtensions' | 'locale' | 'onCreated'
+    > {
   readonly database: string;
-  readonly replace: boolean;
-  readonly jobs: number;
-  /** How far sequences are moved ahead; left out: they stay where the dump has them. */
-  readonly sequencesAhead?: number;
-  /** The schemas to restore; null: all. */
-  readonly schemas: readonly string[] | null;
-  readonly withoutExtensions: readonly string[];
-  readonly locale: string | null;
   /** Who is to own it; null: the role that Mastodon uses. */
   readonly owner: string | null;
   readonly createRole: boolean;
@@ -51,8 +49,6 @@ export interface RestoreRequest extends RestoreSource {
   readonly wait: boolean;
   /** Another server than the one that Mastodon's settings name. */
   readonly server?: ConnectionSettings;
-  /** Told the number (oid) of a database that is made, before it is filled. */
-  readonly onCreated?: (databaseId: string) => Promise<void>;
 }
 
 /** Options of `restore --output`, `--secrets-output` and `--extra-output`, for which a file is a directory. */

@@ -3,28 +3,16 @@
 
 import { Writable } from 'node:stream';
 import type { ArchiveItem } from '../database/archive-contents.ts';
-import type { ClientPrograms } from '../database/clients.ts';
-import { describeTarget, type ConnectionSettings } from '../database/connection.ts';
+import { describeTarget } from '../database/connection.ts';
 import { startRestore, type RestoreFailure, type RestoreProcess } from '../database/restore-client.ts';
 import { AppError, describeError } from '../errors.ts';
-import type { Log } from '../log.ts';
 import { watchIdleness } from './idle-watch.ts';
 import { streamDump, type SnapshotSource, type StreamOptions, type StreamOutcome } from '../snapshots/dump-stream.ts';
 
 /** Into which database, and how. */
-export interface FillOptions {
-  readonly connection: ConnectionSettings;
-  readonly client: ClientPrograms;
-  readonly serverMajor: number;
-  /** Further arguments of pg_restore. */
-  readonly args: readonly string[];
-  /** Settings of PostgreSQL for its sessions besides the usual ones. */
-  readonly sessionSettings?: Readonly<Record<string, string>>;
-  /** Whether the first statement that fails ends it. */
-  readonly exitOnError: boolean;
+export interface FillOptions extends Omit<Parameters<typeof startRestore>[0], 'file'> {
   /** How long it may stand still while the server has nothing to do for it, in milliseconds. */
   readonly stallTimeoutMs: number;
-  readonly log: Log;
   readonly signal: AbortSignal;
 }
 

@@ -6,7 +6,8 @@ import type { ClientPrograms } from '../database/clients.ts';
 import { whenReachable } from '../database/clean-up.ts';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import type { CheckResult } from '../checks/check.ts';
-import { readContents, type SnapshotSource, type StreamOptions } from '../snapshots/dump-stream.ts';
+import { readContents, type SnapshotSource } from '../snapshots/dump-stream.ts';
+import type { FillWork } from './fill-and-check.ts';
 import type { Remains } from '../stream/remains.ts';
 import { readOrdinarySettings } from './database-settings.ts';
 import { assertExtensions } from './extensions.ts';
@@ -30,19 +31,11 @@ import {
 } from './target.ts';
 
 /** What a restore needs. */
-export interface RestoreOptions extends StreamOptions {
-  readonly source: SnapshotSource;
+export interface RestoreOptions extends Omit<FillWork, 'plan' | 'server' | 'client'> {
   /** The server to restore into; its database is one that can be connected to. */
   readonly connection: ConnectionSettings;
-  /** The database to make. */
-  readonly name: string;
   /** Whether a database with tables may be moved aside. */
   readonly replace: boolean;
-  readonly jobs: number;
-  /** How long pg_restore may stand still, in milliseconds. */
-  readonly stallTimeoutMs: number;
-  /** How far sequences are moved ahead; left out: they stay where the dump has them. */
-  readonly sequencesAhead?: number;
   /** The schemas to restore; null: all that hold something of the user's. */
   readonly schemas: readonly string[] | null;
   readonly withoutExtensions: readonly string[];
@@ -59,9 +52,6 @@ export interface RestoreOptions extends StreamOptions {
     readonly create: boolean;
   };
   readonly clients: readonly ClientPrograms[];
-  readonly scratchDirectory: string;
-  /** Whose what is made there is, as `ownerInScratch` says. */
-  readonly scratchOwner: string;
   readonly remains: Remains;
   /** Told the number (oid) of a database that is made, before it is filled. */
   readonly onCreated?: (databaseId: string) => Promise<void>;
