@@ -5,14 +5,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import { noSigning } from '../config/signing-keys.ts';
 import { AppError, describeError } from '../errors.ts';
-import type { Log } from '../log.ts';
 import type { BaseDocument } from '../snapshots/base-document.ts';
 import { readChain, type Chain, type StoredHistory, type StoredWal } from '../snapshots/chain-catalogue.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import { statementOf, type Stated } from '../snapshots/wal-signature.ts';
 import type { ObjectKey } from '../storage/store.ts';
-import type { ReadPatience } from '../storage/patient-reader.ts';
 import { readBase } from './base-reader.ts';
+import type { ChainCheckOptions } from './chain-check.ts';
 import { lineagesOf, readHistories, readHistory, type HistoryOptions } from './histories.ts';
 import { formatLsn, parseLsn, parseSegmentName, type Lsn } from './lsn.ts';
 import { followBase, type Lineage, type ReplayPlan } from './plan.ts';
@@ -38,16 +37,9 @@ export interface Adoptable {
 }
 
 /** How it is looked at. */
-export interface AdoptionOptions extends OpenChain {
-  /** Null: none is at hand. */
-  readonly identities: readonly string[] | null;
-  readonly threads: number;
+export interface AdoptionOptions extends Omit<ChainCheckOptions, 'storedTo'> {
   /** Log that was looked at before, with another base. */
   readonly known: ReadonlySet<ObjectKey>;
-  readonly patience?: ReadPatience | undefined;
-  readonly onProgress: (bytes: number, expectedBytes: number) => void;
-  readonly log: Log;
-  readonly signal: AbortSignal;
 }
 
 /** Segments that are read at the same time. */

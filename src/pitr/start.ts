@@ -4,15 +4,10 @@
 
 import type { WalRange } from './coverage.ts';
 import { segmentStart, type Lsn } from './lsn.ts';
+import type { ReceiverState } from './receiver-state.ts';
 
 /** Where what is remembered of it ends. */
-export interface Remembered {
-  readonly systemIdentifier: string;
-  readonly timeline: number;
-  /** From here on there was no hole. */
-  readonly followsFrom: Lsn;
-  readonly storedTo: Lsn;
-}
+export type Remembered = Pick<ReceiverState, 'systemIdentifier' | 'timeline' | 'followsFrom' | 'storedTo'>;
 
 /** Where a receiver begins. */
 export interface Start {

@@ -147,12 +147,7 @@ export function startUploads(options: {
 
 async function putPatiently(
   piece: WalPiece,
-  options: {
-    readonly repository: Repository;
-    readonly systemIdentifier: string;
-    readonly form: EncodingForm;
-    readonly random: Random;
-    readonly log: Log;
+  options: Omit<Parameters<typeof startUploads>[0], 'sink' | 'parts' | 'uploadEveryMs'> & {
     readonly signal: AbortSignal;
     readonly onProblem: (text: string) => void;
   },
