@@ -4,11 +4,7 @@
 import { escapeIdentifier, type Client } from 'pg';
 
 /** A sequence that is behind the column it belongs to. */
-export interface SequenceBehind {
-  readonly schema: string;
-  readonly sequence: string;
-  readonly table: string;
-  readonly column: string;
+export interface SequenceBehind extends Pick<OwnedSequence, 'schema' | 'sequence' | 'table' | 'column'> {
   /** Where it stands. */
   readonly last: string;
   /** What the column has, in the sequence's direction the furthest. */

@@ -1,6 +1,7 @@
 // The commands that make a database of a snapshot that was fetched, with nothing but stock tools, and compare it with its manifest. They
 // follow those of stock-objects.ts in the same shell, and share with them WORK, MANIFEST, OBJECT and `pg`; a test runs every one of them.
 
+import type { DatabaseLocale } from '../database/server.ts';
 import { shellQuote } from './shell-word.ts';
 import { decodeObject, type StockEncoding } from './stock-objects.ts';
 
@@ -10,17 +11,9 @@ export interface StockDatabase {
   readonly role: string;
   readonly encoding: string;
   /** How it sorts and compares; null where nobody knows it. */
-  readonly locale: StockLocale | null;
+  readonly locale: DatabaseLocale | null;
   /** Extensions to create first; the schema is null where nobody knows it. */
   readonly extensions: readonly { readonly name: string; readonly schema: string | null }[];
-}
-
-/** How a database sorts and compares, as its manifest says it. */
-export interface StockLocale {
-  readonly collation: string;
-  readonly ctype: string;
-  readonly provider: 'libc' | 'icu' | 'builtin';
-  readonly name: string | null;
 }
 
 /** `pg PROGRAM …` runs a PostgreSQL client inside the service `db` of Mastodon's compose file. */
@@ -111,7 +104,7 @@ function createDatabase(
 
 const everywhere = 'C.UTF-8';
 
-function localeArguments(locale: StockLocale | null): string {
+function localeArguments(locale: DatabaseLocale | null): string {
   if (locale === null) return '';
   const { collation, ctype, provider, name } = locale;
   const libc =

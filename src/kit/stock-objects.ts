@@ -2,17 +2,12 @@
 // pasted into one POSIX shell one after the other and share WORK, FROM, MANIFEST and OBJECT, and `get`; a test runs every one of them.
 
 import type { CompressionName } from '../codec/codec.ts';
+import type { S3Settings } from '../config/bucket.ts';
 import { folders } from '../schedule/tier.ts';
 import { shellQuote } from './shell-word.ts';
 
 /** A bucket as the commands need it: no key of it is part of them. */
-export interface StockBucket {
-  readonly bucket: string;
-  /** Null: AWS's own. */
-  readonly endpoint: string | null;
-  readonly region: string;
-  /** Empty, or a folder with one slash at its end. */
-  readonly prefix: string;
+export interface StockBucket extends Pick<S3Settings, 'bucket' | 'endpoint' | 'region' | 'prefix'> {
   readonly provider: 'Cloudflare' | 'AWS' | 'Other';
 }
 
