@@ -4,9 +4,8 @@
 
 import { identitiesOf } from '../config/age-keys.ts';
 import { describeError } from '../errors.ts';
-import { planChain, planEndedChain } from '../pitr/chain-retention.ts';
+import { planChain, planEndedChain, type ChainPlan } from '../pitr/chain-retention.ts';
 import { readLineages } from '../pitr/histories.ts';
-import type { BaseDocument } from '../snapshots/base-document.ts';
 import { listChains, readChain, type Chain } from '../snapshots/chain-catalogue.ts';
 import { baseKey } from '../snapshots/chain-keys.ts';
 import { removeEndedChain, removeOldChain, sweepChain } from '../snapshots/chain-law.ts';
@@ -40,12 +39,9 @@ export interface ChainPrune {
   readonly hold: string | null;
 }
 
-interface Planned {
+interface Planned extends ChainPlan {
   readonly chain: Chain;
   readonly isFollowed: boolean;
-  readonly keep: readonly BaseDocument[];
-  readonly remove: readonly ObjectKey[];
-  readonly hold: string | null;
 }
 
 interface Planning {

@@ -7,7 +7,7 @@ import { describeError, reasonOf } from '../errors.ts';
 import { snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import { removeSnapshot } from '../snapshots/deletion-law.ts';
 import { describeLock, lockedUntil } from '../snapshots/lock-check.ts';
-import { planPrune, withoutLocked, type Hold, type PruneOccasion, type PrunePlan } from '../retention/prune.ts';
+import { planPrune, withoutLocked, type Hold, type PrunePlan } from '../retention/prune.ts';
 import type { AppContext } from './context.ts';
 import type { Holding } from './holdings.ts';
 
@@ -31,13 +31,8 @@ export interface PlacePrune {
 /** Plans retention for every destination, and carries it out unless `dryRun`. Rejects only with the reason of `signal`. */
 export async function prunePlaces(
   context: AppContext,
-  options: {
+  options: Pick<Parameters<typeof planPrune>[1], 'systemIdentifier' | 'acceptedServers' | 'occasion' | 'made'> & {
     readonly holdings: readonly Holding[];
-    readonly systemIdentifier: string | null;
-    readonly acceptedServers: readonly string[];
-    readonly occasion: PruneOccasion;
-    /** `<tier>/<id>` of what was made just now; left out: nothing was. */
-    readonly made?: ReadonlySet<string>;
     /** How far the database's clock is ahead of ours, in milliseconds, where it was asked just now; else it is asked where it matters. */
     readonly aheadMs?: number | null;
     readonly dryRun: boolean;

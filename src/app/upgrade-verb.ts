@@ -26,14 +26,10 @@ export interface Rehearsal {
 }
 
 /** What `upgrade run` did. */
-export interface UpgradeReport {
-  readonly snapshot: string;
+export interface UpgradeReport extends Rehearsal {
   readonly from: string;
-  readonly to: string;
-  readonly serverVersion: string;
   /** From the moment that nobody was connected any more to the end of the comparison, in milliseconds. */
   readonly durationMs: number;
-  readonly checks: readonly CheckResult[];
   /** What is changed in Mastodon's settings now, and to go back. */
   readonly switches: readonly Switch[];
 }

@@ -130,13 +130,7 @@ function endGroup(child: ChildProcess): void {
 /** Runs a short command to its end and returns its stdout; `signal` kills it. */
 export async function captureChild(
   file: string,
-  options: {
-    readonly args: readonly string[];
-    readonly env: Readonly<Record<string, string>>;
-    readonly cwd?: string;
-    readonly user?: { readonly uid: number; readonly gid: number } | null;
-    readonly signal: AbortSignal;
-  },
+  options: Pick<Parameters<typeof startChild>[1], 'args' | 'env' | 'cwd' | 'user'> & { readonly signal: AbortSignal },
 ): Promise<ChildExit & { readonly stdout: string }> {
   options.signal.throwIfAborted();
   const child = startChild(file, options);
