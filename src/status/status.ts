@@ -2,15 +2,14 @@
 // now; every sentence and every figure that a person is shown is decided here, so that no two places can say different things.
 
 import type { KeepRules } from '../config/settings.ts';
-import type { Health } from '../health/assess.ts';
+import type { assessHealth, Health } from '../health/assess.ts';
 import type { PitrHealth } from '../health/log-standing.ts';
 import { futureToleranceMs } from '../schedule/due.ts';
-import type { Scheduled, Timetable } from '../schedule/timetable.ts';
+import type { Scheduled } from '../schedule/timetable.ts';
 import type {
   AttemptsRecord,
   DrillsRecord,
   HistoryRecord,
-  HeartbeatRecord,
   PastFailure,
   ProgressRecord,
   StoreRecord,
@@ -67,26 +66,22 @@ export interface Status {
 }
 
 /** All that is looked at. */
-export interface StatusFacts {
+export interface StatusFacts extends Pick<
+  Parameters<typeof assessHealth>[0],
+  'timetable' | 'graceMs' | 'timeoutMs' | 'attempts' | 'heartbeat' | 'now'
+> {
   readonly instance: string;
   readonly toolVersion: string;
-  readonly timetable: Timetable;
   readonly keep: KeepRules;
   readonly retentionMode: 'prune' | 'lifecycle' | 'off';
-  readonly graceMs: number;
-  /** How long a run may take. */
-  readonly timeoutMs: number;
   readonly health: Health;
   /** BACKUP_PITR_KEEP in milliseconds. */
   readonly pitrKeepMs: number;
   readonly next: Status['next'];
   readonly stores: readonly StoreRecord[];
-  readonly attempts: AttemptsRecord;
-  readonly heartbeat: HeartbeatRecord | null;
   readonly history: HistoryRecord | null;
   readonly drills: DrillsRecord | null;
   readonly progress: ProgressRecord | null;
-  readonly now: Date;
 }
 
 /** Looks at what is remembered. */
