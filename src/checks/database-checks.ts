@@ -3,11 +3,12 @@
 
 import { escapeIdentifier, type Client } from 'pg';
 import { qualifiedName } from '../database/archive-contents.ts';
+import type { Oddity } from '../database/oddities.ts';
 import { findSequencesBehind } from '../database/sequences.ts';
 import { describeError } from '../errors.ts';
 import { plural } from '../text/table.ts';
 import { failed, list, note, ok, type CheckResult } from './check.ts';
-import { createSource, type Source, type SourceOddity } from './source.ts';
+import { createSource, type Source } from './source.ts';
 import { checkMastodon } from './mastodon-checks.ts';
 import { checkTrees } from './tree-check.ts';
 import { askEach, leftOpen, tookTooLong } from './unanswered.ts';
@@ -19,7 +20,7 @@ export interface DatabaseExpectations {
   readonly schemaVersion: string | null;
   readonly dataAt: Date;
   /** What was so in the source. */
-  readonly oddities: readonly SourceOddity[];
+  readonly oddities: readonly Oddity[];
 }
 
 /** Runs all checks, one after the other; what cannot be asked is a failed check. */

@@ -1,14 +1,8 @@
 // What was so in the source already: a restored database that has it too is a faithful one. Without this a drill calls a
 // good backup broken for ever, and health with it.
 
+import type { Oddity } from '../database/oddities.ts';
 import { list, note, type CheckResult } from './check.ts';
-
-/** As the manifest has them. */
-export interface SourceOddity {
-  readonly kind: string;
-  readonly name: string;
-  readonly detail: string;
-}
 
 /** Answers by what the manifest says of the source. */
 export interface Source {
@@ -50,7 +44,7 @@ const wordings: Readonly<Record<string, Wording>> = {
 };
 
 /** The source as the manifest's oddities tell it. */
-export function createSource(oddities: readonly SourceOddity[]): Source {
+export function createSource(oddities: readonly Oddity[]): Source {
   const names = new Set(oddities.map(({ kind, name }) => JSON.stringify([kind, name])));
   return {
     had: (kind, name) =>

@@ -8,11 +8,11 @@ import { pipeline } from 'node:stream/promises';
 import { makeDirectory } from '../disk/directory.ts';
 import { decoders } from '../codec/codec.ts';
 import { AppError, describeError, reasonOf } from '../errors.ts';
-import type { Log } from '../log.ts';
 import type { BaseDocument } from '../snapshots/base-document.ts';
 import { baseKey } from '../snapshots/chain-keys.ts';
+import type { ReadOptions } from '../snapshots/part-reader.ts';
 import type { Repository } from '../snapshots/repository.ts';
-import { readPatiently, type ReadPatience } from '../storage/patient-reader.ts';
+import { readPatiently } from '../storage/patient-reader.ts';
 import { createMeter } from '../stream/meter.ts';
 import { plural } from '../text/table.ts';
 import { createBaseInspector, type BaseContents } from './backup-manifest.ts';
@@ -26,15 +26,11 @@ export type StoredBase = Pick<
 >;
 
 /** How it is read. */
-export interface BaseReadOptions {
+export interface BaseReadOptions extends ReadOptions {
   readonly repository: Repository;
   /** age identities; null: only the object's hash can be looked at. */
   readonly identities: readonly string[] | null;
   readonly threads: number;
-  readonly patience?: ReadPatience | undefined;
-  readonly onProgress?: ((objectBytes: number) => void) | undefined;
-  readonly log: Log;
-  readonly signal: AbortSignal;
 }
 
 /** Reads a base to its end, into `to` when it is given. @throws AppError `verify` when it is not what it should be. */
