@@ -40,6 +40,12 @@ export function findContradictions(
     if (isGiven(name) && !isGiven('BACKUP_HTTP_PORT'))
       findings.warnings.push(`${name} has no effect without BACKUP_HTTP_PORT`);
   }
+  // As compose writes it where the variable behind it is not set.
+  if (environment.status('BACKUP_HTTP_TOKEN') === 'empty' && isGiven('BACKUP_HTTP_PORT')) {
+    findings.warnings.push(
+      'BACKUP_HTTP_TOKEN is set but empty, so whoever reaches BACKUP_HTTP_PORT may read what it serves',
+    );
+  }
   if (values.BACKUP_EMAIL_TO !== undefined && environment.get('SMTP_SERVER') === undefined) {
     findings.warnings.push("BACKUP_EMAIL_TO has no effect without Mastodon's SMTP_SERVER in this environment");
   }

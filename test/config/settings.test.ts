@@ -279,6 +279,9 @@ describe('settings', () => {
       /same directory as BACKUP_STATE_DIR/,
     );
     assert.match(warned({ BACKUP_HTTP_TOKEN: 'x' }), /BACKUP_HTTP_TOKEN has no effect without/);
+    assert.match(warned({ BACKUP_HTTP_PORT: '8080', BACKUP_HTTP_TOKEN: '' }), /BACKUP_HTTP_TOKEN is set but empty/);
+    assert.equal(warned({ BACKUP_HTTP_TOKEN: '' }), '');
+    assert.equal(warned({ BACKUP_HTTP_PORT: '8080' }), '');
     assert.match(warned({ BACKUP_EMAIL_TO: 'a@example.com' }), /SMTP_SERVER/);
     assert.doesNotMatch(warned({ BACKUP_EMAIL_TO: 'a@example.com', SMTP_SERVER: 'smtp.example.com' }), /SMTP_SERVER/);
     assert.match(warned({ BACKUP_VERIFY: 'etag' }), /always read back/);
