@@ -82,16 +82,13 @@ export async function readBase(
     throw new AppError(
       'verify',
       `The base backup '${key}' is of another server, ${contents.systemIdentifier ?? 'unknown'}`,
-      ofSomebodyElse,
+      { reason: 'damaged-object', hint: lookAtIt },
     );
   assertLog(base, contents);
   return contents;
 }
 
-const ofSomebodyElse = {
-  reason: 'damaged-object',
-  hint: 'Somebody else writes into this place: look at the object, and remove it and its document by hand.',
-} as const;
+const lookAtIt = 'Somebody else writes into this place: look at the object, and remove it and its document by hand.';
 
 // With a document that names other log, what it needs would be removed, or a moment promised at which it is no database.
 function assertLog(base: StoredBase, { log }: BaseContents): void {
@@ -106,7 +103,7 @@ function assertLog(base: StoredBase, { log }: BaseContents): void {
   throw new AppError(
     'verify',
     `The document of the base backup '${base.id}' names other log than its server did: ${formatLsn(log.startLsn)} to ${formatLsn(log.endLsn)}`,
-    ofSomebodyElse,
+    { reason: 'damaged-object', hint: lookAtIt },
   );
 }
 
