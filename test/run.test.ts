@@ -42,24 +42,23 @@ it('runs every file once, with its own hooks around it', async () => {
   assert.match(stdout, /\nℹ suites 24\n[^]*\nℹ fail 0\n/);
 });
 
-it('names a test that fails, a file that cannot be loaded, and the file in which nobody heard an error', async () => {
+it('names a test that fails, a file that cannot be loaded, one in which nobody heard an error, and one that changes the environment', async () => {
   const { status, stdout } = await runFiles({
     'one.test.mjs': `import { it } from 'node:test';\nit('is well', () => undefined);\nit('is not', () => { throw new Error('because'); });`,
     'two.test.mjs': `throw new Error('at import')`,
     'three.test.mjs': `import { it } from 'node:test';
       it('is over', () => void Promise.resolve().then(() => Promise.reject(new Error('unheard'))));
       it('waits', () => new Promise((resolve) => { setTimeout(resolve, 100); }));`,
+    'four.test.mjs': `import { it } from 'node:test'; it('changes', () => { process.env.TZ = 'Asia/Tokyo'; });`,
   });
   assert.equal(status, 1);
   assert.match(stdout, /\nFailed:\n/);
   assert.match(stdout, /\n✖ one\.test\.mjs:3:1 is not\n/);
   assert.match(stdout, /✖ two\.test\.mjs [^]*at import[^]*\n✖ \S+lane\.ts:\d+:\d+ is loaded\n/);
-  assert.match(
-    stdout,
-    /✖ three\.test\.mjs throws nothing that no test hears of .*\n {2}Error: unheard\n {6}at .*three\.test\.mjs:/,
-  );
-  assert.match(stdout, /\n✖ \S+lane\.ts:\d+:\d+ three\.test\.mjs throws nothing that no test hears of\n/);
-  assert.match(stdout, /\nℹ fail 3\n/);
+  assert.match(stdout, /✖ three\.test\.mjs leaves nothing .*\n {2}Error: unheard\n {6}at .*three\.test\.mjs:/);
+  assert.match(stdout, /\n✖ \S+lane\.ts:\d+:\d+ three\.test\.mjs leaves nothing .*\n/);
+  assert.match(stdout, /\n✖ \S+lane\.ts:\d+:\d+ four\.test\.mjs leaves nothing .*\n/);
+  assert.match(stdout, /\nℹ fail 4\n/);
 });
 
 it('fails where no file has the name', async () => {

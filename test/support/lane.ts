@@ -1,11 +1,10 @@
 // One of the processes of test/run.ts: it takes the next file that no other has taken, until there is none. Each file is a suite, so
 // that its hooks are its own.
 
-import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { after, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
 const [taken = '', ...files] = process.argv.slice(2);
 const require = createRequire(import.meta.url);
@@ -23,7 +22,6 @@ for (const [index, file] of files.entries()) {
     current = path.relative('', file);
     // Not by `import()`: what a file defines would not know behind an `await` in which suite it stands.
     await describe(current, { timeout: 600_000 }, () => {
-      after(() => assert.deepEqual({ ...process.env }, environment, 'the next file has the same environment'));
       try {
         require(file);
       } catch (error) {
@@ -33,13 +31,25 @@ for (const [index, file] of files.entries()) {
         });
       }
     });
-    for (const error of unheard.splice(0)) {
-      void it(`${current} throws nothing that no test hears of`, () => {
+    const changed = Object.keys({ ...environment, ...process.env }).filter(
+      (name) => process.env[name] !== environment[name],
+    );
+    const left = changed.map((name) => new Error(`The variable ${name} is another one than before`));
+    for (const name of changed) delete process.env[name];
+    Object.assign(process.env, environment);
+    for (const error of [...unheard.splice(0), ...left]) {
+      void it(`${current} leaves nothing to the next file, and throws nothing that no test hears of`, () => {
         throw error;
       });
     }
   }
 }
+
+// What a file has left open would keep this process, and whoever waits for it, for ever.
+setTimeout(() => {
+  console.error(`Something has been left open: ${process.getActiveResourcesInfo().join(', ')}`);
+  process.exit(1);
+}, 60_000).unref();
 
 function isTaken(index: number): boolean {
   try {
