@@ -26,6 +26,8 @@ const lane = fileURLToPath(new URL('support/lane.ts', import.meta.url));
 const events = run({
   files: Array.from({ length: Math.min(lanes, files.length) }, () => lane),
   concurrency: lanes,
+  // Each limits its files; where it can do so no more, nobody waits longer than for all of them.
+  timeout: 3_600_000,
   argv: [taken, ...files],
 });
 events.on('test:fail', () => {

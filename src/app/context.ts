@@ -98,12 +98,12 @@ export interface AppContext {
   timetable(): Timetable;
   /** The channels that are set, whatever BACKUP_NOTIFY says. */
   channels(): readonly Channel[];
-  /** Tells people, all or by one channel; never fails, and remembers which channels did. */
+  /** Tells people, all or by one channel; never fails, and remembers which channels did. Null: nothing could be sent at all. */
   tell(
     event: EventDetails,
     signal: AbortSignal,
     options?: { readonly only?: string },
-  ): Promise<readonly ChannelOutcome[]>;
+  ): Promise<readonly ChannelOutcome[] | null>;
   /** What people were told of failures that last. */
   readonly told: ToldFailures;
   /** The installed PostgreSQL clients. */
@@ -222,7 +222,7 @@ export function createContext(input: AppInput): AppContext {
       } catch (error) {
         // Whatever it was: a backup is worth more than the message about it.
         log.warn({ event: details.kind }, `No message could be sent: ${describeError(error)}`);
-        return [];
+        return null;
       }
     },
     async findClients(signal) {

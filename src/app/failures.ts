@@ -56,7 +56,8 @@ export async function rememberAndTell(
 }
 
 /** Whether a message reached somebody, or there is nobody to be reached. */
-export function reachedPeople(channels: readonly Channel[], outcomes: readonly ChannelOutcome[]): boolean {
+export function reachedPeople(channels: readonly Channel[], outcomes: readonly ChannelOutcome[] | null): boolean {
+  if (outcomes === null) return false;
   const people = channels.flatMap(({ filtered, name }) => (filtered ? [name] : []));
   const toPeople = outcomes.filter(({ channel }) => people.includes(channel));
   return toPeople.length === 0 || toPeople.some(({ error }) => error === null);

@@ -30,7 +30,7 @@ export async function notifyTest(
   }
   const outcomes = await context.tell({ kind: 'test' }, signal, only === undefined ? {} : { only });
   signal.throwIfAborted();
-  return outcomes;
+  return outcomes ?? [];
 }
 
 function plain(name: string): string {

@@ -251,9 +251,11 @@ export async function asRestoreFailure<Result>(signal: AbortSignal, work: () => 
   try {
     return await work();
   } catch (error) {
-    // What is left behind by an interruption is said with it.
-    if (!(error instanceof AppError && error.cause !== undefined && error.cause === signal.reason))
-      signal.throwIfAborted();
+    const reason: unknown = signal.reason;
+    // What an interruption leaves behind is said with it.
+    const saysMore =
+      error instanceof AppError && reason instanceof AppError && error.cause === reason && error.code === reason.code;
+    if (!saysMore) signal.throwIfAborted();
     // What the target lacks, although its pg_restore said that all went well, is found out by asking for it.
     if (error instanceof DatabaseError)
       throw new AppError('restore', `The target server refused what the restore asked of it: ${describeError(error)}`, {

@@ -20,7 +20,9 @@ export async function askVersion(
   { program, signal }: { readonly program: 'pg_dump' | 'postgres'; readonly signal: AbortSignal },
 ): Promise<ProgramVersion> {
   await access(file, constants.X_OK);
-  const identity = await compiledIdentity(file);
+  const compiled = await compiledIdentity(file);
+  // A program may go by what it is called.
+  const identity = compiled === null ? null : `${program} ${compiled}`;
   const known = identity === null ? undefined : remembered.get(identity);
   if (known !== undefined) return known;
   const { code, stdout, stderrTail } = await captureChild(file, { args: ['--version'], env: {}, signal });

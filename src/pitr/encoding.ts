@@ -81,7 +81,8 @@ export async function decodeWhole(
       hint: 'Restore a moment before it, or make a new base with: mastodon-backup pitr base.',
     });
   try {
-    content = await through(stored, chain, bytes ?? 0);
+    // A name may say any number.
+    content = await through(stored, chain, Math.min(bytes ?? 0, maxBytes));
   } catch (error) {
     if (reasonOf(error) === 'wrong-key') throw error;
     throw problem(describeError(error), error);

@@ -21,7 +21,8 @@ for (const [index, file] of files.entries()) {
   if (!isTaken(index)) {
     current = path.relative('', file);
     // Not by `import()`: what a file defines would not know behind an `await` in which suite it stands.
-    await describe(current, { timeout: 600_000 }, () => {
+    const limit = setTimeout(() => giveUp(`${current} has not ended after ten minutes`), 600_000);
+    await describe(current, () => {
       try {
         require(file);
       } catch (error) {
@@ -31,6 +32,7 @@ for (const [index, file] of files.entries()) {
         });
       }
     });
+    clearTimeout(limit);
     const changed = Object.keys({ ...environment, ...process.env }).filter(
       (name) => process.env[name] !== environment[name],
     );
@@ -46,10 +48,13 @@ for (const [index, file] of files.entries()) {
 }
 
 // What a file has left open would keep this process, and whoever waits for it, for ever.
-setTimeout(() => {
-  console.error(`Something has been left open: ${process.getActiveResourcesInfo().join(', ')}`);
+setTimeout(() => giveUp('A file has left something open'), 60_000).unref();
+
+// The runner says that this process has failed.
+function giveUp(why: string): never {
+  console.error(`${why}: ${process.getActiveResourcesInfo().join(', ')}`);
   process.exit(1);
-}, 60_000).unref();
+}
 
 function isTaken(index: number): boolean {
   try {
