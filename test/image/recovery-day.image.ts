@@ -56,9 +56,11 @@ describe('the day that the server is gone', () => {
         BACKUP_COMPRESSION_LEVEL: '1',
       },
     });
-    const { Gateway: gateway } = JSON.parse(
+    const { Gateway, Subnet } = JSON.parse(
       await dockerOutput(['network', 'inspect', 'bridge', '-f', '{{json (index .IPAM.Config 0)}}']),
-    ) as { Gateway: string };
+    ) as { Gateway?: string; Subnet: string };
+    // An engine that has just made the bridge does not name its own address: it is the first one.
+    const gateway = Gateway ?? Subnet.replace(/\.0\/\d+$/, '.1');
     const file = (name: string): string => path.join(project.directory, name);
     writeFileSync(file('travelling.yml'), travellingFile());
     writeFileSync(
