@@ -1,5 +1,5 @@
 // The tests, in a few processes that take one file after another: to load and warm up the program anew for each of two hundred files
-// takes a third of their time. `node test/run.ts [PATTERN…]`; one file is run by `node --test FILE` just as well.
+// took a fourth of the processor's time. `node test/run.ts [PATTERN…]`; one file is run by `node --test FILE` just as well.
 
 import { globSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import os from 'node:os';

@@ -8,7 +8,8 @@ import type { Chain, StoredWal } from '../snapshots/chain-catalogue.ts';
 import { wantsSigned } from '../snapshots/origin.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import type { ObjectKey } from '../storage/store.ts';
-import { parseSegmentName, type Lsn, type SegmentFrame } from './lsn.ts';
+import { stretchOf } from './coverage.ts';
+import type { SegmentFrame } from './lsn.ts';
 import { isOfTheStore, type ObjectProblem } from './object-problem.ts';
 import type { Lineage } from './plan.ts';
 import { readPiece } from './wal-staging.ts';
@@ -41,7 +42,7 @@ export async function dropFalseTail(wal: readonly StoredWal[], options: TailOpti
   const { timeline, log, signal } = options;
   const newest = wal
     .filter(({ segment }) => Number.parseInt(segment.slice(0, 8), 16) === timeline)
-    .map((piece) => ({ piece, end: endOf(piece, options) }))
+    .map((piece) => ({ piece, end: stretchOf(piece, options.segmentBytes).to }))
     .toSorted((a, b) => Number(b.end - a.end))
     .slice(0, mostRead)
     .map(({ piece }) => piece);
@@ -107,9 +108,4 @@ async function judge(
     if (error instanceof AppError && error.code === 'store' && error.reason === 'not-found') return 'gone';
     return { object: piece.key, problem: describeError(error), isSealed: reasonOf(error) === 'wrong-key' };
   }
-}
-
-function endOf(piece: StoredWal, { segmentBytes }: SegmentFrame): Lsn {
-  const { start } = parseSegmentName(piece.segment, { segmentBytes });
-  return start + BigInt(piece.kind === 'part' ? piece.to : segmentBytes);
 }

@@ -20,9 +20,9 @@ const environment = { ...process.env };
 for (const [index, file] of files.entries()) {
   if (!isTaken(index)) {
     current = path.relative('', file);
-    // Not by `import()`: what a file defines would not know behind an `await` in which suite it stands.
     const limit = setTimeout(() => giveUp(`${current} has not ended after ten minutes`), 600_000);
     await describe(current, () => {
+      // Not by `import()`: what a file defines would not know behind an `await` in which suite it stands.
       try {
         require(file);
       } catch (error) {
