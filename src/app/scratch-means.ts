@@ -4,7 +4,7 @@
 import { identitiesOf } from '../config/age-keys.ts';
 import { findServers, type ServerPrograms } from '../database/server-programs.ts';
 import type { ScratchSource } from '../drill/scratch-restore.ts';
-import type { ServerMeans } from '../drill/scratch-server.ts';
+import type { ServerMeans } from '../drill/server-home.ts';
 import type { SnapshotSource } from '../snapshots/dump-stream.ts';
 import { dumpOf, type Manifest } from '../snapshots/manifest.ts';
 import type { Repository } from '../snapshots/repository.ts';

@@ -237,7 +237,7 @@ const planVariables = {
   BACKUP_NICE: planRow({
     parse: parseInteger(0, 19),
     preset: '10',
-    doc: 'how far `pg_dump`, compression and the servers of drills stand back for others at processor and disk, as `nice -n` has it; `0`: not at all. [What it does, and what it cannot](how-a-run-works.md#beside-mastodon)',
+    doc: 'how far `pg_dump`, compression and throw-away servers stand back for others at processor and disk, as `nice -n` has it; `0`: not at all. [What it does, and what it cannot](how-a-run-works.md#beside-mastodon)',
   }),
   BACKUP_MEMORY_LIMIT: planRow({
     parse: parseSize,

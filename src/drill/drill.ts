@@ -14,7 +14,8 @@ import { checkConfiguration } from '../restore/extensions.ts';
 import type { DrillDocument, DrillStatus } from './drill-record.ts';
 import { describeLacks, describeRoles, sortFailures } from './failed-statements.ts';
 import { findMeans, restoreToScratch, statementLimit, watchSpace, type ScratchSource } from './scratch-restore.ts';
-import { startScratchServer, type ScratchServer, type ServerMeans } from './scratch-server.ts';
+import { startScratchServer, type ScratchServer } from './scratch-server.ts';
+import type { ServerMeans } from './server-home.ts';
 
 /** Everything a drill needs. */
 export interface DrillOptions extends ScratchSource, ServerMeans {

@@ -8,7 +8,8 @@ import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { scramVerifier } from '../database/scram-verifier.ts';
 import { AppError } from '../errors.ts';
 import { findMeans, restoreToScratch, watchSpace, type ScratchSource } from './scratch-restore.ts';
-import { startScratchServer, type ScratchServer, type ServerMeans } from './scratch-server.ts';
+import { startScratchServer, type ScratchServer } from './scratch-server.ts';
+import type { ServerMeans } from './server-home.ts';
 
 /** Since then there is a role that may read everything: PostgreSQL's manual, 22.5. */
 const firstMajorWithReaders = 14;

@@ -13,6 +13,11 @@ import { nobody } from './scratch-user.ts';
 /** What a throw-away server is for. A purpose has one lock under which its servers are. */
 export type ScratchPurpose = Exclude<ScratchKind, 'dump' | 'list'>;
 
+/** What people call whatever it is for. */
+export function inWords(purpose: ScratchPurpose): string {
+  return purpose.replace(/^replay-/, '');
+}
+
 /** Ends and removes servers of that purpose that earlier processes left in `directory` when they were killed. */
 export async function removeLeftovers(options: {
   readonly scratchDirectory: string;
@@ -33,10 +38,7 @@ export async function removeLeftovers(options: {
     const home = path.join(real, name);
     // Where everybody may write, another user may have made it, to have us end a server or wait for a pipe.
     if (!(await isOurHome(home))) continue;
-    log.warn(
-      { directory: home },
-      `Removing a throw-away server that an interrupted ${purpose.replace(/^replay-/, '')} left behind`,
-    );
+    log.warn({ directory: home }, `Removing a throw-away server that an interrupted ${inWords(purpose)} left behind`);
     await endPostmaster(home);
     // Its initdb may outlive whoever was killed, and goes on writing for a moment.
     await rm(home, { recursive: true, force: true, maxRetries: 8, retryDelay: 100 }).catch((error: unknown) =>

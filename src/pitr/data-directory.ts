@@ -8,7 +8,7 @@ import { AppError, toAppError } from '../errors.ts';
 import { unlessFull } from './full-disk.ts';
 import { formatMicros } from './moment.ts';
 import type { ReplayPlan } from './plan.ts';
-import { assertOpenable, layOut, planOrThrow, type ReplayOptions } from './replay.ts';
+import { assertOpenable, layOut, planOrThrow, type LayOutOptions } from './replay.ts';
 import { recoverySettings, stagedFolder } from './replay-server.ts';
 
 /** What was laid out. */
@@ -26,9 +26,7 @@ export interface DataDirectory {
 
 /** Lays it out. @throws AppError `restore`, `verify` or `store`; there is nothing in the directory then. */
 export async function layOutDataDirectory(
-  options: Omit<ReplayOptions, 'servers' | 'scratchDirectory' | 'scratchOwner' | 'use' | 'uid'> & {
-    readonly directory: string;
-  },
+  options: LayOutOptions & { readonly directory: string },
 ): Promise<DataDirectory> {
   const directory = path.resolve(options.directory);
   const plan = await planOrThrow(options);

@@ -8,13 +8,18 @@ import path from 'node:path';
 import { connect, type ConnectionSettings } from '../database/connection.ts';
 import { throwAwaySettings } from '../database/throw-away-settings.ts';
 import type { ServerPrograms } from '../database/server-programs.ts';
-import { removeLeftovers } from '../drill/scratch-leftovers.ts';
-import { settingArguments, socketDirectory, throughSocket, type ServerMeans } from '../drill/scratch-server.ts';
-import { giveTo, prepareScratchUser, type ScratchUser } from '../drill/scratch-user.ts';
+import { giveTo } from '../drill/scratch-user.ts';
+import {
+  createServerHome,
+  endServer,
+  runServer,
+  socketDirectory,
+  throughSocket,
+  type ServerHome,
+  type ServerMeans,
+} from '../drill/server-home.ts';
 import { AppError, describeError, toAppError } from '../errors.ts';
-import type { Log } from '../log.ts';
-import { createScratchName, makeScratchDirectory } from '../state/scratch-directory.ts';
-import { startChild, type Child } from '../stream/child.ts';
+import type { Child } from '../stream/child.ts';
 import { pause } from '../stream/patience.ts';
 import { parseLsn, type Lsn } from './lsn.ts';
 import { formatMicros, type Moment } from './moment.ts';
@@ -25,10 +30,8 @@ export const stagedFolder = 'pitr-wal';
 const restoreCommand = `cp "${stagedFolder}/%f" "%p"`;
 
 /** A directory of ours for one replay. */
-export interface ReplayHome extends AsyncDisposable {
-  readonly directory: string;
+export interface ReplayHome extends ServerHome {
   readonly data: string;
-  readonly user: ScratchUser;
   /** Gives a file to whoever runs the server. */
   readonly own: (file: string) => Promise<void>;
 }
@@ -43,35 +46,24 @@ export interface ReplayedServer extends AsyncDisposable {
 /** Who replays: what is left of a killed one is removed by the next of its kind. */
 export type ReplayUse = 'restore' | 'drill';
 
-const stopTimeoutMs = 7_000;
 const localeFolder = 'locale';
 
 /** Makes the directory. Call it holding the lock of its use. */
 export async function createReplayHome(
-  options: Pick<ServerMeans, 'scratchDirectory' | 'scratchOwner' | 'uid' | 'log'> & { readonly use: ReplayUse },
+  options: Omit<ServerMeans, 'niceness' | 'signal'> & { readonly use: ReplayUse },
 ): Promise<ReplayHome> {
-  const purpose = `replay-${options.use}` as const;
-  await removeLeftovers({ ...options, purpose });
-  const directory = path.join(options.scratchDirectory, createScratchName(purpose, options));
+  await using undo = new AsyncDisposableStack();
   try {
-    await makeScratchDirectory(options.scratchDirectory);
-    await mkdir(directory, { mode: 0o700 });
-    const user = await prepareScratchUser(directory, options.uid);
+    const { directory, user } = undo.use(await createServerHome({ ...options, purpose: `replay-${options.use}` }));
     const own = async (file: string): Promise<void> => giveTo(user, file);
     const data = path.join(directory, 'data');
     for (const folder of [data, path.join(data, stagedFolder)]) {
       await mkdir(folder, { mode: 0o700 });
       await own(folder);
     }
-    return {
-      directory,
-      data,
-      user,
-      own,
-      [Symbol.asyncDispose]: async () => rm(directory, { recursive: true, force: true }),
-    };
+    const owned = undo.move();
+    return { directory, user, data, own, [Symbol.asyncDispose]: async () => owned.disposeAsync() };
   } catch (error) {
-    await rm(directory, { recursive: true, force: true }).catch(() => undefined);
     throw toAppError(error, {
       code: 'restore',
       message: `Nothing can be replayed in '${options.scratchDirectory}'`,
@@ -83,49 +75,31 @@ export async function createReplayHome(
 /** Replays and waits until the server answers. @throws AppError `restore`. */
 export async function startReplay(
   home: ReplayHome,
-  options: {
+  options: Pick<ServerMeans, 'niceness' | 'log' | 'signal'> & {
     readonly programs: ServerPrograms;
     readonly superuser: string;
     readonly moment: Moment;
     readonly timeline: number;
     /** Where it must stop. */
     readonly reaches: Lsn;
-    readonly log: Log;
-    readonly signal: AbortSignal;
   },
 ): Promise<ReplayedServer> {
   const { signal } = options;
-  const sockets = await socketDirectory(home.directory, { user: home.user, prefix: 'replay-' });
+  const sockets = await socketDirectory(home, { prefix: 'replay-' });
   await configure(home);
   const connection = (database: string): ConnectionSettings =>
     throughSocket(sockets, { user: options.superuser, password: '', database });
   const start = (locales: readonly string[]): Child =>
-    startChild(path.join(options.programs.directory, 'postgres'), {
-      args: [
-        '-D',
-        home.data,
-        ...settingArguments({
-          ...serverSettings,
-          ...recoverySettings(options),
-          unix_socket_directories: sockets,
-          ...ownFiles(home),
-        }),
-      ],
-      env: {
-        PATH: '/usr/bin:/bin',
-        LC_ALL: 'C',
-        TZ: 'UTC',
-        ...home.user.env,
-        ...(locales.length === 0 ? {} : { LOCPATH: path.join(home.directory, localeFolder) }),
-      },
-      cwd: home.directory,
-      user: home.user.user,
-      onStderrLine: (line) => options.log.debug({ program: 'postgres' }, line),
+    runServer(home, {
+      ...options,
+      sockets,
+      settings: { ...serverSettings, ...recoverySettings(options), ...ownFiles(home) },
+      env: locales.length === 0 ? {} : { LOCPATH: path.join(home.directory, localeFolder) },
     });
   const locales: string[] = [];
   let child = start(locales);
   const stop = async (): Promise<void> => {
-    await child.stop({ graceMs: stopTimeoutMs, signal: 'SIGQUIT' });
+    await endServer(child);
     if (!sockets.startsWith(home.directory)) await rm(sockets, { recursive: true, force: true });
   };
   try {
@@ -136,7 +110,7 @@ export async function startReplay(
       if (locales.includes(answer)) throw new Error(`no locale takes the place of ${answer}`);
       locales.push(answer);
       await aliasLocales(home, locales);
-      await child.stop({ graceMs: stopTimeoutMs, signal: 'SIGINT' });
+      await endServer(child, 'SIGINT');
       child = start(locales);
     }
     const reached = await readReached(connection('postgres'), signal);

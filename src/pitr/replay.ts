@@ -5,6 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { ServerPrograms } from '../database/server-programs.ts';
 import { spaceOfScratch, tooLittle } from '../drill/scratch-space.ts';
+import type { ServerMeans } from '../drill/server-home.ts';
 import { AppError, toAppError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { BaseDocument } from '../snapshots/base-document.ts';
@@ -28,22 +29,23 @@ import {
 } from './replay-server.ts';
 import { stageWal, type StagedWal } from './wal-staging.ts';
 
-/** What a replay needs. */
-export interface ReplayOptions {
+/** What base and log are read with. */
+export interface LayOutOptions {
   readonly repository: Repository;
   readonly chain: Chain;
   readonly moment: Moment;
   readonly identities: readonly string[];
   readonly threads: number;
-  readonly servers: readonly ServerPrograms[];
-  readonly scratchDirectory: string;
-  readonly scratchOwner: string;
-  readonly use: ReplayUse;
-  readonly uid: number;
   readonly patience?: ReadPatience | undefined;
   readonly onProgress: (bytes: number, expectedBytes: number) => void;
   readonly log: Log;
   readonly signal: AbortSignal;
+}
+
+/** What a replay needs. */
+export interface ReplayOptions extends LayOutOptions, ServerMeans {
+  readonly servers: readonly ServerPrograms[];
+  readonly use: ReplayUse;
 }
 
 /** How long each part of a replay took, in milliseconds. */
@@ -86,7 +88,6 @@ async function replayPlan(
   plan: Awaited<ReturnType<typeof planOrThrow>>,
   { programs, room, ...options }: ReplayOptions & { readonly programs: ServerPrograms; readonly room: Room },
 ): Promise<Replayed> {
-  const { moment, log, signal } = options;
   const { base } = plan;
   await using stack = new AsyncDisposableStack();
   const home = stack.use(await createReplayHome(options));
@@ -96,13 +97,11 @@ async function replayPlan(
     // Looked at before what it took is removed.
     await unlessFull(room, async () =>
       startReplay(home, {
+        ...options,
         programs,
         superuser: base.server.superuser,
-        moment,
         timeline: plan.history.at(-1)?.timeline ?? base.timeline,
         reaches: staged.reaches,
-        log,
-        signal,
       }),
     ),
   );
@@ -144,12 +143,7 @@ export function assertOpenable(base: BaseDocument, { identities }: Pick<ReplayOp
 /** Lays out base and log in the data directory `data`, in which there is the folder for the log. */
 export async function layOut(
   plan: ReplayPlan,
-  {
-    data,
-    own,
-    ...options
-  }: Omit<ReplayOptions, 'servers' | 'scratchDirectory' | 'scratchOwner' | 'use' | 'uid'> &
-    Pick<ReplayHome, 'data' | 'own'>,
+  { data, own, ...options }: LayOutOptions & Pick<ReplayHome, 'data' | 'own'>,
 ): Promise<{ readonly staged: StagedWal } & Omit<ReplayTimes, 'replayedMs'>> {
   const { base } = plan;
   const expected = base.tar.bytes + plan.segments.length * base.segmentBytes;

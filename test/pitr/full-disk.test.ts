@@ -11,6 +11,7 @@ import { layOutDataDirectory } from '../../src/pitr/data-directory.ts';
 import { replay, type ReplayOptions } from '../../src/pitr/replay.ts';
 import { createRepository } from '../../src/snapshots/repository.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
+import { createRemains } from '../../src/stream/remains.ts';
 import { followLog } from '../support/log-follower.ts';
 import { storedChain, takeBase } from '../support/pitr-replay.ts';
 import { reachableBinaries } from '../support/postgres-server.ts';
@@ -55,6 +56,8 @@ before(async () => {
     scratchOwner: '0123ab',
     use: 'restore',
     uid: process.getuid?.() ?? 0,
+    niceness: 0,
+    remains: createRemains(),
     log: quietLog,
     signal,
   };

@@ -1,14 +1,36 @@
 // A moment of the past, on whichever majors: `replay.test.ts` has one, `replay.majors.ts` the others.
 
 import assert from 'node:assert/strict';
-import { chmodSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync } from 'node:fs';
+import { getPriority } from 'node:os';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Replayed } from '../../src/pitr/replay.ts';
+import { endAllChildren } from '../../src/stream/child.ts';
+import { createRemains } from '../../src/stream/remains.ts';
 import { followLog } from '../support/log-follower.ts';
+import { connectTest } from '../support/mastodon-data.ts';
 import { askReplayed, bringBack, takeBase } from '../support/pitr-replay.ts';
 import type { ServerMajor } from '../support/postgres-server.ts';
 import { startStockServer } from '../support/stock-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { until } from '../support/until.ts';
+
+// A server whose head alone is killed leaves what its backends are at, for as long as they do not look up.
+async function assertEndsAtOnce({ server }: Replayed): Promise<void> {
+  const client = await connectTest(server.connection('postgres'));
+  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+  const busy = client.query('select count(*) from generate_series(1, 1000000000)').catch(() => undefined);
+  const pid = Number(rows[0]?.pid);
+  try {
+    await sleep(200);
+    endAllChildren();
+    await until('the end of its backend', { seconds: 5, look: async () => !existsSync(`/proc/${pid}`) });
+  } finally {
+    if (existsSync(`/proc/${pid}`)) process.kill(pid, 'SIGKILL');
+    await busy;
+  }
+}
 
 /** Declares the tests for each of `majors`. */
 export function describeReplay(majors: readonly ServerMajor[]): void {
@@ -45,9 +67,22 @@ export function describeReplay(majors: readonly ServerMajor[]): void {
           );
           assert.deepEqual(row, { last: counter, count: counter }, at);
         }
-        await using latest = await bringBack(repository, { at: 'latest', major, directory: scratch.path });
+        const remains = createRemains();
+        const niceness = Math.min(19, getPriority() + 3);
+        const how = { at: 'latest', major, directory: scratch.path, niceness, remains };
+        await using latest = await bringBack(repository, how);
         const [row] = await askReplayed(latest, 'select max(counter) as last from public.counters');
         assert.deepEqual(row, { last: 12 });
+        const processId = Number.parseInt(readFileSync(`${latest.directory}/data/postmaster.pid`, 'utf8'), 10);
+        assert.equal(getPriority(processId), niceness);
+        const environment = readFileSync(`/proc/${processId}/environ`, 'utf8').split('\0');
+        for (const name of ['HOME', 'PGPASSFILE', 'PGSERVICEFILE', 'PGSYSCONFDIR'])
+          assert.ok(
+            environment.some((one) => one.startsWith(`${name}=/nonexistent`)),
+            `${name} leads to files of the host`,
+          );
+        assert.match(remains.list().join(), new RegExp(`${latest.directory}': the next restore removes it`));
+        await assertEndsAtOnce(latest);
         await assert.rejects(
           bringBack(repository, { at: String(marks[2]?.at), major, directory: scratch.path }),
           /after the last transaction/,

@@ -13,6 +13,7 @@ import type { Chain } from '../../src/snapshots/chain-catalogue.ts';
 import type { Repository } from '../../src/snapshots/repository.ts';
 import path from 'node:path';
 import type { Log } from '../../src/log.ts';
+import { createRemains, type Remains } from '../../src/stream/remains.ts';
 import { quietLog } from './quiet-log.ts';
 import { reachableBinaries, type ServerMajor } from './postgres-server.ts';
 
@@ -57,6 +58,8 @@ export async function bringBack(
     readonly major: ServerMajor;
     readonly directory: string;
     readonly identities?: readonly string[];
+    readonly niceness?: number;
+    readonly remains?: Remains;
     readonly log?: Log;
   },
 ): Promise<Replayed> {
@@ -71,6 +74,8 @@ export async function bringBack(
     scratchOwner: '0123ab',
     use: 'restore',
     uid: process.getuid?.() ?? 0,
+    niceness: options.niceness ?? 0,
+    remains: options.remains ?? createRemains(),
     onProgress: () => undefined,
     log: options.log ?? quietLog,
     signal,
