@@ -63,8 +63,7 @@ export async function startScratchServer(
     // It is nowhere but in our memory.
     const password = randomBytes(24).toString('base64url');
     await initialise(programs, { home, password, signal });
-    const sockets = await socketDirectory(home, { prefix: 'drill-' });
-    if (sockets !== home.directory) undo.defer(async () => rm(sockets, { recursive: true, force: true }));
+    const sockets = await socketDirectory(home, { prefix: 'drill-', undo });
     const server = runServer(home, { ...options, sockets, settings: serverSettings });
     undo.defer(async () => endServer(server));
     const superuser = (database: string): ConnectionSettings =>

@@ -69,13 +69,17 @@ export async function createServerHome(
   }
 }
 
-/** Where a server has its socket: in its own directory, unless its path is too long for one; else in one that begins with `prefix`. */
+/**
+ * Where a server has its socket: in its own directory, unless its path is too long for one; else in one that begins with `prefix` and
+ * goes with `undo`.
+ */
 export async function socketDirectory(
   { directory, user }: Pick<ServerHome, 'directory' | 'user'>,
-  { prefix }: { readonly prefix: string },
+  { prefix, undo }: { readonly prefix: string; readonly undo: AsyncDisposableStack },
 ): Promise<string> {
   if (Buffer.byteLength(directory) <= maxSocketDirectoryBytes) return directory;
   const short = await mkdtemp(path.join(tmpdir(), prefix));
+  undo.defer(async () => rm(short, { recursive: true, force: true }));
   await giveTo(user, short);
   return short;
 }

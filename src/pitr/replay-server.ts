@@ -85,24 +85,22 @@ export async function startReplay(
   },
 ): Promise<ReplayedServer> {
   const { signal } = options;
-  const sockets = await socketDirectory(home, { prefix: 'replay-' });
-  await configure(home);
-  const connection = (database: string): ConnectionSettings =>
-    throughSocket(sockets, { user: options.superuser, password: '', database });
-  const start = (locales: readonly string[]): Child =>
-    runServer(home, {
-      ...options,
-      sockets,
-      settings: { ...serverSettings, ...recoverySettings(options), ...ownFiles(home) },
-      env: locales.length === 0 ? {} : { LOCPATH: path.join(home.directory, localeFolder) },
-    });
-  const locales: string[] = [];
-  let child = start(locales);
-  const stop = async (): Promise<void> => {
-    await endServer(child);
-    if (!sockets.startsWith(home.directory)) await rm(sockets, { recursive: true, force: true });
-  };
+  await using undo = new AsyncDisposableStack();
   try {
+    const sockets = await socketDirectory(home, { prefix: 'replay-', undo });
+    await configure(home);
+    const connection = (database: string): ConnectionSettings =>
+      throughSocket(sockets, { user: options.superuser, password: '', database });
+    const start = (locales: readonly string[]): Child =>
+      runServer(home, {
+        ...options,
+        sockets,
+        settings: { ...serverSettings, ...recoverySettings(options), ...ownFiles(home) },
+        env: locales.length === 0 ? {} : { LOCPATH: path.join(home.directory, localeFolder) },
+      });
+    const locales: string[] = [];
+    let child = start(locales);
+    undo.defer(async () => endServer(child));
     for (;;) {
       const answer = await untilItAnswers(connection('postgres'), { child, signal });
       if (answer === null) break;
@@ -119,9 +117,13 @@ export async function startReplay(
         reason: 'damaged-object',
         hint: 'Restore a moment before it, or a snapshot: mastodon-backup list.',
       });
-    return { connection, reached: reached.lsn ?? options.reaches, [Symbol.asyncDispose]: stop };
+    const owned = undo.move();
+    return {
+      connection,
+      reached: reached.lsn ?? options.reaches,
+      [Symbol.asyncDispose]: async () => owned.disposeAsync(),
+    };
   } catch (error) {
-    await stop();
     signal.throwIfAborted();
     throw toAppError(error, {
       code: 'restore',
