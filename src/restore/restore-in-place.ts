@@ -3,11 +3,12 @@
 
 import { escapeIdentifier, type Client } from 'pg';
 import { whenReachable } from '../database/clean-up.ts';
-import { connect } from '../database/connection.ts';
+import { applicationName, connect } from '../database/connection.ts';
 import { annoysServer } from '../database/restore-client.ts';
 import { note, type CheckResult } from '../checks/check.ts';
 import { checkRoleRights } from '../checks/role-rights.ts';
 import { AppError, describeError } from '../errors.ts';
+import { pause } from '../stream/patience.ts';
 import { ensureSearchPath, neededSchemas } from './database-settings.ts';
 import { createExtensions } from './extensions.ts';
 import { fillAndCheck } from './fill-and-check.ts';
@@ -18,6 +19,9 @@ import type { RestoreWork } from './restore.ts';
 import { readDatabase, type Placement, type TargetDatabase, type TargetServer } from './target.ts';
 
 const cleanUpMs = 15_000;
+/** How long the end of what pg_restore wrote is waited for; a server notices within ten seconds that nobody is there any more. */
+const commitMs = 12_000;
+const pollMs = 100;
 
 /**
  * Restores into an empty database. Rejects with AppError; it is empty then, or, where the transaction was committed before, as the
@@ -78,7 +82,9 @@ async function isFilled({ connection, name, log }: RestoreWork): Promise<boolean
   const look = async (): Promise<void> => {
     const open = async (): ReturnType<typeof connect> => connect({ ...connection, database: name }, signal);
     await using asking = await open();
+    const isOver = await endsSoon(asking, signal);
     ({ kind } = await readDatabase(asking, { name, open }));
+    if (!isOver && kind !== 'in-use') throw new Error('what pg_restore wrote may still be committed');
   };
   try {
     await whenReachable(look, { signal });
@@ -89,6 +95,21 @@ async function isFilled({ connection, name, log }: RestoreWork): Promise<boolean
     );
   }
   return kind === 'in-use';
+}
+
+// A pg_restore that was killed cannot take back what it said last, and that may have been COMMIT: until that is done nothing is seen.
+async function endsSoon(asking: Client, signal: AbortSignal): Promise<boolean> {
+  const deadline = performance.now() + commitMs;
+  for (;;) {
+    const { rows } = await asking.query(
+      `select from pg_stat_activity
+        where datname = current_database() and usename = current_user and application_name = $1 and backend_xid is not null`,
+      [applicationName],
+    );
+    if (rows.length === 0) return true;
+    if (performance.now() > deadline) return false;
+    await pause(pollMs, signal);
+  }
 }
 
 // Its code stays: whoever interrupts a restore has interrupted it.

@@ -6,6 +6,7 @@ import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { removeUnfinished } from '../../src/restore/unfinished-database.ts';
 import { dumpOf, type Manifest } from '../../src/snapshots/manifest.ts';
@@ -27,6 +28,11 @@ import { quietLog } from '../support/quiet-log.ts';
 import { holdAutovacuumIn } from '../support/stuck-autovacuum.ts';
 import { until } from '../support/until.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+function pgRestoreOf({ child }: RunningCommand): number {
+  const children = execFileSync('ps', ['-o', 'pid=,comm=', '--ppid', String(child.pid)], { encoding: 'utf8' });
+  return Number(/(\d+) pg_restore/.exec(children)?.[1]);
+}
 
 describe('a restore that fails', () => {
   let source: PostgresServer;
@@ -122,17 +128,19 @@ describe('a restore that fails', () => {
     assert.doesNotMatch(result.stderr, /test-secret-key|AGE-SECRET-KEY/);
   };
   // The object's download stops in its middle: the restore stands still with half of the data in the target.
-  const halfWay = async (args: readonly string[] = []): Promise<RunningCommand> => {
+  const halfWay = async (
+    args: readonly string[] = [],
+    { name = 'wanted', filled = 'wanted_restoring_%', environment = into } = {},
+  ): Promise<RunningCommand> => {
     s3.rule(({ method, path: at }) =>
       method === 'GET' && at.includes('.dump') ? { kind: 'stall', afterBytes: original.length / 2 } : { kind: 'pass' },
     );
     await using unlessReached = new AsyncDisposableStack();
     const command = unlessReached.use(
-      startCommand(['restore', 'latest', '--identity', identity, '--to-database', 'wanted', ...args], into),
+      startCommand(['restore', 'latest', '--identity', identity, '--to-database', name, ...args], environment),
     );
     await command.saw('Restore started');
-    const copying =
-      "select pid from pg_stat_activity where datname like 'wanted_restoring_%' and state = 'active' and query like 'COPY%'";
+    const copying = `select pid from pg_stat_activity where datname like '${filled}' and state = 'active' and query like 'COPY%'`;
     await until('a pg_restore in the middle of a table', {
       seconds: 15,
       look: async () => (await target.query(copying)).length > 0,
@@ -140,6 +148,15 @@ describe('a restore that fails', () => {
     unlessReached.move();
     return command;
   };
+  // The same into an empty database, by a role that may create none.
+  const halfWayInPlace = async (): Promise<RunningCommand> => {
+    await target.query("create role plain login password 'plain'");
+    await target.query('create database filled owner plain template template0');
+    const environment = { ...into, DB_USER: 'plain', DB_PASS: 'plain' };
+    return halfWay([], { name: 'filled', filled: 'filled', environment });
+  };
+  const seesInPlace = async (condition: string): Promise<boolean> =>
+    (await target.query(`select from pg_stat_activity where datname = 'filled' and ${condition}`)).length > 0;
 
   // As a restore does that another machine begins: no lock keeps it from ours.
   const removeFromElsewhere = async (): Promise<void> => {
@@ -340,26 +357,14 @@ describe('a restore that fails', () => {
   });
 
   it('says that a database is filled where it ends behind the single transaction', async () => {
-    await target.query("create role plain login password 'plain'");
-    await target.query('create database filled owner plain template template0');
-    s3.rule(({ method, path: at }) =>
-      method === 'GET' && at.includes('.dump') ? { kind: 'stall', afterBytes: original.length / 2 } : { kind: 'pass' },
-    );
-    await using running = startCommand(['restore', 'latest', '--identity', identity, '--to-database', 'filled'], {
-      ...into,
-      DB_USER: 'plain',
-      DB_PASS: 'plain',
-    });
-    const sees = async (query: string): Promise<boolean> =>
-      (await target.query(`select from pg_stat_activity where datname = 'filled' and ${query}`)).length > 0;
-    await until('pg_restore', { seconds: 30, look: async () => sees("query like 'COPY%'") });
+    await using running = await halfWayInPlace();
     const client = await connectTest(target.superuser('filled'));
     try {
       // What pg_restore writes there goes by it; ANALYZE does not.
       await client.query('begin; lock table pg_description in share update exclusive mode');
       s3.rule(() => ({ kind: 'pass' }));
       const waiting = "query ~* '^analyze pg_catalog.pg_description' and wait_event_type = 'Lock'";
-      await until('the analysis', { seconds: 60, look: async () => sees(waiting) });
+      await until('the analysis', { seconds: 60, look: async () => seesInPlace(waiting) });
       running.child.kill('SIGINT');
       const { status, stderr } = await running.result;
       assert.equal(status, 130, stderr);
@@ -374,6 +379,31 @@ describe('a restore that fails', () => {
     await target.query('drop role plain');
   });
 
+  it('says that a database is filled where its pg_restore is killed over a commit that goes on', async () => {
+    await using running = await halfWayInPlace();
+    // A commit waits for a standby that never comes.
+    const waitForStandby = async (name: string): Promise<void> => {
+      await target.query(`alter system set synchronous_standby_names = '${name}'`);
+      await target.query('select pg_reload_conf()');
+    };
+    await waitForStandby('nobody');
+    try {
+      s3.rule(() => ({ kind: 'pass' }));
+      await until('the commit', { seconds: 60, look: async () => seesInPlace("wait_event = 'SyncRep'") });
+      process.kill(pgRestoreOf(running), 'SIGKILL');
+      await sleep(1_500);
+    } finally {
+      await waitForStandby('');
+    }
+    const { status, stderr } = await running.result;
+    assert.equal(status, 20, stderr);
+    assert.match(stderr, /pg_restore into \S+ ended with SIGKILL.*; the database 'filled' is filled all the same/);
+    const [count] = await target.query('select count(*)::int as count from accounts', 'filled');
+    assert.equal(count?.['count'], manifest.database.rows['public.accounts']);
+    await target.query('drop database filled');
+    await target.query('drop role plain');
+  });
+
   it('cleans up when it is interrupted, and when its pg_restore or its backend is killed', async () => {
     await using stopped = await halfWay();
     stopped.child.kill('SIGTERM');
@@ -381,10 +411,7 @@ describe('a restore that fails', () => {
     assert.equal(await picture(), earlier);
 
     await using beheaded = await halfWay();
-    const children = execFileSync('ps', ['-o', 'pid=,comm=', '--ppid', String(beheaded.child.pid)], {
-      encoding: 'utf8',
-    });
-    process.kill(Number(/(\d+) pg_restore/.exec(children)?.[1]), 'SIGKILL');
+    process.kill(pgRestoreOf(beheaded), 'SIGKILL');
     failed(await beheaded.result, /pg_restore into \S+ ended with SIGKILL/);
     assert.equal(await picture(), earlier);
 
