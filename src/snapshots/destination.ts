@@ -56,9 +56,12 @@ export function createDestination(
   };
 }
 
-/** Stores a branch. Rejects with the first reason; a store that stands still is cut off after `stallTimeoutMs`. */
+/**
+ * Stores a branch. Rejects with the first reason: a store that stands still is cut off after `stallTimeoutMs`, and also one that hangs
+ * ends at once when the source fails.
+ */
 export async function storeBranch(
-  destination: Destination,
+  destination: Pick<Destination, 'repository' | 'key' | 'partBytes'>,
   options: {
     readonly branch: Branch;
     /** Whether the source has handed over its last byte. */
@@ -88,7 +91,7 @@ export async function storeBranch(
   });
   try {
     return await store.put(key, branch.body, {
-      signal: AbortSignal.any([options.signal, stop.signal]),
+      signal: AbortSignal.any([options.signal, stop.signal, branch.abandoned]),
       partBytes: destination.partBytes,
       retained: true,
       onProgress: () => clock.moved(),

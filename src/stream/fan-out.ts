@@ -7,6 +7,8 @@ import { PassThrough, Writable } from 'node:stream';
 export interface Branch {
   /** What the destination reads. Ends only when the source has ended well; is destroyed with the error otherwise. */
   readonly body: PassThrough;
+  /** Aborts when the source has failed, with its error: a destination that hangs never sees what becomes of its body. */
+  readonly abandoned: AbortSignal;
   /** True while the source waits for this branch to take bytes. */
   blocks(): boolean;
   /** Stops feeding this branch and destroys its body with the error; the first reason wins. */
@@ -37,7 +39,7 @@ export function createFanOut(count: number): FanOut {
       callback(live().length === 0 ? firstFailure() : null);
     },
     destroy(error, callback) {
-      if (error !== null) for (const branch of live()) branch.cutOff(error);
+      if (error !== null) for (const branch of live()) branch.abandon(error);
       callback(error);
     },
   });
@@ -46,6 +48,8 @@ export function createFanOut(count: number): FanOut {
 
 interface OpenBranch extends Branch {
   failure(): Error | undefined;
+  /** Cuts it off because there is nothing more to come. */
+  abandon(error: Error): void;
   /** Resolves when the branch can take more, or has failed. */
   write(chunk: Buffer): Promise<void>;
 }
@@ -55,6 +59,7 @@ function createBranch(): OpenBranch {
   let blocked = false;
   let release: (() => void) | undefined;
   const body = new PassThrough({ highWaterMark: 1024 * 1024 });
+  const abandoned = new AbortController();
   const fail = (error: Error): void => {
     failure ??= error;
     release?.();
@@ -65,13 +70,19 @@ function createBranch(): OpenBranch {
   body.on('close', () => {
     if (!body.writableFinished) fail(new Error('The destination stopped reading'));
   });
+  const cutOff = (error: Error): void => {
+    fail(error);
+    body.destroy(error);
+  };
   return {
     body,
+    abandoned: abandoned.signal,
     blocks: () => blocked,
     failure: () => failure,
-    cutOff(error) {
-      fail(error);
-      body.destroy(error);
+    cutOff,
+    abandon(error) {
+      abandoned.abort(error);
+      cutOff(error);
     },
     async write(chunk) {
       if (body.write(chunk) || failure !== undefined) return;
