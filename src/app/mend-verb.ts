@@ -78,11 +78,11 @@ export async function mend(context: AppContext, signal: AbortSignal): Promise<bo
       const best = await findGood(context, { sources, madeHere, signal });
       if (best === undefined) continue;
       const { source, from } = best;
-      const { verify } = settings;
+      const { verify, stallTimeoutMs } = settings;
       const { now, log } = context;
       const outcome = await copyAcross(
         { from: from.repository, to: to.repository },
-        { source, verify, now, log, signal },
+        { source, verify, stallTimeoutMs, now, log, signal },
       );
       const place = to.repository.store.description;
       if (outcome.kind === 'failed') {

@@ -25,7 +25,7 @@ export async function copyForTier(
   },
 ): Promise<(BackupResult & { readonly copiedFrom: string }) | null> {
   const { log, now, toolVersion } = context;
-  const { verify } = context.load().settings;
+  const { verify, stallTimeoutMs } = context.load().settings;
   const found = await findSource(context, options);
   if (found === null) return null;
   const { source, places } = found;
@@ -37,7 +37,7 @@ export async function copyForTier(
   const id = createSnapshotId(now());
   const fingerprints = fingerprintSecrets(context.environment, { snapshotId: id });
   const { tier, slot, signal } = options;
-  const copying = { id, tier, slot, verify, toolVersion, fingerprints, now, log, signal };
+  const copying = { id, tier, slot, verify, stallTimeoutMs, toolVersion, fingerprints, now, log, signal };
   const outcomes: DestinationOutcome[] = [];
   for (const { repository, own } of places) outcomes.push(await copyWithin(repository, { ...copying, source: own }));
   if (!outcomes.some(({ kind }) => kind === 'stored')) {

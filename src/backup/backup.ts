@@ -187,7 +187,7 @@ async function makeBackup(options: BackupOptions): Promise<BackupResult> {
   const puts = destinations.map(async (destination, index) => {
     const branch = pipeline.branches[index];
     if (branch === undefined) throw new Error('A destination has no branch');
-    return storeBranch(destination, { ...options, branch, sourceEnded: () => pipeline.ended() });
+    return storeBranch(destination, { ...options, branch, sourceEnded: () => pipeline.ended(), retained: true });
   });
   const stored = await Promise.allSettled(puts);
   const passed = await pipeline.done;

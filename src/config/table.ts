@@ -216,7 +216,7 @@ const planVariables = {
   BACKUP_STALL_TIMEOUT: planRow({
     parse: parseDuration('timer'),
     preset: '10m',
-    doc: 'how long the dump, one destination or pg_restore may stand still',
+    doc: 'how long a dump or base backup, one destination of it or of a copy, or pg_restore may stand still',
   }),
   BACKUP_COMPRESSION: planRow({
     parse: parseWord('xz', 'zstd', 'none'),

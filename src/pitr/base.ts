@@ -12,6 +12,7 @@ import { decodeBase, encodeBase, type BaseDocument } from '../snapshots/base-doc
 import { readAll } from '../snapshots/document-reading.ts';
 import { readChain } from '../snapshots/chain-catalogue.ts';
 import { baseDocumentKey, baseKey, baseName } from '../snapshots/chain-keys.ts';
+import { storeBranch } from '../snapshots/destination.ts';
 import { createSnapshotId } from '../snapshots/object-keys.ts';
 import { choosePartBytes } from '../snapshots/part-size.ts';
 import { storeSignature, wantsSigned } from '../snapshots/origin.ts';
@@ -38,6 +39,7 @@ export interface BaseOptions {
   readonly compression: Compression;
   readonly recipients: readonly string[];
   readonly threads: number;
+  /** How long the server, or the store, may stand still, in milliseconds. */
   readonly stallTimeoutMs: number;
   /** How long the log through its end is waited for. */
   readonly walWaitMs: number;
@@ -87,7 +89,11 @@ export async function makeBase(options: BaseOptions): Promise<BaseDocument> {
     compressed: form.compression.kind !== 'none',
     store,
   });
-  const [put, passed] = await Promise.allSettled([store.put(key, branch.body, { signal, partBytes }), pipeline.done]);
+  const stored = storeBranch(
+    { repository, key, partBytes },
+    { ...options, branch, sourceEnded: () => pipeline.ended(), retained: false },
+  );
+  const [put, passed] = await Promise.allSettled([stored, pipeline.done]);
   signal.throwIfAborted();
   if (passed.status === 'rejected') throw passed.reason;
   if (put.status === 'rejected') throw put.reason;

@@ -17,6 +17,8 @@ import { verifyByEtag, verifyFully } from './verification.ts';
 export interface CopyOptions extends Omit<ReadOptions, 'onProgress'> {
   readonly source: Manifest;
   readonly verify: 'full' | 'etag';
+  /** How long the store that is copied to may stand still, in milliseconds. */
+  readonly stallTimeoutMs: number;
   readonly now: () => Date;
 }
 

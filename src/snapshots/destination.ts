@@ -12,10 +12,9 @@ import type { Repository } from './repository.ts';
 import type { Folder } from '../schedule/tier.ts';
 import type { ObjectKey, ObjectStore, PutReceipt } from '../storage/store.ts';
 import type { Branch } from '../stream/fan-out.ts';
-import { startStallClock } from '../stream/stall-clock.ts';
-import { formatSpan } from '../text/format.ts';
 import { takeBackManifest } from './deletion-law.ts';
 import { createEtagMeter, type EtagMeter } from './etag.ts';
+import { unlessStalled } from './store-watch.ts';
 
 /** A repository as a destination of this run. */
 export interface Destination {
@@ -61,45 +60,31 @@ export function createDestination(
  * ends at once when the source fails.
  */
 export async function storeBranch(
-  destination: Pick<Destination, 'repository' | 'key' | 'partBytes'>,
+  { repository: { store }, key, partBytes }: Pick<Destination, 'repository' | 'key' | 'partBytes'>,
   options: {
     readonly branch: Branch;
     /** Whether the source has handed over its last byte. */
     readonly sourceEnded: () => boolean;
+    /** Whether it is locked as long as the settings say. */
+    readonly retained: boolean;
     readonly stallTimeoutMs: number;
     readonly signal: AbortSignal;
   },
 ): Promise<PutReceipt> {
-  const { branch } = options;
-  const { key, repository } = destination;
-  const { store } = repository;
-  const stop = new AbortController();
-  using clock = startStallClock({
-    timeoutMs: options.stallTimeoutMs,
-    waiting: () => branch.blocks() || options.sourceEnded(),
-    onStall: () => {
-      const error = new AppError(
-        'stalled',
-        `'${key}' could not be stored in ${store.description}: it stood still for ${formatSpan(options.stallTimeoutMs)}`,
-        {
-          hint: 'Check the network to the store, or the disk; BACKUP_STALL_TIMEOUT says how long to wait.',
-        },
-      );
-      branch.cutOff(error);
-      stop.abort(error);
-    },
-  });
+  const { branch, retained, stallTimeoutMs } = options;
+  const action = `'${key}' could not be stored in ${store.description}`;
   try {
-    return await store.put(key, branch.body, {
-      signal: AbortSignal.any([options.signal, stop.signal, branch.abandoned]),
-      partBytes: destination.partBytes,
-      retained: true,
-      onProgress: () => clock.moved(),
+    return await unlessStalled(async (watched) => store.put(key, branch.body, { ...watched, partBytes, retained }), {
+      action,
+      waiting: () => branch.blocks() || options.sourceEnded(),
+      stallTimeoutMs,
+      signal: AbortSignal.any([options.signal, branch.abandoned]),
+      onStall: (error) => branch.cutOff(error),
     });
   } catch (error) {
     const reason = toAppError(error, {
       code: 'store',
-      message: `'${key}' could not be stored in ${store.description}`,
+      message: action,
       hint: 'Look what the destination says, with: mastodon-backup doctor.',
     });
     branch.cutOff(reason);

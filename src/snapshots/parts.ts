@@ -1,18 +1,20 @@
 // One way to store, read and copy a part of a snapshot, whatever it is. Nothing here makes it a backup: what was stored or
 // copied has to be read back, and counts only when a manifest names it.
 
-import { PassThrough } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { AppError } from '../errors.ts';
 import type { Folder } from '../schedule/tier.ts';
+import { createFanOut } from '../stream/fan-out.ts';
 import { createMeter } from '../stream/meter.ts';
 import { plural } from '../text/table.ts';
+import { storeBranch } from './destination.ts';
 import { maxDocumentBytes } from './document-reading.ts';
 import type { Part } from './manifest.ts';
 import { nameUnder } from './object-keys.ts';
 import { keyOf, readStored, type ReadOptions, type StoredPart } from './part-reader.ts';
 import { partBytesAgain } from './part-size.ts';
 import type { Repository } from './repository.ts';
+import { unlessStalled } from './store-watch.ts';
 
 /** What extra files come to at most, 16 MiB and what a tar and age add to them; others are documents. */
 const largestExtraBytes = 24 * 1024 * 1024;
@@ -59,6 +61,8 @@ export async function copyPart(
   source: StoredPart,
   options: ReadOptions & {
     readonly to: CopyTarget;
+    /** How long the target may stand still, in milliseconds. */
+    readonly stallTimeoutMs: number;
     /** Size of the parts of an upload. */
     readonly partBytes?: number;
     readonly observe?: ((chunk: Buffer) => void) | undefined;
@@ -74,30 +78,25 @@ export async function copyPart(
     // A bucket that was moved has ETags of its own; the hash will tell whether the bytes are the same.
     const found = part.etag === null ? null : await store.head(from, { signal });
     const isAsWritten = found?.etag === part.etag;
-    const { etag } = await store.copy(from, {
-      to: target,
-      source: isAsWritten ? part : { bytes: part.bytes, etag: found?.etag ?? null, partBytes: null },
-      signal,
-      retained: true,
-    });
+    const asFound = isAsWritten ? part : { bytes: part.bytes, etag: found?.etag ?? null, partBytes: null };
+    const { etag } = await unlessStalled(
+      async (watched) => store.copy(from, { ...watched, to: target, source: asFound, retained: true }),
+      { ...options, action: `'${from}' could not be copied to '${target}' in ${store.description}` },
+    );
     return { ...copied, etag: part.etag === null ? null : etag, partBytes: etag === part.etag ? part.partBytes : null };
   }
   const partBytes = options.partBytes ?? partBytesAgain(part, store);
   const meter = createMeter({ observe: (chunk) => options.observe?.(chunk) });
-  const upload = new PassThrough({ highWaterMark: 1024 * 1024 });
-  const bytes = readStored(source, options);
-  // A target that hangs hears of no end of its body. Where it is the target that fails it has let go of the body first.
-  const stop = new AbortController();
-  for (const stream of [bytes, meter.stream])
-    stream.once('error', (error) => {
-      if (!upload.destroyed) stop.abort(error);
-    });
-  const stored = store.put(target, upload, {
-    signal: AbortSignal.any([signal, stop.signal]),
-    partBytes,
-    retained: true,
-  });
-  const read = pipeline([bytes, meter.stream, upload], { signal });
+  const { stream, branches } = createFanOut(1);
+  const [branch] = branches;
+  if (branch === undefined) throw new Error('A copy has no branch');
+  const stored = storeBranch(
+    { repository: to.repository, key: target, partBytes },
+    { ...options, branch, sourceEnded: () => stream.writableFinished, retained: true },
+  );
+  // Nobody takes what may yet come.
+  stored.catch((error: AppError) => stream.destroy(error));
+  const read = pipeline([readStored(source, options), meter.stream, stream], { signal });
   // Also where the source fails: what was begun at the target is taken back before this ends.
   await Promise.allSettled([stored, read]);
   const [receipt] = await Promise.all([stored, read]);

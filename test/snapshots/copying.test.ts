@@ -20,7 +20,7 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const signal = AbortSignal.timeout(1_800_000);
 const now = new Date('2026-01-10T12:00:00.000Z');
-const options = { verify: 'full', now: () => now, log: quietLog, signal } as const;
+const options = { verify: 'full', stallTimeoutMs: 60_000, now: () => now, log: quietLog, signal } as const;
 const weekly = {
   id: createSnapshotId(now),
   tier: 'weekly',
@@ -75,6 +75,17 @@ describe('a copy of a snapshot where ETags are compared', () => {
   });
 });
 
+// A NAS that takes no byte and answers nothing.
+function hungStore(directory: string): RemovableStore {
+  const hang = async (ended: AbortSignal): Promise<never> =>
+    new Promise((_resolve, reject) => ended.addEventListener('abort', () => reject(ended.reason as Error)));
+  return {
+    ...createLocalStore({ directory }),
+    put: async (_key, _body, { signal: ended }) => hang(ended),
+    copy: async (_from, { signal: ended }) => hang(ended),
+  };
+}
+
 describe('a copy of a snapshot', () => {
   it('to the store that missed it answers no slot that the original does not, however late it is made', async () => {
     using folder = temporaryDirectory();
@@ -94,13 +105,7 @@ describe('a copy of a snapshot', () => {
     const source = await putSnapshot(from.store, { dataAt: '2026-01-01T00:00:00.000Z' });
     writeFileSync(join(folder.path, dumpKey(source)), 'garbage');
     const target = createLocalStore({ directory: elsewhere.path });
-    // A NAS that takes no byte and answers nothing.
-    const hung: RemovableStore = {
-      ...target,
-      put: async (_key, _body, { signal: ended }) =>
-        new Promise((_resolve, reject) => ended.addEventListener('abort', () => reject(ended.reason as Error))),
-    };
-    for (const store of [target, hung]) {
+    for (const store of [target, hungStore(elsewhere.path)]) {
       const limit = AbortSignal.timeout(20_000);
       const outcome = await copyAcross(
         { from, to: createRepository(store) },
@@ -113,6 +118,31 @@ describe('a copy of a snapshot', () => {
         readdirSync(elsewhere.path, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()),
         [],
       );
+    }
+  });
+
+  it('is cut off where it is the target that stands still, a bucket as well as a directory', async () => {
+    using folder = temporaryDirectory();
+    using elsewhere = temporaryDirectory();
+    await using s3 = await startS3();
+    const from = createRepository(createLocalStore({ directory: folder.path }));
+    const source = await putSnapshot(from.store, { dataAt: '2026-01-01T00:00:00.000Z' });
+    s3.rule(({ method }) => ({ kind: method === 'PUT' ? 'hang' : 'pass' }));
+    const limited = () => ({
+      ...options,
+      source,
+      stallTimeoutMs: 1_000,
+      signal: AbortSignal.any([signal, AbortSignal.timeout(20_000)]),
+    });
+    const hung = createRepository(hungStore(folder.path));
+    for (const outcome of [
+      await copyAcross({ from, to: createRepository(hungStore(elsewhere.path)) }, limited()),
+      await copyAcross({ from, to: createRepository(s3.storeBehindDoor()) }, limited()),
+      await copyWithin(hung, { ...limited(), ...weekly }),
+    ]) {
+      assert.ok(outcome.kind === 'failed');
+      assert.equal(outcome.error.code, 'stalled');
+      assert.match(outcome.error.message, /could not be (stored|copied) .*: it stood still for 1 s/);
     }
   });
 

@@ -26,6 +26,7 @@ it('ends at once with a source that fails, although it takes no byte and answers
     {
       branch,
       sourceEnded: () => stream.writableFinished,
+      retained: true,
       stallTimeoutMs: 60_000,
       signal: AbortSignal.timeout(10_000),
     },

@@ -22,7 +22,7 @@ import { quietLog } from '../support/quiet-log.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const signal = AbortSignal.timeout(1_800_000);
-const options = { log: quietLog, signal };
+const options = { log: quietLog, stallTimeoutMs: 60_000, signal };
 const destination = { etagMeter: null, partBytes: 8 * 1024 * 1024 };
 const environment = environmentOf({ SECRET_KEY_BASE: 'secret-key-base', LOCAL_DOMAIN: 'social.example' });
 

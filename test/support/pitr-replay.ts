@@ -26,7 +26,13 @@ export async function takeBase(
     repository,
     recipients = [],
     walWaitMs = 60_000,
-  }: { readonly repository: Repository; readonly recipients?: readonly string[]; readonly walWaitMs?: number },
+    stallTimeoutMs = 60_000,
+  }: {
+    readonly repository: Repository;
+    readonly recipients?: readonly string[];
+    readonly walWaitMs?: number;
+    readonly stallTimeoutMs?: number;
+  },
 ): Promise<BaseDocument> {
   return makeBase({
     connection,
@@ -36,7 +42,7 @@ export async function takeBase(
     compression: { kind: 'zstd', level: 3, threads: 1 },
     recipients,
     threads: 1,
-    stallTimeoutMs: 60_000,
+    stallTimeoutMs,
     walWaitMs,
     now: () => new Date(),
     log: quietLog,
