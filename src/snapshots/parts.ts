@@ -79,10 +79,11 @@ export async function copyPart(
     const found = part.etag === null ? null : await store.head(from, { signal });
     const isAsWritten = found?.etag === part.etag;
     const asFound = isAsWritten ? part : { bytes: part.bytes, etag: found?.etag ?? null, partBytes: null };
-    const { etag } = await unlessStalled(
-      async (watched) => store.copy(from, { ...watched, to: target, source: asFound, retained: true }),
-      { ...options, action: `'${from}' could not be copied to '${target}' in ${store.description}` },
-    );
+    const copy = async (watched: { readonly signal: AbortSignal }): ReturnType<typeof store.copy> =>
+      store.copy(from, { ...watched, to: target, source: asFound, retained: true });
+    const action = `'${from}' could not be copied to '${target}' in ${store.description}`;
+    // A bucket is silent over 5 GiB that it copies at one request, and its client knows how long that may take.
+    const { etag } = await (store.hasParts ? copy({ signal }) : unlessStalled(copy, { ...options, action }));
     return { ...copied, etag: part.etag === null ? null : etag, partBytes: etag === part.etag ? part.partBytes : null };
   }
   const partBytes = options.partBytes ?? partBytesAgain(part, store);

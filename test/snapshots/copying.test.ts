@@ -5,6 +5,7 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describeClocks, describeSnapshot } from '../../src/backup/snapshot-base.ts';
 import { copyAcross, copyWithin } from '../../src/snapshots/copying.ts';
 import { createDestination } from '../../src/snapshots/destination.ts';
@@ -144,6 +145,22 @@ describe('a copy of a snapshot', () => {
       assert.equal(outcome.error.code, 'stalled');
       assert.match(outcome.error.message, /could not be (stored|copied) .*: it stood still for 1 s/);
     }
+  });
+
+  it('is left to a bucket that says nothing while it copies inside itself', async () => {
+    await using s3 = await startS3();
+    const store = s3.store();
+    const slow: RemovableStore = {
+      ...store,
+      async copy(from, copying) {
+        await sleep(600);
+        copying.signal.throwIfAborted();
+        return store.copy(from, copying);
+      },
+    };
+    const source = await putSnapshot(store, { dataAt: '2026-01-01T00:00:00.000Z' });
+    const outcome = await copyWithin(createRepository(slow), { ...options, ...weekly, source, stallTimeoutMs: 100 });
+    assert.ok(outcome.kind === 'stored', outcome.kind === 'failed' ? outcome.error.message : '');
   });
 
   it('takes parts along of a kind that only a newer version writes', async () => {
