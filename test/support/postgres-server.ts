@@ -23,9 +23,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import type { ConnectionSettings } from '../../src/database/connection.ts';
 import { createCluster } from './cluster-template.ts';
+import { connectTest } from './mastodon-data.ts';
 import { makeDirectory } from './temporary-directory.ts';
 
 /** Major versions that can be started. */
@@ -99,17 +100,7 @@ export async function startPostgres(options: {
     sslRootCertificate: null,
   } as const;
   const superuser = (database = 'postgres'): ConnectionSettings => ({ ...base, user: 'postgres', database });
-  const query = async (sql: string, database?: string): Promise<readonly Record<string, unknown>[]> => {
-    const client = new Client({ ...superuser(database), ssl: false });
-    await client.connect();
-    try {
-      const result = (await client.query(sql)) as unknown as
-        { rows: Record<string, unknown>[] } | { rows: Record<string, unknown>[] }[];
-      return (Array.isArray(result) ? result.at(-1)?.rows : result.rows) ?? [];
-    } finally {
-      await client.end();
-    }
-  };
+  const query = createQuery(superuser);
   try {
     await query(`create role mastodon login password '${testPassword}'`);
   } catch (error) {
@@ -140,6 +131,33 @@ export async function startPostgres(options: {
       }
       rmSync(home, { recursive: true, force: true });
     },
+  };
+}
+
+// A third of all sessions were for one statement each, and to start one takes a server longer than most statements.
+function createQuery(superuser: PostgresServer['superuser']): PostgresServer['query'] {
+  let idle: Client | null = null;
+  return async (sql, database = 'postgres') => {
+    // In no other database, for who is in one is what many tests are about; and not where something is left to the next statement.
+    const keeps = database === 'postgres' && !/\b(?:set|set_config|temp|begin|prepare|listen|lock)\b/i.test(sql);
+    const kept = keeps ? idle : null;
+    const client = kept ?? (await connectTest(superuser(database)));
+    if (kept !== null) idle = null;
+    let mayStay = false;
+    try {
+      const result = (await client.query(sql)) as unknown as
+        { rows: Record<string, unknown>[] } | { rows: Record<string, unknown>[] }[];
+      mayStay = keeps && idle === null;
+      return (Array.isArray(result) ? result.at(-1)?.rows : result.rows) ?? [];
+    } finally {
+      if (mayStay) {
+        idle = client;
+        if (kept === null)
+          client.once('end', () => {
+            if (idle === client) idle = null;
+          });
+      } else await client.end();
+    }
   };
 }
 
