@@ -2,7 +2,7 @@
 // win over DB_*, what the URL lacks comes from DB_*. Read otherwise, the backup would be of another database.
 
 import type { Environment } from '../config/environment.ts';
-import { hidden, ValueError, type SettingProblem } from '../config/problem.ts';
+import { hidden, toShownValue, ValueError, type SettingProblem } from '../config/problem.ts';
 import { findOddities } from './database-oddities.ts';
 import { parseDatabaseUrl, type DatabaseUrlParts } from './database-url.ts';
 import { readAsYamlScalar } from './rails-value.ts';
@@ -70,20 +70,27 @@ export function readDatabaseTarget(environment: Environment): DatabaseReading {
   };
   const report = (
     part: string | undefined,
-    told: { readonly name: string; readonly problem: string; readonly remedy: string },
+    told: { readonly name: string; readonly value?: string; readonly problem: string; readonly remedy: string },
   ): void => {
-    const { name, problem, remedy } = told;
-    problems.push({ variable: part === undefined ? name : urlName, shownValue: null, problem, remedy });
+    const { name, value, problem, remedy } = told;
+    const shownValue = value === undefined ? null : toShownValue(value);
+    // Of a URL the part says enough, and the rest of it is secret.
+    problems.push({
+      ...(part === undefined ? { variable: name, shownValue } : { variable: urlName, shownValue: null }),
+      problem,
+      remedy,
+    });
   };
 
   if (url !== undefined) problems.push(...findMissing(url, { urlName, own }));
   const host = choose(url?.host, { name: 'DB_HOST', preset: 'localhost' }).replaceAll(/^\[|\]$/g, '');
   const hostProblem = findHostProblem(host);
-  if (hostProblem !== undefined) report(url?.host, { name: 'DB_HOST', ...hostProblem });
+  if (hostProblem !== undefined) report(url?.host, { name: 'DB_HOST', value: host, ...hostProblem });
   const portText = choose(url?.port, { name: 'DB_PORT', preset: '5432' });
   const port = /^\d{1,5}$/.test(portText) ? Number(portText) : 0;
   if (port < 1 || port > 65_535) {
-    report(url?.port, { name: 'DB_PORT', problem: 'the port is not a number from 1 to 65535', remedy: 'Write 5432' });
+    const problem = 'the port is not a number from 1 to 65535';
+    report(url?.port, { name: 'DB_PORT', value: portText, problem, remedy: 'Write 5432' });
   }
   const file = (parameter: string, name: string): string | null => {
     const part = url?.parameters.get(parameter);
@@ -105,13 +112,18 @@ export function readDatabaseTarget(environment: Environment): DatabaseReading {
     const problem = 'not an sslmode that PostgreSQL has';
     report(url?.parameters.get('sslmode'), {
       name: 'DB_SSLMODE',
+      value: sslText,
       problem,
       remedy: `Write one of: ${sslModes.join(', ')}`,
     });
   }
   if (isSystem && sslMode !== undefined && sslMode !== 'verify-full') {
     const problem = `with the authorities of the system (sslrootcert=system) PostgreSQL's programs refuse sslmode ${sslMode}`;
-    report(url?.parameters.get('sslmode'), { name: 'DB_SSLMODE', problem, remedy: 'Write verify-full' });
+    report(url?.parameters.get('sslmode'), {
+      name: 'DB_SSLMODE',
+      problem,
+      remedy: 'Write verify-full',
+    });
   }
   const found = {
     host,

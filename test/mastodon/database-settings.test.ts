@@ -142,11 +142,12 @@ describe("Mastodon's database", () => {
   });
 
   it('names the variable whose value is wrong', () => {
-    assert.match(problemsOf({ DB_PORT: '99999' }), /^DB_PORT: the port/);
+    assert.match(problemsOf({ DB_PORT: '99999' }), /^DB_PORT '99999': the port/);
     assert.match(problemsOf({ DATABASE_URL: 'postgres://h:70000/d' }), /^DATABASE_URL .*: its port/);
-    assert.match(problemsOf({ DB_SSLMODE: 'on' }), /^DB_SSLMODE: .*verify-full/);
+    assert.match(problemsOf({ DB_SSLMODE: 'on' }), /^DB_SSLMODE 'on': .*verify-full/);
     assert.match(problemsOf({ DATABASE_URL: 'postgres://h/d?sslmode=on' }), /^DATABASE_URL: /);
-    assert.match(problemsOf({ DB_HOST: 'db:5432' }), /Write the port into DB_PORT/);
+    assert.match(problemsOf({ DB_HOST: 'db:5432' }), /^DB_HOST 'db:5432': .*Write the port into DB_PORT/);
+    assert.match(problemsOf({ DB_HOST: 'postgres://a:pw@db' }), /^DB_HOST \[hidden\]: .*use DATABASE_URL/);
     assert.match(problemsOf({ DB_HOST: 'postgres://db' }), /use DATABASE_URL/);
     assert.match(problemsOf({ DB_HOST: 'a,b' }), /Write one host/);
     assert.equal(read({ DB_HOST: 'a,b', DB_PORT: 'x', DB_SSLMODE: 'x' }).problems.length, 3);
