@@ -1,7 +1,7 @@
 // Losing the recipients by a mistyped line must not put the next dump in the clear beside encrypted ones. What cannot be asked
 // is not assumed to be fine: a place that gives no answer for a moment may hold nothing but encrypted backups.
 
-import { AppError, describeError } from '../errors.ts';
+import { AppError, describeError, reasonOf } from '../errors.ts';
 import { withoutFuture } from '../schedule/due.ts';
 import type { EarlierBackups } from '../snapshots/earlier-backups.ts';
 import { dumpOf, snapshotName, type Manifest } from '../snapshots/manifest.ts';
@@ -92,6 +92,9 @@ export function placesWithoutAnswer(circumstances: PlaintextCircumstances): Read
       const place = repository.store.description;
       const hint =
         error instanceof AppError && error.hint !== undefined ? error.hint : 'Check it with: mastodon-backup doctor.';
+      const isGone = ['not-found', 'unreachable', 'overloaded', 'misconfigured'].includes(reasonOf(error) ?? '');
+      // Where nothing can be stored at all, there is no guard to be switched off.
+      if (isGone) return [repository, new AppError('store', describeError(error), { cause: error, hint })];
       return [
         repository,
         new AppError(

@@ -190,6 +190,12 @@ describe('a run whose recipients were lost', () => {
       forgotten.stderr,
       /Nothing is stored unencrypted in .*cannot be asked: .*403.*; or set BACKUP_AGE_RECIPIENTS, or BACKUP_ALLOW_PLAINTEXT=true/,
     );
+    const alone = Object.fromEntries(Object.entries(settings).filter(([name]) => !name.startsWith('BACKUP_S3_')));
+    const unmounted = { ...alone, ...newState(), BACKUP_LOCAL_DIR: path.join(scratch.path, 'unmounted') };
+    const gone = await runCommand(['run'], unmounted);
+    assert.equal(gone.status, 12, gone.stderr);
+    assert.match(gone.stderr, /The directory '.*unmounted' does not exist/);
+    assert.doesNotMatch(gone.stderr, /PLAINTEXT/, 'no guard need be switched off');
     assert.deepEqual(await clear(s3), []);
     const allowed = await runCommand(['run'], { ...settings, BACKUP_ALLOW_PLAINTEXT: 'true' });
     assert.equal(allowed.status, 0, allowed.stderr);
