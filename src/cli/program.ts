@@ -65,7 +65,8 @@ function usageError(error: CommanderError, [first, second]: readonly string[]): 
   const nothing = isUnknown ? `unknown command '${second}'` : 'No command was given';
   const message = error.code === 'commander.help' ? nothing : error.message.replace(/^error: /, '').replace(/\.$/, '');
   const lacksSnapshot = error.code === 'commander.missingArgument' && message.includes("'snapshot'");
-  return new AppError('usage', message, {
+  // Docker knows 0 and 1 alone.
+  return new AppError(first === 'health' ? 'unhealthy' : 'usage', message, {
     cause: error,
     hint: lacksSnapshot ? snapshotHint : 'See what there is with the command: mastodon-backup --help.',
   });

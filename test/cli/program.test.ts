@@ -70,6 +70,12 @@ it('wrong arguments are told in one line, and the command that helps in the next
   }
 });
 
+it('health has no exit status but 0 and 1', async () => {
+  const result = await runProcess(['health', '--nope'], {});
+  assert.equal(result.status, 1);
+  assert.match(result.stderr, /^mastodon-backup: unknown option '--nope'/);
+});
+
 it('a command is in the file that is loaded for it, and is helped with as ever', async () => {
   const program = new Command();
   const app = openApp({});
