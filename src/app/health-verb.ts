@@ -1,30 +1,35 @@
-// Health from what is remembered: no database, no bucket, no lock.
+// Health from what is remembered: no database, and a bucket only where none was ever read and no daemon will, for a new state
+// directory does not mean that there is no backup.
 
 import { assessHealth, type Health } from '../health/assess.ts';
 import { assessLog } from '../health/log-standing.ts';
 import { renderProblem } from '../config/problem.ts';
 import { hooksOf } from '../notify/hook.ts';
 import type { AttemptsRecord } from '../state/records.ts';
+import { findHolder } from '../state/lock.ts';
 import type { AppContext } from './context.ts';
+import { readHoldings } from './holdings.ts';
 
 /** How it stands now. */
 export async function health(context: AppContext): Promise<Health> {
   const { settings } = context.load();
   const state = context.state();
   const now = context.now();
-  const [stores, attempts, heartbeat, pitr] = await Promise.all([
-    state.readStores(),
-    state.readAttempts(),
+  const [attempts, heartbeat, pitr] = await Promise.all([
+    attemptsNow(context),
     state.readHeartbeat(),
     state.readPitr(),
   ]);
+  // A daemon begins with reading them, and whoever looks at its page is not to be kept waiting for a bucket.
+  if (heartbeat === null) await readStoresFirst(context);
+  const stores = await state.readStores();
   return assessHealth({
     timetable: context.timetable(),
     graceMs: settings.healthGraceMs,
     timeoutMs: settings.timeoutMs,
     drillTimeoutMs: settings.drillTimeoutMs,
     stores,
-    attempts: withoutWhatIsGone(context, attempts),
+    attempts,
     heartbeat,
     log: assessLog({ isOn: settings.pitr.isOn, pitr, heartbeat, now }),
     unknownSettings: [...context.unknownSettings, ...context.channelProblems.map(renderProblem)],
@@ -32,13 +37,30 @@ export async function health(context: AppContext): Promise<Health> {
   });
 }
 
-/** How attempts ended: a channel, a hook or a destination that was taken out of the settings cannot be mended, nor need it be. */
-export function withoutWhatIsGone(context: AppContext, attempts: AttemptsRecord): AttemptsRecord {
-  const { messages, destinations, hooks } = context.load().settings;
+// What a healthcheck may take, which Docker ends after 15 s.
+const readingMs = 8_000;
+
+async function readStoresFirst(context: AppContext): Promise<void> {
+  const known = await context.state().readStores();
+  if (known?.stores.some(({ readAt }) => readAt !== null) === true) return;
+  // Whatever hinders it, a run will say it.
+  await readHoldings(context, AbortSignal.timeout(readingMs), { isImpatient: true }).catch(() => undefined);
+}
+
+/**
+ * How attempts ended, and what is on. A channel, a hook or a destination that was taken out of the settings cannot be mended, nor need
+ * it be; what was killed has not said that it ended, and the lock knows.
+ */
+export async function attemptsNow(context: AppContext): Promise<AttemptsRecord> {
+  const { messages, destinations, hooks, stateDirectory: directory } = context.load().settings;
+  const attempts = await context.state().readAttempts();
+  const isAlive = async (name: 'run' | 'drill'): Promise<boolean> => (await findHolder({ directory, name })) !== null;
   const { when } = messages;
   const used = context.channels().filter(({ filtered }) => when !== 'off' || !filtered);
   return {
     ...attempts,
+    running: attempts.running !== null && (await isAlive('run')) ? attempts.running : null,
+    drilling: attempts.drilling !== null && (await isAlive('drill')) ? attempts.drilling : null,
     channels: attempts.channels.filter(({ channel }) => used.some(({ name }) => name === channel)),
     hooks: attempts.hooks.filter(({ hook }) => hooksOf(hooks).some(({ name }) => name === hook)),
     // Only where there are two can one miss what the other took.

@@ -6,7 +6,7 @@ import { nextSlot, type Scheduled } from '../schedule/timetable.ts';
 import { tiers } from '../schedule/tier.ts';
 import type { AttemptsRecord, StoreRecord } from '../state/records.ts';
 import type { AppContext } from './context.ts';
-import { health, withoutWhatIsGone } from './health-verb.ts';
+import { attemptsNow, health } from './health-verb.ts';
 
 /** What there is to show. */
 export interface Remembered {
@@ -20,17 +20,18 @@ export interface Remembered {
   readonly now: Date;
 }
 
-/** Reads what is remembered; neither database nor bucket is asked. */
+/** Reads what is remembered, which health may have to begin with. */
 export async function remembered(context: AppContext): Promise<Remembered> {
   const { settings, instance } = context.load();
   const now = context.now();
   const timetable = context.timetable();
   const state = context.state();
+  const standing = await health(context);
   const known = (await state.readStores())?.stores ?? [];
   const scheduled: readonly Scheduled[] = [...tiers, 'drill'];
   return {
     instance,
-    health: await health(context),
+    health: standing,
     stores: known.map((store) => ({
       ...store,
       standings: standings(timetable, {
@@ -41,7 +42,7 @@ export async function remembered(context: AppContext): Promise<Remembered> {
       }),
     })),
     // As health has it, or metrics would warn for good of what nobody can mend.
-    attempts: withoutWhatIsGone(context, await state.readAttempts()),
+    attempts: await attemptsNow(context),
     next: scheduled.flatMap((schedule) => {
       const at = nextSlot(timetable, { of: schedule, after: now });
       return at === null ? [] : [{ schedule, at }];

@@ -1,7 +1,6 @@
-// How it stands, from what is remembered: neither database nor bucket is asked, so a page that is looked at costs them nothing.
+// How it stands, from what is remembered: a page that is looked at costs neither database nor bucket anything.
 
-import { findHolder } from '../state/lock.ts';
-import type { AttemptsRecord, DrillReport } from '../state/records.ts';
+import type { DrillReport } from '../state/records.ts';
 import { viewStatus, type Status } from '../status/status.ts';
 import { mapStrings } from '../text/strings.ts';
 import type { AppContext } from './context.ts';
@@ -25,7 +24,6 @@ export async function status(context: AppContext): Promise<Status> {
     ...texts
   } = viewStatus({
     ...known,
-    attempts: await withoutDead(context, known.attempts),
     toolVersion: context.toolVersion,
     timetable: context.timetable(),
     keep: settings.retention.keep,
@@ -48,13 +46,4 @@ export async function drillReport(context: AppContext, id: string): Promise<Dril
   const drills = await context.state().readDrills();
   const report = drills?.reports.find((one) => one.id === id);
   return report === undefined ? null : mapStrings(report, context.redact);
-}
-
-// What was killed has not said that it ended; the lock knows.
-async function withoutDead(context: AppContext, attempts: AttemptsRecord): Promise<AttemptsRecord> {
-  const directory = context.load().settings.stateDirectory;
-  const isAlive = async (name: 'run' | 'drill'): Promise<boolean> => (await findHolder({ directory, name })) !== null;
-  const running = attempts.running !== null && (await isAlive('run')) ? attempts.running : null;
-  const drilling = attempts.drilling !== null && (await isAlive('drill')) ? attempts.drilling : null;
-  return { ...attempts, running, drilling };
 }

@@ -24,7 +24,9 @@ export function addStatusCommand(program: Command, context: CommandContext): voi
     );
   program
     .command('status')
-    .description('how it stands: the status page as text; asks neither database nor bucket')
+    .description(
+      'how it stands: the status page as text; asks no database, and a bucket only when nothing is remembered',
+    )
     .option('--watch', 'show it again every two seconds, until Ctrl-C')
     .option('--json', 'print it as one JSON document')
     .action(async ({ watch, json }: { watch?: boolean; json?: boolean }) => {

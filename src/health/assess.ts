@@ -2,7 +2,7 @@
 // function of what is remembered and of now; it needs neither the database nor a bucket.
 
 import { withoutFuture } from '../schedule/due.ts';
-import type { Timetable } from '../schedule/timetable.ts';
+import { scheduledTiers, type Timetable } from '../schedule/timetable.ts';
 import type { Tier } from '../schedule/tier.ts';
 import type { AttemptsRecord, FailureRecord, HeartbeatRecord, StoresRecord } from '../state/records.ts';
 import { formatMinute } from '../text/moment.ts';
@@ -140,14 +140,18 @@ export function assessHealth(options: {
     status,
     healthy: status === 'healthy' || status === 'degraded',
     tiers: Object.fromEntries(
-      tiers.map(({ tier, lastSuccessAt, deadlineAt }) => [
-        tier,
-        {
-          lastSuccessAt: lastSuccessAt?.toISOString() ?? null,
-          deadlineAt: deadlineAt?.toISOString() ?? null,
-          lastFailure: attempts.failures[tier] ?? null,
-        },
-      ]),
+      scheduledTiers(options.timetable).map((tier) => {
+        // None: there is no snapshot at all to count from.
+        const standing = tiers.find((one) => one.tier === tier);
+        return [
+          tier,
+          {
+            lastSuccessAt: standing?.lastSuccessAt?.toISOString() ?? null,
+            deadlineAt: standing?.deadlineAt?.toISOString() ?? null,
+            lastFailure: attempts.failures[tier] ?? null,
+          },
+        ];
+      }),
     ),
     drill:
       attempts.drill === null
