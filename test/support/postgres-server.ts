@@ -137,12 +137,18 @@ export async function startPostgres(options: {
 // A third of all sessions were for one statement each, and to start one takes a server longer than most statements.
 function createQuery(superuser: PostgresServer['superuser']): PostgresServer['query'] {
   let idle: Client | null = null;
+  const takeIdle = (): Client | null => {
+    const taken = idle;
+    idle = null;
+    return taken;
+  };
   return async (sql, database = 'postgres') => {
     // In no other database, for who is in one is what many tests are about; and not where something is left to the next statement.
     const keeps = database === 'postgres' && !/\b(?:set|set_config|temp|begin|prepare|listen|lock)\b/i.test(sql);
-    const kept = keeps ? idle : null;
+    // It would be in the way of whoever renames or drops this very database.
+    if (database !== 'postgres' && /\bdatabase\b/i.test(sql)) await takeIdle()?.end();
+    const kept = keeps ? takeIdle() : null;
     const client = kept ?? (await connectTest(superuser(database)));
-    if (kept !== null) idle = null;
     let mayStay = false;
     try {
       const result = (await client.query(sql)) as unknown as
