@@ -14,6 +14,7 @@ import { signatureKey, wantsSigned } from '../snapshots/origin.ts';
 import type { Repository } from '../snapshots/repository.ts';
 import type { AppContext } from './context.ts';
 import { examineDrill } from './drill-check.ts';
+import { unreadableState } from './health-verb.ts';
 import { readHoldings, silentPlaces } from './holdings.ts';
 import { acceptFlag, recordOf } from './places.ts';
 import { openStores } from './repositories.ts';
@@ -26,11 +27,14 @@ export async function doctor(context: AppContext, signal: AbortSignal): Promise<
   const { settings } = context.load();
   const stores = await openStores(settings, { ...context, patience });
   try {
-    const [findings, pitr] = await Promise.all([
+    const [findings, pitr, unreadable] = await Promise.all([
       examineAll(context, { stores, signal }),
       settings.pitr.isOn ? examineLog(context, signal) : [],
+      unreadableState(context),
     ]);
-    return [...findings, ...pitr];
+    const state: readonly Finding[] =
+      unreadable === null ? [] : [{ ...problem('state files', unreadable), status: 'warning' }];
+    return [...findings, ...state, ...pitr];
   } finally {
     for (const { store } of stores) await store.close();
   }

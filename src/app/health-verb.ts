@@ -1,12 +1,16 @@
 // Health from what is remembered: no database, and a bucket only where none was ever read and no daemon will, for a new state
 // directory does not mean that there is no backup.
 
+import path from 'node:path';
 import { assessHealth, type Health } from '../health/assess.ts';
 import { assessLog } from '../health/log-standing.ts';
 import { renderProblem } from '../config/problem.ts';
+import type { AppError } from '../errors.ts';
 import { hooksOf } from '../notify/hook.ts';
 import type { AttemptsRecord } from '../state/records.ts';
 import { findHolder } from '../state/lock.ts';
+import { localError } from '../storage/local-errors.ts';
+import { plural } from '../text/table.ts';
 import type { AppContext } from './context.ts';
 import { readHoldings } from './holdings.ts';
 
@@ -15,13 +19,14 @@ export async function health(context: AppContext): Promise<Health> {
   const { settings } = context.load();
   const state = context.state();
   const now = context.now();
-  const [attempts, heartbeat, pitr] = await Promise.all([
+  const [attempts, heartbeat, pitr, unreadable] = await Promise.all([
     attemptsNow(context),
     state.readHeartbeat(),
     state.readPitr(),
+    unreadableState(context),
   ]);
   // A daemon begins with reading them, and whoever looks at its page is not to be kept waiting for a bucket.
-  if (heartbeat === null) await readStoresFirst(context);
+  if (heartbeat === null && unreadable === null) await readStoresFirst(context);
   const stores = await state.readStores();
   return assessHealth({
     timetable: context.timetable(),
@@ -33,6 +38,7 @@ export async function health(context: AppContext): Promise<Health> {
     heartbeat,
     log: assessLog({ isOn: settings.pitr.isOn, pitr, heartbeat, now }),
     unknownSettings: [...context.unknownSettings, ...context.channelProblems.map(renderProblem)],
+    unreadable: unreadable === null ? null : `${unreadable.message}. ${unreadable.hint}`,
     now,
   });
 }
@@ -45,6 +51,16 @@ async function readStoresFirst(context: AppContext): Promise<void> {
   if (known?.stores.some(({ readAt }) => readAt !== null) === true) return;
   // Whatever hinders it, a run will say it.
   await readHoldings(context, AbortSignal.timeout(readingMs), { isImpatient: true }).catch(() => undefined);
+}
+
+/** What is remembered and this user may not read, with what mends it: without it all would look as if nothing had ever been. */
+export async function unreadableState(context: AppContext): Promise<AppError | null> {
+  const [file, ...others] = await context.state().refused();
+  if (file === undefined) return null;
+  const { dir: directory, base } = path.parse(file);
+  const names = others.length === 0 ? `'${base}'` : `'${base}' and ${plural(others.length, 'other file')}`;
+  const action = `What is remembered in ${names} of '${directory}' cannot be read`;
+  return localError(Object.assign(new Error(), { code: 'EACCES' }), { action, directory, file });
 }
 
 /**

@@ -56,6 +56,8 @@ export function assessHealth(options: {
   readonly log: LogStanding | null;
   /** Settings this version does not know or cannot use, although they stop no run. */
   readonly unknownSettings: readonly string[];
+  /** What is remembered and cannot be read, with the next step; null: nothing. */
+  readonly unreadable: string | null;
   readonly now: Date;
 }): Health {
   const { attempts, heartbeat, now } = options;
@@ -77,6 +79,7 @@ export function assessHealth(options: {
 
   const told = (at: Date | string): string => formatMinute(at, options.timetable.timeZone);
   const warnings = [
+    ...(options.unreadable === null ? [] : [options.unreadable]),
     ...(silence === null ? [] : [`The daemon has given no sign of life ${silence}`]),
     ...(attempts.drill !== null && attempts.drill.status !== 'passed'
       ? [
@@ -193,7 +196,11 @@ function isDegraded({
   stores,
   heartbeat,
   unknownSettings,
-}: Pick<Parameters<typeof assessHealth>[0], 'attempts' | 'stores' | 'heartbeat' | 'unknownSettings'>): boolean {
+  unreadable,
+}: Pick<
+  Parameters<typeof assessHealth>[0],
+  'attempts' | 'stores' | 'heartbeat' | 'unknownSettings' | 'unreadable'
+>): boolean {
   return (
     Object.keys(attempts.failures).length > 0 ||
     attempts.destinationFailures.length > 0 ||
@@ -203,6 +210,7 @@ function isDegraded({
     attempts.hooks.some(({ error }) => error !== null) ||
     attempts.drill?.status === 'failed' ||
     unknownSettings.length > 0 ||
+    unreadable !== null ||
     (stores?.stores ?? []).some(
       (store) =>
         store.damagedCount > 0 ||

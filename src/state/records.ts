@@ -285,6 +285,9 @@ const schemas = {
   pitr: pitrRecord,
 } as const satisfies Record<keyof Records, v.GenericSchema>;
 
+/** The names of all records. */
+export const recordNames = Object.keys(schemas) as readonly (keyof Records)[];
+
 /** Nothing remembered. */
 export const noAttempts: AttemptsRecord = v.parse(attemptsRecord, {});
 

@@ -6,7 +6,7 @@
 // decoded again: whoever asks for health or the status page every second must not cost anything.
 
 import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { access, open } from 'node:fs/promises';
 import path from 'node:path';
 import { describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -15,6 +15,7 @@ import {
   decodeRecord,
   encodeRecord,
   noAttempts,
+  recordNames,
   type AttemptsRecord,
   type DrillsRecord,
   type HeartbeatRecord,
@@ -38,6 +39,8 @@ export interface StateFiles {
   readDrills(): Promise<DrillsRecord | null>;
   readProgress(): Promise<ProgressRecord | null>;
   readPitr(): Promise<PitrRecord | null>;
+  /** The files that are there, or may be, and that this user may not read. */
+  refused(): Promise<readonly string[]>;
   /** Changes what is remembered of the stores; `change` may be asked more than once. */
   updateStores(change: (before: StoresRecord | null) => StoresRecord): Promise<void>;
   /** Changes what is remembered of attempts; `change` as above. */
@@ -165,6 +168,12 @@ export function openState({
     readDrills: async () => read('drills'),
     readProgress: async () => read('progress'),
     readPitr: async () => read('pitr'),
+    async refused() {
+      const places = await believedDirectories(directory);
+      const files = places.flatMap((place) => recordNames.map((name) => fileIn(place, name)));
+      const refused = await Promise.all(files.map(isRefused));
+      return files.filter((_, index) => refused[index]);
+    },
     updateStores: async (change) => inTurn(async () => update('stores', change)),
     updateAttempts: async (change) =>
       inTurn(async () =>
@@ -186,6 +195,13 @@ export function openState({
       ),
     writeHeartbeat: async (record) => inTurn(async () => update('heartbeat', () => record)),
   };
+}
+
+async function isRefused(file: string): Promise<boolean> {
+  return access(file, constants.R_OK).then(
+    () => false,
+    ({ code }: NodeJS.ErrnoException) => code === 'EACCES' || code === 'EPERM',
+  );
 }
 
 // Whose it is, is asked of the open file: a name in a shared directory may point elsewhere a moment later.

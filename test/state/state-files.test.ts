@@ -3,14 +3,23 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chownSync, mkdirSync, readdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { afterEach, beforeEach, it } from 'node:test';
 import { findHolder } from '../../src/state/lock.ts';
 import { noAttempts, type AttemptsRecord } from '../../src/state/records.ts';
 import { openState } from '../../src/state/state-files.ts';
-import { runCommand } from '../support/command.ts';
+import { runCommand, runProcess } from '../support/command.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -148,3 +157,32 @@ it('a file that is larger than all that is ever remembered is as good as none', 
   const fresh = openState({ directory, instance: 'one.example', now, log: quietLog });
   assert.deepEqual(await fresh.readAttempts(), noAttempts);
 });
+
+it(
+  'what this user may not read of it is named by all who tell how it stands',
+  { skip: process.getuid?.() !== 0 },
+  async () => {
+    const uid = 65_534;
+    const directory = path.join(folder.path, 'state');
+    const state = openState({ directory, instance: 'one.example', now, log: quietLog });
+    await state.updateAttempts(() => broken);
+    await state.updateStores(() => ({ instance: 'one.example', stores: [] }));
+    for (const place of [folder.path, directory]) chmodSync(place, 0o755);
+    const environment = { LOCAL_DOMAIN: 'one.example', BACKUP_STATE_DIR: directory, BACKUP_LOCAL_DIR: folder.path };
+    const say = async (...args: readonly string[]): Promise<string> => {
+      const { stdout, stderr } = await runProcess(args, environment, { uid });
+      return `${stdout}${stderr}`.replaceAll(/\s+/g, ' ');
+    };
+    const said =
+      /'stores\.json' and 1 other file of '.*' cannot be read: permission denied \(owner 0:0, mode 0600\), and we are 65534.*chown -R 65534 '/;
+    assert.match(await say('health'), said);
+    assert.match(await say('health', '--json'), said);
+    assert.match(await say('status'), said);
+    assert.match(await say('doctor'), said);
+    chmodSync(directory, 0o700);
+    assert.match(await say('health'), /cannot be read: permission denied \(owner 0:0, mode 0700\), and we are 65534/);
+    chownSync(directory, uid, uid);
+    for (const name of readdirSync(directory)) chownSync(path.join(directory, name), uid, uid);
+    assert.doesNotMatch(await say('health'), /cannot be read/);
+  },
+);
