@@ -4,10 +4,14 @@
 import type { MomentFacts } from '../app/moment-verb.ts';
 import type { DataDirectory } from '../pitr/data-directory.ts';
 import { formatDuration } from '../text/format.ts';
+import { withLocalMicros } from '../text/moment.ts';
 import { plural, wrap, type Width } from '../text/table.ts';
 
 /** Where a moment ended and how long it took, a line or two. */
-export function renderMoment(moment: MomentFacts & { readonly dumpedMs?: number }, { columns }: Width): string {
+export function renderMoment(
+  moment: MomentFacts & { readonly dumpedMs?: number },
+  { columns, timeZone }: Width & { readonly timeZone: string },
+): string {
   const { base, segments, stagedMs, unpackedMs, replayedMs, dumpedMs } = moment;
   const parts = [
     `reading the log ${formatDuration(stagedMs)}`,
@@ -16,28 +20,31 @@ export function renderMoment(moment: MomentFacts & { readonly dumpedMs?: number 
     ...(dumpedMs === undefined ? [] : [`dumping ${formatDuration(dumpedMs)}`]),
   ];
   return [
-    wrap(`${describeEnd(moment)} Base ${base} and ${plural(segments, 'segment')} of the log; ${parts.join(', ')}.`, {
-      columns,
-      indent: 2,
-      firstIndent: 0,
-    }),
+    wrap(
+      `${describeEnd(moment, timeZone)} Base ${base} and ${plural(segments, 'segment')} of the log; ${parts.join(', ')}.`,
+      {
+        columns,
+        indent: 2,
+        firstIndent: 0,
+      },
+    ),
     '',
   ].join('\n');
 }
 
-function describeEnd({ lastTransactionAt }: Pick<MomentFacts, 'lastTransactionAt'>): string {
+function describeEnd({ lastTransactionAt }: Pick<MomentFacts, 'lastTransactionAt'>, timeZone: string): string {
   return lastTransactionAt === null
     ? 'No transaction ended between the base backup and this moment.'
-    : `The last transaction in it ended at ${lastTransactionAt}.`;
+    : `The last transaction in it ended at ${withLocalMicros(lastTransactionAt, timeZone)}.`;
 }
 
 /** What to do with a data directory, step by step. */
-export function renderDataDirectory(made: DataDirectory): string {
+export function renderDataDirectory(made: DataDirectory, timeZone: string): string {
   const { directory, base, segments, serverMajor, superuser, settings } = made;
   const resets = settings.map((name) => `ALTER SYSTEM RESET ${name};`).join(' ');
   const psql = `docker compose exec db psql -U ${superuser} -d postgres`;
   return [
-    `${directory} is a data directory for PostgreSQL ${serverMajor}, which replays base ${base} and ${plural(segments, 'segment')} of the log when it starts. ${describeEnd(made)}`,
+    `${directory} is a data directory for PostgreSQL ${serverMajor}, which replays base ${base} and ${plural(segments, 'segment')} of the log when it starts. ${describeEnd(made, timeZone)}`,
     'It is for the image that made it: with another C library (alpine or Debian) indexes of text would be wrong without a word.',
     'Next, beside docker-compose.yml; OLD is the directory that the service db mounts now:',
     '  1. docker compose stop web streaming sidekiq backup db',

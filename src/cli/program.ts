@@ -5,7 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { AppError, describeError, exitStatusOf, exitStatuses } from '../errors.ts';
 import type { Redact } from '../log.ts';
 import { layOutHint } from '../text/hint.ts';
-import { withLocalTimes } from '../text/moment.ts';
+import { withLocalMicros, withLocalTimes } from '../text/moment.ts';
 import { wrap, type Width } from '../text/table.ts';
 import { forTerminal } from '../text/terminal.ts';
 import type { CommandContext } from './command-context.ts';
@@ -51,7 +51,7 @@ export function describeFailure(
     error instanceof AppError
       ? [error.message, error.hint]
       : [`Unexpected failure: ${describeError(error)}`, undefined];
-  const text = `mastodon-backup: ${withLocalTimes(message, timeZone)}${hint === undefined ? '' : `. ${hint}`}`;
+  const text = `mastodon-backup: ${withLocalTimes(message, timeZone)}${hint === undefined ? '' : `. ${withLocalMicros(hint, timeZone)}`}`;
   const lines = text.split('\n').map((line) => {
     const indent = line.length - line.trimStart().length;
     const look = { program, columns, indent: indent + 2, firstIndent: indent };

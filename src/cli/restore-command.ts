@@ -166,7 +166,7 @@ async function restoreAt(
     case 'database': {
       const document = await app.restoreMoment({ ...source, ...toDatabaseOptions(options, goal) });
       progress[Symbol.dispose]();
-      const text = `${renderRestore(document, { timeZone, columns: context.columns(), program: context.program })}${renderMoment(document.moment, { columns: context.columns() })}`;
+      const text = `${renderRestore(document, { timeZone, columns: context.columns(), program: context.program })}${renderMoment(document.moment, { timeZone, columns: context.columns() })}`;
       return print(context, { json: options.json, document, text });
     }
     case 'archive': {
@@ -177,13 +177,13 @@ async function restoreAt(
       return print(context, {
         json: options.json,
         document,
-        text: `${renderFile(document, { columns: context.columns() })}${renderMoment(report.moment, { columns: context.columns() })}`,
+        text: `${renderFile(document, { columns: context.columns() })}${renderMoment(report.moment, { timeZone, columns: context.columns() })}`,
       });
     }
     case 'directory': {
       const document = await app.layOutMoment({ ...source, directory: goal.directory });
       progress[Symbol.dispose]();
-      return print(context, { json: options.json, document, text: renderDataDirectory(document) });
+      return print(context, { json: options.json, document, text: renderDataDirectory(document, timeZone) });
     }
     case 'secrets':
     case 'extra':

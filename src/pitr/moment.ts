@@ -2,7 +2,7 @@
 // nothing certain, and a guess would bring back what they wanted to be rid of.
 
 import { AppError } from '../errors.ts';
-import { writtenOffsetMs, zoneOffsetMs } from '../text/time-zone.ts';
+import { formatOffset, writtenOffsetMs, zoneOffsetMs } from '../text/time-zone.ts';
 
 /** Where replaying is to stop. */
 export type Moment =
@@ -37,12 +37,12 @@ export function parseMoment(text: string, { timeZone }: { readonly timeZone: str
     });
   if (second_ !== undefined)
     throw new AppError('usage', `'${text}' comes twice in ${timeZone}`, {
-      hint: `Say which one with an offset: ${found.map((at) => `'${withOffset(trimmed, asUtc - at)}'`).join(' or ')}.`,
+      hint: `Say which one with an offset: ${found.map((at) => `'${trimmed}${formatOffset(asUtc - at)}'`).join(' or ')}.`,
     });
   return { kind: 'at', micros: BigInt(first) * 1000n + micros };
 }
 
-/** A moment for PostgreSQL and for people: UTC, to the microsecond. */
+/** A moment for PostgreSQL: UTC, to the microsecond. People are shown it by `withLocalTimes`. */
 export function formatMicros(micros: bigint): string {
   const ms = micros / 1000n;
   const iso = new Date(Number(ms)).toISOString();
@@ -59,10 +59,4 @@ function localInstants(asUtc: number, timeZone: string): readonly number[] {
     .map((offset) => asUtc - offset)
     .filter((at) => at + zoneOffsetMs(at, timeZone) === asUtc)
     .toSorted((a, b) => a - b);
-}
-
-function withOffset(text: string, offset: number): string {
-  const minutes = Math.abs(offset) / 60_000;
-  const two = (value: number): string => String(Math.floor(value)).padStart(2, '0');
-  return `${text}${offset < 0 ? '-' : '+'}${two(minutes / 60)}:${two(minutes % 60)}`;
 }

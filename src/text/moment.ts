@@ -1,7 +1,7 @@
 // Moments for people: in the zone that they set, named, so that no hour of a night has to be reckoned from UTC; and how long
 // ago something was, in one word.
 
-import { formatters } from './time-zone.ts';
+import { formatOffset, formatters, zoneOffsetMs } from './time-zone.ts';
 
 /** A moment to the minute, as `2026-11-23 12:00 UTC`. */
 export function formatUtcMinute(moment: Date | string): string {
@@ -49,9 +49,21 @@ export function zoneName(moment: Date, timeZone: string): string {
 
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'] as const;
 
-/** A text with each instant in it (ISO 8601 in UTC) as a moment in the zone. */
+/** A text with each instant in it (ISO 8601 in UTC) as a moment in the zone, and each exact moment as `withLocalMicros` has it. */
 export function withLocalTimes(text: string, timeZone: string): string {
-  return text.replaceAll(/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, (instant) => formatMinute(instant, timeZone));
+  return withLocalMicros(text, timeZone).replaceAll(/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, (instant) =>
+    formatMinute(instant, timeZone),
+  );
+}
+
+/** A text with each moment to the microsecond in it, as PostgreSQL is told them in UTC, in the zone with its offset: what may be typed back. */
+export function withLocalMicros(text: string, timeZone: string): string {
+  return text.replaceAll(/\b(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(\.\d{6})\+00\b(?!:)/g, (_, day, time, micros) => {
+    const at = Date.parse(`${day}T${time}Z`);
+    const offsetMs = zoneOffsetMs(at, timeZone);
+    const wall = new Date(at + offsetMs).toISOString();
+    return `${wall.slice(0, 10)} ${wall.slice(11, 19)}${micros}${formatOffset(offsetMs)}`;
+  });
 }
 
 /** A moment in the zone, and in UTC where that is another one, such as `2026-11-23 13:00 CET (12:00 UTC)`. */

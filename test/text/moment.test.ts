@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
+import { formatMicros, parseMoment } from '../../src/pitr/moment.ts';
+import { renderMoment } from '../../src/cli/moment-text.ts';
+import { describeFailure } from '../../src/cli/program.ts';
+import { AppError } from '../../src/errors.ts';
 import { formatAge, formatMinute, formatMinuteBare, formatMoment, formatUtcMinute } from '../../src/text/moment.ts';
 
 it('a moment is written to the minute in UTC', () => {
@@ -35,4 +39,16 @@ it('how long ago something was is one word that leaves nothing to reckon', () =>
       '2 years ago',
     ],
   );
+});
+
+it('a moment to the microsecond is told in the zone that was set, so that it can be typed back', () => {
+  const exact = formatMicros(1_795_215_067_888_560n);
+  const told = '2026-11-20 23:51:07.888560+01:00';
+  const error = new AppError('restore', `It is after ${exact}`, { hint: `Restore --at '${exact}'.` });
+  const how = { redact: (one: string) => one, program: 'x', timeZone: 'Europe/Berlin' };
+  assert.equal(describeFailure(error, how), `mastodon-backup: It is after ${told}. Restore --at '${told}'.\n`);
+  const facts = { lastTransactionAt: exact, base: 'b', segments: 1, stagedMs: 1, unpackedMs: 1, replayedMs: 1 };
+  const text = renderMoment(facts, { columns: Number.POSITIVE_INFINITY, timeZone: 'Europe/Berlin' });
+  assert.ok(text.startsWith(`The last transaction in it ended at ${told}. `), text);
+  assert.deepEqual(parseMoment(told, { timeZone: 'UTC' }), { kind: 'at', micros: 1_795_215_067_888_560n });
 });
