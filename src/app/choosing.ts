@@ -39,7 +39,7 @@ export interface ChosenSnapshot {
   readonly notes: readonly CheckResult[];
 }
 
-/** Reads the store that is meant and chooses in it. @throws AppError `no-snapshot`, `usage` or `store`. */
+/** Reads the store that is meant and chooses in it. @throws AppError `no-snapshot`, `verify`, `usage` or `store`. */
 export async function choose(
   context: AppContext,
   request: SnapshotRequest & { readonly signal: AbortSignal },
@@ -72,9 +72,10 @@ export async function chooseAnywhere(
   throw failures.find((error) => !isMissing(error)) ?? failures[0];
 }
 
-/** Whether that is why nothing was chosen: there is no such snapshot. */
+/** Whether that is why nothing was chosen: there is no such snapshot, or none that is whole. */
 export function isMissing(error: unknown): boolean {
-  return error instanceof AppError && error.code === 'no-snapshot';
+  if (!(error instanceof AppError)) return false;
+  return error.code === 'no-snapshot' || (error.code === 'verify' && error.reason === 'damaged-object');
 }
 
 async function chooseAsKnown(

@@ -106,7 +106,7 @@ export function findLatest(
 
 /**
  * The snapshot that is meant by `latest`, `latest:<tier>`, an id, `<tier>/<id>`, or a date: the one nearest to it.
- * @throws AppError `no-snapshot`; `usage` when several instances share the prefix and none is named, or when the named one is
+ * @throws AppError `no-snapshot`; `verify` when the named one is damaged; `usage` when several instances share the prefix and none is named, or when the named one is
  * nobody's who is trusted.
  */
 export function chooseSnapshot(
@@ -153,7 +153,11 @@ export function chooseSnapshot(
   const named = readMoment(text, timeZone);
   if (named !== undefined) return nearest(own, { ...options, named, timeZone });
   const damaged = catalogue.damaged.find((one) => isNamed(one.manifest));
-  if (damaged !== undefined) throw noSnapshot(`The snapshot '${text}' is damaged: ${damaged.reason}`, nothing);
+  if (damaged !== undefined)
+    throw new AppError('verify', `The snapshot '${text}' is damaged: ${damaged.reason}`, {
+      reason: 'damaged-object',
+      hint: 'See what there is besides with the command: mastodon-backup list.',
+    });
   const unsigned = catalogue.unsigned.find((one) => isNamed(one.manifest));
   if (unsigned !== undefined)
     throw new AppError(

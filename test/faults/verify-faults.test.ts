@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { execSync } from 'node:child_process';
-import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { databaseEnvironment, runCommand } from '../support/command.ts';
@@ -81,11 +81,19 @@ describe('a committed backup', () => {
   it('is damaged when its object is shorter', async () => {
     using backup = await backUp({});
     truncateSync(backup.object, readFileSync(backup.object).length - 1);
-    const result = await runCommand(['verify'], backup.environment);
-    assert.equal(result.status, 4);
+    const { status, stderr } = await runCommand(['verify'], backup.environment);
+    assert.equal(status, 4, stderr);
+    const id = path.basename(backup.object).split('.')[0] ?? '';
+    for (const name of [id, `daily/${id}`]) {
+      const named = await runCommand(['verify', name], backup.environment);
+      assert.equal(named.status, 13, 'as where a bit is another: what was named is there, and is not whole');
+      assert.match(named.stderr, /is damaged: its object has \d+ bytes instead of/);
+    }
     const listed = await runCommand(['list'], backup.environment);
     assert.equal(listed.status, 0);
     assert.match(listed.stdout, /Damaged, count for nothing:\n.* bytes instead of /);
+    rmSync(backup.object);
+    assert.equal((await runCommand(['verify', id], backup.environment)).status, 13, 'and where it is missing');
   });
 
   it('is passed over by all who ask for the latest, and all say so', async () => {
