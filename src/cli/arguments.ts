@@ -5,6 +5,7 @@ import { parseAgeIdentity } from '../config/age-keys.ts';
 import { AppError, describeError } from '../errors.ts';
 import { folders, tiers } from '../schedule/tier.ts';
 import type { StoreName } from '../storage/store.ts';
+import { isMisleading } from '../text/terminal.ts';
 import type { CommandContext } from './command-context.ts';
 
 /** How a snapshot is named, for help texts. */
@@ -51,6 +52,7 @@ export const parseJobs = parseCount(64);
 export function parseLabel(text: string): string {
   const label = text.trim();
   if (label === '' || label.length > 200) throw new InvalidArgumentError('Write 1 to 200 characters.');
+  if (isMisleading(label)) throw new InvalidArgumentError('Write one line, without control characters.');
   return label;
 }
 

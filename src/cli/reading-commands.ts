@@ -11,6 +11,7 @@ import { pinsOf } from '../snapshots/catalogue.ts';
 import { formatBytes } from '../text/format.ts';
 import { formatAge, formatDayAndTime, formatMinute, zoneName } from '../text/moment.ts';
 import { formatTable, wrap, type Width, plural } from '../text/table.ts';
+import { plainLine } from '../text/terminal.ts';
 import type { PlacedCatalogue, VerifyResult } from '../app/reading-verbs.ts';
 import { collect, parseFolder, parseStore, readSource, snapshotForms, type SourceOptions } from './arguments.ts';
 import { print, type CommandContext } from './command-context.ts';
@@ -118,7 +119,7 @@ export function renderCatalogue(catalogue: PlacedCatalogue, view: View): string 
   const section = (title: string, rows: readonly (readonly string[])[]): string =>
     rows.length === 0
       ? ''
-      : `${wrap(`${title}:`, { ...view, indent: 0 })}\n${formatTable(
+      : `${wrap(`${title}:`, { ...view, indent: 0 })}\n${formatLines(
           rows.map((row) => ['', ...row]),
           view,
         )}`;
@@ -213,7 +214,15 @@ function renderTable(catalogue: PlacedCatalogue, view: View): string {
   });
   const signedBy = isWide && signers.size > 0 ? ['SIGNED BY'] : [];
   const head = ['SNAPSHOT', `AT ${zoneName(view.now, view.timeZone)}`, 'AGE', 'ENCRYPTED', 'STORED', ...signedBy];
-  return formatTable([head, ...rows], view);
+  return formatLines([head, ...rows], view);
+}
+
+// What is in a store is what others wrote: a label that breaks a line would make rows of its own.
+function formatLines(rows: readonly (readonly string[])[], view: View): string {
+  return formatTable(
+    rows.map((row) => row.map(plainLine)),
+    view,
+  );
 }
 
 /** The result of `verify` as text. */

@@ -1,12 +1,15 @@
 // What a script that calls the command gets: an exit status, one line that says why, and with --json one document always.
 
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { it } from 'node:test';
 import { Command } from 'commander';
 import type { CommandContext } from '../../src/cli/command-context.ts';
 import { commandModules, loadCommands } from '../../src/cli/command-modules.ts';
 import { openApp } from '../support/app.ts';
-import { runProcess } from '../support/command.ts';
+import { createLocalStore } from '../../src/storage/local-store.ts';
+import { runCommand, runProcess } from '../support/command.ts';
+import { putSnapshot } from '../support/manifests.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 it('a failure is one JSON document on stdout where --json is asked for', async () => {
@@ -74,6 +77,23 @@ it('health has no exit status but 0 and 1', async () => {
   const result = await runProcess(['health', '--nope'], {});
   assert.equal(result.status, 1);
   assert.match(result.stderr, /^mastodon-backup: unknown option '--nope'/);
+});
+
+it('a label is one line, and what is stored with another one is listed on one', async () => {
+  using folder = temporaryDirectory();
+  const environment = { BACKUP_LOCAL_DIR: folder.path, BACKUP_STATE_DIR: path.join(folder.path, '.state') };
+  for (const label of ['a\nb', 'a\u001b[2Jb', 'a\u202eb', 'a\tb']) {
+    const result = await runCommand(['run', '--label', label], environment);
+    assert.equal(result.status, 2, label);
+    assert.match(result.stderr, /--label <text>' argument .* is invalid\. Write one line, without control characters/s);
+  }
+  const store = createLocalStore({ directory: folder.path });
+  const label = 'x"\nlabelled/2026-01-02T000000Z-aaaaaa  01 Jan 00:00\u001b[2J';
+  await putSnapshot(store, { tier: 'labelled', label });
+  await putSnapshot(store, { label: null, tier: 'daily' });
+  const { stdout } = await runCommand(['list'], environment);
+  assert.equal(stdout.trimEnd().split('\n').length, 3, stdout);
+  assert.match(stdout, /"x"\ufffdlabelled\/\S+ {2}01 Jan 00:00\ufffd\[2J"/);
 });
 
 it('a command is in the file that is loaded for it, and is helped with as ever', async () => {
