@@ -1,7 +1,7 @@
 // Directories as they are made and measured. The system's own `mkdir -p` of Node never ends where a directory is there and none can
 // be made in it, as in /proc: it takes "no such directory" for a parent that is missing, for ever.
 
-import { mkdir, readdir, stat, statfs } from 'node:fs/promises';
+import { mkdir, readdir, stat, statfs, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 
 /** A file system's space in bytes; what only root may use does not count as free. */
@@ -33,6 +33,16 @@ export async function makeDirectory(
   const second = await attempt(directory, mode);
   if (second.kind === 'orphan') throw second.error;
   return made ?? second.made;
+}
+
+/**
+ * Gives what root has made in somebody else's directory to whom that belongs, who could not even read it otherwise. By the open file: a
+ * name in a directory of others may point elsewhere a moment later. Where root may not, as in a container, it stays root's; never rejects.
+ */
+export async function giveToOwner(made: FileHandle, directory: string): Promise<void> {
+  if (process.geteuid?.() !== 0) return;
+  const owner = await stat(directory).catch(() => null);
+  if (owner !== null && owner.uid !== 0) await made.chown(owner.uid, owner.gid).catch(() => undefined);
 }
 
 /** The space of the file system in which `directory` is. */

@@ -4,8 +4,9 @@
 
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { open, rename, rm, writeFile } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { giveToOwner } from '../disk/directory.ts';
 import { describeError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { plural } from '../text/table.ts';
@@ -55,7 +56,7 @@ export function openOwnFile({
       try {
         if (content.length > mostBytes) throw new Error(`${plural(content.length, 'byte')} are too many`);
         const file = fileIn(await usableDirectory(directory, quietly(log)));
-        await replaceFile(file, content);
+        await replaceFile(file, content, { isOwn: true });
       } catch (error) {
         log.debug({ name: own, reason: describeError(error) }, 'It could not be remembered');
       }
@@ -82,11 +83,24 @@ async function readOwn(file: string, mostBytes: number): Promise<Buffer> {
   return content;
 }
 
-/** Puts `content` in the place of a file at once. Rejects, leaving the file as it was. */
-export async function replaceFile(file: string, content: string | Uint8Array): Promise<void> {
+/**
+ * Puts `content` in the place of a file at once; it belongs to whom the directory does, or to us when it is to be our `own`. Rejects,
+ * leaving the file as it was.
+ */
+export async function replaceFile(
+  file: string,
+  content: string | Uint8Array,
+  { isOwn = false }: { readonly isOwn?: boolean } = {},
+): Promise<void> {
   const partial = `${file}.${randomBytes(4).toString('hex')}`;
   try {
-    await writeFile(partial, content, { mode: 0o600, flag: 'wx' });
+    const handle = await open(partial, 'wx', 0o600);
+    try {
+      await handle.writeFile(content);
+      if (!isOwn) await giveToOwner(handle, path.dirname(file));
+    } finally {
+      await handle.close();
+    }
     await rename(partial, file);
   } catch (error) {
     await rm(partial, { force: true }).catch(() => undefined);

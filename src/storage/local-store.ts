@@ -3,12 +3,12 @@
 // no call can be cancelled: whoever waits here stops waiting.
 
 import { randomBytes } from 'node:crypto';
-import { createReadStream, createWriteStream } from 'node:fs';
-import { link, readFile, rm } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { link, open, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { addAbortSignal, Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { readSpace, type Space } from '../disk/directory.ts';
+import { giveToOwner, readSpace, type Space } from '../disk/directory.ts';
 import { AppError } from '../errors.ts';
 import { unlessAborted } from '../stream/abortable.ts';
 import { plural } from '../text/table.ts';
@@ -82,7 +82,9 @@ export function createLocalStore({
         },
       });
       // `flush` is fsync before close: what is linked below is on the disk.
-      const target = createWriteStream(partial, { flags: 'wx', mode: 0o600, flush: true, highWaterMark: 1024 * 1024 });
+      const handle = await open(partial, 'wx', 0o600);
+      const target = handle.createWriteStream({ flush: true, highWaterMark: 1024 * 1024 });
+      await giveToOwner(handle, directory);
       await pipeline(body, count, target, { signal: options.signal });
       options.signal.throwIfAborted();
       await publish(partial, file);

@@ -9,6 +9,7 @@ import {
   mkdirSync,
   readdirSync,
   rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
@@ -184,5 +185,18 @@ it(
     chownSync(directory, uid, uid);
     for (const name of readdirSync(directory)) chownSync(path.join(directory, name), uid, uid);
     assert.doesNotMatch(await say('health'), /cannot be read/);
+  },
+);
+
+it(
+  'what root writes into the state directory of another user is theirs',
+  { skip: process.getuid?.() !== 0 },
+  async () => {
+    const directory = path.join(folder.path, 'state');
+    mkdirSync(directory, { mode: 0o700 });
+    chownSync(directory, 65_534, 65_533);
+    await openState({ directory, instance: 'one.example', now, log: quietLog }).updateAttempts(() => broken);
+    const { uid, gid, mode } = statSync(path.join(directory, 'attempts.json'));
+    assert.deepEqual([uid, gid, mode & 0o777], [65_534, 65_533, 0o600]);
   },
 );

@@ -1,7 +1,7 @@
 // Whatever a directory answers, people are told what to do about it.
 
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { it } from 'node:test';
 import { folders } from '../../src/schedule/tier.ts';
@@ -82,6 +82,18 @@ it('passes by the folders that a NAS and a file system keep for themselves, whoe
     assert.deepEqual([unlisted, foreign.map(({ key }) => key)], [[], ['daily/dump.sql.xz']]);
     for await (const { key } of store.list('drills/', { signal })) assert.fail(key);
   });
+});
+
+it('what root stores in the directory of somebody else is theirs, folders too', async (context) => {
+  if (!isRoot) return context.skip('needs root, to write for somebody else');
+  using folder = temporaryDirectory();
+  chownSync(folder.path, nobody, nobody);
+  const store = createLocalStore({ directory: folder.path });
+  await store.putDocument('pitr/7/base/x' as ObjectKey, Buffer.from('x'), { signal });
+  for (const name of ['pitr', 'pitr/7', 'pitr/7/base', 'pitr/7/base/x']) {
+    const { uid, gid } = statSync(path.join(folder.path, name));
+    assert.deepEqual([uid, gid], [nobody, nobody], name);
+  }
 });
 
 it('tells how full a disk is', async () => {
