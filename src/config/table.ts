@@ -224,7 +224,7 @@ const planVariables = {
     doc: '`xz`, `zstd` or `none`',
   }),
   BACKUP_COMPRESSION_LEVEL: planRow({
-    parse: parseInteger(0, 22),
+    parse: parseInteger(0, 22, 'Write 0 to 9 for xz, 1 to 22 for zstd'),
     preset: null,
     presetNote: '`6` (zstd: `12`)',
     doc: '0 to 9 for xz (7 to 9 are the same), 1 to 22 for zstd',

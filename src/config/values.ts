@@ -13,11 +13,15 @@ export function parseBoolean(text: string): boolean {
 }
 
 /** A parser of whole numbers between two bounds, which throws `ValueError`. */
-export function parseInteger(minimum: number, maximum: number): (text: string) => number {
+export function parseInteger(
+  minimum: number,
+  maximum: number,
+  remedy = `Write a whole number from ${minimum} to ${maximum}`,
+): (text: string) => number {
   return (text) => {
     const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
     if (!(value >= minimum && value <= maximum)) {
-      throw new ValueError('not a number in range', { remedy: `Write a whole number from ${minimum} to ${maximum}` });
+      throw new ValueError('not a number in range', { remedy });
     }
     return value;
   };

@@ -30,6 +30,11 @@ export async function requireDirectory(directory: string): Promise<void> {
     throw error;
   });
   if (found?.isDirectory() === true) return;
+  if (found !== undefined)
+    throw new AppError('store', `'${directory}' is no directory`, {
+      reason: 'not-found',
+      hint: 'Name a directory in BACKUP_LOCAL_DIR, or move away what stands in its place.',
+    });
   throw new AppError('store', `The directory '${directory}' does not exist`, {
     reason: 'not-found',
     hint: 'Mount it, or create it: it is not created here, so that a disk that is not mounted is noticed.',

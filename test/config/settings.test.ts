@@ -247,7 +247,10 @@ describe('settings', () => {
       ['none', '6'],
       ['xz', '-1'],
     ]) {
-      assert.equal(problemsOf({ ...localOnly, BACKUP_COMPRESSION: kind, BACKUP_COMPRESSION_LEVEL: level }).length, 1);
+      const { problems } = read({ ...localOnly, BACKUP_COMPRESSION: kind, BACKUP_COMPRESSION_LEVEL: level });
+      assert.equal(problems.length, 1);
+      // Whoever follows the advice is not refused again.
+      if (kind === 'zstd') assert.match(problems[0]?.remedy ?? '', /\b1 to 22/);
     }
   });
 

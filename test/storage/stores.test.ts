@@ -82,6 +82,16 @@ it('a directory that is not mounted is not created', async () => {
   await assert.rejects(store.putDocument('daily/x' as ObjectKey, Buffer.from('x'), { signal }), /does not exist/);
 });
 
+it('a file in the place of the directory is called that, and not a directory that is not mounted', async () => {
+  using folder = temporaryDirectory({ on: 'disk' });
+  const file = path.join(folder.path, 'nas');
+  writeFileSync(file, '');
+  const store = createLocalStore({ directory: file });
+  await assert.rejects(store.space({ signal }), { message: `'${file}' is no directory`, hint: /BACKUP_LOCAL_DIR/ });
+  const put = store.put('daily/x' as ObjectKey, Readable.from(['x']), { signal, partBytes: 1 });
+  await assert.rejects(put, /is no directory/);
+});
+
 for (const [what, replace] of [
   ['vanishes', () => undefined],
   ['is unmounted', (directory: string) => mkdirSync(directory)],
