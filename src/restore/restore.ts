@@ -98,6 +98,7 @@ export async function restoreDatabase(options: RestoreOptions): Promise<RestoreO
   };
   const plan = planRestore(contents, planOptions);
   assertBringsTables(plan, { rows: manifest.database.rows, options: planOptions });
+  warnOfUnknown(options, { contents });
   const isWanted = (one: string): boolean => one !== 'plpgsql' && !options.withoutExtensions.includes(one);
   const wanted = new Set([...plan.extensions.map((one) => one.name), ...extensionNames(manifest).filter(isWanted)]);
   await assertExtensions(admin, { wanted: [...wanted], contents });
@@ -137,6 +138,20 @@ export async function restoreDatabase(options: RestoreOptions): Promise<RestoreO
     if (!facts.exists) await dropOwner({ ...options, ownerRole });
     throw error;
   }
+}
+
+// A name that was mistyped leaves nothing out, and nobody would see it before the restore is through.
+function warnOfUnknown(
+  { source: { manifest }, withoutExtensions, log }: Pick<RestoreOptions, 'source' | 'withoutExtensions' | 'log'>,
+  { contents }: { readonly contents: RestorePlan['contents'] },
+): void {
+  const inDump = contents.flatMap(({ kind, name }) => (kind === 'EXTENSION' ? [name] : []));
+  const known = [...new Set([...extensionNames(manifest), ...inDump])].toSorted();
+  for (const name of withoutExtensions.filter((one) => !known.includes(one)))
+    log.warn(
+      {},
+      `The dump has no extension '${name}' that --without-extension could leave out; it has: ${known.join(', ') || 'none'}`,
+    );
 }
 
 function extensionNames({ database }: SnapshotSource['manifest']): readonly string[] {

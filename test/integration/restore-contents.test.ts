@@ -212,9 +212,14 @@ describe('what a dump holds besides tables', () => {
       leftOut(less),
       /^1 index \(public\.statuses_text_trgm\): they depend on an extension that was left out/m,
     );
-    const without = report(
-      await restore(['--to-database', 'least', ...lacking, '--without-extension', 'citext'], environment),
+    const mistyped = ['--without-extension', 'citetx', '--without-extension', 'citext'];
+    const least = await restore(['--to-database', 'least', ...lacking, ...mistyped], environment);
+    assert.match(
+      least.stderr,
+      /no extension 'citetx' that --without-extension could leave out; it has: adminpack, .*citext/,
     );
+    assert.doesNotMatch(least.stderr, /no extension '(?!citetx)/);
+    const without = report(least);
     assert.match(leftOut(without), /^1 table \(public\.tags\): they depend on an extension/m);
     assert.match(leftOut(without), /^1 table with rows \(public\.tags\)/m);
   });
