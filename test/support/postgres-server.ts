@@ -59,6 +59,9 @@ export interface SqlExtension {
 /** The password of the role `mastodon` and of the superuser, where the server asks for one. */
 export const testPassword = 'sëcret p@ss/word#1';
 
+/** What the sessions are called in which tests ask a server, one of which stays. */
+export const ownSession = 'test';
+
 /** `initdb` and `postgres` refuse root: on such machines the server belongs to nobody. */
 export const serverUser = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
 
@@ -148,7 +151,7 @@ function createQuery(superuser: PostgresServer['superuser']): PostgresServer['qu
     // It would be in the way of whoever renames or drops this very database.
     if (database !== 'postgres' && /\bdatabase\b/i.test(sql)) await takeIdle()?.end();
     const kept = keeps ? takeIdle() : null;
-    const client = kept ?? (await connectTest(superuser(database)));
+    const client = kept ?? (await connectTest({ ...superuser(database), application_name: ownSession }));
     let mayStay = false;
     try {
       const result = (await client.query(sql)) as unknown as
