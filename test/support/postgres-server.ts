@@ -151,7 +151,14 @@ function createQuery(superuser: PostgresServer['superuser']): PostgresServer['qu
     // It would be in the way of whoever renames or drops this very database.
     if (database !== 'postgres' && /\bdatabase\b/i.test(sql)) await takeIdle()?.end();
     const kept = keeps ? takeIdle() : null;
-    const client = kept ?? (await connectTest({ ...superuser(database), application_name: ownSession }));
+    // A server that was killed a moment ago has taken it along.
+    const answers =
+      kept !== null &&
+      (await kept.query('select').then(
+        () => true,
+        () => false,
+      ));
+    const client = answers ? kept : await connectTest({ ...superuser(database), application_name: ownSession });
     let mayStay = false;
     try {
       const result = (await client.query(sql)) as unknown as
@@ -161,7 +168,7 @@ function createQuery(superuser: PostgresServer['superuser']): PostgresServer['qu
     } finally {
       if (mayStay) {
         idle = client;
-        if (kept === null)
+        if (!answers)
           client.once('end', () => {
             if (idle === client) idle = null;
           });
