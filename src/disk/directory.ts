@@ -1,7 +1,7 @@
 // Directories as they are made and measured. The system's own `mkdir -p` of Node never ends where a directory is there and none can
 // be made in it, as in /proc: it takes "no such directory" for a parent that is missing, for ever.
 
-import { mkdir, readdir, stat, statfs, type FileHandle } from 'node:fs/promises';
+import { lstat, mkdir, readdir, readlink, stat, statfs, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 
 /** A file system's space in bytes; what only root may use does not count as free. */
@@ -36,13 +36,18 @@ export async function makeDirectory(
 }
 
 /**
- * Gives what root has made in somebody else's directory to whom that belongs, who could not even read it otherwise. By the open file: a
- * name in a directory of others may point elsewhere a moment later. Where root may not, as in a container, it stays root's; never rejects.
+ * Gives a file that root has made in somebody else's directory to whom that belongs, who could not even read it otherwise. The directory
+ * is the one in which the open file is: a name may lead elsewhere, into one of root's. Where root may not, as in a container, it stays
+ * root's; never rejects.
  */
-export async function giveToOwner(made: FileHandle, directory: string): Promise<void> {
+export async function giveToOwner(made: FileHandle): Promise<void> {
   if (process.geteuid?.() !== 0) return;
-  const owner = await stat(directory).catch(() => null);
-  if (owner !== null && owner.uid !== 0) await made.chown(owner.uid, owner.gid).catch(() => undefined);
+  try {
+    const { uid, gid } = await lstat(path.dirname(await readlink(`/proc/self/fd/${made.fd}`)));
+    if (uid !== 0) await made.chown(uid, gid);
+  } catch {
+    // It is whole all the same.
+  }
 }
 
 /** The space of the file system in which `directory` is. */

@@ -97,7 +97,7 @@ export async function replaceFile(
     const handle = await open(partial, 'wx', 0o600);
     try {
       await handle.writeFile(content);
-      if (!isOwn) await giveToOwner(handle, path.dirname(file));
+      if (!isOwn) await giveToOwner(handle);
     } finally {
       await handle.close();
     }

@@ -1,11 +1,11 @@
 // Files of a directory as a store needs them: a name that is taken once, and entries that are on the disk when it says so.
 // A rename alone would overwrite somebody's backup; an entry that was never synced is gone after a power cut.
 
-import { constants, stat as statByCall, type Dirent, type Stats } from 'node:fs';
+import { stat as statByCall, type Dirent, type Stats } from 'node:fs';
 import { link, lstat, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { giveToOwner, makeDirectory } from '../disk/directory.ts';
+import { makeDirectory } from '../disk/directory.ts';
 import { AppError } from '../errors.ts';
 import type { ObjectKey, StoredObject } from './store.ts';
 
@@ -69,12 +69,7 @@ export function exchanged(directory: string): AppError {
 export async function makeFolder(folder: string, directory: string): Promise<void> {
   const made = await makeDirectory(folder, { mode: 0o700, below: directory });
   // A new folder is on the disk only when the one above it is.
-  if (made === undefined) return;
-  await syncDirectory(path.dirname(made));
-  for (let one = folder; one.length >= made.length; one = path.dirname(one)) {
-    await using handle = await open(one, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
-    await giveToOwner(handle, directory);
-  }
+  if (made !== undefined) await syncDirectory(path.dirname(made));
 }
 
 /** Gives a finished file its name, never over another one. */

@@ -84,7 +84,7 @@ export function createLocalStore({
       // `flush` is fsync before close: what is linked below is on the disk.
       const handle = await open(partial, 'wx', 0o600);
       const target = handle.createWriteStream({ flush: true, highWaterMark: 1024 * 1024 });
-      await giveToOwner(handle, directory);
+      await giveToOwner(handle);
       await pipeline(body, count, target, { signal: options.signal });
       options.signal.throwIfAborted();
       await publish(partial, file);

@@ -1,7 +1,7 @@
 // Whatever a directory answers, people are told what to do about it.
 
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { it } from 'node:test';
 import { folders } from '../../src/schedule/tier.ts';
@@ -84,15 +84,24 @@ it('passes by the folders that a NAS and a file system keep for themselves, whoe
   });
 });
 
-it('what root stores in the directory of somebody else is theirs, folders too', async (context) => {
+it('what root stores in the directory of somebody else is theirs, and stays root’s where a link of theirs leads', async (context) => {
   if (!isRoot) return context.skip('needs root, to write for somebody else');
   using folder = temporaryDirectory();
-  chownSync(folder.path, nobody, nobody);
+  using ofRoot = temporaryDirectory();
+  const theirs = path.join(folder.path, 'daily');
+  mkdirSync(theirs);
+  symlinkSync(ofRoot.path, path.join(folder.path, 'weekly'));
+  for (const directory of [folder.path, theirs]) chownSync(directory, nobody, nobody);
   const store = createLocalStore({ directory: folder.path });
-  await store.putDocument('pitr/7/base/x' as ObjectKey, Buffer.from('x'), { signal });
-  for (const name of ['pitr', 'pitr/7', 'pitr/7/base', 'pitr/7/base/x']) {
-    const { uid, gid } = statSync(path.join(folder.path, name));
-    assert.deepEqual([uid, gid], [nobody, nobody], name);
+  for (const [key, owner] of [
+    ['daily/x', nobody],
+    ['weekly/x', 0],
+    // A folder that root makes is root's, and what is in it.
+    ['monthly/x', 0],
+  ] as const) {
+    await store.putDocument(key as ObjectKey, Buffer.from('x'), { signal });
+    const { uid, gid } = statSync(path.join(folder.path, key));
+    assert.deepEqual([uid, gid], [owner, owner], key);
   }
 });
 
