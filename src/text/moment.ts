@@ -51,19 +51,27 @@ const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', '
 
 /** A text with each instant in it (ISO 8601 in UTC) as a moment in the zone, and each exact moment as `withLocalMicros` has it. */
 export function withLocalTimes(text: string, timeZone: string): string {
-  return withLocalMicros(text, timeZone).replaceAll(/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z/g, (instant) =>
-    formatMinute(instant, timeZone),
+  return withLocalMicros(text, timeZone).replaceAll(
+    /\b(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?Z/g,
+    (instant, second: string) => (isReal(second) ? formatMinute(instant, timeZone) : instant),
   );
 }
 
 /** A text with each moment to the microsecond in it, as PostgreSQL is told them in UTC, in the zone with its offset: what may be typed back. */
 export function withLocalMicros(text: string, timeZone: string): string {
-  return text.replaceAll(/\b(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(\.\d{6})\+00\b(?!:)/g, (_, day, time, micros) => {
+  return text.replaceAll(/\b(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(\.\d{6})\+00\b(?!:)/g, (moment, day, time, micros) => {
+    if (!isReal(`${day}T${time}`)) return moment;
     const at = Date.parse(`${day}T${time}Z`);
     const offsetMs = zoneOffsetMs(at, timeZone);
     const wall = new Date(at + offsetMs).toISOString();
     return `${wall.slice(0, 10)} ${wall.slice(11, 19)}${micros}${formatOffset(offsetMs)}`;
   });
+}
+
+// What a person typed may have the form of a moment and be none, such as the 30th of February.
+function isReal(second: string): boolean {
+  const at = new Date(`${second}Z`);
+  return !Number.isNaN(at.getTime()) && at.toISOString().startsWith(second);
 }
 
 /** A moment in the zone, and in UTC where that is another one, such as `2026-11-23 13:00 CET (12:00 UTC)`. */

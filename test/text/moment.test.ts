@@ -4,7 +4,14 @@ import { formatMicros, parseMoment } from '../../src/pitr/moment.ts';
 import { renderMoment } from '../../src/cli/moment-text.ts';
 import { describeFailure } from '../../src/cli/program.ts';
 import { AppError } from '../../src/errors.ts';
-import { formatAge, formatMinute, formatMinuteBare, formatMoment, formatUtcMinute } from '../../src/text/moment.ts';
+import {
+  formatAge,
+  formatMinute,
+  formatMinuteBare,
+  formatMoment,
+  formatUtcMinute,
+  withLocalTimes,
+} from '../../src/text/moment.ts';
 
 it('a moment is written to the minute in UTC', () => {
   assert.equal(formatUtcMinute('2026-11-23T12:00:59.999Z'), '2026-11-23 12:00 UTC');
@@ -51,4 +58,15 @@ it('a moment to the microsecond is told in the zone that was set, so that it can
   const text = renderMoment(facts, { columns: Number.POSITIVE_INFINITY, timeZone: 'Europe/Berlin' });
   assert.ok(text.startsWith(`The last transaction in it ended at ${told}. `), text);
   assert.deepEqual(parseMoment(told, { timeZone: 'UTC' }), { kind: 'at', micros: 1_795_215_067_888_560n });
+});
+
+it('what only looks like a moment is quoted as it was typed', () => {
+  for (const typed of [
+    '2026-13-45 00:00:00.000000+00',
+    '2026-02-30 10:00:00.000000+00',
+    '2026-11-30 23:59:60.000000+00',
+    '2026-13-45T00:00:00Z',
+    '2026-02-30T10:00:00.5Z',
+  ])
+    assert.equal(withLocalTimes(`'${typed}'`, 'Europe/Berlin'), `'${typed}'`);
 });
