@@ -16,16 +16,16 @@ import type { Placed } from './restore-anew.ts';
 import type { WantedExtension } from './restore-plan.ts';
 import { ownLogin } from './restoring-login.ts';
 import type { RestoreWork } from './restore.ts';
-import { readDatabase, type Placement, type TargetDatabase, type TargetServer } from './target.ts';
+import { readDatabase, type Placement, type TargetServer } from './target.ts';
 
 const cleanUpMs = 15_000;
-/** How long the end of what pg_restore wrote is waited for; a server notices within ten seconds that nobody is there any more. */
+/** How long the end of what pg_restore wrote is waited for, counted from when it is first asked. */
 const commitMs = 12_000;
-const pollMs = 100;
+const pollMs = 250;
 
 /**
- * Restores into an empty database. Rejects with AppError; it is empty then, or, where the transaction was committed before, as the
- * error says, filled and not found whole.
+ * Restores into an empty database. Rejects with AppError; it is empty then, or, where the transaction was or may be committed, as
+ * the error says, filled and not found whole.
  */
 export async function restoreInPlace(
   work: RestoreWork,
@@ -50,7 +50,10 @@ export async function restoreInPlace(
     const checks = await fillAndCheck({ ...work, jobs: 1 }, { database: name, login, singleTransaction: true });
     return { movedAside: null, checks: [...checks, ...(await finish(inside, work, placement))] };
   } catch (error) {
-    if (await isFilled(work)) throw filledAll(error, work);
+    const found = await askWhether(work);
+    if (found === 'filled') throw filledAll(error, work);
+    // Under what is yet to be committed nothing may be taken away.
+    if (found === 'unknown') throw perhapsFilled(error, work);
     await dropExtensions(trusted, work);
     throw error;
   }
@@ -75,41 +78,42 @@ async function finish(
   return [await checkRoleRights(inside, ownerRole), ...path, ...sorting];
 }
 
-// On a connection and in a time of its own: we may have been interrupted, behind the commit too.
-async function isFilled({ connection, name, log }: RestoreWork): Promise<boolean> {
+// On a connection and in a time of its own: we may have been interrupted, behind the commit too. A pg_restore that was killed cannot take
+// back what it said last, and that may have been COMMIT: until that is done nothing is seen.
+async function askWhether({ connection, name, log }: RestoreWork): Promise<'filled' | 'empty' | 'unknown'> {
   const signal = AbortSignal.timeout(cleanUpMs);
-  let kind: TargetDatabase['kind'] | undefined;
+  const deadline = performance.now() + commitMs;
+  let found: 'filled' | 'empty' | 'unknown' = 'unknown';
+  const open = async (): ReturnType<typeof connect> => connect({ ...connection, database: name }, signal);
   const look = async (): Promise<void> => {
-    const open = async (): ReturnType<typeof connect> => connect({ ...connection, database: name }, signal);
     await using asking = await open();
-    const isOver = await endsSoon(asking, signal);
-    ({ kind } = await readDatabase(asking, { name, open }));
-    if (!isOver && kind !== 'in-use') throw new Error('what pg_restore wrote may still be committed');
+    for (;;) {
+      // Asked before the tables are: what is committed in between is seen.
+      const goesOn = await isAtWork(asking);
+      const { kind } = await readDatabase(asking, { name, open });
+      if (kind === 'in-use' || !goesOn) {
+        found = kind === 'in-use' ? 'filled' : 'empty';
+        return;
+      }
+      if (performance.now() > deadline) throw new Error('what pg_restore wrote may still be committed');
+      await pause(pollMs, signal);
+    }
   };
   try {
     await whenReachable(look, { signal });
   } catch (error) {
-    log.warn(
-      { err: error, database: name },
-      'Whether the database was filled could not be asked: look before it is used',
-    );
+    log.warn({ err: error, database: name }, 'Whether the database was filled could not be asked');
   }
-  return kind === 'in-use';
+  return found;
 }
 
-// A pg_restore that was killed cannot take back what it said last, and that may have been COMMIT: until that is done nothing is seen.
-async function endsSoon(asking: Client, signal: AbortSignal): Promise<boolean> {
-  const deadline = performance.now() + commitMs;
-  for (;;) {
-    const { rows } = await asking.query(
-      `select from pg_stat_activity
-        where datname = current_database() and usename = current_user and application_name = $1 and backend_xid is not null`,
-      [applicationName],
-    );
-    if (rows.length === 0) return true;
-    if (performance.now() > deadline) return false;
-    await pause(pollMs, signal);
-  }
+async function isAtWork(asking: Client): Promise<boolean> {
+  const { rows } = await asking.query(
+    `select from pg_stat_activity
+      where datname = current_database() and usename = session_user and application_name = $1 and backend_xid is not null`,
+    [applicationName],
+  );
+  return rows.length > 0;
 }
 
 // Its code stays: whoever interrupts a restore has interrupted it.
@@ -124,6 +128,14 @@ function filledAll(error: unknown, { name, server, source }: RestoreWork): AppEr
       hint: `Have it made empty as a superuser, then restore again: DROP DATABASE ${quoted}; CREATE DATABASE ${quoted} OWNER ${role} TEMPLATE template0 ENCODING '${source.manifest.database.encoding}'.`,
     },
   );
+}
+
+function perhapsFilled(error: unknown, { name }: RestoreWork): AppError {
+  const code = error instanceof AppError ? error.code : 'restore';
+  return new AppError(code, `${describeError(error)}; whether the database '${name}' is filled could not be asked`, {
+    cause: error,
+    hint: 'Look whether it has tables before it is used, and have it made empty before you restore again.',
+  });
 }
 
 // Those that the owner of a database may create there (manual, 39.17.5: trusted), as pg_restore would.
