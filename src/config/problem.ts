@@ -37,7 +37,7 @@ const longestShown = 80;
  * key, or of a URL with a password, is hidden whichever variable it was put into.
  */
 export function toShownValue(text: string): string {
-  if (/AGE-SECRET-KEY-|PRIVATE KEY|:\/\/[^/]*:[^/]*@/i.test(text)) return hidden;
+  if (/AGE-SECRET-KEY-|PRIVATE KEY|:\/\/[^@]*:.*@/i.test(text)) return hidden;
   const line = JSON.stringify(text).slice(1, -1).replaceAll('\\"', '"').replaceAll('\\\\', '\\');
   return line.length <= longestShown ? line : `${line.slice(0, longestShown - 1)}…`;
 }

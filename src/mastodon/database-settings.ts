@@ -85,7 +85,8 @@ export function readDatabaseTarget(environment: Environment): DatabaseReading {
   if (url !== undefined) problems.push(...findMissing(url, { urlName, own }));
   const host = choose(url?.host, { name: 'DB_HOST', preset: 'localhost' }).replaceAll(/^\[|\]$/g, '');
   const hostProblem = findHostProblem(host);
-  if (hostProblem !== undefined) report(url?.host, { name: 'DB_HOST', value: host, ...hostProblem });
+  if (hostProblem !== undefined)
+    report(url?.host, { name: 'DB_HOST', value: /^[\w.:,-]+$/.test(host) ? host : hidden, ...hostProblem });
   const portText = choose(url?.port, { name: 'DB_PORT', preset: '5432' });
   const port = /^\d{1,5}$/.test(portText) ? Number(portText) : 0;
   if (port < 1 || port > 65_535) {

@@ -147,6 +147,8 @@ describe("Mastodon's database", () => {
     assert.match(problemsOf({ DB_SSLMODE: 'on' }), /^DB_SSLMODE 'on': .*verify-full/);
     assert.match(problemsOf({ DATABASE_URL: 'postgres://h/d?sslmode=on' }), /^DATABASE_URL: /);
     assert.match(problemsOf({ DB_HOST: 'db:5432' }), /^DB_HOST 'db:5432': .*Write the port into DB_PORT/);
+    for (const secret of ['postgres://a:p/w@db', 'a:p w@db', 'host=db password=pw'])
+      assert.match(problemsOf({ DB_HOST: secret }), /^DB_HOST \[hidden\]: /);
     assert.match(problemsOf({ DB_HOST: 'postgres://a:pw@db' }), /^DB_HOST \[hidden\]: .*use DATABASE_URL/);
     assert.match(problemsOf({ DB_HOST: 'postgres://db' }), /use DATABASE_URL/);
     assert.match(problemsOf({ DB_HOST: 'a,b' }), /Write one host/);
