@@ -69,13 +69,17 @@ export async function chooseAnywhere(
       failures.push(error);
     }
   }
-  throw failures.find((error) => !isMissing(error)) ?? failures[0];
+  // What is there and damaged says more than a place without it.
+  throw failures.find((error) => !isMissing(error)) ?? failures.find(isDamaged) ?? failures[0];
 }
 
 /** Whether that is why nothing was chosen: there is no such snapshot, or none that is whole. */
 export function isMissing(error: unknown): boolean {
-  if (!(error instanceof AppError)) return false;
-  return error.code === 'no-snapshot' || (error.code === 'verify' && error.reason === 'damaged-object');
+  return isDamaged(error) || (error instanceof AppError && error.code === 'no-snapshot');
+}
+
+function isDamaged(error: unknown): boolean {
+  return error instanceof AppError && error.code === 'verify' && error.reason === 'damaged-object';
 }
 
 async function chooseAsKnown(
