@@ -9,6 +9,7 @@ import type { AppError } from '../errors.ts';
 import { hooksOf } from '../notify/hook.ts';
 import type { AttemptsRecord } from '../state/records.ts';
 import { findHolder } from '../state/lock.ts';
+import type { Repository } from '../snapshots/repository.ts';
 import { localError } from '../storage/local-errors.ts';
 import { plural } from '../text/table.ts';
 import type { AppContext } from './context.ts';
@@ -26,7 +27,7 @@ export async function health(context: AppContext): Promise<Health> {
     unreadableState(context),
   ]);
   // A daemon begins with reading them, and whoever looks at its page is not to be kept waiting for a bucket.
-  if (heartbeat === null && unreadable === null) await readStoresFirst(context);
+  const silent = heartbeat === null && unreadable === null ? await readStoresFirst(context) : [];
   const stores = await state.readStores();
   return assessHealth({
     timetable: context.timetable(),
@@ -38,7 +39,7 @@ export async function health(context: AppContext): Promise<Health> {
     heartbeat,
     log: assessLog({ isOn: settings.pitr.isOn, pitr, heartbeat, now }),
     unknownSettings: [...context.unknownSettings, ...context.channelProblems.map(renderProblem)],
-    unreadable: unreadable === null ? null : `${unreadable.message}. ${unreadable.hint}`,
+    unreadable: unreadable === null ? silent : [`${unreadable.message}. ${unreadable.hint}`],
     now,
   });
 }
@@ -46,11 +47,21 @@ export async function health(context: AppContext): Promise<Health> {
 // What a healthcheck may take, which Docker ends after 15 s.
 const readingMs = 8_000;
 
-async function readStoresFirst(context: AppContext): Promise<void> {
+// Answers what was silent. Each for itself: one that hangs is not to hide another.
+async function readStoresFirst(context: AppContext): Promise<readonly string[]> {
   const known = await context.state().readStores();
-  if (known?.stores.some(({ readAt }) => readAt !== null) === true) return;
-  // Whatever hinders it, a run will say it.
-  await readHoldings(context, AbortSignal.timeout(readingMs), { isImpatient: true }).catch(() => undefined);
+  if (known?.stores.some(({ readAt }) => readAt !== null) === true) return [];
+  const read = async (repository: Repository): Promise<readonly string[]> => {
+    try {
+      const signal = AbortSignal.timeout(readingMs);
+      await readHoldings(context, signal, { among: [repository], isImpatient: true });
+      return [];
+    } catch (error) {
+      context.log.debug({ err: error }, 'A store could not be read for health');
+      return [`${repository.store.description} did not say within ${readingMs / 1_000} s what it holds`];
+    }
+  };
+  return (await Promise.all((await context.stores()).map(read))).flat();
 }
 
 /** What is remembered and this user may not read, with what mends it: without it all would look as if nothing had ever been. */

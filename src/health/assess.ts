@@ -56,8 +56,8 @@ export function assessHealth(options: {
   readonly log: LogStanding | null;
   /** Settings this version does not know or cannot use, although they stop no run. */
   readonly unknownSettings: readonly string[];
-  /** What is remembered and cannot be read, with the next step; null: nothing. */
-  readonly unreadable: string | null;
+  /** What could not be read of what is remembered, or of the stores where nothing is. */
+  readonly unreadable: readonly string[];
   readonly now: Date;
 }): Health {
   const { attempts, heartbeat, now } = options;
@@ -79,7 +79,7 @@ export function assessHealth(options: {
 
   const told = (at: Date | string): string => formatMinute(at, options.timetable.timeZone);
   const warnings = [
-    ...(options.unreadable === null ? [] : [options.unreadable]),
+    ...options.unreadable,
     ...(silence === null ? [] : [`The daemon has given no sign of life ${silence}`]),
     ...(attempts.drill !== null && attempts.drill.status !== 'passed'
       ? [
@@ -210,7 +210,7 @@ function isDegraded({
     attempts.hooks.some(({ error }) => error !== null) ||
     attempts.drill?.status === 'failed' ||
     unknownSettings.length > 0 ||
-    unreadable !== null ||
+    unreadable.length > 0 ||
     (stores?.stores ?? []).some(
       (store) =>
         store.damagedCount > 0 ||

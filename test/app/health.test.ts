@@ -11,6 +11,7 @@ import { openApp } from '../support/app.ts';
 import { runCommand } from '../support/command.ts';
 import { putSnapshot } from '../support/manifests.ts';
 import { quietLog } from '../support/quiet-log.ts';
+import { startS3 } from '../support/s3-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 describe('health without a daemon', () => {
@@ -42,6 +43,17 @@ describe('health without a daemon', () => {
     assert.doesNotMatch(text.stdout, /There is no backup yet/);
     renameSync(directory, `${directory}-away`);
     assert.deepEqual((await healthOf(environment)).warnings, [], 'it is asked once');
+  });
+
+  it('knows what one store holds where another one hangs, and says which', async () => {
+    using here = place();
+    await using s3 = await startS3();
+    const { directory, environment } = here;
+    await putSnapshot(createLocalStore({ directory }), { dataAt: new Date() });
+    s3.rule(() => ({ kind: 'hang' }));
+    const { status, warnings } = await healthOf({ ...environment, ...s3.environment });
+    assert.equal(status, 'degraded');
+    assert.match(warnings.join('; '), /bucket .* did not say within 8 s what it holds/);
   });
 
   it('says how each scheduled tier ended also where there is no snapshot', async () => {

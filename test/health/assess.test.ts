@@ -42,7 +42,7 @@ function assess(
     heartbeat: { at: heartbeatAt.toISOString(), startedAt: now.toISOString(), processId: 1, troubles: [...troubles] },
     log: null,
     unknownSettings: [],
-    unreadable: null,
+    unreadable: [],
     now,
   });
 }

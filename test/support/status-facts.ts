@@ -229,6 +229,6 @@ function healthOf(facts: Omit<StatusFacts, 'health' | 'next'>, unknownSettings: 
     stores: { instance: facts.instance, stores: [...facts.stores] },
     log: null,
     unknownSettings,
-    unreadable: null,
+    unreadable: [],
   });
 }
