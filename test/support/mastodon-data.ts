@@ -56,9 +56,7 @@ export async function countRows(connection: ConnectionSettings): Promise<Record<
 }
 
 /** An open `pg` client. */
-export async function connectTest(
-  connection: ConnectionSettings & { readonly application_name?: string },
-): Promise<Client> {
+export async function connectTest(connection: ConnectionSettings): Promise<Client> {
   const client = new Client({ ...connection, ssl: false });
   client.on('error', () => undefined);
   await client.connect();

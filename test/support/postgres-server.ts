@@ -59,9 +59,6 @@ export interface SqlExtension {
 /** The password of the role `mastodon` and of the superuser, where the server asks for one. */
 export const testPassword = 'sëcret p@ss/word#1';
 
-/** What the sessions are called in which tests ask a server, one of which stays. */
-export const ownSession = 'test';
-
 /** `initdb` and `postgres` refuse root: on such machines the server belongs to nobody. */
 export const serverUser = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
 
@@ -76,8 +73,17 @@ export async function startPostgres(options: {
   readonly on?: 'memory' | 'disk';
   /** Of a segment of the log; 16 as everywhere, or 1 where many segments are read again and again. */
   readonly segmentMegabytes?: 1 | 16;
+  /** Whether what is asked of the database `postgres` goes through one session: to start one takes a server longer than most statements. */
+  readonly keepsSession?: boolean;
 }): Promise<PostgresServer> {
-  const { major, auth = 'trust', extensions = [], on = 'memory', segmentMegabytes = 16 } = options;
+  const {
+    major,
+    auth = 'trust',
+    extensions = [],
+    on = 'memory',
+    segmentMegabytes = 16,
+    keepsSession = false,
+  } = options;
   const home = makeDirectory(`pg${major}-`, { on });
   own(home);
   const shared = reachableBinaries(major);
@@ -103,7 +109,7 @@ export async function startPostgres(options: {
     sslRootCertificate: null,
   } as const;
   const superuser = (database = 'postgres'): ConnectionSettings => ({ ...base, user: 'postgres', database });
-  const query = createQuery(superuser);
+  const query = createQuery(superuser, { keepsSession });
   try {
     await query(`create role mastodon login password '${testPassword}'`);
   } catch (error) {
@@ -137,20 +143,17 @@ export async function startPostgres(options: {
   };
 }
 
-// A third of all sessions were for one statement each, and to start one takes a server longer than most statements.
-function createQuery(superuser: PostgresServer['superuser']): PostgresServer['query'] {
+function createQuery(
+  superuser: PostgresServer['superuser'],
+  { keepsSession }: { readonly keepsSession: boolean },
+): PostgresServer['query'] {
   let idle: Client | null = null;
-  const takeIdle = (): Client | null => {
-    const taken = idle;
-    idle = null;
-    return taken;
-  };
   return async (sql, database = 'postgres') => {
     // In no other database, for who is in one is what many tests are about; and not where something is left to the next statement.
-    const keeps = database === 'postgres' && !/\b(?:set|set_config|temp|begin|prepare|listen|lock)\b/i.test(sql);
-    // It would be in the way of whoever renames or drops this very database.
-    if (database !== 'postgres' && /\bdatabase\b/i.test(sql)) await takeIdle()?.end();
-    const kept = keeps ? takeIdle() : null;
+    const keeps =
+      keepsSession && database === 'postgres' && !/\b(?:set|set_config|temp|begin|prepare|listen|lock)\b/i.test(sql);
+    const kept = keeps ? idle : null;
+    if (kept !== null) idle = null;
     // A server that was killed a moment ago has taken it along.
     const answers =
       kept !== null &&
@@ -158,7 +161,7 @@ function createQuery(superuser: PostgresServer['superuser']): PostgresServer['qu
         () => true,
         () => false,
       ));
-    const client = answers ? kept : await connectTest({ ...superuser(database), application_name: ownSession });
+    const client = answers ? kept : await connectTest(superuser(database));
     let mayStay = false;
     try {
       const result = (await client.query(sql)) as unknown as

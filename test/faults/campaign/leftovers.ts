@@ -10,7 +10,6 @@ import { belongsToPlace } from '../../../src/snapshots/place-script.ts';
 import { createRepository } from '../../../src/snapshots/repository.ts';
 import { takeLock } from '../../../src/state/lock.ts';
 import { createLocalStore } from '../../../src/storage/local-store.ts';
-import { ownSession } from '../../support/postgres-server.ts';
 import { quietLog } from '../../support/quiet-log.ts';
 import type { Flavour } from './flavours.ts';
 import { processesOf } from './processes.ts';
@@ -61,7 +60,7 @@ async function look(stage: Stage, { traces }: Leave): Promise<readonly string[]>
   const quoted = known.map((name) => `'${name}'`).join();
   const rows = await stage.ask(
     `select 'session ' || pid || ' ' || application_name || ' in ' || coalesce(datname, '') || ', ' || coalesce(state, '') || ': ' || left(query, 80) as what
-       from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid() and application_name <> '${ownSession}'
+       from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()
      union all select 'database ' || datname from pg_database where datname not in (${quoted})
      union all select 'role ' || rolname from pg_roles where rolname not in ('postgres', 'mastodon') and rolname not like 'pg\\_%'
      union all select 'prepared transaction ' || gid from pg_prepared_xacts`,
