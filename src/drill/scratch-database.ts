@@ -178,7 +178,7 @@ async function createForOwner(
   let lastError: unknown;
   for (const locale of [manifest.database.locale, ...['C.UTF-8', 'C.utf8', 'C'].map(libcLocale)]) {
     try {
-      await createDatabase(admin, { name, encoding, locale, owner });
+      await createDatabase(admin, { name, encoding, locale, owner, throwAway: true });
       return locale;
     } catch (error) {
       signal.throwIfAborted();

@@ -126,7 +126,9 @@ export async function startPostgres(options: {
     mastodon: (database) => ({ ...base, user: 'mastodon', database }),
     query,
     async createDatabase(name) {
-      await query(`create database "${name}" owner mastodon template template0 encoding 'UTF8'`);
+      // Copied as files it takes a server that has not touched its buffers yet an eighth of the time.
+      const strategy = major < 15 ? '' : 'strategy file_copy';
+      await query(`create database "${name}" owner mastodon template template0 encoding 'UTF8' ${strategy}`);
     },
     async [Symbol.asyncDispose]() {
       process.off('exit', killNow);
