@@ -276,7 +276,7 @@ describe('the commands of the recovery kit for a Mastodon that is not the stock 
   for (const variant of ['own-schema', 'extensions-apart', 'wizard'] as const) {
     it(`restore every row: ${variant}`, async () => {
       await using source = await startPostgres({ major: 15 });
-      await using target = await startPostgres({ major: 15 });
+      await using target = await startPostgres({ major: 15, keepsSession: false });
       using scratch = temporaryDirectory();
       const database = variant === 'wizard' ? 'postgres' : name;
       await createMastodonVariant(source, { name: database, variant, megabytes: 1 });

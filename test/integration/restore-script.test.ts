@@ -143,7 +143,7 @@ describe('restore.sh', () => {
       manifestFrom(JSON.parse(readFileSync(path.join(place, `${manifest}.json`), 'utf8'))).database.role,
       'postgres',
     );
-    await using target = await startPostgres({ major: 15 });
+    await using target = await startPostgres({ major: 15, keepsSession: false });
     const result = await script(target, {
       INSTANCE: 'wizard.example',
       PG: 'docker compose exec -T -e PGUSER=postgres db',

@@ -17,7 +17,10 @@ describe('the stock instance under Docker', () => {
   let next: PostgresServer;
   const scratch = temporaryDirectory();
   before(async () => {
-    [old, next] = await Promise.all([startPostgres({ major: 14 }), startPostgres({ major: 15 })]);
+    [old, next] = await Promise.all([
+      startPostgres({ major: 14, keepsSession: false }),
+      startPostgres({ major: 15, keepsSession: false }),
+    ]);
     await createMastodonVariant(old, { name, variant: 'wizard', megabytes: 1 });
     mkdirSync(`${scratch.path}/backups`);
     // A drill's server runs as another user.
@@ -53,13 +56,13 @@ describe('the stock instance under Docker', () => {
   });
 
   it('comes back on a fresh server, whose own postgres is empty', async () => {
-    await using fresh = await startPostgres({ major: 14 });
+    await using fresh = await startPostgres({ major: 14, keepsSession: false });
     await onServer(fresh, ['restore', 'latest', '--to-database', name]);
     assert.deepEqual(await rows(fresh), await rows(old));
   });
 
   it('comes back beside a postgres with tables, which is kept', async () => {
-    await using used = await startPostgres({ major: 14 });
+    await using used = await startPostgres({ major: 14, keepsSession: false });
     await used.query('create table precious ()', name);
     await onServer(used, ['restore', 'latest', '--to-database', name], 20);
     await onServer(used, ['restore', 'latest', '--to-database', name, '--replace']);

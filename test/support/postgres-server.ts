@@ -73,17 +73,13 @@ export async function startPostgres(options: {
   readonly on?: 'memory' | 'disk';
   /** Of a segment of the log; 16 as everywhere, or 1 where many segments are read again and again. */
   readonly segmentMegabytes?: 1 | 16;
-  /** Whether what is asked of the database `postgres` goes through one session: to start one takes a server longer than most statements. */
+  /**
+   * Whether what is asked of the database `postgres` goes through one session: a third of all sessions were for one statement each,
+   * and to start one takes a server longer than most statements. Not where somebody else renames or closes that database.
+   */
   readonly keepsSession?: boolean;
 }): Promise<PostgresServer> {
-  const {
-    major,
-    auth = 'trust',
-    extensions = [],
-    on = 'memory',
-    segmentMegabytes = 16,
-    keepsSession = false,
-  } = options;
+  const { major, auth = 'trust', extensions = [], on = 'memory', segmentMegabytes = 16, keepsSession = true } = options;
   const home = makeDirectory(`pg${major}-`, { on });
   own(home);
   const shared = reachableBinaries(major);
@@ -150,12 +146,18 @@ function createQuery(
   { keepsSession }: { readonly keepsSession: boolean },
 ): PostgresServer['query'] {
   let idle: Client | null = null;
+  const takeIdle = (): Client | null => {
+    const taken = idle;
+    idle = null;
+    return taken;
+  };
   return async (sql, database = 'postgres') => {
     // In no other database, for who is in one is what many tests are about; and not where something is left to the next statement.
     const keeps =
       keepsSession && database === 'postgres' && !/\b(?:set|set_config|temp|begin|prepare|listen|lock)\b/i.test(sql);
-    const kept = keeps ? idle : null;
-    if (kept !== null) idle = null;
+    // It would be in the way of whoever renames or drops this very database.
+    if (database !== 'postgres' && /\bdatabase\b/i.test(sql)) await takeIdle()?.end();
+    const kept = keeps ? takeIdle() : null;
     // A server that was killed a moment ago has taken it along.
     const answers =
       kept !== null &&

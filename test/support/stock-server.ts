@@ -50,7 +50,6 @@ export async function startStockServer(
     major,
     on,
     segmentMegabytes,
-    keepsSession: true,
     settings: {
       listen_addresses: `127.0.0.1,${address}`,
       wal_level: 'replica',

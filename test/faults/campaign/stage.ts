@@ -52,7 +52,7 @@ export const sourceDatabases = { plain: 'mastodon', age: 'mastodon', large: 'lar
 export async function setStage(home: string): Promise<Stage> {
   mkdirSync(home, { recursive: true });
   chmodSync(home, 0o755);
-  const server = await startPostgres({ major: 15, settings: { restart_after_crash: 'on' } });
+  const server = await startPostgres({ major: 15, settings: { restart_after_crash: 'on' }, keepsSession: false });
   const s3 = await startS3();
   const line = await openDatabaseDoor(server.port);
   const disk = createDisk(home);
