@@ -133,11 +133,11 @@ export function dependentsOf(contents: readonly ArchiveItem[], extensions: reado
 }
 
 /**
- * Refuses a restore that would bring back no table, or not all of them although nobody left any out.
+ * Refuses a restore that would bring back no table, not all of them although nobody left any out, or none of a schema that was asked for.
  * @throws AppError `restore`.
  */
 export function assertBringsTables(
-  { entries }: RestorePlan,
+  { contents, entries }: RestorePlan,
   { rows, options }: { readonly rows: Readonly<Record<string, number>>; readonly options: PlanOptions },
 ): void {
   const tables = new Set(entries.filter(({ kind }) => kind === 'TABLE DATA').map(qualifiedName));
@@ -150,6 +150,7 @@ export function assertBringsTables(
           : `Name a schema that has tables with --schema (${there === '' ? 'the dump has none' : there}).`,
     });
   }
+  assertKnown(options.schemas ?? [], contents);
   if (options.schemas !== null || options.withoutExtensions.length > 0) return;
   const missing = Object.keys(rows).filter((table) => !tables.has(table) && table !== 'BLOBS');
   if (missing.length === 0) return;
@@ -159,6 +160,20 @@ export function assertBringsTables(
     `The restore would bring back ${total - missing.length} of ${plural(total, 'table')}; without ${list(missing)}`,
     { hint: 'Get the plain dump with restore --output FILE, and restore it as a superuser with pg_restore.' },
   );
+}
+
+// Beside one that is there, a name that was mistyped would be missed by nobody before the restored database is in use.
+function assertKnown(schemas: readonly string[], contents: readonly ArchiveItem[]): void {
+  // A dump does not create the schema public, so an empty one leaves no trace in it.
+  const known = new Set(['public', ...contents.filter(({ kind }) => !provided.has(kind)).map(schemaOf)]);
+  const unknown = schemas.filter((schema) => !known.has(schema));
+  if (unknown.length === 0) return;
+  throw new AppError('restore', `The dump has no schema ${unknown.map((schema) => `'${schema}'`).join(', ')}`, {
+    hint: `It has: ${[...known]
+      .filter((schema) => schema !== '')
+      .toSorted()
+      .join(', ')}.`,
+  });
 }
 
 /** The first few names, and how many more there are. */

@@ -243,6 +243,9 @@ describe('what a dump holds besides tables', () => {
       wrong.stderr,
       /would bring back no table at all.*Name a schema that has tables with --schema \(public\)/,
     );
+    const beside = await restore(['--replace', 'precious', '--schema', 'public', '--schema', 'pghreo'], other);
+    assert.equal(beside.status, 20);
+    assert.match(beside.stderr, /The dump has no schema 'pghreo'\. It has: .*public/);
     assert.equal((await target.query('select from kept', 'precious')).length, 1);
   });
 
