@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
@@ -72,49 +72,47 @@ describe('an env file', () => {
   const compose = spawnSync('docker', ['compose', 'version'], { stdio: 'ignore' }).status === 0;
   it('is read by docker compose itself', { skip: compose ? false : 'docker compose is not installed' }, () => {
     using folder = temporaryDirectory();
-    const check = (variables: Readonly<Record<string, string>>): void => {
-      writeFileSync(path.join(folder.path, '.env.production'), encodeEnvFile(variables, { header }));
-      writeFileSync(
-        path.join(folder.path, 'compose.yml'),
-        'services: { web: { image: x, env_file: .env.production } }\n',
-      );
-      const config = execFileSync('docker', ['compose', '-f', 'compose.yml', 'config', '--format', 'json'], {
-        cwd: folder.path,
-      });
-      const { services } = JSON.parse(config.toString()) as {
-        services: { web: { environment?: Record<string, string> } };
-      };
-      const read = Object.entries(services.web.environment ?? {}).map(([name, value]) => [
+    // A service for each file: to start it takes longer than to read them all.
+    const files = [awkward, ...fc.sample(manyVariables, 40)];
+    for (const [at, variables] of files.entries())
+      writeFileSync(path.join(folder.path, `${at}.env`), encodeEnvFile(variables, { header }));
+    const declared = files.map((_, at) => [`web-${at}`, { image: 'x', env_file: `${at}.env` }]);
+    writeFileSync(path.join(folder.path, 'compose.yml'), JSON.stringify({ services: Object.fromEntries(declared) }));
+    const config = execFileSync('docker', ['compose', '-f', 'compose.yml', 'config', '--format', 'json'], {
+      cwd: folder.path,
+    });
+    const { services } = JSON.parse(config.toString()) as {
+      services: Record<string, { environment?: Record<string, string> }>;
+    };
+    for (const [at, variables] of files.entries()) {
+      const read = Object.entries(services[`web-${at}`]?.environment ?? {}).map(([name, value]) => [
         name,
         value.replaceAll('$$', '$'),
       ]);
       assert.deepEqual(Object.fromEntries(read), variables);
-    };
-    check(awkward);
-    for (const variables of fc.sample(manyVariables, 40)) check(variables);
+    }
   });
 
   it('is read by a shell too, but for a carriage return and for a backtick beside an apostrophe', () => {
     using folder = temporaryDirectory();
-    const file = path.join(folder.path, 'env');
-    const check = (variables: Readonly<Record<string, string>>): void => {
-      writeFileSync(file, encodeEnvFile(variables, { header }));
-      const out = execFileSync('env', ['-i', '/bin/sh', '-c', 'set -a; . "$0"; exec /usr/bin/env -0', file]);
+    const { RETURN: _return, ...forShells } = awkward;
+    const ownNames = fc.stringMatching(/^MASTODON_[A-Z0-9_]{1,20}$/);
+    const readable = values.filter((value) => !value.includes('\r') && !(value.includes('`') && /'|\\$/.test(value)));
+    const files = [forShells, ...fc.sample(fc.dictionary(ownNames, readable, { noNullPrototype: true }), 40)];
+    const fileOf = (at: number): string => path.join(folder.path, `${at}.env`);
+    for (const [at, variables] of files.entries()) writeFileSync(fileOf(at), encodeEnvFile(variables, { header }));
+    // Each in a shell of its own, which is a fork of this one.
+    const script = 'for file do (set -a; . "$file"; exec /usr/bin/env -0 > "$file.read"); done';
+    execFileSync('env', ['-i', '/bin/sh', '-ec', script, 'sh', ...files.map((_, at) => fileOf(at))]);
+    for (const [at, variables] of files.entries()) {
       const read = Object.fromEntries(
-        out
-          .toString()
+        readFileSync(`${fileOf(at)}.read`, 'utf8')
           .split('\0')
           .filter((entry) => entry !== '')
           .map((entry) => [entry.slice(0, entry.indexOf('=')), entry.slice(entry.indexOf('=') + 1)]),
       );
       for (const [name, value] of Object.entries(variables)) assert.equal(read[name], value, name);
-    };
-    const { RETURN: _return, ...forShells } = awkward;
-    check(forShells);
-    const ownNames = fc.stringMatching(/^MASTODON_[A-Z0-9_]{1,20}$/);
-    const readable = values.filter((value) => !value.includes('\r') && !(value.includes('`') && /'|\\$/.test(value)));
-    for (const variables of fc.sample(fc.dictionary(ownNames, readable, { noNullPrototype: true }), 40))
-      check(variables);
+    }
   });
 
   it('leaves keys, domains and numbers bare, so that readers without quotes take them too', () => {
