@@ -40,11 +40,16 @@ const blockBytes = { xz: xzBlockBytes(0), zstd: 8 * 2 ** 20 };
 const stock = { xz: ['xz', '-d', '-c'], zstd: ['zstd', '-q', '-d', '--long=27', '-c'], none: ['cat'] } as const;
 const big = { maxBuffer: 2 ** 28 };
 const limit = { bytes: 2 ** 28, excess: () => new Error('too much') };
-// Half noise, half text: neither trivial nor incompressible; what is large comes again.
-const sample = (bytes: number): Buffer => Buffer.alloc(bytes, randomBytes(500_000).toString('hex'));
+// Half noise, half text: neither trivial nor incompressible; what is large comes again. Made once, for all that are not larger.
+let longest = Buffer.alloc(0);
+function sample(bytes: number): Buffer {
+  if (longest.length < bytes) longest = Buffer.alloc(bytes, randomBytes(200_000).toString('hex'));
+  return longest.subarray(0, bytes);
+}
 // Ones and zeros without an order, of which something short comes again everywhere: nothing takes longer to compress.
+const digits = Array.from({ length: 256 }, (_, byte) => byte.toString(2).padStart(8, '0'));
 const tedious = (bytes: number): Buffer =>
-  Buffer.from(Array.from(randomBytes(bytes / 8), (byte) => byte.toString(2).padStart(8, '0')).join(''));
+  Buffer.from(Array.from(randomBytes(bytes / 8), (byte) => digits[byte]).join(''));
 
 for (const compression of compressions) {
   const name = compression.kind === 'none' ? 'none' : `${compression.kind} at level ${compression.level}`;
@@ -158,7 +163,8 @@ describe('an encoder', () => {
       const fed = Promise.withResolvers<void>();
       async function* blocks(): AsyncGenerator<Buffer> {
         // Two blocks at work of which each takes seconds, one that is held, and the beginning of a fourth.
-        for (let at = 0; at < 74; at += 1) yield tedious(512 * 1024);
+        const bytes = 3 * (compression.kind === 'xz' ? xzBlockBytes(compression.level) : blockBytes.zstd) + 2 ** 20;
+        for (let at = 0; at < bytes; at += 512 * 1024) yield tedious(512 * 1024);
         fed.resolve();
       }
       const nowhere = new Writable({ write: (_chunk, _encoding, callback) => callback() });
@@ -181,16 +187,17 @@ describe('an encoder', () => {
     using folder = temporaryDirectory();
     const file = path.join(folder.path, 'object.xz');
     const blocksOf = async (bytes: number): Promise<readonly number[]> => {
-      const compression = { kind: 'xz', level: 6, threads: 4 } as const;
+      const compression = { kind: 'xz', level: 3, threads: 4 } as const;
       writeFileSync(file, await through(encoders({ compression, recipients: [] }), Buffer.alloc(bytes)));
       const listed = execFileSync('xz', ['--robot', '--list', '--verbose', file], { encoding: 'utf8' });
       const blocks = listed.split('\n').filter((line) => line.startsWith('block\t'));
       return blocks.map((block) => Number(block.split('\t')[7]));
     };
     const mib = 2 ** 20;
-    assert.deepEqual(await blocksOf(40 * mib), [12 * mib, 12 * mib, ...Array<number>(8).fill(2 * mib)]);
-    assert.deepEqual(await blocksOf(12 * mib + 5), [...Array<number>(7).fill(1.5 * mib + 1), 1.5 * mib - 2]);
-    assert.deepEqual(await blocksOf(11 * mib), [11 * mib]);
+    assert.deepEqual(await blocksOf(28 * mib), [8 * mib, 8 * mib, ...Array<number>(8).fill(1.5 * mib)]);
+    assert.deepEqual(await blocksOf(8 * mib + 5), [...Array<number>(7).fill(mib + 1), mib - 2]);
+    assert.deepEqual(await blocksOf(7 * mib), [7 * mib]);
+    assert.equal(xzBlockBytes(6), 12 * mib, 'the level that backups have');
   });
 
   for (const level of [4, 5, 6, 9])
@@ -218,7 +225,10 @@ describe('an encoder', () => {
     const file = path.join(folder.path, 'object.zst');
     const list = (): string =>
       execFileSync('zstd', ['--list', '-v', file], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
-    writeFileSync(file, await through(encoders({ compression, recipients: [] }), sample(3 * blockBytes.zstd + 17)));
+    writeFileSync(
+      file,
+      await through(encoders({ compression, recipients: [] }), Buffer.alloc(3 * blockBytes.zstd + 17)),
+    );
     assert.match(list(), /Zstandard Frames: 6\n.*\n.*\nDecompressed Size: .*\(25165841 B\)\n/s);
     assert.match(list(), /Check: XXH64/);
     writeFileSync(file, await through(encoders({ compression, recipients: [] }), Buffer.alloc(0)));
