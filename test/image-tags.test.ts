@@ -55,7 +55,7 @@ function publish(
   for (const one of ['bin', 'digests']) mkdirSync(at(one));
   for (const one of ['a'.repeat(64), 'b'.repeat(64)]) writeFileSync(at(`digests/${one}`), '');
   writeFileSync(at('asked'), '');
-  const note = `#!/bin/sh\necho "$(basename "$0") $*" >> ${at('asked')}\n`;
+  const note = `#!/bin/sh\necho "\${0##*/} $*" >> ${at('asked')}\n`;
   writeFileSync(at('bin/docker'), `${note}case "$*" in *inspect*) echo ${digest};; esac\n`, { mode: 0o755 });
   writeFileSync(at('bin/cosign'), note, { mode: 0o755 });
   // As GitHub runs a step.
