@@ -21,28 +21,34 @@ type Settings = Readonly<Record<string, string>>;
 const signal = AbortSignal.timeout(1_800_000);
 const soon = (seconds: number): Date => new Date(Date.now() + seconds * 1_000);
 
+let server: PostgresServer;
+let identity: string;
+let recipient: string;
+const scratch = temporaryDirectory();
+before(async () => {
+  server = await startPostgres({ major: 15 });
+  await createMastodonDatabase(server, { name: 'mastodon_production', megabytes: 1 });
+  identity = path.join(scratch.path, 'key.txt');
+  writeFileSync(identity, execFileSync('age-keygen', { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
+  recipient = execFileSync('age-keygen', ['-y', identity], { encoding: 'utf8' }).trim();
+});
+after(async () => {
+  await server[Symbol.asyncDispose]();
+  scratch[Symbol.dispose]();
+});
+
+let count = 0;
 for (const isEncrypted of [true, false]) {
   describe(`a copy, where backups are ${isEncrypted ? 'encrypted and nobody can open them' : 'in the clear'}`, () => {
-    let server: PostgresServer;
     let s3: S3TestServer;
     let settings: Settings;
-    let identity: string;
     let ours: Manifest;
-    let count = 0;
-    const scratch = temporaryDirectory();
-    before(async () => {
-      server = await startPostgres({ major: 15 });
-      await createMastodonDatabase(server, { name: 'mastodon_production', megabytes: 1 });
-      identity = path.join(scratch.path, 'key.txt');
-      writeFileSync(identity, execFileSync('age-keygen', { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
-    });
     beforeEach(async () => {
       await s3?.[Symbol.asyncDispose]();
       s3 = await startS3();
       count += 1;
       const nas = path.join(scratch.path, `nas-${count}`);
       mkdirSync(nas);
-      const recipient = execFileSync('age-keygen', ['-y', identity], { encoding: 'utf8' }).trim();
       const alone = {
         ...databaseEnvironment(server.mastodon('mastodon_production')),
         ...s3.environment,
@@ -58,11 +64,7 @@ for (const isEncrypted of [true, false]) {
       const { tier, id } = JSON.parse(run.stdout) as { tier: Manifest['tier']; id: string };
       ours = await readStoredManifest(s3.store(), manifestKey('', { tier, id }));
     });
-    after(async () => {
-      await s3[Symbol.asyncDispose]();
-      await server[Symbol.asyncDispose]();
-      scratch[Symbol.dispose]();
-    });
+    after(async () => s3[Symbol.asyncDispose]());
 
     const forgeGarbage = async (at: Date): Promise<Manifest> =>
       forge(s3.store(), { like: ours, at, content: Buffer.alloc(49, 7), encryption: isEncrypted ? 'age' : null });
