@@ -213,10 +213,10 @@ describe('what was read of the manifests in a bucket', () => {
     writeFileSync(none.BACKUP_STATE_DIR, '');
     assert.equal((await list(none)).shown, shown);
     rmSync(memoryIn(state), { force: true });
-    const both = await Promise.all([1, 2, 3].map(async () => runProcess(['list', '--json'], environment)));
+    const both = await Promise.all([1, 2].map(async () => runProcess(['list', '--json'], environment)));
     assert.deepEqual(
       both.map(({ stdout }) => stdout),
-      [shown, shown, shown],
+      [shown, shown],
     );
     // A process has a version of its own in it.
     s3.seen.length = 0;
