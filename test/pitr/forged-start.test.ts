@@ -15,9 +15,11 @@ import { quietLog } from '../support/quiet-log.ts';
 import { startStockServer } from '../support/stock-server.ts';
 import { forge, ours, storedIn } from '../support/stored-chains.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
-import { fillSegments, segmentBytes, systemOf } from './receiver-scenario.ts';
+import { fillSegments, systemOf } from './receiver-scenario.ts';
 
 const signal = new AbortController().signal;
+// The smallest there is: each is stored, forged and read whole.
+const segmentBytes = 1024 * 1024;
 const frame = { timeline: 1, segmentBytes };
 const forms: readonly StoredForm[] = [
   { compression: 'none', encrypted: false },
@@ -25,7 +27,7 @@ const forms: readonly StoredForm[] = [
 ];
 
 it('stores what forged objects say is there, after a start that remembers nothing and after one that does', async () => {
-  await using server = await startStockServer(15);
+  await using server = await startStockServer(15, { segmentMegabytes: 1 });
   const systemIdentifier = await systemOf(server);
   const place = { prefix: '', systemIdentifier };
   for (const remembers of [false, true]) {
@@ -73,7 +75,7 @@ it('stores what forged objects say is there, after a start that remembers nothin
 });
 
 it('makes no base backup whose log is there by its names alone', async () => {
-  await using server = await startStockServer(15);
+  await using server = await startStockServer(15, { segmentMegabytes: 1 });
   using folder = temporaryDirectory();
   const repository = storedIn(folder.path);
   const place = { prefix: '', systemIdentifier: await systemOf(server) };
