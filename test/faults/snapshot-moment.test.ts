@@ -6,7 +6,7 @@ import { rmSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Manifest } from '../../src/snapshots/manifest.ts';
-import { runCommand, startCommand, type CommandResult } from '../support/command.ts';
+import { followCommand, runCommand, type CommandResult } from '../support/command.ts';
 import { connectTest } from '../support/mastodon-data.ts';
 import { fixtureClient, startStage, type FaultStage } from './support.ts';
 import { manifestFrom } from '../support/manifests.ts';
@@ -90,7 +90,7 @@ describe('the moment of a snapshot', () => {
       const migration = await connectTest(stage.server.mastodon(database));
       try {
         await migration.query(`begin; ${statements}`);
-        await using running = startCommand(['run', '--label', 'moment'], stage.environment);
+        await using running = followCommand(['run', '--label', 'moment'], stage.environment);
         await running.saw('Dump started');
         await sleep(1_500);
         await migration.query('commit');
@@ -103,7 +103,7 @@ describe('the moment of a snapshot', () => {
 
   it('has every row, and a migration is let through, when it comes between the locks and those of pg_dump', async () => {
     const script = '[ -e "$0.done" ] || { touch "$0.done"; sleep 2; }; exec "$real" "$@"';
-    await using running = startCommand(['run', '--label', 'between'], {
+    await using running = followCommand(['run', '--label', 'between'], {
       ...stage.environment,
       BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'slow', script }),
       BACKUP_LOCK_WAIT: '2m',
@@ -141,7 +141,7 @@ describe('the moment of a snapshot', () => {
       const migration = await connectTest(stage.server.superuser(database));
       try {
         await migration.query(`begin; ${statements}`);
-        await using running = startCommand(['run', '--label', 'gone'], stage.environment);
+        await using running = followCommand(['run', '--label', 'gone'], stage.environment);
         await running.saw('Dump started');
         await sleep(1_000);
         await migration.query('commit');
@@ -158,7 +158,7 @@ describe('the moment of a snapshot', () => {
       'create role dumper login; grant mastodon to dumper; alter role dumper set role = mastodon',
     );
     const script = '[ -e "$0.done" ] || { touch "$0.done"; sleep 2; }; exec "$real" "$@"';
-    await using running = startCommand(['run', '--label', 'dumper'], {
+    await using running = followCommand(['run', '--label', 'dumper'], {
       ...stage.environment,
       DB_USER: 'dumper',
       BACKUP_PG_BIN: fixtureClient(stage.scratch, { name: 'slow-dumper', script }),
@@ -178,7 +178,7 @@ describe('the moment of a snapshot', () => {
     const migration = await connectTest(stage.server.mastodon(database));
     try {
       await migration.query('begin; lock table statuses in access exclusive mode');
-      await using running = startCommand(['run', '--label', 'order'], stage.environment);
+      await using running = followCommand(['run', '--label', 'order'], stage.environment);
       await running.saw('Dump started');
       await sleep(1_000);
       const startedAt = performance.now();

@@ -5,7 +5,13 @@ import assert from 'node:assert/strict';
 import { mkdirSync, rmSync } from 'node:fs';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { Client } from 'pg';
-import { databaseEnvironment, runCommand, startCommand, type CommandResult } from '../support/command.ts';
+import {
+  databaseEnvironment,
+  followCommand,
+  runCommand,
+  startCommand,
+  type CommandResult,
+} from '../support/command.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { endRestarted, restartServer } from '../support/restarted-server.ts';
 import { startStockServer, type StockServer } from '../support/stock-server.ts';
@@ -102,7 +108,7 @@ describe('an upgrade that is cut off', () => {
   });
 
   it('by a crash of the new server says so, and is done when it is there again', async () => {
-    await using running = startCommand(['upgrade', 'run', '--to', to], environment);
+    await using running = followCommand(['upgrade', 'run', '--to', to], environment);
     await running.saw('Restore started');
     await restartServer(next, { signal: 'SIGKILL' });
     const { status, stderr } = await running.result;
@@ -115,7 +121,7 @@ describe('an upgrade that is cut off', () => {
 
   for (const step of ['Dump started', 'Restore started'])
     it(`by a crash of the old server after '${step}' says so`, async () => {
-      await using running = startCommand(['upgrade', 'run', '--to', to], environment);
+      await using running = followCommand(['upgrade', 'run', '--to', to], environment);
       await running.saw(step);
       await restartServer(old, { signal: 'SIGKILL' });
       const { status, stderr } = await running.result;
@@ -125,7 +131,7 @@ describe('an upgrade that is cut off', () => {
     });
 
   it('is not cut off by a restart of the old server while the new one is filled', async () => {
-    await using running = startCommand(['upgrade', 'run', '--to', to], environment);
+    await using running = followCommand(['upgrade', 'run', '--to', to], environment);
     await running.saw('Restore started');
     await restartServer(old, { signal: 'SIGINT' });
     const { status, stderr } = await running.result;

@@ -9,7 +9,7 @@ import { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { describeFailure, runProgram } from '../../src/cli/program.ts';
 import type { ConnectionSettings } from '../../src/database/connection.ts';
-import { exitStatusOf } from '../../src/errors.ts';
+import { AppError, exitStatusOf } from '../../src/errors.ts';
 import { openApp } from './app.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -20,8 +20,8 @@ export const processVariables: Readonly<Record<string, string>> = {
   NODE_COMPILE_CACHE: compiled,
 };
 
-// Another user may not write into ours, and has nothing in it.
-function variablesOf(uid: number | undefined): Readonly<Record<string, string>> {
+/** What a process is given that runs as this user: another one may not write into our directory, and has nothing in it. */
+export function variablesOf(uid: number | undefined): Readonly<Record<string, string>> {
   if (uid === undefined) return processVariables;
   const own = `${compiled}-of-${uid}`;
   mkdirSync(own, { recursive: true });
@@ -53,7 +53,7 @@ export interface RunningCommand extends AsyncDisposable {
   readonly result: Promise<CommandResult>;
   /** Sends a signal to the command and all of its children, as a terminal does. */
   killGroup(name: NodeJS.Signals): void;
-  /** Resolves when the text has appeared on stderr. */
+  /** Resolves when the text has appeared on stderr; rejects when the command ends before. */
   saw(text: string): Promise<void>;
 }
 
@@ -79,21 +79,15 @@ export function startCommand(
   const { stdout: out, stderr: err } = child;
   if (out === null || err === null) throw new Error('The command has no streams');
   let stdout = '';
-  let stderr = '';
-  const waiting: { readonly text: string; readonly resolve: () => void; readonly reject: (error: Error) => void }[] =
-    [];
+  const said = createTranscript();
   out.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
   });
-  err.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text;
-    for (const { text: wanted, resolve } of waiting) if (stderr.includes(wanted)) resolve();
-  });
+  err.setEncoding('utf8').on('data', said.add);
   const result = new Promise<CommandResult>((resolve) => {
     child.once('close', (status, signal) => {
-      for (const { text, reject } of waiting)
-        reject(new Error(`The command ended without saying '${text}': ${stderr}`));
-      resolve({ status, signal, stdout, stderr });
+      said.end();
+      resolve({ status, signal, stdout, stderr: said.text() });
     });
   });
   return {
@@ -102,12 +96,7 @@ export function startCommand(
     killGroup(name) {
       if (child.pid !== undefined) process.kill(-child.pid, name);
     },
-    async saw(text) {
-      if (stderr.includes(text)) return;
-      await new Promise<void>((resolve, reject) => {
-        waiting.push({ text, resolve, reject });
-      });
-    },
+    saw: said.saw,
     async [Symbol.asyncDispose]() {
       child.kill();
       const timer = setTimeout(killNow, 10_000);
@@ -126,18 +115,51 @@ export async function runProcess(
   return startCommand(args, environment, as).result;
 }
 
+/** A command that runs in this process; its disposer ends it, as that of one with a process of its own does. */
+export type FollowedCommand = Pick<RunningCommand, 'result' | 'saw' | typeof Symbol.asyncDispose>;
+
 /**
- * Runs a command to its end in this process, as `src/main.ts` does in its own. What others than this program read of an environment
- * is that of the tests: HOME, TMPDIR, NODE_OPTIONS, and whatever a package might, such as AWS_REGION.
+ * Starts a command in this process, as `src/main.ts` does in its own. What others than this program read of an environment is that of
+ * the tests: HOME, TMPDIR, NODE_OPTIONS, and whatever a package might, such as AWS_REGION.
  */
-export async function runCommand(
+export function followCommand(
   args: readonly string[],
   environment: Readonly<Record<string, string>>,
   { input = '' }: Pick<RunAs, 'input'> = {},
+): FollowedCommand {
+  const said = createTranscript();
+  const stop = new AbortController();
+  const result = runHere(args, environment, { input, say: said.add, signal: stop.signal }).then((ended) => {
+    said.end();
+    return { ...ended, signal: null, stderr: said.text() };
+  });
+  return {
+    result,
+    saw: said.saw,
+    async [Symbol.asyncDispose]() {
+      stop.abort(new AppError('interrupted', 'Its test is over'));
+      await result;
+    },
+  };
+}
+
+/** Runs a command to its end in this process: see `followCommand`. */
+export async function runCommand(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  given: Pick<RunAs, 'input'> = {},
 ): Promise<CommandResult> {
+  return followCommand(args, environment, given).result;
+}
+
+async function runHere(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  given: { readonly input: string; readonly say: (text: string) => void; readonly signal: AbortSignal },
+): Promise<Pick<CommandResult, 'status' | 'stdout'>> {
+  const { input, say, signal } = given;
   const printed: Buffer[] = [];
-  let stderr = '';
-  const app = openApp(environment, { write: (text) => (stderr += text) });
+  const app = openApp(environment, { write: say });
   const stdout = new Writable({
     write(chunk: Buffer, _encoding, callback) {
       printed.push(chunk);
@@ -148,12 +170,12 @@ export async function runCommand(
   try {
     await runProgram(args, {
       app,
-      signal: new AbortController().signal,
+      signal,
       write: (text) => void stdout.write(text),
       stdout,
       columns: () => Number.POSITIVE_INFINITY,
       hasColours: false,
-      progress: { isTerminal: false, columns: () => 80, write: (text) => (stderr += text) },
+      progress: { isTerminal: false, columns: () => 80, write: say },
       readFile: async (file) => readFile(file, 'utf8'),
       readInput: async () => input,
       terminal: null,
@@ -165,11 +187,41 @@ export async function runCommand(
     });
   } catch (error) {
     status = exitStatusOf(error);
-    stderr += describeFailure(error, { redact: app.redact, program });
+    say(describeFailure(error, { redact: app.redact, program }));
   } finally {
     await app[Symbol.asyncDispose]();
   }
-  return { status, signal: null, stdout: Buffer.concat(printed).toString('utf8'), stderr };
+  return { status, stdout: Buffer.concat(printed).toString('utf8') };
+}
+
+interface Transcript {
+  readonly add: (text: string) => void;
+  readonly text: () => string;
+  /** Resolves when the text has appeared; rejects when the end comes before it. */
+  readonly saw: (text: string) => Promise<void>;
+  readonly end: () => void;
+}
+
+function createTranscript(): Transcript {
+  let all = '';
+  const waiting: { readonly text: string; readonly resolve: () => void; readonly reject: (error: Error) => void }[] =
+    [];
+  return {
+    add(text) {
+      all += text;
+      for (const { text: wanted, resolve } of waiting) if (all.includes(wanted)) resolve();
+    },
+    text: () => all,
+    async saw(text) {
+      if (all.includes(text)) return;
+      await new Promise<void>((resolve, reject) => {
+        waiting.push({ text, resolve, reject });
+      });
+    },
+    end() {
+      for (const { text, reject } of waiting) reject(new Error(`The command ended without saying '${text}': ${all}`));
+    },
+  };
 }
 
 /** As in a checkout. */
