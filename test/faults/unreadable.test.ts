@@ -24,11 +24,12 @@ import type { Manifest } from '../../src/snapshots/manifest.ts';
 import { createRepository } from '../../src/snapshots/repository.ts';
 import { createLocalStore } from '../../src/storage/local-store.ts';
 import { openApp } from '../support/app.ts';
-import { runCommand, runProcess, type CommandResult } from '../support/command.ts';
+import { runCommand, type CommandResult } from '../support/command.ts';
 import { aManifest, dumpKey, putSnapshot } from '../support/manifests.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import type { DoorAction, SeenRequest } from '../support/s3-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { startUser, type User } from '../support/user.ts';
 import { startStage, type FaultStage } from './support.ts';
 
 const signal = AbortSignal.timeout(1_800_000);
@@ -223,11 +224,14 @@ describe('a manifest that the bucket does not give', () => {
 describe('a directory of backups', () => {
   const scratch = temporaryDirectory();
   let stage: FaultStage;
+  let user: User;
   before(async () => {
     stage = await startStage({ megabytes: 1 });
     chmodSync(scratch.path, 0o755);
+    user = startUser(nobody);
   });
   after(async () => {
+    user[Symbol.dispose]();
     await stage[Symbol.asyncDispose]();
     scratch[Symbol.dispose]();
   });
@@ -268,7 +272,7 @@ describe('a directory of backups', () => {
       directory,
       good,
       bad,
-      command: async (...args) => runProcess(args, environment, { uid: nobody }),
+      command: async (...args) => user.run(args, environment),
       asRoot: async (...args) => runCommand(args, environment),
     };
   }
