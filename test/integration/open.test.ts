@@ -3,8 +3,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
+import { PassThrough } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
-import { databaseEnvironment, runCommand, runProcess, startCommand } from '../support/command.ts';
+import { findClients } from '../../src/database/clients.ts';
+import { runStatement } from '../../src/database/psql.ts';
+import { exitStatusOf } from '../../src/errors.ts';
+import { databaseEnvironment, processVariables, runCommand, runProcess, startCommand } from '../support/command.ts';
 import { checkout, commandBlock } from '../support/documentation.ts';
 import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import { startPostgres, type PostgresServer } from '../support/postgres-server.ts';
@@ -14,29 +18,21 @@ describe('open', () => {
   let server: PostgresServer;
   let environment: Record<string, string>;
   const scratch = temporaryDirectory();
-  const name = 'mastodon_production';
+  const name = 'small';
   before(async () => {
     // The server that shows it runs as somebody else where the tests are root's.
     chmodSync(scratch.path, 0o755);
     server = await startPostgres({ major: 15 });
-    await createMastodonDatabase(server, { name, megabytes: 1 });
+    await server.createDatabase(name);
     await server.query(
       `set role mastodon; create schema apart; create table apart.found (id bigint, seen boolean, words json);
        insert into apart.found values (9007199254740993, true, '{"a": [1]}'), (2, null, null);
        create table public.private (id int); insert into public.private values (1);
        alter table public.private enable row level security; alter table public.private force row level security;
-       alter table accounts add shared_inbox_url varchar not null default ''`,
+       create table public.accounts (id bigint, username text); insert into public.accounts values (1, 'alice')`,
       name,
     );
-    environment = {
-      ...databaseEnvironment(server.superuser(name)),
-      BACKUP_LOCAL_DIR: `${scratch.path}/backups`,
-      BACKUP_STATE_DIR: `${scratch.path}/state`,
-      BACKUP_SCRATCH_DIR: `${scratch.path}/scratch`,
-      BACKUP_COMPRESSION: 'none',
-      LOCAL_DOMAIN: 'social.example',
-    };
-    mkdirSync(`${scratch.path}/backups`);
+    environment = environmentOf(name);
     const run = await runCommand(['run'], environment);
     assert.equal(run.status, 0, run.stderr);
     await server.query('drop table apart.found', name);
@@ -45,6 +41,20 @@ describe('open', () => {
     await server[Symbol.asyncDispose]();
     scratch[Symbol.dispose]();
   });
+
+  // Of each database in a directory of its own.
+  function environmentOf(database: string): Record<string, string> {
+    const backups = `${scratch.path}/backups-${database}`;
+    mkdirSync(backups);
+    return {
+      ...databaseEnvironment(server.superuser(database)),
+      BACKUP_LOCAL_DIR: backups,
+      BACKUP_STATE_DIR: `${scratch.path}/state-${database}`,
+      BACKUP_SCRATCH_DIR: `${scratch.path}/scratch`,
+      BACKUP_COMPRESSION: 'none',
+      LOCAL_DOMAIN: 'social.example',
+    };
+  }
 
   async function answer(...args: readonly string[]): Promise<string> {
     const { status, stdout, stderr } = await runCommand(['open', ...args], environment);
@@ -55,30 +65,27 @@ describe('open', () => {
 
   it('answers one statement as a table, as CSV and as JSON that loses no digit, from whatever schema', async () => {
     assert.match(await answer('--', 'select id from found where seen'), /^ +id +\n-+\n 9007199254740993\n\(1 row\)\n/);
+    // Rows that are hidden from everybody but a superuser would be missed on the worst day.
+    const withHidden = 'select id, seen, (select count(*) from private) as hidden from found order by id';
     assert.equal(
-      await answer('latest:daily', '--format', 'csv', '--', 'select id, seen from found order by id'),
-      'id,seen\n2,\n9007199254740993,t\n',
+      await answer('latest:daily', '--format', 'csv', '--', withHidden),
+      'id,seen,hidden\n2,,1\n9007199254740993,t,1\n',
     );
     const json = await answer(
       '--format',
       'json',
       '--',
-      'select id, seen, words, 1::int as n, 2 as n from found order by id desc',
+      `select id, seen, words, 1::int as n, 2 as n, '{"id": 9007199254740993, "e": 1e400}'::jsonb as j, '[1.10]'::json as t
+         from found order by id desc`,
     );
-    assert.deepEqual(JSON.parse(json), [
-      { id: '9007199254740993', seen: true, words: { a: [1] }, n: 1, n_2: 2 },
-      { id: '2', seen: null, words: null, n: 1, n_2: 2 },
-    ]);
-    const exact = await answer(
-      '--format',
-      'json',
-      '--',
-      `select '{"id": 9007199254740993, "e": 1e400}'::jsonb as j, '[1.10]'::json as t`,
+    assert.match(json, /"j":\{"e": 10{400}, "id": 9007199254740993\},"t":\[1\.10\]\}/);
+    assert.deepEqual(
+      (JSON.parse(json) as Record<string, unknown>[]).map(({ j: _j, t: _t, ...row }) => row),
+      [
+        { id: '9007199254740993', seen: true, words: { a: [1] }, n: 1, n_2: 2 },
+        { id: '2', seen: null, words: null, n: 1, n_2: 2 },
+      ],
     );
-    assert.match(exact, /"j":\{"e": 10{400}, "id": 9007199254740993\},"t":\[1\.10\]\}/);
-    JSON.parse(exact);
-    // Rows that are hidden from everybody but a superuser would be missed on the worst day.
-    assert.equal(await answer('--format', 'csv', '--', 'select count(*) from private'), 'count\n1\n');
   });
 
   it('is psql for whoever sits there, who can neither write, nor read files of this machine, nor run its programs', async () => {
@@ -111,18 +118,24 @@ describe('open', () => {
   });
 
   it('says with exit status 2 what the server has against a statement', async () => {
-    for (const [args, words] of [
-      [['open', '--', 'select 1 +'], /The statement was refused: ERROR: +syntax error/],
-      [['open', '--format', 'json', '--', 'select 1; select 2'], /cannot insert multiple commands/],
-      [
-        ['open', '--format', 'json', '--', 'copy accounts to stdout'],
-        /COPY answers no rows that could be written as JSON/,
-      ],
-    ] as const) {
-      const { status, stderr } = await runCommand(args, environment);
-      assert.equal(status, 2, stderr);
-      assert.match(stderr, words);
-    }
+    const { status, stderr } = await runCommand(['open', '--', 'select 1 +'], environment);
+    assert.equal(status, 2, stderr);
+    assert.match(stderr, /The statement was refused: ERROR: +syntax error/);
+    // What JSON is made of is asked in another way, and the same of every server.
+    const signal = AbortSignal.timeout(60_000);
+    const [client] = await findClients({ directory: null, path: process.env['PATH'] ?? '', signal });
+    assert.ok(client !== undefined);
+    const to = new PassThrough();
+    const target = { connection: server.superuser(name), client, serverMajor: server.major, searchPath: 'public', to };
+    for (const [sql, message] of [
+      ['select 1; select 2', /cannot insert multiple commands/],
+      ['copy accounts to stdout', /COPY answers no rows that could be written as JSON/],
+    ] as const)
+      await assert.rejects(runStatement(sql, { ...target, format: 'json', signal }), (error) => {
+        assert.equal(exitStatusOf(error), 2);
+        assert.match(String(error), message);
+        return true;
+      });
   });
 
   it('keeps neither a backup nor a drill waiting, is one at a time, and leaves nothing when it is ended', async () => {
@@ -156,12 +169,18 @@ describe('open', () => {
   });
 
   it('is what the documentation says, and brings rows back and makes a staging copy as it is written there', async () => {
-    const count = async (table: string, database = name): Promise<unknown> =>
+    const mastodon = 'mastodon_production';
+    await createMastodonDatabase(server, { name: mastodon, megabytes: 1 });
+    await server.query("alter table accounts add shared_inbox_url varchar not null default ''", mastodon);
+    const variables = { ...processVariables, ...environmentOf(mastodon) };
+    const run = await runCommand(['run'], variables);
+    assert.equal(run.status, 0, run.stderr);
+    const count = async (table: string, database = mastodon): Promise<unknown> =>
       (await server.query(`select count(*)::int as n from ${table}`, database))[0]?.['n'];
     const follows = await count('follows');
     assert.ok(Number(follows) > 2);
-    await server.query('delete from follows where id > 2', name);
-    const { host, port, password } = server.superuser(name);
+    await server.query('delete from follows where id > 2', mastodon);
+    const { host, port, password } = server.superuser(mastodon);
     const psql = `PGHOST='${host}' PGPORT=${port} PGPASSWORD='${password}' "$@"`;
     const type = (words: string): string =>
       execFileSync(
@@ -174,7 +193,7 @@ describe('open', () => {
           `docker() { shift 2; [ "$1" != -T ] || shift; if [ "$1" = db ]; then shift; ${psql}; else shift 2; '${checkout}/bin/mastodon-backup' "$@"; fi; }
 ${commandBlock(words).replace('daily/2026-11-23', 'latest')}`,
         ],
-        { cwd: scratch.path, encoding: 'utf8', env: { PATH: process.env['PATH'], ...environment }, stdio: 'pipe' },
+        { cwd: scratch.path, encoding: 'utf8', env: variables, stdio: 'pipe' },
       );
     assert.match(
       type('open latest -- "select count(*) from accounts"'),
