@@ -14,6 +14,7 @@ import { createLocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectKey, RemovableStore } from '../../src/storage/store.ts';
 import { environmentOf } from '../config/environments.ts';
 import { openApp } from '../support/app.ts';
+import { createMastodonDatabase } from '../support/mastodon-data.ts';
 import type { PostgresServer } from '../support/postgres-server.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import type { SeenRequest } from '../support/s3-server.ts';
@@ -25,8 +26,12 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 let server: PostgresServer;
 before(async () => {
   server = await startStageServer();
+  await createMastodonDatabase(server, { name: small.DB_NAME, megabytes: 1 });
 });
 after(async () => server[Symbol.asyncDispose]());
+
+/** One part, where what fails is not about several: they take a run a second. */
+const small = { DB_NAME: 'small' };
 
 const isPart = ({ method, query }: SeenRequest): boolean => method === 'PUT' && query.has('partNumber');
 
@@ -107,7 +112,7 @@ describe('a destination that fails', () => {
     stage.s3.rule(({ method, path: key }) =>
       method === 'GET' && key.endsWith('.dump') ? { kind: 'cut', afterBytes: 0 } : { kind: 'pass' },
     );
-    await using app = openApp(stage.environment, { readPatience: { attempts: 3, pauseMs: 10 } });
+    await using app = openApp({ ...stage.environment, ...small }, { readPatience: { attempts: 3, pauseMs: 10 } });
     const request = {
       purpose: { kind: 'by hand', tier: 'daily' },
       wait: false,
@@ -148,7 +153,7 @@ describe('a destination that fails', () => {
         ? { kind: 'answer', status: 403, code: 'AccessDenied' }
         : { kind: 'pass' },
     );
-    const result = await runCommand(['run'], stage.environment);
+    const result = await runCommand(['run'], { ...stage.environment, ...small });
     await stage.assertFailed(result, { status: 12, says: /access is denied/ });
   });
 
@@ -156,7 +161,7 @@ describe('a destination that fails', () => {
     stage.s3.rule(({ method, path: key }) =>
       method === 'PUT' && key.endsWith('.json') ? { kind: 'flip', atShare: 0.5 } : { kind: 'pass' },
     );
-    const result = await runCommand(['run'], stage.environment);
+    const result = await runCommand(['run'], { ...stage.environment, ...small });
     await stage.assertFailed(result, { status: 13, says: /The manifest .* is not what was written/ });
   });
 
@@ -266,7 +271,7 @@ describe('a destination that fails for a while', () => {
       reads += 1;
       return reads === 1 ? { kind: 'cut', afterBytes: 100 } : { kind: 'pass' };
     });
-    const result = await runCommand(['run'], stage.environment);
+    const result = await runCommand(['run'], { ...stage.environment, ...small });
     assert.equal(result.status, 0, result.stderr);
     assert.ok(reads > 1);
   });
@@ -446,21 +451,22 @@ describe('a directory that hangs', () => {
 describe('a run that was killed', () => {
   it('lists nothing, does not lock the next one out, and is swept when the deletion law allows it', async () => {
     await using stage = await startStage({ server });
+    const environment = { ...stage.environment, ...small };
     // Killed when the object is stored and the manifest is not.
     stage.s3.rule(({ method, path: key }) =>
       method === 'GET' && key.endsWith('.dump') ? { kind: 'hang' } : { kind: 'pass' },
     );
-    await using running = startCommand(['run'], stage.environment);
+    await using running = startCommand(['run'], environment);
     await running.saw('Reading back');
     running.child.kill('SIGKILL');
     await running.result;
     stage.s3.rule(() => ({ kind: 'pass' }));
-    const listed = await runCommand(['list', '--json'], stage.environment);
+    const listed = await runCommand(['list', '--json'], environment);
     assert.deepEqual((JSON.parse(listed.stdout) as { snapshots: unknown[] }).snapshots, []);
     const orphans = await stage.s3.keys();
     assert.equal(orphans.length, 1);
 
-    const again = await runCommand(['run'], stage.environment);
+    const again = await runCommand(['run'], environment);
     assert.equal(again.status, 0, again.stderr);
     assert.ok((await stage.s3.keys()).includes(orphans[0] ?? ''), 'too young to be swept');
 
