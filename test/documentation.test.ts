@@ -8,7 +8,7 @@ import { describe, it } from 'node:test';
 import { format } from 'prettier';
 import { renderRoomsMarkdown, endMarker, startMarker } from './architecture/table.ts';
 import { exitStatuses } from '../src/errors.ts';
-import { runProcess } from './support/command.ts';
+import { runCommand } from './support/command.ts';
 import { blocksOf, checkout, commandBlock, commandBlocks, pages, proseOf } from './support/documentation.ts';
 
 /** Which file types the block with which words. Each names the words itself. */
@@ -100,7 +100,7 @@ describe('the commands of the documentation', () => {
   });
 
   it('are commands and flags of --help, and the table has all of them', async () => {
-    const { stdout } = await runProcess(['--help'], {});
+    const { stdout } = await runCommand(['--help'], {});
     const commands = [...stdout.matchAll(/^ {2}([\w-]+) /gm)]
       .map((match) => match[1] ?? '')
       .filter((name) => name !== 'help');
@@ -115,7 +115,7 @@ describe('the commands of the documentation', () => {
       assert.ok(commands.includes(command), `${command} is not a command`);
     }
     for (const command of commands) {
-      const help = await runProcess([command, '--help'], {});
+      const help = await runCommand([command, '--help'], {});
       const flags = [...help.stdout.matchAll(/^ +(?:-\w, )?(--[\w-]+)/gm)].map((match) => match[1] ?? '');
       const told = rows
         .filter((row) => row.startsWith(`| \`${command}`))
@@ -131,7 +131,7 @@ describe('the commands of the documentation', () => {
 
 describe('the exit statuses', () => {
   it('are those of the table of failures, in the same words, in --help and in the documentation', async () => {
-    const { stdout } = await runProcess(['--help'], {});
+    const { stdout } = await runCommand(['--help'], {});
     const help = stdout.replaceAll('\n', ' ');
     const rows = [...page('docs/commands.md').matchAll(/^\| (\d+) +\| (.*?) +\|$/gm)];
     assert.deepEqual(

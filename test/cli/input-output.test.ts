@@ -6,7 +6,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { startStage, type FaultStage } from '../faults/support.ts';
-import { processVariables, runProcess } from '../support/command.ts';
+import { processVariables, runCommand, runProcess } from '../support/command.ts';
 import { checkout } from '../support/documentation.ts';
 import { outputOf } from '../support/output.ts';
 
@@ -24,7 +24,7 @@ describe('standard input and output', () => {
       BACKUP_LOCAL_DIR: path.join(stage.scratch, 'backups'),
       BACKUP_AGE_RECIPIENTS: /age1\w+/.exec(key)?.[0] ?? '',
     };
-    const { status, stderr } = await runProcess(['run'], environment);
+    const { status, stderr } = await runCommand(['run'], environment);
     assert.equal(status, 0, stderr);
   });
   after(async () => stage[Symbol.asyncDispose]());
@@ -33,10 +33,10 @@ describe('standard input and output', () => {
     const verified = await runProcess(['verify', '--json', '--identity', '-'], environment, { input: key });
     assert.equal(verified.status, 0, verified.stderr);
     assert.equal((JSON.parse(verified.stdout) as { decoded: boolean }).decoded, true);
-    const twice = await runProcess(['verify', '--identity', '-', '--identity', '-'], environment, { input: key });
+    const twice = await runCommand(['verify', '--identity', '-', '--identity', '-'], environment, { input: key });
     assert.equal(twice.status, 0, twice.stderr);
     const output = path.join(stage.scratch, 'plain.dump');
-    const restored = await runProcess(['restore', 'latest', '--output', output, '--identity', '-'], environment, {
+    const restored = await runCommand(['restore', 'latest', '--output', output, '--identity', '-'], environment, {
       input: key,
     });
     assert.equal(restored.status, 0, restored.stderr);
@@ -51,20 +51,20 @@ describe('standard input and output', () => {
   it('a date names a snapshot, --before the latest one before it', async () => {
     const today = new Date().toISOString().slice(0, 10);
     const args = ['--json', '--output', path.join(stage.scratch, 'dated.dump'), '--identity', '-'];
-    const dated = await runProcess(['restore', today, ...args], environment, { input: key });
+    const dated = await runCommand(['restore', today, ...args], environment, { input: key });
     assert.equal(dated.status, 0, dated.stderr);
-    const none = await runProcess(['restore', '--before', '2020-01-01', ...args], environment, { input: key });
+    const none = await runCommand(['restore', '--before', '2020-01-01', ...args], environment, { input: key });
     assert.equal(none.status, 4, none.stderr);
     assert.match(none.stderr, /with data from before 2020-01-01 00:00 UTC/);
-    const later = await runProcess(
+    const later = await runCommand(
       ['restore', 'latest', '--before', '2099-01-01 00:00', ...args.with(2, `${stage.scratch}/2`)],
       environment,
       { input: key },
     );
     assert.equal(later.status, 0, later.stderr);
-    const slip = await runProcess(['restore', '--before', 'yesterday', ...args], environment, { input: key });
+    const slip = await runCommand(['restore', '--before', 'yesterday', ...args], environment, { input: key });
     assert.equal(slip.status, 2);
-    assert.equal((await runProcess(['restore', ...args], environment)).status, 2);
+    assert.equal((await runCommand(['restore', ...args], environment)).status, 2);
   });
 
   // Not through S3: a shell that is waited for would keep this process, and the server in it, from answering.

@@ -22,7 +22,7 @@ it('a failure is one JSON document on stdout where --json is asked for', async (
     { args: ['run', 'sometimes', '--json'], status: 2, code: 'usage' },
     { args: ['run', '--json', '--no-such-option'], status: 2, code: 'usage' },
   ]) {
-    const result = await runProcess(args, { ...environment, BACKUP_STATE_DIR: `${folder.path}/.state` });
+    const result = await runCommand(args, { ...environment, BACKUP_STATE_DIR: `${folder.path}/.state` });
     assert.equal(result.status, status, result.stderr);
     const { error } = JSON.parse(result.stdout) as {
       error: { code: string; exitStatus: number; message: string; hint: string | null };
@@ -66,7 +66,7 @@ it('wrong arguments are told in one line, and the command that helps in the next
       /^mastodon-backup: too many arguments.*[^.]\. See .*:\n {4}bin\/mastodon-backup --help$/,
     ],
   ] as const) {
-    const result = await runProcess(args, {});
+    const result = await runCommand(args, {});
     assert.equal(result.status, 2);
     assert.equal(result.stdout, '');
     assert.match(result.stderr.trimEnd(), says);
@@ -74,7 +74,7 @@ it('wrong arguments are told in one line, and the command that helps in the next
 });
 
 it('health has no exit status but 0 and 1', async () => {
-  const result = await runProcess(['health', '--nope'], {});
+  const result = await runCommand(['health', '--nope'], {});
   assert.equal(result.status, 1);
   assert.match(result.stderr, /^mastodon-backup: unknown option '--nope'/);
 });
@@ -108,8 +108,8 @@ it('a command is in the file that is loaded for it, and is helped with as ever',
     assert.equal((await loadCommands(names[0])).length, names.includes('completion') ? commandModules.length : 1);
   }
   assert.equal((await loadCommands('--help')).length, commandModules.length);
-  const slip = await runProcess(['helth'], {});
+  const slip = await runCommand(['helth'], {});
   assert.match(slip.stderr, /unknown command 'helth'\s+\(Did you mean health\?\)/);
-  const help = await runProcess(['help', 'list'], {});
+  const help = await runCommand(['help', 'list'], {});
   assert.match(help.stdout, /committed snapshots, newest first/);
 });

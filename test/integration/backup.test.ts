@@ -95,7 +95,7 @@ for (const major of [14, 15] as const) {
     }
 
     it('is stored, verified, listed, and restores with stock xz and pg_restore to the rows of the manifest', async () => {
-      const run = await runProcess(['run', 'weekly', '--json'], environment);
+      const run = await runCommand(['run', 'weekly', '--json'], environment);
       assert.equal(run.status, 0, run.stderr);
       const manifest = await newest();
       assert.equal(manifest.tier, 'weekly');
@@ -108,7 +108,7 @@ for (const major of [14, 15] as const) {
       await fetchObject(dumpKey(manifest), `${archive}.xz`);
       execSync(`xz -d -c ${archive}.xz > ${archive}`);
       assert.deepEqual(await restoreStock(server, { archive, name: 'restored' }), counts);
-      const verified = await runProcess(['verify', 'latest:weekly'], environment);
+      const verified = await runCommand(['verify', 'latest:weekly'], environment);
       assert.equal(verified.status, 0, verified.stderr);
       assert.match(verified.stdout, /decoded to the end/);
     });

@@ -224,7 +224,7 @@ describe('the doctor on directories', () => {
 });
 
 it('the doctor ends with the names of the checks that found a problem, each once', async () => {
-  const { stderr } = await runProcess(['doctor'], { ...environment, BACKUP_TELEGRAM_BOT_TOKEN: 'no token' });
+  const { stderr } = await runCommand(['doctor'], { ...environment, BACKUP_TELEGRAM_BOT_TOKEN: 'no token' });
   assert.match(stderr, /The doctor found 2 problems: settings\. /);
 });
 

@@ -10,7 +10,7 @@ import { SMTPServer } from 'smtp-server';
 import { readProxy } from '../../src/config/proxy.ts';
 import { mailProxy } from '../../src/mastodon/mail-proxy.ts';
 import { createAuthority } from '../support/certificates.ts';
-import { runProcess } from '../support/command.ts';
+import { runCommand, runProcess } from '../support/command.ts';
 import { startProvider } from '../support/providers/provider.ts';
 import { startS3, type S3TestServer } from '../support/s3-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
@@ -116,10 +116,10 @@ describe('behind a proxy', () => {
   it('the bucket without TLS is reached through HTTP_PROXY, and what NO_PROXY names directly', async () => {
     await using proxy = await startProxy();
     const settings = { ...environment(), HTTP_PROXY: proxy.url };
-    assert.equal((await runProcess(['list'], settings)).status, 0);
+    assert.equal((await runCommand(['list'], settings)).status, 0);
     const { host } = new URL(s3.endpoint);
     assert.deepEqual([...new Set(proxy.asked.splice(0))], [`GET ${host}`]);
-    assert.equal((await runProcess(['list'], { ...settings, no_proxy: '127.0.0.1' })).status, 0);
+    assert.equal((await runCommand(['list'], { ...settings, no_proxy: '127.0.0.1' })).status, 0);
     assert.deepEqual(proxy.asked, []);
   });
 
@@ -131,7 +131,7 @@ describe('behind a proxy', () => {
       [gone.url.replace('127.0.0.1', 'user:secret-password@localhost'), /ECONNREFUSED/],
       ['http://proxy.invalid:3128', /ENOTFOUND|EAI_AGAIN/],
     ] as const) {
-      const { status, stderr } = await runProcess(['list'], {
+      const { status, stderr } = await runCommand(['list'], {
         ...environment(),
         HTTP_PROXY: name,
         no_proxy: '127.0.0.0/8',
@@ -186,7 +186,7 @@ describe('behind a proxy', () => {
   it('that refuses is named, and what is no proxy is an error of the settings', async () => {
     await using proxy = await startProxy({ refuses: 407 });
     const settings = { ...environment(), BACKUP_S3_ENDPOINT: `https://localhost:${tlsPort}`, HTTPS_PROXY: proxy.url };
-    const refused = await runProcess(['list'], settings);
+    const refused = await runCommand(['list'], settings);
     assert.equal(refused.status, 12);
     assert.match(refused.stderr, /the proxy lets nothing through.*Check HTTPS_PROXY.*NO_PROXY/s);
     const wrong = await runProcess(['list'], {
