@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,9 +17,14 @@ const base = {
   log: quietLog,
 } as const;
 
-// As a holder leaves it that is killed: a socket that nobody listens on.
-function leaveStaleLock(file: string): void {
-  const script = `require('node:net').createServer().listen({ path: ${JSON.stringify(file)}, readableAll: true, writableAll: true }, () => process.kill(process.pid, 'SIGKILL'))`;
+// As holders leave them that are killed: sockets that nobody listens on.
+function leaveStaleLocks(files: readonly string[]): void {
+  const script = `let open = 0;
+    for (const path of ${JSON.stringify(files)})
+      require('node:net').createServer().listen({ path, readableAll: true, writableAll: true }, () => {
+        open += 1;
+        if (open === ${files.length}) process.kill(process.pid, 'SIGKILL');
+      });`;
   spawnSync(process.execPath, ['-e', script]);
 }
 
@@ -90,9 +95,12 @@ it('is taken by exactly one of many that find it stale at once', async () => {
 
 it('of a holder that was killed is taken by exactly one of many that find it', async () => {
   using folder = temporaryDirectory({ on: 'disk' });
-  const options = { ...base, directory: folder.path };
-  for (let round = 0; round < 30; round += 1) {
-    leaveStaleLock(path.join(folder.path, 'run.lock'));
+  const directories = Array.from({ length: 30 }, (_, round) => path.join(folder.path, String(round)));
+  for (const directory of directories) mkdirSync(directory);
+  leaveStaleLocks(directories.map((directory) => path.join(directory, 'run.lock')));
+  for (const directory of directories) {
+    const options = { ...base, directory };
+    assert.deepEqual(readdirSync(directory), ['run.lock']);
     const attempts = await Promise.allSettled(
       Array.from({ length: 24 }, async () => {
         await sleep(Math.random() * 12);
@@ -100,9 +108,9 @@ it('of a holder that was killed is taken by exactly one of many that find it', a
       }),
     );
     const winners = attempts.flatMap((attempt) => (attempt.status === 'fulfilled' ? [attempt.value] : []));
-    assert.equal(winners.length, 1, `round ${round}`);
+    assert.equal(winners.length, 1, directory);
     await winners[0]?.[Symbol.asyncDispose]();
-    assert.deepEqual(readdirSync(folder.path), []);
+    assert.deepEqual(readdirSync(directory), []);
   }
 });
 
@@ -139,7 +147,7 @@ it('of another user that cannot be taken away is named, with the command that do
   }
   using folder = temporaryDirectory({ on: 'disk' });
   chmodSync(folder.path, 0o1777);
-  leaveStaleLock(path.join(folder.path, 'run.lock'));
+  leaveStaleLocks([path.join(folder.path, 'run.lock')]);
   const lock = new URL('../../src/state/lock.ts', import.meta.url).href;
   const script = `
     const { takeLock } = await import(${JSON.stringify(lock)});
