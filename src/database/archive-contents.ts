@@ -25,6 +25,11 @@ export interface ArchiveItem {
   readonly setval: string | null;
 }
 
+/** A name without the quotes that pg_dump gives one where it must: in statements, and in what a comment or rights belong to. */
+export function unquoted(name: string): string {
+  return name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name;
+}
+
 /** Takes an archive in chunks for its table of contents alone; what follows it passes unread. */
 export interface ContentsReader {
   /** Throws `ArchiveError` when the bytes are no archive of a version it knows. */

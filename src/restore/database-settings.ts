@@ -3,7 +3,7 @@
 // differently from it.
 
 import { escapeIdentifier, type Client } from 'pg';
-import type { ArchiveItem } from '../database/archive-contents.ts';
+import { unquoted, type ArchiveItem } from '../database/archive-contents.ts';
 import { note, type CheckResult } from '../checks/check.ts';
 import { describeError } from '../errors.ts';
 import type { Manifest } from '../snapshots/manifest.ts';
@@ -178,8 +178,4 @@ export async function ensureSearchPath(
 function parseName(name: string): { readonly schema: string; readonly table: string } {
   const [, schema = '', table = ''] = /^("(?:[^"]|"")*"|[^.]*)\.(.*)$/s.exec(name) ?? [];
   return { schema: unquoted(schema), table: unquoted(table) };
-}
-
-function unquoted(name: string): string {
-  return name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name;
 }

@@ -1,7 +1,7 @@
 // What of an archive is restored, decided before anything is: everything that a database can have without a superuser. What
 // is not is counted by kind and reason, so that no restore leaves something out without a word.
 
-import { qualifiedName, type ArchiveItem } from '../database/archive-contents.ts';
+import { qualifiedName, unquoted, type ArchiveItem } from '../database/archive-contents.ts';
 import { AppError } from '../errors.ts';
 import { plural } from '../text/table.ts';
 import { isRoutineOfSuperuser } from './routines.ts';
@@ -164,15 +164,14 @@ export function assertBringsTables(
 
 // Beside one that is there, a name that was mistyped would be missed by nobody before the restored database is in use.
 function assertKnown(schemas: readonly string[], contents: readonly ArchiveItem[]): void {
+  const known = new Set(contents.filter(({ kind }) => !provided.has(kind)).map(schemaOf));
+  known.delete('');
   // A dump does not create the schema public, so an empty one leaves no trace in it.
-  const known = new Set(['public', ...contents.filter(({ kind }) => !provided.has(kind)).map(schemaOf)]);
-  const unknown = schemas.filter((schema) => !known.has(schema));
+  const unknown = schemas.filter((schema) => schema !== 'public' && !known.has(schema));
   if (unknown.length === 0) return;
-  throw new AppError('restore', `The dump has no schema ${unknown.map((schema) => `'${schema}'`).join(', ')}`, {
-    hint: `It has: ${[...known]
-      .filter((schema) => schema !== '')
-      .toSorted()
-      .join(', ')}.`,
+  const names = unknown.map((schema) => `'${schema}'`).join(', ');
+  throw new AppError('restore', `The dump has nothing of the schema ${names}`, {
+    hint: `It has something of: ${list([...known].toSorted())}.`,
   });
 }
 
@@ -233,7 +232,7 @@ function isOfExtension({ kind, name }: ArchiveItem): boolean {
 
 function schemaOf({ kind, schema, name }: ArchiveItem): string {
   if (kind === 'SCHEMA') return name;
-  return schema === '' && name.startsWith('SCHEMA ') ? name.slice('SCHEMA '.length) : schema;
+  return schema === '' && name.startsWith('SCHEMA ') ? unquoted(name.slice('SCHEMA '.length)) : schema;
 }
 
 function schemaOfExtension(definition: string): string | null {

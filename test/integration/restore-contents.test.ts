@@ -99,7 +99,7 @@ describe('what a dump holds besides tables', () => {
        create text search configuration words (copy = simple);
        create statistics names on username, domain from accounts;
        create rule quiet as on delete to tags do instead nothing;
-       comment on table accounts is 'people'; comment on schema public is 'ours'; comment on database many is 'commented';
+       comment on table accounts is 'people'; comment on schema public is 'ours'; create schema "Odd one"; comment on schema "Odd one" is 'odd'; comment on database many is 'commented';
        alter database many set statement_timeout = '5min';
        alter database many set log_min_messages = 'warning';
        alter role mastodon in database many set search_path = "$user", public, pghero`,
@@ -243,9 +243,11 @@ describe('what a dump holds besides tables', () => {
       wrong.stderr,
       /would bring back no table at all.*Name a schema that has tables with --schema \(public\)/,
     );
-    const beside = await restore(['--replace', 'precious', '--schema', 'public', '--schema', 'pghreo'], other);
-    assert.equal(beside.status, 20);
-    assert.match(beside.stderr, /The dump has no schema 'pghreo'\. It has: .*public/);
+    for (const name of ['pghreo', '"Odd one"']) {
+      const beside = await restore(['--replace', 'precious', '--schema', 'public', '--schema', name], other);
+      assert.equal(beside.status, 20);
+      assert.match(beside.stderr, /nothing of the schema '[^']+'\. It has something of: Odd one, pghero, public\./);
+    }
     assert.equal((await target.query('select from kept', 'precious')).length, 1);
   });
 

@@ -71,7 +71,7 @@ describe('a Mastodon from PostgreSQL 14', () => {
     describe(`in PostgreSQL ${major}`, () => {
       let target: PostgresServer;
       before(async () => {
-        target = await startPostgres({ major });
+        target = await startPostgres({ major, keepsSession: false });
         await target.query('alter role mastodon createdb');
       });
       after(async () => target[Symbol.asyncDispose]());

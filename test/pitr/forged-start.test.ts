@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { coverage } from '../../src/pitr/coverage.ts';
 import { followBase } from '../../src/pitr/plan.ts';
-import { formatLsn, segmentName, segmentStart } from '../../src/pitr/lsn.ts';
+import { formatLsn, parseLsn, segmentName, segmentStart } from '../../src/pitr/lsn.ts';
 import { readSegment } from '../../src/pitr/wal-staging.ts';
 import { readChain } from '../../src/snapshots/chain-catalogue.ts';
 import { walKey, type StoredForm } from '../../src/snapshots/chain-keys.ts';
@@ -83,5 +83,13 @@ it('makes no base backup whose log is there by its names alone', async () => {
     const segment = segmentName(number * BigInt(segmentBytes), frame);
     await forge(repository, walKey(place, { segment, part: null, compression: 'zstd', encrypted: false }));
   }
-  await assert.rejects(takeBase(server.outside(), { repository, walWaitMs: 0 }), /which the base needs, is not stored/);
+  await assert.rejects(takeBase(server.outside(), { repository, walWaitMs: 0 }), (error: Error) => {
+    const [, from = '', to = ''] =
+      /^The log from (\S+) to (\S+), which the base needs, is not stored/.exec(error.message) ?? [];
+    assert.ok(
+      parseLsn(from) >= BigInt(segmentBytes) && parseLsn(to) <= BigInt(20 * segmentBytes),
+      `it is forged: ${error.message}`,
+    );
+    return true;
+  });
 });

@@ -154,7 +154,9 @@ function createQuery(
   return async (sql, database = 'postgres') => {
     // In no other database, for who is in one is what many tests are about; and not where something is left to the next statement.
     const keeps =
-      keepsSession && database === 'postgres' && !/\b(?:set|set_config|temp|begin|prepare|listen|lock)\b/i.test(sql);
+      keepsSession &&
+      database === 'postgres' &&
+      !/\b(?:set|set_config|temp|temporary|begin|prepare|listen|lock)\b|advisory/i.test(sql);
     // It would be in the way of whoever renames or drops this very database.
     if (database !== 'postgres' && /\bdatabase\b/i.test(sql)) await takeIdle()?.end();
     const kept = keeps ? takeIdle() : null;

@@ -66,6 +66,10 @@ export async function startStockServer(
   await sleep(200);
   return {
     ...server,
+    // Through the log, as the server itself does where nobody says otherwise: it is what is followed.
+    async createDatabase(name) {
+      await server.query(`create database "${name}" owner mastodon template template0 encoding 'UTF8'`);
+    },
     address,
     data,
     outside: (database = 'postgres') => ({ ...server.superuser(database), host: address }),
