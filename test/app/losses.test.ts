@@ -20,7 +20,7 @@ import { quietLog } from '../support/quiet-log.ts';
 import { startS3, type S3TestServer } from '../support/s3-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-const signal = AbortSignal.timeout(480_000);
+const signal = AbortSignal.timeout(1_800_000);
 const dayMs = 86_400_000;
 const hourMs = 3_600_000;
 const startedAt = new Date('2026-11-30T03:10:00.000Z');

@@ -8,7 +8,7 @@ import { findClients } from '../../src/database/clients.ts';
 import { askVersion } from '../../src/database/program-version.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-const signal = AbortSignal.timeout(60_000);
+const signal = AbortSignal.timeout(1_800_000);
 const program = 'pg_dump';
 // Nothing is started with it.
 const stopped = AbortSignal.abort(new Error('it would have been started'));

@@ -29,7 +29,7 @@ import { quietLog } from '../support/quiet-log.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const mib = 1024 * 1024;
-const signal = AbortSignal.timeout(900_000);
+const signal = AbortSignal.timeout(1_800_000);
 
 async function through(chain: Parameters<typeof pipeline>[0] & readonly unknown[], content: Buffer): Promise<Buffer> {
   const chunks: Buffer[] = [];

@@ -29,7 +29,7 @@ import { startS3, type S3TestServer } from '../support/s3-server.ts';
 import { keep } from '../support/status-facts.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-const signal = AbortSignal.timeout(300_000);
+const signal = AbortSignal.timeout(1_800_000);
 const dayMs = 86_400_000;
 const partBytes = 5 * 1024 * 1024;
 

@@ -19,7 +19,7 @@ import { startS3, type S3TestServer } from '../support/s3-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { until } from '../support/until.ts';
 
-const signal = AbortSignal.timeout(480_000);
+const signal = AbortSignal.timeout(1_800_000);
 const startedAt = new Date();
 const scheduled = { tier: 'daily', slot: null, signal, onProgress: () => undefined } as const;
 const byHand = {

@@ -29,7 +29,7 @@ const access = {
   AWS_SECRET_ACCESS_KEY: 'test-secret-key',
   no_proxy: '127.0.0.1',
 };
-const signal = AbortSignal.timeout(60_000);
+const signal = AbortSignal.timeout(1_800_000);
 
 /** A signed snapshot as a run leaves it. */
 async function put(

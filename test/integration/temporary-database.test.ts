@@ -45,7 +45,7 @@ async function openWay(port: number): Promise<Way> {
 }
 
 describe('the database of a restore that is under way', () => {
-  const signal = AbortSignal.timeout(120_000);
+  const signal = AbortSignal.timeout(1_800_000);
   let server: PostgresServer;
   before(async () => {
     server = await startPostgres({ major: 15 });

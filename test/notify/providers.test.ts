@@ -17,7 +17,7 @@ import { startTelegram } from '../support/providers/telegram.ts';
 import { startUptimeKuma } from '../support/providers/uptime-kuma.ts';
 import { failed, noChannel, succeeded } from './events.ts';
 
-const signal = AbortSignal.timeout(60_000);
+const signal = AbortSignal.timeout(1_800_000);
 const token = '12345678:AAtokenTokenTokenTokenTok';
 
 interface Options {

@@ -23,7 +23,7 @@ import { aManifest, dumpKey } from '../support/manifests.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-const signal = AbortSignal.timeout(120_000);
+const signal = AbortSignal.timeout(1_800_000);
 const reading = { signal, log: quietLog, stallTimeoutMs: 60_000 };
 const part = { kind: 'extra', name: 'x.extra.tar.age', bytes: 1, sha256: '', compression: 'none' } as const;
 

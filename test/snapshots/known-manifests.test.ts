@@ -20,7 +20,7 @@ import { quietLog } from '../support/quiet-log.ts';
 import { startS3 } from '../support/s3-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-const signal = AbortSignal.timeout(60_000);
+const signal = AbortSignal.timeout(1_800_000);
 const signing = toSigningSettings({ key: parsePrivateKey(createSigningKey('ours').file), others: [] });
 
 async function make(repository: Repository): Promise<Manifest> {

@@ -36,7 +36,7 @@ import { putSnapshot } from '../support/manifests.ts';
 import { startS3, type S3TestServer } from '../support/s3-server.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-const signal = AbortSignal.timeout(900_000);
+const signal = AbortSignal.timeout(1_800_000);
 /** More than are read anew each time, as few are. */
 const many = 70;
 const hourMs = 3_600_000;

@@ -12,7 +12,7 @@ import { createLocalStore } from '../../src/storage/local-store.ts';
 import type { ObjectKey } from '../../src/storage/store.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-const signal = AbortSignal.timeout(60_000);
+const signal = AbortSignal.timeout(1_800_000);
 const nobody = 65_534;
 const isRoot = process.getuid?.() === 0;
 
