@@ -236,8 +236,8 @@ function schemaOf({ kind, schema, name }: ArchiveItem): string {
 }
 
 function schemaOfExtension(definition: string): string | null {
-  const [, quoted, plain] = / WITH SCHEMA (?:"((?:[^"]|"")+)"|(\w+));/.exec(definition) ?? [];
-  return quoted?.replaceAll('""', '"') ?? plain ?? null;
+  const [, name] = / WITH SCHEMA ("(?:[^"]|"")+"|\w+);/.exec(definition) ?? [];
+  return name === undefined ? null : unquoted(name);
 }
 
 function group(items: readonly ArchiveItem[], reasons: ReadonlyMap<number, LeaveReason>): readonly LeftOut[] {
