@@ -33,7 +33,12 @@ export function addDrillCommand(program: Command, context: CommandContext): void
     .option('--instance <name>', 'which instance, when several share the prefix')
     .option('--wait', 'wait while another drill holds the lock')
     .option('--json', 'print the report as one JSON document')
-    .action(async (snapshot: string, options: DrillOptions) => {
+    .action(async (snapshot: string, options: DrillOptions, command: Command) => {
+      if (options.pitr === true && command.args.length > 0) {
+        throw new AppError('usage', 'A snapshot and the newest moment cannot both be drilled', {
+          hint: 'Write either a snapshot or --pitr.',
+        });
+      }
       using progress = showProgress(context.progress, app.log);
       const source = {
         ...(await readSource(options, context)),

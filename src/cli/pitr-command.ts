@@ -21,6 +21,13 @@ interface PitrOptions extends SourceOptions {
 const actions = ['status', 'base', 'verify'] as const;
 type Action = (typeof actions)[number];
 
+// What each takes: an option of another would be passed over in silence.
+const optionsOf: Readonly<Record<Action, readonly string[]>> = {
+  status: ['--json'],
+  base: ['--json', '--wait'],
+  verify: ['--json', '--identity', '--from', '--instance'],
+};
+
 /** Adds the command. */
 export function addPitrCommand(program: Command, context: CommandContext): void {
   program
@@ -31,12 +38,22 @@ export function addPitrCommand(program: Command, context: CommandContext): void 
       'status says from when until when, and what is missing; base makes a base backup; verify reads all of it back',
       parseOneOf(actions),
     )
-    .option('--wait', 'wait while another base backup is made')
+    .option('--wait', 'base: wait while another base backup is made')
     .option('--identity <file>', 'verify: age private key; without one what is encrypted is not decoded', collect)
     .option('--from <store>', 'verify: s3 or local', parseStore)
     .option('--instance <name>', 'verify: which instance, when several share the prefix')
     .option('--json', 'print the result as one JSON document')
-    .action(async (action: Action, options: PitrOptions) => {
+    .action(async (action: Action, options: PitrOptions, command: Command) => {
+      const foreign = command.options.find(
+        (option) =>
+          command.getOptionValueSource(option.attributeName()) === 'cli' &&
+          !optionsOf[action].includes(option.long ?? ''),
+      );
+      if (foreign !== undefined) {
+        throw new AppError('usage', `pitr ${action} has no ${foreign.long}`, {
+          hint: `Leave it out: mastodon-backup pitr ${action}.`,
+        });
+      }
       switch (action) {
         case 'status':
           return showStatus(context, options);

@@ -65,10 +65,14 @@ function usageError(error: CommanderError, [first, second]: readonly string[]): 
   const nothing = isUnknown ? `unknown command '${second}'` : 'No command was given';
   const message = error.code === 'commander.help' ? nothing : error.message.replace(/^error: /, '').replace(/\.$/, '');
   const lacksSnapshot = error.code === 'commander.missingArgument' && message.includes("'snapshot'");
+  const usual =
+    error.code === 'commander.conflictingOption'
+      ? 'Leave one of the two out.'
+      : 'See what there is with the command: mastodon-backup --help.';
   // Docker knows 0 and 1 alone.
   return new AppError(first === 'health' ? 'unhealthy' : 'usage', message, {
     cause: error,
-    hint: lacksSnapshot ? snapshotHint : 'See what there is with the command: mastodon-backup --help.',
+    hint: lacksSnapshot ? snapshotHint : usual,
   });
 }
 

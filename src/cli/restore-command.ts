@@ -66,20 +66,24 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
     )
     .option('--jobs <number>', 'jobs of pg_restore; more than one need scratch space for the plain dump', parseJobs, 1)
     .option('--identity <file>', 'age private key, for an encrypted snapshot', collect)
-    .option('--schema <name>', 'restore this schema alone; may be repeated', collect)
+    .addOption(ofDatabase('--schema <name>', 'restore this schema alone; may be repeated').argParser(collect))
     .addOption(new Option('--all-schemas', 'what is done anyway').hideHelp())
-    .option(
-      '--without-extension <name>',
-      'leave an extension out, with all that depends on it; may be repeated',
-      collect,
+    .addOption(
+      ofDatabase(
+        '--without-extension <name>',
+        'leave an extension out, with all that depends on it; may be repeated',
+      ).argParser(collect),
     )
-    .option('--create-role', 'create the role that will own it when it is missing, with the password of DB_PASS')
-    .option('--owner <role>', 'who will own it, instead of the role that Mastodon uses')
-    .option('--locale <name>', "collation of the new database, instead of the source's")
-    .option(
-      '--sequences-ahead <number>',
-      'move sequences ahead, so that no id of follows or votes comes again that other servers know; such as 1000000',
-      parseCount(furthestAhead),
+    .addOption(
+      ofDatabase('--create-role', 'create the role that will own it when it is missing, with the password of DB_PASS'),
+    )
+    .addOption(ofDatabase('--owner <role>', 'who will own it, instead of the role that Mastodon uses'))
+    .addOption(ofDatabase('--locale <name>', "collation of the new database, instead of the source's"))
+    .addOption(
+      ofDatabase(
+        '--sequences-ahead <number>',
+        'move sequences ahead, so that no id of follows or votes comes again that other servers know; such as 1000000',
+      ).argParser(parseCount(furthestAhead)),
     )
     .option('--ignore-secrets', 'restore although secrets here are not those of the snapshot')
     .option('--from <store>', 's3 or local', parseStore)
@@ -125,6 +129,12 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
       const document = { ...report, file: goal.file };
       print(context, { json: options.json, document, text: renderFile(document, { columns: context.columns() }) });
     });
+}
+
+// What changes a database and nothing else. With a file or a directory it would be passed over in silence: who writes --schema and
+// --output would get all schemas.
+function ofDatabase(flags: string, description: string): Option {
+  return new Option(flags, description).conflicts(['output', 'secretsOutput', 'extraOutput', 'dataDirectory']);
 }
 
 // The same of a snapshot and of a moment.
@@ -211,6 +221,11 @@ function readGoal(options: RestoreOptions): Goal {
   if (goals.length !== 1) {
     throw new AppError('usage', goals.length === 0 ? 'Nothing says where to restore to' : 'Only one goal at a time', {
       hint: 'Write one of --to-database NAME, --output FILE, --secrets-output FILE and --extra-output DIR; with --at also --data-directory DIR.',
+    });
+  }
+  if (options.json === true && [output, secretsOutput, extraOutput].includes('-')) {
+    throw new AppError('usage', 'Standard output takes what is restored, and has no room for a JSON document', {
+      hint: 'Write to a file instead of -, or leave --json out.',
     });
   }
   if (output !== undefined) return { kind: 'archive', file: output };

@@ -1,6 +1,7 @@
 // What a script that calls the command gets: an exit status, one line that says why, and with --json one document always.
 
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { it } from 'node:test';
 import { Command } from 'commander';
@@ -35,6 +36,57 @@ it('a failure is one JSON document on stdout where --json is asked for', async (
   const broken = await runProcess(['config', '--json'], { ...environment, BACKUP_TIMEOUT: 'soon' });
   assert.equal(broken.status, 2);
   assert.match((JSON.parse(broken.stdout) as { error: { message: string } }).error.message, /BACKUP_TIMEOUT 'soon'/);
+});
+
+it('an option that would change nothing is refused, for who wrote it believes that it did', async () => {
+  using folder = temporaryDirectory();
+  const environment = { BACKUP_LOCAL_DIR: folder.path, DB_HOST: '127.0.0.1', DB_PORT: '9' };
+  const file = path.join(folder.path, 'out');
+  const ofDatabase = [
+    ['--schema', 'public'],
+    ['--without-extension', 'pg_repack'],
+    ['--create-role'],
+    ['--owner', 'somebody'],
+    ['--locale', 'C'],
+    ['--sequences-ahead', '1000000'],
+  ];
+  const goals = [
+    ['latest', '--output', file],
+    ['latest', '--secrets-output', file],
+    ['latest', '--extra-output', file],
+    ['--at', 'latest', '--output', file],
+    ['--at', 'latest', '--data-directory', file],
+  ];
+  const cases: readonly (readonly [readonly string[], RegExp])[] = [
+    ...goals.flatMap((goal) =>
+      ofDatabase.map(
+        (words) =>
+          [
+            ['restore', ...goal, ...words],
+            new RegExp(`option '${words[0]}.*' cannot be used with option '${goal.at(-2)} .*Leave one of the two out`),
+          ] as const,
+      ),
+    ),
+    ...['--output', '--secrets-output', '--extra-output'].map(
+      (goal) => [['restore', 'latest', goal, '-', '--json'], /has no room for a JSON document/] as const,
+    ),
+    [['restore', '--at', 'latest', '--output', '-', '--json'], /has no room for a JSON document/],
+    [['drill', 'daily/2026-11-23T120000Z-4f1c2a', '--pitr'], /cannot both be drilled/],
+    [['drill', 'latest', '--pitr'], /cannot both be drilled/],
+    [['pitr', 'status', '--from', 'local'], /pitr status has no --from/],
+    [['pitr', 'base', '--identity', file], /pitr base has no --identity/],
+    [['pitr', 'base', '--instance', 'example.social'], /pitr base has no --instance/],
+    [['pitr', 'status', '--wait'], /pitr status has no --wait/],
+    [['pitr', 'verify', '--wait', '--json'], /pitr verify has no --wait/],
+  ];
+  for (const [args, says] of cases) {
+    const result = await runCommand(args, environment);
+    assert.equal(result.status, 2, `${args.join(' ')}: ${result.stderr}`);
+    assert.match(result.stderr, says, args.join(' '));
+    // The reason, and what to write instead.
+    assert.match(result.stderr, /\n {4}|\. \S/, args.join(' '));
+  }
+  assert.deepEqual(readdirSync(folder.path), []);
 });
 
 it('what doctor finds is its document, and nothing follows it', async () => {
