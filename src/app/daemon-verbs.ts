@@ -7,12 +7,13 @@ import type { PlannedSnapshot } from '../schedule/due.ts';
 import type { AppContext } from './context.ts';
 import { describeEarlyExpiry, findEarlyExpiry } from '../retention/lifecycle.ts';
 import { whyUnlisted } from '../snapshots/catalogue.ts';
-import { snapshotName } from '../snapshots/manifest.ts';
+import { snapshotName, type Manifest } from '../snapshots/manifest.ts';
 import { describeObjection } from '../snapshots/origin.ts';
 import type { Waiting } from '../state/records.ts';
 import { backOffMs, pauseOrEnd, type BackOff } from '../stream/patience.ts';
 import { recallDrills } from './drill-memory.ts';
 import { readHoldings, type Holding } from './holdings.ts';
+import { attemptsNow } from './health-verb.ts';
 import { wasMadeHere } from './provenance.ts';
 
 /** The database of a host that boots may take so long; after that a run fails, and says so. */
@@ -71,10 +72,13 @@ export async function lookAround(
     // Health remembers of a strange place that it is one.
     if (!isStrange) troubles.push(`${repository.store.description} cannot be read: ${describeError(error)}`);
   }
-  const { madeHere } = await context.state().readAttempts();
+  // A run by hand that goes on has committed before it has said what it made; whoever else stores meanwhile is seen afterwards.
+  const { madeHere, running } = await attemptsNow(context);
+  const isOfOurRun = ({ committedAt }: Manifest): boolean => running !== null && committedAt >= new Date(running.since);
   for (const { repository, catalogue, snapshots } of holdings) {
     const strangers = snapshots.filter(
-      (one) => one.committedAt > startedAt && !wasMadeHere(madeHere, one) && one.copiedFrom === null,
+      (one) =>
+        one.committedAt > startedAt && !wasMadeHere(madeHere, one) && one.copiedFrom === null && !isOfOurRun(one),
     );
     const [stranger] = strangers;
     if (stranger !== undefined)

@@ -118,7 +118,8 @@ export function openState({
       const decoded = await decode(name, file);
       if (decoded !== null) found.push(decoded);
     }
-    return found.toSorted((a, b) => (a.writtenAt < b.writtenAt ? 1 : -1))[0]?.record ?? null;
+    // Of a directory that was emptied: whoever reads before the next write would take our own backups for another container's.
+    return found.toSorted((a, b) => (a.writtenAt < b.writtenAt ? 1 : -1))[0]?.record ?? mine(name);
   }
 
   async function update<Name extends keyof Records>(
@@ -132,7 +133,7 @@ export function openState({
         usable ??= usableDirectory(directory, log);
         const place = await usable;
         await using _lock = await lockState(place, { now, log, patienceMs: lockPatienceMs });
-        record = change((await read(name)) ?? mine(name));
+        record = change(await read(name));
         await replaceFile(fileIn(place, name), encodeRecord(record, { instance, writtenAt: now() }));
         last.set(name, record);
         unwritten.delete(name);
@@ -146,7 +147,7 @@ export function openState({
       } catch (error) {
         usable = undefined;
         if (attempt < attemptsToWrite) continue;
-        last.set(name, record ?? change((await read(name)) ?? mine(name)));
+        last.set(name, record ?? change(await read(name)));
         unwritten.add(name);
         log.warn({ file: `${name}.json`, directory }, `State could not be written: ${describeError(error)}`);
       }

@@ -388,7 +388,8 @@ describe('a daemon', () => {
         onProgress: () => undefined,
       });
       assert.equal(report.outcomes[0]?.kind, 'stored');
-      assert.equal((await healthOf(elsewhere)).status, 'healthy');
+      const health = await healthOf(elsewhere);
+      assert.equal(health.status, 'healthy', JSON.stringify(health));
       rmSync(path.join(process.env['TMPDIR'] ?? '', 'mastodon-backup'), { recursive: true, force: true });
     });
   }

@@ -6,9 +6,12 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { it } from 'node:test';
+import { takeLock } from '../../src/state/lock.ts';
 import { noAttempts } from '../../src/state/records.ts';
 import { openState } from '../../src/state/state-files.ts';
+import { createLocalStore } from '../../src/storage/local-store.ts';
 import { openApp } from '../support/app.ts';
+import { putSnapshot } from '../support/manifests.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -183,4 +186,33 @@ it('keeps the younger of two readings of a store that overlap', async () => {
   assert.equal(unreadableOf(), 1);
   await look();
   assert.equal(unreadableOf(), 0, 'what is read later counts');
+});
+
+it('a run by hand that goes on is no other container, and another container is one as soon as it has ended', async () => {
+  using folder = temporaryDirectory({ on: 'disk' });
+  const start = Date.parse('2026-11-23T12:00:00Z');
+  const directory = path.join(folder.path, '.state');
+  const settings = { BACKUP_LOCAL_DIR: folder.path, BACKUP_STATE_DIR: directory, LOCAL_DOMAIN: 'social.example' };
+  const at = (): Date => new Date(start + 60_000);
+  const lookOfNow = async (): Promise<readonly string[]> => {
+    await using app = openApp(settings, { now: at });
+    return (await app.lookAround({ startedAt: new Date(start), signal: AbortSignal.timeout(60_000) })).troubles;
+  };
+  const state = openState({ directory, instance: 'social.example', log, now: at });
+  const store = createLocalStore({ directory: folder.path });
+  const holder = { command: 'run daily', processId: process.pid };
+  {
+    const signal = AbortSignal.timeout(60_000);
+    await using _lock = await takeLock({ directory, name: 'run', holder, wait: false, signal, now: at, log });
+    await state.updateAttempts(() => ({
+      running: { command: 'run daily', tier: 'daily', since: new Date(start + 20_000).toISOString() },
+    }));
+    const ours = await putSnapshot(store, { dataAt: new Date(start + 30_000) });
+    assert.deepEqual(await lookOfNow(), [], ours.id);
+    const before = await putSnapshot(store, { dataAt: new Date(start + 10_000) });
+    assert.match((await lookOfNow()).join(), new RegExp(`^Another container .* it made daily/${before.id}$`));
+    await state.updateAttempts(() => ({ madeHere: [before.id] }));
+    assert.deepEqual(await lookOfNow(), []);
+  }
+  assert.match((await lookOfNow()).join(), /^Another container backs up 'social\.example'/, 'killed, it made nothing');
 });

@@ -70,11 +70,13 @@ it('what is damaged while a daemon runs is what it last wrote again, with its ne
   const file = path.join(directory, 'attempts.json');
   const another = openState({ directory, instance: 'one.example', log: quietLog, now });
   const at = now().toISOString();
-  for (const damage of ['', '{"format":1,"writ', '[]']) {
-    writeFileSync(file, damage);
+  for (const damage of [null, '', '{"format":1,"writ', '[]']) {
+    if (damage === null) rmSync(directory, { recursive: true });
+    else writeFileSync(file, damage);
     assert.deepEqual(await another.readAttempts(), noAttempts);
+    assert.deepEqual(await daemon.readAttempts(), broken, 'who wrote it need not wait for that');
     await daemon.writeHeartbeat({ at, startedAt: at, processId: 1, troubles: [] });
-    assert.deepEqual(await another.readAttempts(), broken, damage);
+    assert.deepEqual(await another.readAttempts(), broken, damage ?? 'gone');
   }
   // What another process has written since stays.
   await another.updateAttempts(() => ({ madeHere: ['an-id'] }));
@@ -105,10 +107,11 @@ it('a state directory that another instance used is not believed', async () => {
 
 it('what another user put into the shared place is not believed', { skip: process.getuid?.() !== 0 }, async () => {
   const state = openState({ directory: unusable, instance: 'one.example', log: quietLog, now });
+  const another = openState({ directory: unusable, instance: 'one.example', log: quietLog, now });
   await state.updateAttempts(() => broken);
-  assert.deepEqual(await state.readAttempts(), broken);
+  assert.deepEqual(await another.readAttempts(), broken);
   for (const name of readdirSync(shared)) chownSync(path.join(shared, name), 65534, 65534);
-  assert.deepEqual(await state.readAttempts(), noAttempts);
+  assert.deepEqual(await another.readAttempts(), noAttempts);
 });
 
 it('a shared place that belongs to another user is not used', { skip: process.getuid?.() !== 0 }, async () => {
