@@ -67,7 +67,7 @@ export function addRestoreCommand(program: Command, context: CommandContext): vo
     .option('--jobs <number>', 'jobs of pg_restore; more than one need scratch space for the plain dump', parseJobs, 1)
     .option('--identity <file>', 'age private key, for an encrypted snapshot', collect)
     .addOption(ofDatabase('--schema <name>', 'restore this schema alone; may be repeated').argParser(collect))
-    .addOption(new Option('--all-schemas', 'what is done anyway').hideHelp())
+    .addOption(new Option('--all-schemas', 'what is done anyway').conflicts('schema').hideHelp())
     .addOption(
       ofDatabase(
         '--without-extension <name>',

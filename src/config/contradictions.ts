@@ -57,6 +57,25 @@ export function findContradictions(
   if (values.BACKUP_VERIFY === 'etag' && !isGiven('BACKUP_S3_BUCKET') && local !== undefined) {
     findings.warnings.push('BACKUP_VERIFY=etag has no effect on a directory, which is always read back');
   }
+  for (const name of [
+    'BACKUP_PITR_KEEP',
+    'BACKUP_PITR_UPLOAD_EVERY',
+    'BACKUP_PITR_SLOT_LIMIT',
+    'BACKUP_SCHEDULE_BASE',
+  ]) {
+    if (isGiven(name) && values.BACKUP_PITR !== 'on')
+      findings.warnings.push(`${name} has no effect without BACKUP_PITR=on`);
+  }
+  if (values.BACKUP_RETENTION === 'lifecycle') {
+    const what = [
+      ...(local === undefined ? [] : ['nothing from BACKUP_LOCAL_DIR, for a directory has no rules']),
+      ...(values.BACKUP_PITR === 'on' ? ['no base backups and no log'] : []),
+    ];
+    if (what.length > 0)
+      findings.warnings.push(
+        `BACKUP_RETENTION=lifecycle removes ${what.join(', and ')}; run prune now and then, or they fill the place`,
+      );
+  }
   const timeoutMs = values.BACKUP_TIMEOUT ?? Number.POSITIVE_INFINITY;
   for (const name of ['BACKUP_STALL_TIMEOUT', 'BACKUP_LOCK_WAIT'] as const) {
     if ((values[name] ?? 0) >= timeoutMs) {

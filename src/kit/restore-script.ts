@@ -117,7 +117,10 @@ whole() {
   } || { echo "DAMAGED: $1"; exit 1; }
 }
 
+[ -z "\${DIR:-}" ] || [ -z "\${BUCKET:-}" ] || { echo 'Say where the backups are, by DIR or by BUCKET: both are set'; exit 1; }
+
 echo '1. Fetch and check'
+[ -e "$WORK/allowed_signers" ] || echo 'No signature is checked: there is no file allowed_signers here'
 if [ -z "\${DIR:-}" ]; then
   for TIER in $TIERS; do keys "$TIER"; done > "$WORK/keys"
 fi
@@ -128,7 +131,11 @@ if [ -z "$MANIFEST" ]; then
     for TIER in $TIERS; do grep -lsF "\"instance\": \"$INSTANCE\"" "$TIER"/*.json || :; done
   } | ours | counting | past | sort | tail -n 1 | cut -d ' ' -f 2)
 else
+  case $MANIFEST in *.json) ;; *) echo 'The name of a MANIFEST ends in .json'; exit 1 ;; esac
   [ -n "$(echo "$MANIFEST" | ours | counting)" ] || { echo 'Nobody who is trusted has signed it'; exit 1; }
+  # Several may share a bucket.
+  [ -z "\${INSTANCE:-}" ] || grep -qF "\"instance\": \"$INSTANCE\"" "$FROM/$MANIFEST" ||
+    { echo "It is a backup of $(value instance | tr -dc A-Za-z0-9:.-), and not of $INSTANCE"; exit 1; }
 fi
 [ -n "$MANIFEST" ] || { echo "There is no backup of $INSTANCE that counts"; exit 1; }
 SNAPSHOT=\${MANIFEST%.json}
@@ -141,8 +148,10 @@ for PART in "$SECRETS" "$EXTRA"; do ! has "$PART" || whole "$PART"; done
 
 echo "2. Unpack; Mastodon's settings are in .env.production.restored, files of your own in extra"
 plain "$OBJECT" > dump
-! has "$SECRETS" || plain "$SECRETS" > .env.production.restored
+if has "$SECRETS"; then plain "$SECRETS" > .env.production.restored
+elif [ -e .env.production.restored ]; then echo 'This backup has no settings: .env.production.restored is of an earlier one'; fi
 # Not once more where it is run again.
+[ ! -e extra ] || echo 'extra is left as it is: move it away where it is not of this backup, and run this again'
 ! has "$EXTRA" || [ -e extra ] || {
   rm -rf extra.new
   mkdir extra.new

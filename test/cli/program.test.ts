@@ -72,6 +72,7 @@ it('an option that would change nothing is refused, for who wrote it believes th
     ),
     [['restore', '--at', 'latest', '--output', '-', '--json'], /has no room for a JSON document/],
     [['drill', 'daily/2026-11-23T120000Z-4f1c2a', '--pitr'], /cannot both be drilled/],
+    [['restore', 'latest', '--to-database', 'x', '--schema', 'public', '--all-schemas'], /cannot be used with option/],
     [['drill', 'latest', '--pitr'], /cannot both be drilled/],
     [['pitr', 'status', '--from', 'local'], /pitr status has no --from/],
     [['pitr', 'base', '--identity', file], /pitr base has no --identity/],

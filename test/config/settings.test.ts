@@ -289,5 +289,14 @@ describe('settings', () => {
     assert.doesNotMatch(warned({ BACKUP_EMAIL_TO: 'a@example.com', SMTP_SERVER: 'smtp.example.com' }), /SMTP_SERVER/);
     assert.match(warned({ BACKUP_VERIFY: 'etag' }), /always read back/);
     assert.match(warned({ BACKUP_TIMEOUT: '5m' }), /BACKUP_STALL_TIMEOUT has no effect/);
+    assert.match(warned({ BACKUP_PITR_KEEP: '14d' }), /^BACKUP_PITR_KEEP has no effect without BACKUP_PITR=on$/);
+    assert.match(warned({ BACKUP_SCHEDULE_BASE: '@daily', BACKUP_PITR: 'off' }), /^BACKUP_SCHEDULE_BASE has no effect/);
+    assert.equal(warned({ BACKUP_PITR: 'on', BACKUP_PITR_KEEP: '14d' }), '');
+    assert.match(
+      warned({ BACKUP_RETENTION: 'lifecycle' }),
+      /removes nothing from BACKUP_LOCAL_DIR[^\n]*rules; run prune/,
+    );
+    assert.match(warned({ BACKUP_RETENTION: 'lifecycle', BACKUP_PITR: 'on' }), /, and no base backups and no log;/);
+    assert.equal(warned({ BACKUP_RETENTION: 'prune' }), '');
   });
 });

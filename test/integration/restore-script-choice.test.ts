@@ -128,6 +128,40 @@ describe('of a directory', () => {
     }
   });
 
+  it("is none of another instance's, though it is named", async () => {
+    const named = { DIR: place, MANIFEST: `${nameOf(older)}.json` };
+    const one = await script(shell, named);
+    assert.match(one.stdout, new RegExp(`^${nameOf(older)}, data of`, 'm'));
+    const others = await script(shell, { ...named, INSTANCE: 'other.example' });
+    assert.notEqual(others.status, 0);
+    assert.match(others.stdout, /^It is a backup of social\.example, and not of other\.example$/m);
+    const short = await script(shell, { ...named, MANIFEST: nameOf(older) });
+    assert.notEqual(short.status, 0);
+    assert.match(short.stdout, /ends in \.json$/m);
+    for (const { stdout } of [others, short]) assert.doesNotMatch(stdout, /^[23]\. /m);
+  });
+
+  it('is of one place, and it is said where no signature is asked for, or something of an earlier backup is there', async () => {
+    const both = await script(shell, { DIR: place, BUCKET: 'http://127.0.0.1:9/bucket' });
+    assert.notEqual(both.status, 0);
+    assert.match(both.stdout, /^Say where the backups are, by DIR or by BUCKET: both are set$/m);
+    const signed = await script(shell, { DIR: place });
+    assert.doesNotMatch(signed.stdout, /No signature|earlier|left as it is/);
+    rmSync(path.join(shell.directory, 'allowed_signers'));
+    writeFileSync(path.join(shell.directory, '.env.production.restored'), 'LOCAL_DOMAIN=before.example\n');
+    mkdirSync(path.join(shell.directory, 'extra'));
+    const again = await shell.run(['sh restore.sh'], {
+      INSTANCE: 'social.example',
+      PGHOST: '127.0.0.1',
+      PGPORT: '9',
+      DIR: place,
+    });
+    assert.match(again.stdout, /^No signature is checked: /m);
+    assert.match(again.stdout, /^This backup has no settings: \.env\.production\.restored is of an earlier one$/m);
+    assert.match(again.stdout, /^extra is left as it is/m);
+    assert.match(again.stdout, /^3\. Restore into/m);
+  });
+
   it('is not one that is dated in the future, which is said', async () => {
     const repository = createRepository(createLocalStore({ directory: place }), { signing });
     const soon = await put(repository, { dataAt: new Date(Date.now() + 2 * 60_000) });
