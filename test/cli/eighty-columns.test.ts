@@ -11,7 +11,7 @@ import { settingsError } from '../../src/config/problem.ts';
 import { renderPin } from '../../src/cli/pin-commands.ts';
 import { describeFailure } from '../../src/cli/program.ts';
 import { renderCatalogue, renderVerification } from '../../src/cli/reading-commands.ts';
-import { renderRestore } from '../../src/cli/restore-command.ts';
+import { renderRestore } from '../../src/cli/restore-text.ts';
 import { renderPrune } from '../../src/cli/retention-commands.ts';
 import { renderRun } from '../../src/cli/run-command.ts';
 import { renderFindings as renderUpgradeFindings } from '../../src/cli/upgrade-command.ts';
